@@ -1,0 +1,110 @@
+"""Settings records and the registry: what can be set, and what can be named."""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from eosin.errors import EosinError
+
+T = TypeVar("T")
+S = TypeVar("S", bound="Settings")
+
+
+class Settings(BaseModel):
+    """A frozen record of settings that refuses unknown names. Every field says its unit and its reason."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @classmethod
+    def of(cls: type[S], *tables: Mapping[str, Any], source: str = "settings") -> S:
+        """Make the record from tables, later ones winning; names may have dashes.
+
+        Raises
+        ------
+        EosinError
+            An unknown name (with the nearest known ones) or an impossible value, in one line.
+        """
+        merged: dict[str, Any] = {}
+        for table in tables:
+            merged.update({key.replace("-", "_"): value for key, value in table.items()})
+        unknown = [key for key in merged if key not in cls.model_fields]
+        if unknown:
+            raise EosinError(
+                f"unknown setting '{unknown[0]}' in {source}", fix=_known(unknown[0], cls.model_fields, "settings")
+            )
+        try:
+            return cls.model_validate(merged)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            raise EosinError(f"{source}: '{name}' is {first['input']!r}: {first['msg'].lower()}") from error
+
+
+def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
+    """Read a settings file: one table per record, as `[model]` and `[train]`."""
+    try:
+        tables = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise EosinError("no such settings file", file=path) from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise EosinError(f"not readable as TOML ({error})", file=path) from error
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise EosinError(f"setting '{name}' stands outside a table", file=path, fix="put it under [model] or [train]")
+    return tables
+
+
+class Registry(Generic[T]):
+    """Names for objects: a dict that refuses a second name and answers a miss with near names.
+
+    Others add to it by the entry-point group `eosin.{kind}s`; those are looked up only when asked for.
+    """
+
+    def __init__(self, kind: str):
+        self.kind = kind
+        self._known: dict[str, T] = {}
+        self._plugged = False
+
+    def add(self, name: str, thing: T) -> T:
+        if name in self._known:
+            raise ValueError(f"{self.kind} '{name}' is registered twice")
+        self._known[name] = thing
+        return thing
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator form of `add`."""
+        return lambda thing: self.add(name, thing)
+
+    def __getitem__(self, name: str) -> T:
+        self._plug()
+        if name not in self._known:
+            raise EosinError(f"no {self.kind} is called '{name}'", fix=_known(name, self._known, f"{self.kind}s"))
+        return self._known[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._plug()
+        return iter(sorted(self._known))
+
+    def __contains__(self, name: object) -> bool:
+        self._plug()
+        return name in self._known
+
+    def _plug(self) -> None:
+        if not self._plugged:
+            self._plugged = True
+            for entry in entry_points(group=f"eosin.{self.kind}s"):
+                self.add(entry.name, entry.load())
+
+
+def _known(name: str, known: Iterable[str], what: str) -> str:
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+    return f"known {what}: " + ", ".join(sorted(known))

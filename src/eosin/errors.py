@@ -1,0 +1,26 @@
+"""The one error that eosin raises for what a user can cause and a user can mend."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+class EosinError(Exception):
+    """A fault in the input, the settings or the machine, told in one line.
+
+    Parameters
+    ----------
+    problem
+        What is wrong, without a full stop.
+    file
+        The file or folder it concerns; named first in the line.
+    fix
+        What to do about it, as an order ("give --mpp", "run eosin encode again").
+    """
+
+    def __init__(self, problem: str, *, file: str | Path | None = None, fix: str | None = None):
+        self.problem, self.file, self.fix = problem, file, fix
+        line = problem if file is None else f"{file}: {problem}"
+        if fix is not None:
+            line = f"{line}; {fix}"
+        super().__init__(" ".join(line.split()))  # always one line, also where a library's own text had several

@@ -1,1 +1,43 @@
-"""eosin"""
+"""eosin: from an H&E slide to a spatial transcriptome, with error bars.
+
+    import eosin
+    sections = eosin.read("data")
+    model = eosin.train(sections[:-1], model="stflow", genes="var:50")
+    prediction = eosin.predict(model, sections[-1], draws=16)
+    adata = eosin.to_anndata(prediction)
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "bench": "eosin.verbs",
+    "encode": "eosin.verbs",
+    "info": "eosin.verbs",
+    "predict": "eosin.verbs",
+    "read": "eosin.verbs",
+    "report": "eosin.verbs",
+    "score": "eosin.verbs",
+    "train": "eosin.verbs",
+    "demo": "eosin.demo",
+    "load": "eosin.engine",
+    "simulate": "eosin.data.synthetic",
+    "to_anndata": "eosin.data",
+    "EosinError": "eosin.errors",
+}
+__all__ = [*_HOME, "__version__"]  # noqa: PLE0604 - the names are strings
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public function when it is first asked for, so that `import eosin` stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'eosin' has no attribute '{name}'")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,1 +1,30 @@
+"""Measured sections: readers, splits, and the doors to AnnData."""
 
+from __future__ import annotations
+
+from eosin.data import hest, hest_bench, legacy_st, native, single_file  # noqa: F401  each registers its reader
+from eosin.data.anndata_door import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
+from eosin.data.hest_bench import hest_genes, hest_patches, hest_splits
+from eosin.data.native import write_sections
+from eosin.data.readers import READERS, Reader, describe, read, recognise
+from eosin.data.splits import Split, inner_groups, splits
+
+__all__ = [
+    "READERS",
+    "Reader",
+    "Split",
+    "Thumbnails",
+    "add_layers",
+    "describe",
+    "hest_genes",
+    "hest_patches",
+    "hest_splits",
+    "inner_groups",
+    "read",
+    "read_prediction",
+    "recognise",
+    "splits",
+    "to_anndata",
+    "write_prediction",
+    "write_sections",
+]

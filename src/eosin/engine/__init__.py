@@ -1,1 +1,8 @@
+"""Training, prediction and checkpoints, for every model alike."""
 
+from eosin.engine.predict import predict
+from eosin.engine.settings import TrainSettings
+from eosin.engine.train import resolve, train
+from eosin.engine.trained import Trained, load
+
+__all__ = ["TrainSettings", "Trained", "load", "predict", "resolve", "train"]

@@ -1,1 +1,21 @@
+"""Mathematics of generation, without networks: priors, paths, samplers."""
 
+from eosin.generative.path import LinearPath, NoPath, ProbabilityPath
+from eosin.generative.prior import ZINB, EmpiricalZINB, Gaussian, Prior, Zero
+from eosin.generative.sampler import Sampler, euler, even_times, heun, release_times
+
+__all__ = [
+    "ZINB",
+    "EmpiricalZINB",
+    "Gaussian",
+    "LinearPath",
+    "NoPath",
+    "Prior",
+    "ProbabilityPath",
+    "Sampler",
+    "Zero",
+    "euler",
+    "even_times",
+    "heun",
+    "release_times",
+]

@@ -1,0 +1,240 @@
+"""Predictions as AnnData, as scanpy and squidpy expect them, and back.
+
+`X` is the mean over draws in the panel's model values, `layers` hold the error bars, `obsm["spatial"]` the centres in
+pixels of the full image, `uns["spatial"]` what the plots need, `uns["eosin"]` where it all came from.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, write_h5ad
+from eosin.data.readers import blame
+from eosin.errors import EosinError
+from eosin.types import GenePanel, Image, Prediction, Spots
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+__all__ = ["Thumbnails", "add_layers", "read_prediction", "to_anndata", "write_h5ad", "write_prediction"]
+
+_BLANK_PX = {"hires": 600, "lowres": 200}  # longest sides of the white images that stand in for absent thumbnails
+
+
+@dataclass(frozen=True)
+class Thumbnails:
+    """Two small images of the whole slide, for the plots of scanpy and squidpy.
+
+    Attributes
+    ----------
+    hires, lowres
+        uint8 [height width 3].
+    hires_um_per_px, lowres_um_per_px
+        Their scales; both begin at the slide's top left.
+    """
+
+    hires: np.ndarray
+    lowres: np.ndarray
+    hires_um_per_px: float
+    lowres_um_per_px: float
+
+    def __post_init__(self) -> None:
+        for name in ("hires", "lowres"):
+            image, scale = getattr(self, name), getattr(self, f"{name}_um_per_px")
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+                raise EosinError(f"thumbnail '{name}' is {image.dtype} {image.shape}", fix="give uint8 [h w 3]")
+            if not (np.isfinite(scale) and scale > 0):
+                raise EosinError(f"thumbnail '{name}' has {scale} µm/px", fix="give its true scale")
+
+
+def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumbnails | None = None) -> AnnData:
+    """A prediction as an AnnData that `scanpy.pl.spatial` and `squidpy.pl.spatial_scatter` draw at once.
+
+    Parameters
+    ----------
+    prediction
+        Draws at the spots of one section.
+    draws
+        Also store every draw, as `layers["sample_0"]`, ...; without them `read_prediction` gives back the mean only.
+    thumbnails
+        Small images of the slide; a blank one stands in where absent.
+
+    Returns
+    -------
+    AnnData
+        `X` mean [s g] float32; with two draws or more `layers` `std`, `q05`, `q95`; `obsm["spatial"]` [s 2] float64 in
+        pixels of the full image, x before y (µm where there is no image: `uns["eosin"]["spatial_unit"]` says which).
+    """
+    import anndata
+    import pandas as pd
+
+    obs = pd.DataFrame(index=pd.Index(prediction.spots.ids, dtype=object))
+    var = pd.DataFrame(index=pd.Index(prediction.panel.names, dtype=object))
+    adata = anndata.AnnData(X=prediction.mean, obs=obs, var=var)
+    if prediction.n_draws > 1:
+        adata.layers["std"] = prediction.sd
+        adata.layers["q05"], adata.layers["q95"] = prediction.quantile(0.05), prediction.quantile(0.95)
+    if draws:
+        for k, draw in enumerate(prediction.draws):
+            adata.layers[f"sample_{k}"] = draw
+    mpp = None if prediction.image is None else prediction.image.mpp
+    put_positions(adata, prediction.spots.xy_um, mpp)
+    library = prediction.section.replace("/", "_")  # a slash would open a group within the file
+    adata.uns["spatial"] = {library: _library(prediction, mpp, thumbnails or _blank(prediction))}
+    adata.uns["eosin"] = _record(prediction, mpp)
+    return adata
+
+
+def _library(prediction: Prediction, mpp: float | None, thumbnails: Thumbnails) -> dict[str, Any]:
+    """What one library of `uns["spatial"]` holds; scale factors turn `obsm["spatial"]` into thumbnail pixels."""
+    unit_um = 1.0 if mpp is None else mpp
+    return {
+        "images": {"hires": thumbnails.hires, "lowres": thumbnails.lowres},
+        "scalefactors": {
+            "tissue_hires_scalef": unit_um / thumbnails.hires_um_per_px,
+            "tissue_lowres_scalef": unit_um / thumbnails.lowres_um_per_px,
+            "spot_diameter_fullres": prediction.spots.diameter_um / unit_um,
+        },
+        "metadata": {"drawn_by": "eosin"},
+    }
+
+
+def _blank(prediction: Prediction) -> Thumbnails:
+    """White images from the origin to one spot beyond the last, so that plots have something to lie on."""
+    extent_um = np.maximum(prediction.spots.xy_um.max(0), 0) + prediction.spots.diameter_um
+    made: dict[str, Any] = {}
+    for name, longest in _BLANK_PX.items():
+        scale = float(extent_um.max()) / longest
+        width, height = np.maximum(np.ceil(extent_um / scale).astype(int), 1)
+        made |= {name: np.full((height, width, 3), 255, dtype=np.uint8), f"{name}_um_per_px": scale}
+    return Thumbnails(**made)
+
+
+def _record(prediction: Prediction, mpp: float | None) -> dict[str, Any]:
+    """`uns["eosin"]`: plain values only; nested records as JSON, since HDF5 has no place for None and mixed lists."""
+    panel = prediction.panel
+    record: dict[str, Any] = {
+        "schema": SCHEMA,
+        "kind": "prediction",
+        "section": prediction.section,
+        "model": prediction.model,
+        "seed": int(prediction.seed),
+        "n_draws": prediction.n_draws,
+        "panel_rule": panel.rule,
+        "panel_chosen_on": json.dumps(list(panel.chosen_on)),
+        "transform": panel.transform,
+        "units": f"{panel.transform} of counts",
+        "spatial_unit": "um" if mpp is None else "px",
+        "diameter_um": float(prediction.spots.diameter_um),
+        "versions": json.dumps({name: _version(name) for name in ("eosin", "anndata", "numpy", "scipy", "torch")}),
+        "provenance": json.dumps(dict(prediction.provenance), default=str),
+    }
+    if prediction.image is not None and mpp is not None:
+        record |= {"mpp": float(mpp), "image": str(prediction.image.path)}
+    return record
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def write_prediction(
+    prediction: Prediction, path: str | Path, *, draws: bool = True, thumbnails: Thumbnails | None = None
+) -> None:
+    """Write a prediction as `.h5ad`, whole or not at all; with its draws, so that it can be scored."""
+    write_h5ad(to_anndata(prediction, draws=draws, thumbnails=thumbnails), path, compress=False)
+
+
+def read_prediction(path: str | Path) -> Prediction:
+    """Read a prediction that eosin wrote.
+
+    Where the draws were not stored, the mean comes back as one draw, which has no `sd`.
+
+    Raises
+    ------
+    EosinError
+        The file is missing, broken, altered out of shape, or no prediction of eosin's.
+    """
+    path = Path(path)
+    adata = read_h5ad(path)
+    record = our_record(adata, path, "prediction")
+    needed = ("section", "model", "seed", "n_draws", "transform", "diameter_um", "panel_rule")
+    if missing := [key for key in needed if key not in record]:
+        raise EosinError(f"uns['eosin'] lacks '{missing[0]}'", file=path, fix="predict again")
+    mpp = record.get("mpp")
+    with blame(path):
+        panel = GenePanel(
+            tuple(map(str, adata.var_names)),
+            str(record["transform"]),
+            str(record["panel_rule"]),
+            tuple(_json(record, "panel_chosen_on", path, [])),
+        )
+        return Prediction(
+            section=str(record["section"]),
+            spots=Spots(get_positions(adata, mpp, path), record["diameter_um"], tuple(adata.obs_names)),
+            panel=panel,
+            draws=_draws(adata, int(record["n_draws"]), path),
+            model=str(record["model"]),
+            seed=int(record["seed"]),
+            image=Image(Path(record["image"]), mpp) if mpp is not None and "image" in record else None,
+            provenance=_json(record, "provenance", path, {}),
+        )
+
+
+def _draws(adata: AnnData, n_draws: int, path: Path) -> np.ndarray:
+    """Draws [k s g] from the layers, or the mean [1 s g]."""
+    stored = [f"sample_{k}" for k in range(n_draws) if f"sample_{k}" in adata.layers]
+    if stored and len(stored) < n_draws:
+        raise EosinError(f"holds {len(stored)} of its {n_draws} draws", file=path, fix="predict again")
+    arrays = [adata.layers[key] for key in stored] or [adata.X]
+    try:
+        return np.stack([np.asarray(array, dtype=np.float32) for array in arrays])
+    except (TypeError, ValueError) as error:
+        raise EosinError(f"predicted values are not numeric ({error})", file=path, fix="predict again") from error
+
+
+def _json(record: Mapping[str, Any], key: str, path: Path, default: Any) -> Any:
+    try:
+        value = json.loads(record.get(key, json.dumps(default)))
+    except (TypeError, ValueError) as error:
+        raise EosinError(f"uns['eosin']['{key}'] is no JSON ({error})", file=path, fix="predict again") from error
+    if not isinstance(value, type(default)):
+        raise EosinError(f"uns['eosin']['{key}'] holds {type(value).__name__}", file=path, fix="predict again")
+    return value
+
+
+def add_layers(adata: AnnData, prediction: Prediction, key: str = "eosin") -> None:
+    """Add a prediction to a measured AnnData, in place; only layers are added.
+
+    `layers[key]` is the mean and, with two draws or more, `layers[f"{key}_std"]` its standard deviation, both
+    float32 [s g] over all of the object's spots and genes; NaN where nothing was predicted.
+
+    Raises
+    ------
+    EosinError
+        Spots or genes have no name in common, or names repeat.
+    """
+    for axis, names in (("spot", adata.obs_names), ("gene", adata.var_names)):
+        if not names.is_unique:
+            raise EosinError(f"the AnnData's {axis} names repeat", fix="make them unique")
+    rows = adata.obs_names.get_indexer(list(prediction.spots.ids))
+    columns = adata.var_names.get_indexer(list(prediction.panel.names))
+    for axis, found in (("spot", rows), ("gene", columns)):
+        if (found < 0).all():
+            fix = f"give the AnnData of section '{prediction.section}'"
+            raise EosinError(f"the AnnData and the prediction have no {axis} in common", fix=fix)
+    values = {key: prediction.mean} | ({f"{key}_std": prediction.sd} if prediction.n_draws > 1 else {})
+    for name, value in values.items():
+        layer = np.full(adata.shape, np.nan, dtype=np.float32)
+        layer[np.ix_(rows[rows >= 0], columns[columns >= 0])] = value[np.ix_(rows >= 0, columns >= 0)]
+        adata.layers[name] = layer

@@ -1,0 +1,175 @@
+"""Opening and writing `.h5ad` files so that every fault of the file is one line that names it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from eosin.errors import EosinError
+from eosin.files import atomic_file, sha256_file
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+_SEAL = b"\neosin seal sha256 "
+
+SCHEMA = 1
+"""Version of what eosin writes into `uns["eosin"]`; a file with a larger one is refused."""
+
+
+def read_h5ad(path: str | Path) -> AnnData:
+    """Open an `.h5ad` file in memory.
+
+    Raises
+    ------
+    EosinError
+        The file is missing, cut short, damaged or no AnnData.
+    """
+    from anndata.io import read_h5ad as read_anndata
+
+    path = Path(path)
+    if not path.is_file():
+        raise EosinError("no such file", file=path, fix="check the path")
+    _check_seal(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # duplicate names are ours to judge
+            return read_anndata(path)
+    except MemoryError:
+        raise
+    # HDF5 raises OSError, KeyError or RuntimeError, and AnnData's decoders nearly anything, wherever the damage is.
+    except Exception as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        fix = "the file is cut short, damaged or no .h5ad; write or download it again"
+        raise EosinError(f"not readable as AnnData ({reason})", file=path, fix=fix) from error
+
+
+def write_h5ad(adata: AnnData, path: str | Path, *, compress: bool = True) -> None:
+    """Write `adata` to `path`, whole or not at all, and sealed so that `read_h5ad` notices an altered byte.
+
+    `compress` suits counts; dense predictions shrink by a tenth and take ten times as long.
+    """
+    with atomic_file(path) as partial:
+        if compress:
+            adata.write_h5ad(partial, compression="gzip", compression_opts=1)
+        else:
+            adata.write_h5ad(partial)
+        digest = bytes.fromhex(sha256_file(partial))
+        with open(partial, "ab") as file:
+            file.write(_SEAL + digest)
+
+
+def _check_seal(path: Path) -> None:
+    """Compare a file of ours with the digest behind its end; files without one are let through.
+
+    HDF5 has no checksum over its own bookkeeping and can crash the process where that is damaged. It ignores bytes
+    behind its end and cuts them off when it changes a file, so that the seal harms no other tool and never outlives
+    an edit.
+    """
+    try:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            n_body = size - len(_SEAL) - hashlib.sha256().digest_size
+            file.seek(max(n_body, 0))
+            tail = file.read()
+            if n_body < 0 or not tail.startswith(_SEAL):
+                return
+            file.seek(0)
+            digest = hashlib.sha256()
+            while n_body > 0 and (piece := file.read(min(1 << 20, n_body))):
+                digest.update(piece)
+                n_body -= len(piece)
+    except OSError as error:
+        raise EosinError(f"cannot be read ({error.strerror})", file=path, fix="check the file's permissions") from error
+    if tail[len(_SEAL) :] != digest.digest():
+        raise EosinError("not readable: altered since it was written", file=path, fix="write or download it again")
+
+
+def our_record(adata: AnnData, path: str | Path, kind: str | None = None) -> dict[str, Any]:
+    """`uns["eosin"]` of an AnnData, or an empty dict where there is none.
+
+    Parameters
+    ----------
+    kind
+        Require this kind of file (`"section"` or `"prediction"`).
+    """
+    record = adata.uns.get("eosin", {})
+    if not isinstance(record, dict):
+        raise EosinError("uns['eosin'] is not a record of eosin", file=path, fix="remove it or write the file again")
+    found = {key: _plain(value) for key, value in record.items()}
+    schema = found.get("schema", SCHEMA)
+    if not isinstance(schema, int) or schema > SCHEMA:
+        raise EosinError(f"written in format {schema}, this eosin knows up to {SCHEMA}", file=path, fix="update eosin")
+    if kind is not None and found.get("kind") != kind:
+        raise EosinError(f"is no {kind} that eosin wrote", file=path, fix=f"give a {kind} written by eosin")
+    return found
+
+
+def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
+    """`obsm["spatial"]` [s 2] float64, in the file's own unit (pixels of the full image, x before y)."""
+    if "spatial" not in adata.obsm:
+        raise EosinError("has no obsm['spatial']", file=path, fix="store the spots' pixel positions there, x before y")
+    try:
+        xy = np.asarray(adata.obsm["spatial"], dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path) from error
+    if xy.ndim != 2 or xy.shape[1] < 2:
+        raise EosinError(f"obsm['spatial'] has shape {xy.shape}", file=path, fix="give two columns, x and y")
+    return xy[:, :2]
+
+
+def put_positions(adata: AnnData, xy_um: np.ndarray, mpp: float | None) -> None:
+    """Store positions: pixels in `obsm["spatial"]` (µm where there is no image) and µm in `obsm["xy_um"]`.
+
+    Both, because dividing by µm/px and multiplying again loses the last bit, and fingerprints are of exact values.
+    """
+    adata.obsm["spatial"] = np.array(xy_um, dtype=np.float64) / (1.0 if mpp is None else mpp)
+    adata.obsm["xy_um"] = np.array(xy_um, dtype=np.float64)
+
+
+def get_positions(adata: AnnData, mpp: float | None, path: str | Path) -> np.ndarray:
+    """Positions [s 2] in µm; `obsm["spatial"]` decides, `obsm["xy_um"]` gives the exact value where they agree."""
+    xy_um = spatial(adata, path) * (1.0 if mpp is None else mpp)
+    exact = adata.obsm.get("xy_um")
+    if exact is not None and np.shape(exact) == xy_um.shape and np.allclose(exact, xy_um, rtol=1e-9, atol=1e-6):
+        return np.asarray(exact, dtype=np.float64)
+    return xy_um
+
+
+def are_counts(matrix: Any) -> bool:
+    """Whether all values are whole and not negative, as counts of molecules are."""
+    values = matrix.data if sparse.issparse(matrix) else np.asarray(matrix)
+    if not np.issubdtype(values.dtype, np.number):
+        return False
+    return bool(np.isfinite(values).all() and (values >= 0).all() and (values == np.round(values)).all())
+
+
+def raw_counts(adata: AnnData, path: str | Path) -> tuple[sparse.csr_matrix, list[str]]:
+    """Counts [s g] and a note on where they were: `X`, or `layers["counts"]` where `X` holds something else.
+
+    What neither place holds is left for the `Section` record to refuse, since its message says what is wrong.
+    """
+    notes = []
+    matrix = adata.X
+    if matrix is None or not are_counts(matrix):
+        for key in ("counts", "raw_counts"):
+            if key in adata.layers and are_counts(adata.layers[key]):
+                matrix, notes = adata.layers[key], [f"counts are from layers['{key}']"]
+                break
+    if matrix is None:
+        raise EosinError("holds no counts", file=path, fix="store raw counts in X")
+    try:
+        return sparse.csr_matrix(matrix, dtype=np.float32), notes
+    except (TypeError, ValueError) as error:
+        raise EosinError(f"X is not numeric ({error})", file=path, fix="store raw counts in X") from error
+
+
+def _plain(value: Any) -> Any:
+    """NumPy scalars as Python's own."""
+    return value.item() if isinstance(value, np.generic) else value

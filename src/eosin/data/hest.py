@@ -1,0 +1,145 @@
+"""Reader of HEST-1k: `st/{id}.h5ad`, `wsis/{id}.tif`, `metadata/{id}.json` (Jaume et al., NeurIPS 2024).
+
+Centres are `obsm["spatial"]`. The `coords` of the patch files are not read: in HEST-1k they are corners, in the
+benchmark's files they are not, and their axes are exchanged between the two.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from eosin.data.h5ad import raw_counts, read_h5ad, spatial
+from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, merge_repeats
+from eosin.data.scale import median_pitch
+from eosin.data.single_file import foreign_diameter_px
+from eosin.errors import EosinError
+from eosin.files import read_json
+from eosin.types import Image, Section, Spots, check_mpp
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+DIAMETER_UM = {"visium": 55.0, "spatial transcriptomics": 100.0, "visium hd": 100.0, "xenium": 100.0}
+"""Where the metadata leave it out. Xenium and Visium HD are pooled into squares of 100 µm in this collection."""
+MPP_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
+_CONTROL = re.compile("^(BLANK|NegControl|antisense_|UnassignedCodeword|DeprecatedCodeword)|Control", re.IGNORECASE)
+_PITCH_TOLERANCE = 0.2
+
+
+class Hest(Reader):
+    """HEST-1k as it is downloaded, whole or in part."""
+
+    name = "hest"
+    platform = "various"
+    looks_for = "st/{id}.h5ad with metadata/{id}.json and wsis/{id}.tif"
+
+    def recognise(self, path: Path) -> str | None:
+        beside = [folder for folder in ("metadata", "wsis") if (path / folder).is_dir()]
+        found = len(self.names(path))
+        return f"{found} files in st/*.h5ad beside {' and '.join(beside)}/" if found and beside else None
+
+    def names(self, path: Path) -> list[str]:
+        return sorted(file.stem for file in (path / "st").glob("*.h5ad") if not file.name.startswith("."))
+
+    def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        file = path / "st" / f"{name}.h5ad"
+        adata = read_h5ad(file)
+        facts, notes = read_metadata(path / "metadata" / f"{name}.json")
+        mpp = _mpp(adata, facts, mpp, file)
+        xy_um = spatial(adata, file) * mpp
+        platform = str(facts.get("st_technology") or "unknown")
+        diameter_um, said = _diameter(adata, facts, platform, mpp)
+        counts, genes, more = genes_only(adata, file)
+        image, missing = _image(path, name)
+        with blame(file):
+            return Section(
+                name=name,
+                patient=_patient(facts, name),
+                spots=Spots(xy_um, diameter_um, tuple(adata.obs_names)),
+                image=None if image is None else Image(image, mpp),
+                counts=counts,
+                genes=tuple(genes),
+                platform=platform,
+                notes=(*notes, *said, *more, *missing, *_odd_pitch(xy_um, facts)),
+            )
+
+
+def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
+    """The sample's facts, and a note where there is no file of them."""
+    if not file.exists():
+        return {}, [f"no metadata/{file.name}"]
+    facts = read_json(file)
+    if not isinstance(facts, dict):
+        raise EosinError("holds no table of facts", file=file, fix="download it again")
+    return facts, []
+
+
+def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, list[str], list[str]]:
+    """Counts [s g], gene names and notes; control probes are left out, columns of one name added up."""
+    counts, notes = raw_counts(adata, file)
+    names = list(map(str, adata.var_names))
+    kept = [j for j, name in enumerate(names) if not _CONTROL.search(name)]
+    if len(kept) < len(names):
+        notes.append(f"{len(names) - len(kept)} control probes were left out")
+        counts, names = sparse.csr_matrix(counts[:, kept]), [names[j] for j in kept]
+    counts, names, more = merge_repeats(counts, names)
+    return counts, names, notes + more
+
+
+def _mpp(adata: AnnData, facts: dict[str, Any], mpp: float | None, file: Path) -> float:
+    found = [mpp, *(_number(source.get(key)) for source in (facts, adata.uns) for key in MPP_KEYS)]
+    known = next((value for value in found if value is not None), None)
+    if known is None:
+        fix = "give --mpp, or the sample's metadata/*.json with pixel_size_um_estimated"
+        raise EosinError("does not say the scale of obsm['spatial']", file=file, fix=fix)
+    return check_mpp(known, file)
+
+
+def _diameter(adata: AnnData, facts: dict[str, Any], platform: str, mpp: float) -> tuple[float, list[str]]:
+    said = _number(facts.get("spot_diameter"))
+    if said:
+        return said, []
+    if platform.lower() in DIAMETER_UM:
+        value = DIAMETER_UM[platform.lower()]
+        return value, [f"spot diameter {value:g} µm, as usual for {platform}"]
+    if stored := foreign_diameter_px(adata):
+        return stored * mpp, ["spot diameter from spot_diameter_fullres"]
+    return 100.0, ["spot diameter assumed to be 100 µm"]
+
+
+def _patient(facts: dict[str, Any], name: str) -> str:
+    """Patient within its dataset, since "Patient 1" is in many; the sample itself where none is given."""
+    patient = facts.get("patient")
+    if patient is None or patient == "" or (isinstance(patient, float) and math.isnan(patient)):
+        return name
+    dataset = facts.get("dataset_title")
+    return f"{dataset}/{patient}" if isinstance(dataset, str) and dataset else str(patient)
+
+
+def _odd_pitch(xy_um: np.ndarray, facts: dict[str, Any]) -> list[str]:
+    """A note where spacing and scale contradict each other, as in two Xenium samples of the collection."""
+    said, found = _number(facts.get("inter_spot_dist")), median_pitch(xy_um)
+    if not said or not found > 0 or abs(found / said - 1) <= _PITCH_TOLERANCE:
+        return []
+    return [f"the spots lie {found:.0f} µm apart, the metadata say {said:.0f} µm: the scale may be wrong"]
+
+
+def _image(path: Path, name: str) -> tuple[Path | None, list[str]]:
+    found = [file for suffix in IMAGE_SUFFIXES if (file := path / "wsis" / f"{name}{suffix}").is_file()]
+    return (found[0], []) if found else (None, [f"no image wsis/{name}.tif"])
+
+
+def _number(value: Any) -> float | None:
+    """A finite positive number, or `None` for what is absent, empty or NaN."""
+    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
+        return None
+    return float(value) if math.isfinite(value) and value > 0 else None
+
+
+READERS.add(Hest.name, Hest())

@@ -1,0 +1,209 @@
+"""What every reader of measured sections offers, and the functions that choose one and run it."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import logging
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from eosin.config import Registry
+from eosin.errors import EosinError
+from eosin.progress import task
+from eosin.types import Section
+
+log = logging.getLogger("eosin")
+
+IMAGE_SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".jpg", ".jpeg", ".png")
+"""Files that may be a slide's image; whether they open is for `eosin.slide` to say."""
+
+
+class Reader(ABC):
+    """Turns one layout of files on disk into `Section` records.
+
+    Attributes
+    ----------
+    name
+        How the user asks for it, as `legacy-st`.
+    platform
+        The measuring platform it stands for, or `"various"`.
+    looks_for
+        The files by which it is recognised, in words; printed when nothing fits.
+    """
+
+    name: str
+    platform: str
+    looks_for: str
+
+    @abstractmethod
+    def recognise(self, path: Path) -> str | None:
+        """Why `path` is of this layout, in words, or `None`. Looks at names only, never at large contents."""
+
+    @abstractmethod
+    def names(self, path: Path) -> list[str]:
+        """The sections under `path`, in order."""
+
+    @abstractmethod
+    def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """Read one section; `mpp` (µm per pixel at full resolution) beats what the files say.
+
+        Raises
+        ------
+        EosinError
+            A file is missing, cut short or holds something else; the error names the file.
+        """
+
+    def describe(self, path: Path) -> dict[str, Any]:
+        """What is worth telling of the whole folder beside its sections (JSON-able)."""
+        return {}
+
+
+READERS: Registry[Reader] = Registry("reader")
+
+
+def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]:
+    """The reader for `path` and the reason in words.
+
+    Parameters
+    ----------
+    path
+        A folder or file of measured sections.
+    reader
+        A name in `READERS`, to insist on one.
+
+    Raises
+    ------
+    EosinError
+        Nothing is there, no reader fits, several fit, or the named one does not.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise EosinError("no such file or folder", file=path, fix="check the path")
+    if reader is not None:
+        chosen = READERS[reader]
+        reason = chosen.recognise(path)
+        if reason is None:
+            raise EosinError(f"not laid out for reader '{reader}'", file=path, fix=f"it looks for {chosen.looks_for}")
+        return chosen, reason
+    fitting = [(READERS[name], why) for name in READERS if (why := READERS[name].recognise(path)) is not None]
+    if not fitting:
+        known = "; ".join(f"{name}: {READERS[name].looks_for}" for name in READERS)
+        raise EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
+    if len(fitting) > 1:
+        names = " and ".join(f"'{one.name}'" for one, _ in fitting)
+        raise EosinError(f"readers {names} both fit", file=path, fix="name one by --reader")
+    return fitting[0]
+
+
+def read(
+    path: str | Path,
+    *,
+    reader: str | None = None,
+    sections: Sequence[str] | None = None,
+    mpp: float | None = None,
+) -> list[Section]:
+    """Read measured sections.
+
+    Parameters
+    ----------
+    path
+        Folder or file in a known layout.
+    reader
+        Name of the reader; by default the one that recognises the layout.
+    sections
+        Which sections, in this order; by default all.
+    mpp
+        µm per pixel at full resolution, where the files do not say or say it wrongly.
+
+    Raises
+    ------
+    EosinError
+        As `recognise` and the reader, and for a section that is not there.
+    """
+    path = Path(path)
+    chosen, _ = recognise(path, reader)
+    known = chosen.names(path)
+    if not known:
+        raise EosinError("holds no sections", file=path, fix=f"reader '{chosen.name}' looks for {chosen.looks_for}")
+    wanted = list(known if sections is None else sections)
+    for name in wanted:
+        need_known(name, known, "section", file=path)
+    if len(set(wanted)) != len(wanted):
+        raise EosinError("a section is asked for twice", file=path, fix="name each section once")
+    found = []
+    with task("read sections", len(wanted), "sections") as tick:
+        for name in wanted:
+            found.append(chosen.read_section(path, name, mpp=mpp))
+            for note in found[-1].notes:
+                log.info("%s: %s", name, note)
+            tick()
+    return found
+
+
+def describe(path: str | Path, reader: str | None = None) -> dict[str, Any]:
+    """What is in `path`, JSON-able: reader, reason, and per section spots, genes, molecules, scale and notes."""
+    chosen, reason = recognise(path, reader)
+    sections = read(path, reader=chosen.name)
+    told = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
+    return {**told, "sections": [_describe(section) for section in sections]}
+
+
+def _describe(section: Section) -> dict[str, Any]:
+    image = section.image
+    return {
+        "name": section.name,
+        "patient": section.patient,
+        "platform": section.platform,
+        "spots": len(section),
+        "genes": 0 if section.genes is None else len(section.genes),
+        "total_counts": 0 if section.counts is None else int(section.counts.sum(dtype=np.float64)),
+        "diameter_um": section.spots.diameter_um,
+        "mpp": None if image is None else image.mpp,
+        "image": None if image is None else str(image.path),
+        "domains": 0 if section.domains is None else len(set(section.domains)),
+        "notes": list(section.notes),
+    }
+
+
+def need_known(name: str, known: Iterable[str], what: str, *, file: str | Path | None = None) -> None:
+    """Raise an `EosinError` with near names unless `name` is among `known`."""
+    known = list(known)
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    fix = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known {what}s: {listed}"
+    raise EosinError(f"no {what} is called '{name}'", file=file, fix=fix)
+
+
+@contextlib.contextmanager
+def blame(file: str | Path) -> Iterator[None]:
+    """Add `file` to an `EosinError` of a record that cannot know where its values came from."""
+    try:
+        yield
+    except EosinError as error:
+        if error.file is not None:
+            raise
+        raise EosinError(error.problem, file=file, fix=error.fix) from error
+
+
+def merge_repeats(counts: sparse.csr_matrix, genes: Sequence[str]) -> tuple[sparse.csr_matrix, list[str], list[str]]:
+    """Add up the columns of genes that are named more than once; returns counts [s g], genes and notes.
+
+    Two columns of one name are two annotations of one gene (her2st and Visium have a few); their molecules are both
+    that gene's.
+    """
+    order = {gene: j for j, gene in enumerate(dict.fromkeys(genes))}
+    if len(order) == len(genes):
+        return counts, list(genes), []
+    rows = np.arange(len(genes))
+    columns = np.array([order[gene] for gene in genes])
+    adder = sparse.csr_matrix((np.ones(len(genes), dtype=counts.dtype), (rows, columns)), (len(genes), len(order)))
+    note = f"{len(genes) - len(order)} columns with a repeated gene name were added to the first of that name"
+    return sparse.csr_matrix(counts @ adder), list(order), [note]

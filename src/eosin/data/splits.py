@@ -1,0 +1,145 @@
+"""Which sections are learned from and which are judged on; and the refusal of splits that leak."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eosin.data.readers import need_known
+from eosin.errors import EosinError
+from eosin.grouping import grouped
+from eosin.types import Section, first_repeat
+
+LEAVE_SECTION_OUT = "leave-section-out"
+LEAVE_PATIENT_OUT = "leave-patient-out"
+SAME_PATIENT = "same-patient"
+_RULES = f"{LEAVE_SECTION_OUT}, {LEAVE_PATIENT_OUT}, or TRAIN:TEST as 'C2,C3:C6' (several by ';')"
+
+MIN_GENES = 10
+"""A spot is recognised by its counts only if it has this many genes: fewer may agree by chance."""
+MAX_SHARED = 0.1
+"""Share of a section's spots that may have equal counts in another section before it is called a copy."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Sections to train on and sections to test on, by name.
+
+    `note` is `"same-patient"` where a test section's patient is also in training: scores are then of a new section of
+    a known patient, which is easier than a new patient.
+    """
+
+    name: str
+    train: tuple[str, ...]
+    test: tuple[str, ...]
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "train", tuple(self.train))
+        object.__setattr__(self, "test", tuple(self.test))
+        for side, names in (("train", self.train), ("test", self.test)):
+            if not names:
+                raise EosinError(f"split '{self.name}' has no section to {side} on", fix=f"rules are {_RULES}")
+            if len(set(names)) != len(names):
+                raise EosinError(f"split '{self.name}' names '{first_repeat(names)}' twice", fix="name it once")
+        if both := sorted(set(self.train) & set(self.test)):
+            raise EosinError(f"split '{self.name}' leaks: section '{both[0]}' is on both sides", fix="take it off one")
+
+
+def splits(rule: str, sections: Sequence[Section]) -> list[Split]:
+    """Make the splits that a rule stands for.
+
+    Parameters
+    ----------
+    rule
+        `leave-section-out`, `leave-patient-out`, or `C2,C3,C4,C5:C6` (train:test; several splits by `;`).
+    sections
+        All sections; names, patients and counts are used.
+
+    Raises
+    ------
+    EosinError
+        The rule or a section is unknown, there is too little to split, or test data is also in training: the same
+        section, or the same spots under another name.
+    """
+    names = [section.name for section in sections]
+    if len(set(names)) != len(names):
+        raise EosinError(f"two sections are called '{first_repeat(names)}'", fix="give each its own name")
+    if ":" in rule:
+        made = [_given(part.strip(), names) for part in rule.split(";") if part.strip()]
+    elif rule in (LEAVE_SECTION_OUT, LEAVE_PATIENT_OUT):
+        by = "section" if rule == LEAVE_SECTION_OUT else "patient"
+        made = _leave_out([getattr(s, "name" if by == "section" else "patient") for s in sections], names, by)
+    else:
+        raise EosinError(f"no split rule is called '{rule}'", fix=f"rules are {_RULES}")
+    refuse_copies(made, sections)
+    return [_noted(split, {section.name: section.patient for section in sections}) for split in made]
+
+
+def _given(part: str, names: Sequence[str]) -> Split:
+    sides = [[name.strip() for name in side.split(",") if name.strip()] for side in part.split(":")]
+    if len(sides) != 2:
+        raise EosinError(f"split '{part}' has {len(sides) - 1} colons", fix="write TRAIN:TEST, several splits by ';'")
+    for name in (*sides[0], *sides[1]):
+        need_known(name, names, "section")
+    return Split(part.replace(" ", ""), tuple(sides[0]), tuple(sides[1]))
+
+
+def _leave_out(owners: Sequence[str], names: Sequence[str], by: str) -> list[Split]:
+    held = list(dict.fromkeys(owners))
+    if len(held) < 2:
+        found = f"only {by} '{held[0]}'" if held else "no sections"
+        raise EosinError(f"leave-{by}-out needs two {by}s, there is {found}", fix=f"give more {by}s or another rule")
+    return [
+        Split(
+            f"{by} {one}",
+            tuple(name for name, owner in zip(names, owners) if owner != one),
+            tuple(name for name, owner in zip(names, owners) if owner == one),
+        )
+        for one in held
+    ]
+
+
+def _noted(split: Split, patient: dict[str, str]) -> Split:
+    known = {patient[name] for name in split.train}
+    shared = any(patient[name] in known for name in split.test)
+    return Split(split.name, split.train, split.test, SAME_PATIENT if shared else "")
+
+
+def refuse_copies(made: Sequence[Split], sections: Sequence[Section]) -> None:
+    """Raise an `EosinError` where a test section holds the same spots as a training section of another name."""
+    prints = {section.name: _prints(section) for section in sections}
+    for split in made:
+        for test in split.test:
+            for train in split.train:
+                shared = len(np.intersect1d(prints[test], prints[train]))
+                if shared and shared > MAX_SHARED * min(len(prints[test]), len(prints[train])):
+                    raise EosinError(
+                        f"split '{split.name}' leaks: {shared} spots of test section '{test}' have the same counts "
+                        f"as spots of training section '{train}'",
+                        fix="leave one of the two out",
+                    )
+
+
+def _prints(section: Section) -> np.ndarray:
+    """One number per spot from its counts by gene name; equal for equal spots whatever the order of spots and genes."""
+    if section.counts is None or section.genes is None:
+        return np.empty(0, dtype=np.uint64)
+    digests = [hashlib.blake2b(gene.encode(), digest_size=8).digest() for gene in section.genes]
+    weights = np.frombuffer(b"".join(digests), dtype=np.uint64)
+    counts = section.counts.astype(np.uint64)
+    counts.eliminate_zeros()
+    known = np.diff(counts.indptr) >= MIN_GENES
+    return np.unique((counts @ weights)[known])  # sums wrap around, which is what a hash may do
+
+
+def inner_groups(sections: Sequence[Section]) -> tuple[list[np.ndarray], str]:
+    """Groups for inner validation (`eosin.grouping.grouped`) of training sections."""
+    return grouped(
+        [section.patient for section in sections],
+        [section.name for section in sections],
+        [section.spots.xy_um for section in sections],
+    )

@@ -1,0 +1,267 @@
+"""Gradient training of one `Learned` model: epochs, averaging, early stopping, and a state to continue from.
+
+Two phases. *Select*: a group of the training sections (a patient, else a section, else a region) is held out, and
+the epoch with the best correlation on it is noted. *Refit*: a fresh model is trained on all training sections for
+that many epochs, since small cohorts cannot spare a section. The test sections are never seen.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+from eosin.engine.regions import Regions
+from eosin.engine.settings import TrainSettings
+from eosin.engine.trained import read_arrays, write_arrays
+from eosin.errors import EosinError
+from eosin.metrics import pearson_per_gene
+from eosin.models import Learned, Training
+from eosin.progress import task
+
+log = logging.getLogger("eosin")
+
+STATE = "training.safetensors"
+Keep = Callable[[Learned, Mapping[str, Any]], Any]
+
+
+@dataclass
+class Progress:
+    """Where a run stands; travels with the arrays in the state file."""
+
+    phase: str
+    epochs: int
+    epoch: int = 0
+    step: int = 0
+    best_epoch: int = 0
+    best_score: float = -2.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Fitting:
+    """One run: its data, its settings, its folder."""
+
+    def __init__(
+        self,
+        build: Callable[[], Learned],
+        training: Training,
+        settings: TrainSettings,
+        seed: int,
+        folder: Path | None,
+        key: str,
+    ):
+        self.build, self.training, self.settings, self.seed = build, training, settings, seed
+        self.folder, self.key = folder, key
+        self.accelerator = Accelerator(
+            mixed_precision=settings.precision, cpu=settings.device == "cpu" or not torch.cuda.is_available()
+        )
+
+    def run(self, *, resume: bool, keep: Keep) -> tuple[Learned, dict[str, Any]]:
+        """Train to the end; returns the model on the CPU and what was measured."""
+        progress, arrays = self._open(resume=resume)
+        s = self.settings
+        if progress.phase == "select":
+            held, inside = self._hold_out()
+            machine = self._phase(progress, arrays, self.training.take(inside), self.training.take(held), keep)
+            if not s.refit:
+                return machine, self._metrics(progress)
+            progress = Progress("refit", progress.best_epoch, best_score=progress.best_score, history=progress.history)
+            arrays = None
+        return self._phase(progress, arrays, self.training, None, keep), self._metrics(progress)
+
+    def _open(self, *, resume: bool) -> tuple[Progress, dict[str, Tensor] | None]:
+        many = len(np.unique(self.training.groups)) > 1
+        first = Progress("select" if self.settings.early_stopping and many else "refit", self.settings.epochs)
+        if not resume:
+            return first, None
+        if self.folder is None or not (self.folder / STATE).is_file():
+            log.info("nothing to resume from; starting at the first epoch")
+            return first, None
+        arrays, header = read_arrays(self.folder / STATE)
+        if header["key"] != self.key:
+            raise EosinError(
+                "holds a run with other data or settings", file=self.folder, fix="resume with the same ones, or choose another -o"
+            )
+        return Progress(**json.loads(header["progress"])), arrays
+
+    def _hold_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows of the held-out group (it changes with the seed) and of the others."""
+        labels = np.unique(self.training.groups)
+        held = self.training.groups == labels[self.seed % len(labels)]
+        return np.flatnonzero(held), np.flatnonzero(~held)
+
+    def _phase(
+        self,
+        progress: Progress,
+        arrays: dict[str, Tensor] | None,
+        training: Training,
+        held: Training | None,
+        keep: Keep,
+    ) -> Learned:
+        """Train one model from scratch, or from a saved state, to the end of its phase."""
+        run = _Run(self, training, progress)
+        if arrays is not None:
+            run.restore(arrays)
+        settings = self.settings
+        n_steps = run.regions.n_steps(settings.regions_per_section, settings.regions_per_step)
+        with task(f"train ({progress.phase})", progress.epochs * n_steps, "steps") as tick:
+            tick(progress.epoch * n_steps)
+            while progress.epoch < progress.epochs and not self._stalled(progress):
+                started = time.monotonic()
+                loss = run.epoch(tick)
+                progress.epoch += 1
+                record = {"phase": progress.phase, "epoch": progress.epoch, "loss": loss}
+                if held is not None:
+                    record["pcc_held_out"] = score = run.score(held)
+                    if score > progress.best_score:
+                        progress.best_score, progress.best_epoch = score, progress.epoch
+                        run.best = run.averaged()
+                progress.history.append({**record, "seconds": round(time.monotonic() - started, 3)})
+                self._save(run, progress, keep)
+        run.load(run.best if held is not None and run.best else run.averaged())
+        return run.finished()
+
+    def _stalled(self, progress: Progress) -> bool:
+        return progress.phase == "select" and progress.epoch - progress.best_epoch >= self.settings.patience
+
+    def _save(self, run: _Run, progress: Progress, keep: Keep) -> None:
+        if self.folder is None or not self.accelerator.is_main_process:
+            return
+        header = {"key": self.key, "progress": json.dumps(asdict(progress))}
+        write_arrays(self.folder / STATE, run.state(), header)
+        own = run.averaged(raw=True)
+        run.load(run.best or run.averaged())
+        keep(run.machine, {**self._metrics(progress), "finished": False})
+        run.load(own)
+
+    def _metrics(self, progress: Progress) -> dict[str, Any]:
+        held_out = progress.best_score if progress.best_score > -2 else None
+        return {
+            "finished": True,
+            "epochs": progress.epoch if progress.phase == "refit" else progress.best_epoch,
+            "pcc_held_out": held_out,
+            "history": progress.history,
+        }
+
+
+class _Run:
+    """The moving parts of one phase: weights, their average, optimiser, random states."""
+
+    def __init__(self, fitting: Fitting, training: Training, progress: Progress):
+        s = fitting.settings
+        self.settings, self.accelerator, self.progress = s, fitting.accelerator, progress
+        self.training = training
+        self.machine = fitting.build()
+        self.machine.observe(training)
+        optimiser = torch.optim.AdamW(self.machine.parameters(), lr=s.lr, weight_decay=s.weight_decay)
+        self.wrapped, self.optimiser = self.accelerator.prepare(self.machine, optimiser)
+        self.average = self._weights() if s.ema else None
+        self.best: dict[str, Tensor] = {}
+        self.regions = Regions(training.batch, np.arange(len(training.batch)), s.min_region)
+        self.choice = np.random.default_rng([fitting.seed, 1])
+        self.noise = torch.Generator().manual_seed(fitting.seed + 2)
+        torch.manual_seed(fitting.seed + 3)  # dropout draws from torch's global state
+
+    def epoch(self, tick: Callable[..., None]) -> float:
+        """One pass over random regions; returns the mean loss."""
+        s, losses = self.settings, []
+        self.wrapped.train()
+        world, rank = self.accelerator.num_processes, self.accelerator.process_index
+        for rows in self.regions.epoch(s.regions_per_section, s.regions_per_step * world, self.choice):
+            rows = rows[rank::world] or rows[:1]
+            context = self.machine.prepare(self.training.batch.regions(rows))
+            goal = torch.from_numpy(self.training.target[np.concatenate(rows)]).to(self.accelerator.device)
+            with self.accelerator.autocast():
+                loss = self.wrapped(context, goal, self.noise)
+            self.accelerator.backward(loss)
+            self.accelerator.clip_grad_norm_(self.machine.parameters(), s.clip)
+            self.optimiser.step()
+            self.optimiser.zero_grad(set_to_none=True)
+            self.progress.step += 1
+            self._update_average()
+            losses.append(loss.detach())
+            tick(1, note=f"epoch {self.progress.epoch + 1}, best {max(self.progress.best_score, 0):.3f}")
+        mean = float(torch.stack(losses).mean())
+        if not np.isfinite(mean):
+            raise EosinError("the training loss is not a finite number", fix="use a smaller --train.lr")
+        return mean
+
+    def score(self, held: Training) -> float:
+        """Correlation of the mean of a few draws with the held-out group, by the averaged weights."""
+        own = self.averaged(raw=True)
+        self.load(self.averaged())
+        self.machine.eval()
+        context = self.machine.prepare(replace(held.batch, training_rows=None))
+        fixed = torch.Generator().manual_seed(0)
+        drawn = self.machine.draw(context, self.settings.validation_draws, fixed)
+        self.load(own)
+        correlations = pearson_per_gene(held.target, drawn.mean(0).numpy())
+        return float(np.nan_to_num(correlations).mean())
+
+    def _weights(self) -> dict[str, Tensor]:
+        return {name: p.detach().clone() for name, p in self.machine.named_parameters()}
+
+    def averaged(self, *, raw: bool = False) -> dict[str, Tensor]:
+        """The weights that are used: the moving average, or the last ones where there is none (or `raw`)."""
+        return self._weights() if raw or self.average is None else {k: v.clone() for k, v in self.average.items()}
+
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter in self.machine.named_parameters():
+                parameter.copy_(weights[name])
+
+    def _update_average(self) -> None:
+        if self.average is None:
+            return
+        step = self.progress.step
+        decay = min(self.settings.ema, (1 + step) / (10 + step))  # the first weights are soon forgotten
+        with torch.no_grad():
+            for name, parameter in self.machine.named_parameters():
+                self.average[name].lerp_(parameter, 1 - decay)
+
+    def state(self) -> dict[str, Tensor]:
+        """All that the next epoch depends on."""
+        arrays = {f"weights.{k}": v for k, v in self._weights().items()}
+        arrays |= {f"average.{k}": v for k, v in (self.average or {}).items()}
+        arrays |= {f"best.{k}": v for k, v in self.best.items()}
+        for number, slots in self.optimiser.state_dict()["state"].items():
+            arrays |= {f"optimiser.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+        choice = json.dumps(self.choice.bit_generator.state).encode()
+        arrays["random.choice"] = torch.frombuffer(bytearray(choice), dtype=torch.uint8)
+        arrays["random.noise"] = self.noise.get_state()
+        arrays["random.torch"] = torch.get_rng_state()
+        if torch.cuda.is_available():
+            arrays["random.cuda"] = torch.cuda.get_rng_state()
+        return {name: value.detach().cpu().contiguous() for name, value in arrays.items()}
+
+    def restore(self, arrays: Mapping[str, Tensor]) -> None:
+        self.load({k.removeprefix("weights."): v for k, v in arrays.items() if k.startswith("weights.")})
+        device = self.accelerator.device
+        for kind in ("average", "best"):
+            found = {k.removeprefix(f"{kind}."): v.to(device) for k, v in arrays.items() if k.startswith(f"{kind}.")}
+            if found:
+                setattr(self, kind, found)
+        state = self.optimiser.state_dict()
+        state["state"] = {}
+        for name, value in arrays.items():
+            if name.startswith("optimiser."):
+                _, number, slot = name.split(".")
+                state["state"].setdefault(int(number), {})[slot] = value
+        self.optimiser.load_state_dict(state)
+        self.choice.bit_generator.state = json.loads(arrays["random.choice"].numpy().tobytes())
+        self.noise.set_state(arrays["random.noise"])
+        torch.set_rng_state(arrays["random.torch"])
+        if "random.cuda" in arrays and torch.cuda.is_available():
+            torch.cuda.set_rng_state(arrays["random.cuda"])
+
+    def finished(self) -> Learned:
+        return self.machine.cpu().eval()

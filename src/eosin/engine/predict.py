@@ -1,0 +1,56 @@
+"""Predict the expression of a section with a trained model."""
+
+from __future__ import annotations
+
+import torch
+
+from eosin.engine.trained import Trained
+from eosin.errors import EosinError
+from eosin.models import Learned
+from eosin.progress import task
+from eosin.types import Batch, Prediction, Section
+
+
+def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 0, device: str = "auto") -> Prediction:
+    """Draw the expression of the panel at all spots of an encoded section; its counts are not looked at.
+
+    Parameters
+    ----------
+    draws
+        Samples to draw; a point model gives one whatever is asked.
+    seed
+        Same seed, same draws (on a CPU).
+
+    Raises
+    ------
+    EosinError
+        Features of another encoder than the model was trained on, or none.
+    """
+    if draws < 1:
+        raise EosinError(f"{draws} draws are asked for", fix="ask for at least 1")
+    features = section.need_features()
+    if features.key != trained.encoder_key:
+        raise EosinError(
+            f"section '{section.name}' has features of encoder '{features.encoder}' ({features.key}), "
+            f"but the model was trained on '{trained.encoder}' ({trained.encoder_key})",
+            fix=f"encode the section with --encoder {trained.encoder}",
+        )
+    model = trained.model
+    if isinstance(model, Learned):
+        model.eval()
+        model.to("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
+    with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
+        context = model.prepare(Batch.of([section]))
+        drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
+        tick(draws)
+    provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
+    return Prediction(
+        section.name,
+        section.spots,
+        trained.panel,
+        drawn.float().cpu().numpy(),
+        trained.name,
+        seed,
+        section.image,
+        provenance,
+    )

@@ -1,0 +1,158 @@
+"""Train any model on measured sections. The one place that asks whether a model is solved or learned."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from eosin.config import Settings
+from eosin.engine.fit import Fitting
+from eosin.engine.settings import TrainSettings
+from eosin.engine.trained import Trained
+from eosin.errors import EosinError
+from eosin.files import fingerprint
+from eosin.genes import choose_panel, target
+from eosin.grouping import grouped
+from eosin.models import MODELS, Learned, Solved, Training
+from eosin.types import Batch, GenePanel, Section
+
+log = logging.getLogger("eosin")
+
+
+def train(
+    sections: Sequence[Section],
+    *,
+    model: str = "stflow",
+    settings: Mapping[str, Mapping[str, Any]] | None = None,
+    panel: GenePanel | str = "var:50",
+    transform: str = "log1p",
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+) -> Trained:
+    """Train a model on encoded, measured sections.
+
+    Parameters
+    ----------
+    sections
+        Training sections, all with counts and with features of one encoder.
+    model
+        A name in the registry, with an optional preset: `stflow`, `stflow:paper`, `ridge`.
+    settings
+        Tables `model` and `train` that go over the preset's and the defaults.
+    panel, transform
+        The genes, or the rule that chooses them on these sections, and the scale of the values.
+    out
+        Checkpoint folder; written after every epoch. `resume` continues what lies there to the same weights
+        as an uninterrupted run.
+
+    Raises
+    ------
+    EosinError
+        Sections without counts or features, an unknown model or setting, a panel that cannot be had.
+    """
+    if not sections:
+        raise EosinError("there are no sections to train on", fix="name at least one measured section")
+    started = time.monotonic()
+    name, tables = resolve(model, settings)
+    entry = MODELS[name]
+    model_settings = entry.settings.of(tables["model"], source="[model]")
+    train_settings = TrainSettings.of(tables["train"], source="[train]")
+    if isinstance(panel, str):
+        panel = choose_panel(panel, sections, transform=transform)
+    training = gather(sections, panel)
+    n_features = training.batch.features.shape[1]
+    features = sections[0].need_features()
+
+    def trained(machine: Any, metrics: Mapping[str, Any]) -> Trained:
+        return Trained(
+            machine,
+            name,
+            panel,
+            features.encoder,
+            features.key,
+            n_features,
+            model_settings.model_dump(mode="json"),
+            train_settings.model_dump(mode="json"),
+            seed,
+            tuple({"name": s.name, "patient": s.patient, "fingerprint": s.fingerprint()} for s in sections),
+            {**metrics, "seconds": round(time.monotonic() - started, 2)},
+        )
+
+    def build() -> Any:
+        torch.manual_seed(seed)
+        return entry.build(model_settings, n_features, panel)
+
+    machine = build()
+    if isinstance(machine, Solved):
+        machine.solve(training)
+        result = trained(machine, {})
+    elif isinstance(machine, Learned):
+        key = run_key(sections, model, model_settings, train_settings, panel, seed)
+        fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key)
+        machine, metrics = fitting.run(resume=resume, keep=lambda m, x: trained(m, x).save(out) if out else None)
+        result = trained(machine, metrics)
+    else:
+        raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
+    if out is not None:
+        result.save(out)
+    return result
+
+
+def resolve(model: str, settings: Mapping[str, Mapping[str, Any]] | None) -> tuple[str, dict[str, dict[str, Any]]]:
+    """Name and settings tables of `name` or `name:preset`, with `settings` on top; unknown tables are refused."""
+    name, _, preset = model.partition(":")
+    entry = MODELS[name]
+    if preset and preset not in entry.presets:
+        raise EosinError(
+            f"model '{name}' has no preset '{preset}'", fix="known presets: " + (", ".join(entry.presets) or "none")
+        )
+    tables: dict[str, dict[str, Any]] = {
+        table: dict(entry.presets[preset].get(table, {})) if preset else {} for table in ("model", "train")
+    }
+    for table, values in (settings or {}).items():
+        if table not in tables:
+            raise EosinError(f"unknown settings table '{table}'", fix="known tables: model, train")
+        tables[table].update({key.replace("-", "_"): value for key, value in values.items()})
+    return name, tables
+
+
+def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
+    """Everything a model may learn from, as arrays: features, targets, counts and inner groups."""
+    batch = Batch.of(sections)
+    labels, level = grouped([s.patient for s in sections], [s.name for s in sections], [s.spots.xy_um for s in sections])
+    log.info("inner validation keeps each %s whole", level)
+    batch = Batch(batch.xy_um, batch.features, batch.starts, np.arange(len(batch)))
+    return Training(
+        batch,
+        np.concatenate([target(section, panel) for section in sections]),
+        np.concatenate([section.expression(panel.names) for section in sections]),
+        np.concatenate(labels),
+        panel,
+    )
+
+
+def run_key(
+    sections: Sequence[Section],
+    model: str,
+    model_settings: Settings,
+    train_settings: TrainSettings,
+    panel: GenePanel,
+    seed: int,
+) -> str:
+    """Hash of all that determines a run: a checkpoint of another run is not resumed."""
+    return fingerprint(
+        [section.fingerprint() for section in sections],
+        model,
+        model_settings.model_dump(mode="json"),
+        train_settings.model_dump(mode="json", exclude={"device"}),
+        list(panel.names),
+        panel.transform,
+        seed,
+    )

@@ -1,0 +1,203 @@
+"""A trained model with all that using it needs, and the folder that holds it.
+
+    model.safetensors   the arrays; its header carries the hashes of the arrays and of config.json
+    config.json         model, settings, panel, encoder, versions, seed, fingerprints of the training sections
+    metrics.json        what training measured
+    README.md           a card for people
+
+The folder rebuilds its model alone, without code from the file and without pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from eosin.errors import EosinError
+from eosin.files import atomic_file, fingerprint, read_json, write_json
+from eosin.models import MODELS, Model, ModelEntry
+from eosin.types import GenePanel
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A model that can predict.
+
+    Attributes
+    ----------
+    model
+        The model itself, on the CPU.
+    name
+        Its name in the registry.
+    panel
+        The genes it predicts.
+    encoder, encoder_key, n_features
+        What its features must come from.
+    model_settings, train_settings
+        Resolved settings, JSON-able.
+    seed
+        Seed of training.
+    trained_on
+        Name, patient and fingerprint of each training section.
+    metrics
+        What training measured (history, held-out scores, seconds).
+    """
+
+    model: Model
+    name: str
+    panel: GenePanel
+    encoder: str
+    encoder_key: str
+    n_features: int
+    model_settings: Mapping[str, Any]
+    train_settings: Mapping[str, Any]
+    seed: int
+    trained_on: tuple[Mapping[str, str], ...]
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def config(self) -> dict[str, Any]:
+        return {
+            "schema": SCHEMA,
+            "model": self.name,
+            "model_settings": dict(self.model_settings),
+            "train_settings": dict(self.train_settings),
+            "panel": asdict(self.panel),
+            "encoder": self.encoder,
+            "encoder_key": self.encoder_key,
+            "n_features": self.n_features,
+            "n_parameters": self.model.n_parameters,
+            "seed": self.seed,
+            "trained_on": [dict(section) for section in self.trained_on],
+            "versions": versions(),
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the folder; each file appears whole, the arrays last."""
+        folder = Path(folder)
+        config = json.dumps(self.config(), indent=1) + "\n"
+        with atomic_file(folder / "config.json") as partial:
+            partial.write_text(config, encoding="utf-8")
+        write_json(folder / "metrics.json", dict(self.metrics))
+        with atomic_file(folder / "README.md") as partial:
+            partial.write_text(self._card(), encoding="utf-8")
+        write_arrays(folder / "model.safetensors", self.model.arrays(), {"config_sha256": _sha(config)})
+        return folder
+
+    def _card(self) -> str:
+        sections = ", ".join(f"{s['name']} (patient {s['patient']})" for s in self.trained_on)
+        entry: ModelEntry = MODELS[self.name]
+        return (
+            f"# {self.name}: {entry.title}\n\n"
+            f"Predicts {len(self.panel)} genes ({self.panel.rule}, values {self.panel.transform}) at spots of H&E "
+            f"tissue from features of encoder `{self.encoder}`.\n\n"
+            f"- Source: {entry.paper}\n- Trained on: {sections}\n- Seed: {self.seed}\n"
+            f"- Parameters: {self.model.n_parameters:,}\n- Held-out scores and history: `metrics.json`\n\n"
+            "For research. Not validated for any clinical use. The licence of the encoder and of the training data "
+            "apply to this model as well.\n\nUse: `eosin predict THIS_FOLDER SECTION -o P.h5ad`\n"
+        )
+
+
+def load(folder: str | Path) -> Trained:
+    """Open a checkpoint folder; a missing or altered file is an `EosinError`."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise EosinError("no such checkpoint folder", file=folder, fix="train one first: eosin train")
+    for name in ("config.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise EosinError(f"the checkpoint lacks {name}", file=folder, fix="copy the whole folder, or train again")
+    config = read_json(folder / "config.json")
+    arrays, header = read_arrays(folder / "model.safetensors")
+    if header.get("config_sha256") != _sha((folder / "config.json").read_text(encoding="utf-8")):
+        raise EosinError(
+            "was changed after training (its hash differs from the one in model.safetensors)",
+            file=folder / "config.json",
+            fix="restore the original file, or train again",
+        )
+    return _rebuild(folder, config, arrays)
+
+
+def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) -> Trained:
+    if config.get("schema") != SCHEMA:
+        raise EosinError(
+            f"has schema {config.get('schema')}, this eosin reads {SCHEMA}", file=folder / "config.json",
+            fix="use the version of eosin that wrote it",
+        )
+    panel = GenePanel(**{**config["panel"], "names": tuple(config["panel"]["names"])})
+    entry = MODELS[config["model"]]
+    settings = entry.settings.of(config["model_settings"], source=str(folder / "config.json"))
+    model = entry.build(settings, config["n_features"], panel)
+    try:
+        model.load_arrays(arrays)
+    except (RuntimeError, KeyError, ValueError) as error:
+        raise EosinError(
+            f"does not fit its config.json ({str(error).splitlines()[0]})", file=folder / "model.safetensors",
+            fix="copy the whole folder again, or train again",
+        ) from error
+    metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else {}
+    return Trained(
+        model,
+        config["model"],
+        panel,
+        config["encoder"],
+        config["encoder_key"],
+        config["n_features"],
+        config["model_settings"],
+        config["train_settings"],
+        config["seed"],
+        tuple(config["trained_on"]),
+        metrics,
+    )
+
+
+def write_arrays(path: Path, arrays: Mapping[str, Tensor], header: Mapping[str, str]) -> None:
+    """One safetensors file, atomically, with a hash over its arrays in the header."""
+    arrays = {name: value.contiguous() for name, value in arrays.items()}
+    with atomic_file(path) as partial:
+        partial.write_bytes(save(arrays, metadata={**header, "arrays_hash": hash_arrays(arrays)}))
+
+
+def read_arrays(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Arrays and header of such a file, checked against the hash."""
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            header = dict(file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except FileNotFoundError:
+        raise EosinError("no such file", file=path) from None
+    except (SafetensorError, OSError) as error:
+        raise EosinError(f"not readable as safetensors ({error})", file=path, fix="copy it again, or train again") from error
+    if header.get("arrays_hash") != hash_arrays(arrays):
+        raise EosinError("its content was altered (the hash differs)", file=path, fix="copy it again, or train again")
+    return arrays, header
+
+
+def hash_arrays(arrays: Mapping[str, Tensor]) -> str:
+    """Hash over names, types and values, in the order of names."""
+    parts: list[Any] = []
+    for name in sorted(arrays):
+        value = arrays[name].detach().cpu()
+        raw = value.view(torch.uint8) if value.dtype == torch.bfloat16 else value
+        parts += [name, str(value.dtype), np.ascontiguousarray(raw.numpy())]
+    return fingerprint(*parts)
+
+
+def versions() -> dict[str, str]:
+    """Versions of eosin and of the libraries whose numbers matter."""
+    return {name: metadata.version(name) for name in ("eosin", "torch", "numpy", "scipy", "scikit-learn", "anndata")}
+
+
+def _sha(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

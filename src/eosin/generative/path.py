@@ -1,0 +1,67 @@
+"""Paths from the prior (t = 0) to the data (t = 1): x_t = a(t) x_0 + b(t) x_1."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The two weights of a path and their slopes at one time (tensors that broadcast against x)."""
+
+    prior: Tensor
+    data: Tensor
+    prior_slope: Tensor
+    data_slope: Tensor
+
+
+class ProbabilityPath(ABC):
+    """Two weights and their slopes; everything else follows and is written once."""
+
+    @abstractmethod
+    def weights(self, t: Tensor) -> Weights: ...
+
+    def sample_times(self, n: int, rng: torch.Generator) -> Tensor:
+        """Training times [n], uniform on [0, 1)."""
+        return torch.rand(n, generator=rng)
+
+    def at(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """The point of the path between a prior draw and a data point."""
+        w = self.weights(t)
+        return w.prior * x0 + w.data * x1
+
+    def slope(self, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """d x_t / dt along the path that joins x0 and x1."""
+        w = self.weights(t)
+        return w.prior_slope * x0 + w.data_slope * x1
+
+    def velocity(self, x: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+        """The slope at the point x, given where the path ends; for t < 1.
+
+        Solves x = a x_0 + b x_1 for x_0. For the linear path it is (x_1 - x) / (1 - t).
+        """
+        w = self.weights(t)
+        return w.prior_slope * (x - w.data * x1) / w.prior + w.data_slope * x1
+
+
+class LinearPath(ProbabilityPath):
+    """x_t = (1 - t) x_0 + t x_1 (STFlow, section 3.2)."""
+
+    def weights(self, t: Tensor) -> Weights:
+        one = torch.ones_like(t)
+        return Weights(1 - t, t, -one, one)
+
+
+class NoPath(ProbabilityPath):
+    """Regression as a degenerate path: training only ever sees the prior (STFlow's "w/o FM")."""
+
+    def weights(self, t: Tensor) -> Weights:
+        one = torch.ones_like(t)
+        return Weights(one, 0 * one, -one, one)
+
+    def sample_times(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.zeros(n)

@@ -1,0 +1,137 @@
+"""What a model is: two interfaces, and the registry of those that can be named.
+
+A model sees a `Batch` (positions and features) and never counts, files, devices or optimisers. A class is either
+one of these interfaces or finished; nobody subclasses a finished one.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eosin.config import Registry, Settings
+from eosin.types import Batch, GenePanel
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a model may learn from: training sections only.
+
+    Attributes
+    ----------
+    batch
+        All training spots.
+    target
+        [s g] float32, expression in the panel's values.
+    counts
+        [s g] float32, raw counts (for priors that are fitted to counts).
+    groups
+        [s] int: patient, section or region of each spot; what inner cross-validation keeps together.
+    panel
+        The genes.
+    """
+
+    batch: Batch
+    target: np.ndarray
+    counts: np.ndarray
+    groups: np.ndarray
+    panel: GenePanel
+
+    def take(self, rows: np.ndarray) -> Training:
+        """Some of the spots as a training set of their own; parts (sections) stay apart, empty ones go."""
+        part = self.batch.part_of_spot()[rows]
+        order = np.argsort(part, kind="stable")
+        rows, part = rows[order], part[order]
+        pieces = [rows[part == p] for p in np.unique(part)]
+        batch = replace(self.batch.regions(pieces), training_rows=np.arange(len(rows)))
+        return Training(batch, self.target[rows], self.counts[rows], self.groups[rows], self.panel)
+
+
+class Model(ABC):
+    """Predicts expression at all spots of a batch jointly."""
+
+    @abstractmethod
+    def prepare(self, batch: Batch) -> Any:
+        """Whatever depends on neither time nor expression, once per batch: the context of `draw`."""
+
+    @abstractmethod
+    def draw(self, context: Any, n_draws: int, rng: torch.Generator) -> Tensor:
+        """Draws [k s g] in the panel's values; a point model gives k = 1 whatever was asked."""
+
+    @abstractmethod
+    def arrays(self) -> dict[str, Tensor]:
+        """All that was learned, by name; `load_arrays` takes it back."""
+
+    @abstractmethod
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None: ...
+
+    @property
+    @abstractmethod
+    def n_parameters(self) -> int:
+        """Trainable numbers."""
+
+
+class Solved(Model):
+    """A model in closed form."""
+
+    @abstractmethod
+    def solve(self, training: Training) -> None: ...
+
+    def prepare(self, batch: Batch) -> Batch:
+        return batch
+
+
+class Learned(Model, nn.Module):
+    """A model that is trained by gradient steps on random connected regions."""
+
+    def observe(self, training: Training) -> None:  # noqa: B027 - not every model has something to estimate
+        """See the training sections once before the first step: scales, priors, baselines in closed form."""
+
+    @abstractmethod
+    def loss(self, context: Any, target: Tensor, rng: torch.Generator) -> Tensor:
+        """Scalar to minimise for one batch of regions; `target` is [s g]."""
+
+    def forward(self, context: Any, target: Tensor, rng: torch.Generator) -> Tensor:
+        return self.loss(context, target, rng)  # wrappers for devices and precision hook into forward
+
+    def arrays(self) -> dict[str, Tensor]:
+        return {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
+
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        self.load_state_dict(dict(arrays))
+
+    @property
+    def n_parameters(self) -> int:
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """A model that can be asked for by name.
+
+    Attributes
+    ----------
+    build
+        (settings, number of features, panel) -> Model, without I/O.
+    settings
+        The record of its settings.
+    title, paper
+        For tables: what it is, and where it was published.
+    presets
+        Named settings: {"paper": {"model": {...}, "train": {...}}}.
+    """
+
+    build: Callable[[Any, int, GenePanel], Model]
+    settings: type[Settings]
+    title: str
+    paper: str
+    presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+
+
+MODELS: Registry[ModelEntry] = Registry("model")

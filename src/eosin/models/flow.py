@@ -1,0 +1,179 @@
+"""Flow matching over expression: a prior, a path, a sampler and any denoiser (STFlow, section 3.2).
+
+The denoiser guesses the data end Y_1 from a point Y_t of the path; training minimises its squared error, sampling
+follows the velocity that the guess implies (Algorithms 1 and 2). Two optional parts go beyond the paper:
+
+- `inputs`: features standardised and reduced on training spots (the paper takes an encoder's vectors as they are);
+- `base`: a closed-form model whose prediction is subtracted, so that the flow generates what that model leaves
+  over. For training spots its prediction is made out of fold, else the flow would learn to trust it too much.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eosin.generative import Prior, ProbabilityPath, Sampler
+from eosin.models.base import Learned, Training
+from eosin.models.ridge import Fit, Ridge
+from eosin.types import Batch
+
+
+class DenoiserPart(Protocol):
+    """What a flow needs of a network."""
+
+    def geometry(self, batch: Batch, features: Tensor) -> Any:
+        """Neighbours and offsets as tensors beside `features` [s f]."""
+        ...
+
+    def precompute(self, geometry: Any) -> Any:
+        """What all steps and draws share; inference only."""
+        ...
+
+    def __call__(self, geometry: Any, y: Tensor, t: Tensor) -> Tensor: ...
+
+
+class InputMap(nn.Module):
+    """Standardised principal components of the features, fixed before training; `n_out=None` passes them through."""
+
+    shift: Tensor
+    basis: Tensor
+
+    def __init__(self, n_features: int, n_out: int | None):
+        super().__init__()
+        self.n_out = n_features if n_out is None else min(n_out, n_features)
+        self.register_buffer("shift", torch.zeros(n_features) if n_out is not None else None)
+        self.register_buffer("basis", torch.zeros(n_features, self.n_out) if n_out is not None else None)
+
+    def observe(self, features: np.ndarray) -> None:
+        if self.basis is None:
+            return
+        fit = Fit.of(features, np.zeros((len(features), 1)), self.n_out)
+        self.shift.copy_(torch.from_numpy(fit.mean))
+        basis = fit.basis / fit.scale[:, None] / np.sqrt(np.maximum(fit.eigenvalues, 1e-6)) ** 0.5
+        self.basis.zero_()
+        self.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features if self.basis is None else (features - self.shift) @ self.basis
+
+
+class ValueScale(nn.Module):
+    """Per gene: model values <-> the denoiser's scale (mean 0, sd 1 of what it must produce); or nothing."""
+
+    mean: Tensor
+    sd: Tensor
+
+    def __init__(self, n_genes: int, *, standardise: bool):
+        super().__init__()
+        self.standardise = standardise
+        self.register_buffer("mean", torch.zeros(n_genes))
+        self.register_buffer("sd", torch.ones(n_genes))
+
+    def observe(self, values: np.ndarray) -> None:
+        if self.standardise:
+            self.mean.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
+            self.sd.copy_(torch.from_numpy(np.maximum(values.std(0, dtype=np.float64), 0.05)))
+
+
+@dataclass
+class FlowContext:
+    """One prepared batch: geometry for the denoiser, and the base's prediction (0 without a base)."""
+
+    geometry: Any
+    base: Tensor  # [s g] or [1 1]
+    part: Tensor  # [s] part of each spot
+    n_spots: int
+
+
+class FlowModel(Learned):
+    """A flow with its parts handed in."""
+
+    def __init__(
+        self,
+        denoiser: nn.Module,
+        prior: Prior,
+        path: ProbabilityPath,
+        sampler: Sampler,
+        times: list[float],
+        inputs: InputMap,
+        scale: ValueScale,
+        base: Ridge | None,
+        n_genes: int,
+        max_draws: int = 16,
+    ):
+        super().__init__()
+        self.denoiser, self.prior, self.inputs, self.scale = denoiser, prior, inputs, scale
+        self.path, self.sampler, self.times, self.base = path, sampler, times, base
+        self.n_genes, self.max_draws = n_genes, max_draws
+        self._out_of_fold: np.ndarray | None = None
+
+    def observe(self, training: Training) -> None:
+        self.inputs.observe(training.batch.features)
+        self.prior.observe(training.counts)
+        left = training.target
+        if self.base is not None:
+            self.base.solve(training)
+            self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
+            left = left - self._out_of_fold
+        self.scale.observe(left)
+
+    def prepare(self, batch: Batch) -> FlowContext:
+        device = self.scale.mean.device
+        features = self.inputs(torch.from_numpy(batch.features).to(device))
+        geometry = self.denoiser.geometry(batch, features)
+        part = torch.from_numpy(batch.part_of_spot()).to(device)
+        return FlowContext(geometry, self._base(batch).to(device), part, len(batch))
+
+    def _base(self, batch: Batch) -> Tensor:
+        if self.base is None:
+            return torch.zeros(1, 1)
+        if batch.training_rows is not None and self._out_of_fold is not None:
+            return torch.from_numpy(self._out_of_fold[batch.training_rows])
+        return torch.from_numpy(self.base.predict(batch).astype(np.float32))
+
+    def loss(self, context: FlowContext, target: Tensor, rng: torch.Generator) -> Tensor:
+        y1 = self._inwards(target, context)
+        y0 = self._inwards(self.prior.sample(1, context.n_spots, self.n_genes, rng)[0].to(y1.device), context)
+        t = self.path.sample_times(int(context.part.max()) + 1, rng).to(y1.device)[context.part]  # [s], one per part
+        guess = self.denoiser(context.geometry, self.path.at(y0, y1, t[:, None])[None], t)[0]
+        return (guess - y1).square().mean()
+
+    @torch.no_grad()
+    def draw(self, context: FlowContext, n_draws: int, rng: torch.Generator) -> Tensor:
+        self.denoiser.precompute(context.geometry)
+        groups = [min(self.max_draws, n_draws - a) for a in range(0, n_draws, self.max_draws)]
+        return torch.cat([self._draw(context, k, rng) for k in groups])
+
+    def _draw(self, context: FlowContext, k: int, rng: torch.Generator) -> Tensor:
+        y0 = self.prior.sample(k, context.n_spots, self.n_genes, rng).to(context.base.device)
+        one = y0.new_ones(1)
+
+        def velocity(y: Tensor, t: float) -> Tensor:
+            return self.path.velocity(y, self.denoiser(context.geometry, y, t * one), t * one)
+
+        return self._outwards(self.sampler(velocity, self._inwards(y0, context), self.times), context).cpu()
+
+    def _inwards(self, values: Tensor, context: FlowContext) -> Tensor:
+        return (values - context.base - self.scale.mean) / self.scale.sd
+
+    def _outwards(self, values: Tensor, context: FlowContext) -> Tensor:
+        return values * self.scale.sd + self.scale.mean + context.base
+
+    def arrays(self) -> dict[str, Tensor]:
+        own = super().arrays()
+        return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
+
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        if self.base is not None:
+            self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
+        super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
+
+    @property
+    def n_parameters(self) -> int:
+        return super().n_parameters + (0 if self.base is None else self.base.n_parameters)

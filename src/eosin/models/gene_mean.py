@@ -1,0 +1,44 @@
+"""The mean of each gene over the training spots, everywhere: the floor that any use of the image must leave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eosin.config import Settings
+from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.types import Batch, GenePanel
+
+
+class GeneMeanSettings(Settings):
+    """Nothing to set."""
+
+
+class GeneMean(Solved):
+    """One number per gene; correlation with anything is undefined, and counted as such."""
+
+    def __init__(self, settings: GeneMeanSettings, n_features: int, panel: GenePanel):
+        del settings, n_features
+        self.mean = np.zeros(len(panel), dtype=np.float32)
+
+    def solve(self, training: Training) -> None:
+        self.mean = training.target.mean(0, dtype=np.float64).astype(np.float32)
+
+    def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
+        return torch.from_numpy(self.mean).expand(1, len(context), -1)
+
+    def arrays(self) -> dict[str, Tensor]:
+        return {"mean": torch.from_numpy(self.mean)}
+
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        self.mean = arrays["mean"].numpy()
+
+    @property
+    def n_parameters(self) -> int:
+        return self.mean.size
+
+
+MODELS.add("gene-mean", ModelEntry(GeneMean, GeneMeanSettings, "training mean of each gene", "none: the floor"))

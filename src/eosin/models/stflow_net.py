@@ -1,0 +1,280 @@
+"""STFlow's denoiser: E(2)-invariant local attention (Huang et al. 2025, section 3.3, equations 4 to 9).
+
+Written to be fast and exactly equal to the literal formulas of `tests/reference/stflow_literal.py`:
+
+- The first linear map of the attention's MLP acts on [q_i, k_j, e_ij, y_j - y_i]. It is split by its columns:
+  what depends on i or on j alone is projected once per spot, then gathered and added (equation 7).
+- Frame averages are taken before the second linear map of the edge MLP, which commutes with them (equation 6).
+- Edge features depend on neither time nor expression: at inference they are computed once for all steps.
+- Spots go through in chunks, so that `[s, n, heads, wide]` only exists for a chunk that stays in cache.
+
+Where the paper is silent this follows the authors' release: SwiGLU blocks with a LayerNorm between the two
+linear maps, the uncentred distance as third edge input, no norm before the feed-forward map, dropout at the end
+of each block. One difference: that dropout acts on the frame average, not on each frame.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from eosin.errors import EosinError
+from eosin.spots import local_frames, neighbours
+from eosin.types import Batch
+
+_CHUNK_EDGES = 4096
+"""Edges per chunk at inference (times draws): [4096, heads, wide] in float32 is 8 MB, about a core's cache."""
+
+_SIGNS = ((1.0, 1.0, 1.0), (1.0, -1.0, 1.0), (-1.0, 1.0, 1.0), (-1.0, -1.0, 1.0))
+
+
+@dataclass
+class Geometry:
+    """What the denoiser needs of a batch of spots, as tensors on its device.
+
+    Attributes
+    ----------
+    features
+        [s f] the spots' image features.
+    index, valid
+        [s n] neighbours' rows and which of them exist; `valid` is None when all do.
+    edges
+        [s n 3] offsets along the neighbourhood's two axes, and the distance.
+    """
+
+    features: Tensor
+    index: Tensor
+    valid: Tensor | None
+    edges: Tensor
+    edge_states: list[Tensor] | None = None  # per layer [s n e/2], filled by `Denoiser.precompute`
+
+    @property
+    def chunk(self) -> int:
+        """Spots per chunk for one draw."""
+        return max(_CHUNK_EDGES // max(self.index.shape[1], 1), 1)
+
+
+class GatedMLP(nn.Module):
+    """Linear, SiLU gate, dropout, LayerNorm, linear, dropout: timm's SwiGLU with a norm, which the release uses."""
+
+    def __init__(self, n_in: int, n_hidden: int, n_out: int, dropout: float):
+        super().__init__()
+        self.fc1 = nn.Linear(n_in, n_hidden)
+        self.norm = nn.LayerNorm(n_hidden // 2)
+        self.fc2 = nn.Linear(n_hidden // 2, n_out)
+        self.dropout = nn.Dropout(dropout)
+
+    def gate(self, hidden: Tensor) -> Tensor:
+        """From the first linear map's output [..., hidden] to the gated half [..., hidden/2]."""
+        u, w = hidden.chunk(2, dim=-1)
+        return self.dropout(F.silu(u).mul_(w) if not torch.is_grad_enabled() else F.silu(u) * w)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.dropout(self.fc2(self.norm(self.gate(self.fc1(x)))))
+
+
+class SpatialLayer(nn.Module):
+    """One layer: attention to the neighbours, feed-forward, and an updated guess of the expression."""
+
+    def __init__(self, width: int, edge_width: int, n_heads: int, n_genes: int, dropout: float, *, use_edges: bool):
+        super().__init__()
+        self.n_heads, self.use_edges = n_heads, use_edges
+        self.head_width = width // n_heads
+        self.edge_head_width = edge_width // n_heads if use_edges else 0
+        self.norm = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.edge = GatedMLP(3, edge_width, edge_width, dropout) if use_edges else None
+        self.attention = GatedMLP(2 * self.head_width + self.edge_head_width + n_genes, width, 1, dropout)
+        self.attention_dropout = nn.Dropout(dropout)
+        self.out = GatedMLP(width + (edge_width if use_edges else 0), width, width, dropout)
+        self.feed_forward = GatedMLP(width, 4 * width, width, dropout)
+        self.head = nn.Sequential(
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.LayerNorm(width),
+            nn.Dropout(dropout),
+            nn.Linear(width, n_genes),
+            nn.Dropout(dropout),
+        )
+
+    def edge_state(self, edges: Tensor) -> Tensor:
+        """Frame average of the edge MLP's normalised hidden state: [s n 3] -> [s n e/2] (equation 6).
+
+        The four frames are the signs of the first two inputs. The second linear map follows in `_edge_features`.
+        """
+        assert self.edge is not None
+        signs = edges.new_tensor(_SIGNS)  # [4 3]
+        weight = signs[:, :, None] * self.edge.fc1.weight.T  # [4 3 e]: signs move from the input into the weights
+        hidden = edges @ weight.transpose(0, 1).flatten(1)  # [s n 4e]
+        hidden = hidden.unflatten(-1, (4, -1)) + self.edge.fc1.bias
+        return self.edge.norm(self.edge.gate(hidden)).mean(-2)
+
+    def forward(self, h: Tensor, y: Tensor, geometry: Geometry, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Update node states h [k s d] and expression y [k s g]; k of either may be 1."""
+        q, keys, v, per_i = self._project(h, y)
+        n_draws = max(h.shape[0], y.shape[0])
+        step = len(geometry.index) if torch.is_grad_enabled() else max(geometry.chunk // n_draws, 1)
+        done = [
+            self._rows(slice(a, a + step), h, q, keys, v, per_i, geometry, state)
+            for a in range(0, len(geometry.index), step)
+        ]
+        return torch.cat([new_h for new_h, _ in done], 1), torch.cat([new_y for _, new_y in done], 1)
+
+    def _project(self, h: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Per spot: q, the j-side of the attention's first map [k s H*d], v, and the i-side's share of y."""
+        q, key, v = self.qkv(self.norm(h)).chunk(3, dim=-1)
+        widths = [self.head_width, self.head_width, self.edge_head_width]
+        to_key, to_y = self._columns(1), self.attention.fc1.weight[:, sum(widths) :]
+        from_y = y @ to_y.T  # [k s hidden]
+        keys = key.unflatten(-1, (self.n_heads, -1)) @ to_key.T  # [k s H hidden]
+        return q, (keys + from_y[..., None, :]).flatten(-2), v, from_y
+
+    def _columns(self, part: int) -> Tensor:
+        """The columns of the attention's first weight that act on q (0), k (1) or the edge (2)."""
+        widths = [self.head_width, self.head_width, self.edge_head_width]
+        start = sum(widths[:part])
+        return self.attention.fc1.weight[:, start : start + widths[part]]
+
+    def _rows(
+        self,
+        rows: slice,
+        h: Tensor,
+        q: Tensor,
+        keys: Tensor,
+        v: Tensor,
+        from_y: Tensor,
+        geometry: Geometry,
+        state: Tensor | None,
+    ) -> tuple[Tensor, Tensor]:
+        """The layer for some spots, given what it needs of all spots."""
+        index = geometry.index[rows]  # [c n]
+        flat = index.flatten()
+        per_i = q[:, rows].unflatten(-1, (self.n_heads, -1)) @ self._columns(0).T + self.attention.fc1.bias
+        per_i = (per_i - from_y[:, rows, None]).flatten(-2)  # [k c H*hidden]
+        hidden = keys.index_select(1, flat).unflatten(1, index.shape)  # [k c n H*hidden]
+        hidden = hidden.add_(per_i[:, :, None]) if hidden.shape[0] >= per_i.shape[0] else hidden + per_i[:, :, None]
+        hidden = hidden.unflatten(-1, (self.n_heads, -1))  # [k c n H hidden]
+        e = None
+        if self.edge is not None:
+            assert state is not None
+            e = self.edge.dropout(self.edge.fc2(state[rows])).unflatten(-1, (self.n_heads, -1))  # [c n H e]
+            hidden = _add_product(hidden, e, self._columns(2))
+        logits = self._logits(hidden)  # [k c n H]
+        weight = self._softmax(logits, None if geometry.valid is None else geometry.valid[rows])
+        values = v.index_select(1, flat).unflatten(1, index.shape).unflatten(-1, (self.n_heads, -1))
+        message = (weight[..., None] * values).sum(2).flatten(-2)  # [k c d]
+        if e is not None:
+            around = (weight[..., None] * e).sum(2).flatten(-2)
+            message = torch.cat([message.expand(around.shape[0], -1, -1), around], dim=-1)
+        new_h = h[:, rows] + self.out(message)
+        new_h = new_h + self.feed_forward(new_h)
+        return new_h, self.head(new_h)
+
+    def _logits(self, hidden: Tensor) -> Tensor:
+        """The rest of the attention's MLP: gate, LayerNorm, one output; the norm folds into the last map."""
+        mlp = self.attention
+        z = mlp.gate(hidden)  # [... hidden/2]
+        if torch.is_grad_enabled():
+            return mlp.dropout(mlp.fc2(mlp.norm(z))).squeeze(-1)
+        ones = z.new_full((z.shape[-1],), 1 / z.shape[-1])
+        mean = z @ ones  # two matrix-vector products and a norm: torch's own variance is 30 times slower here
+        variance = torch.linalg.vector_norm(z, dim=-1).square() / z.shape[-1] - mean.square()
+        weight = mlp.fc2.weight[0] * mlp.norm.weight
+        constant = mlp.fc2.weight[0] @ mlp.norm.bias + mlp.fc2.bias
+        return (z @ weight - mean * weight.sum()) * torch.rsqrt(variance + mlp.norm.eps) + constant
+
+    def _softmax(self, logits: Tensor, valid: Tensor | None) -> Tensor:
+        """Over neighbours [k c n H]; a spot without neighbours gets all zeros, hence no message."""
+        if valid is None:
+            return self.attention_dropout(logits.softmax(2))
+        exists = valid[None, :, :, None]
+        logits = logits.masked_fill(~exists, torch.finfo(logits.dtype).min)
+        return self.attention_dropout(logits.softmax(2) * exists)
+
+
+def _add_product(hidden: Tensor, e: Tensor, weight: Tensor) -> Tensor:
+    """hidden [k c n H w] + e [c n H x] @ weight.T [x w]; in place where one draw allows a fused product."""
+    if hidden.shape[0] == 1:
+        hidden.view(-1, hidden.shape[-1]).addmm_(e.reshape(-1, e.shape[-1]), weight.T)
+        return hidden
+    return hidden + e @ weight.T
+
+
+class Denoiser(nn.Module):
+    """f(features, geometry, Y_t, t) -> expression at t = 1 (equation 2), a mean over the layers' guesses."""
+
+    def __init__(
+        self,
+        n_features: int,
+        n_genes: int,
+        *,
+        width: int,
+        edge_width: int,
+        n_layers: int,
+        n_heads: int,
+        dropout: float,
+        n_neighbours: int = 8,
+        use_edges: bool = True,
+        absolute: bool = False,
+        include_ties: bool = False,
+        length_um: float = 100.0,
+        min_gap: float = 0.01,
+    ):
+        super().__init__()
+        if width % n_heads or edge_width % n_heads:
+            raise EosinError(
+                f"{n_heads} heads do not divide widths {width} and {edge_width}", fix="choose --model.n-heads that does"
+            )
+        self.n_neighbours, self.include_ties = n_neighbours, include_ties
+        self.length_um, self.min_gap = length_um, min_gap
+        self.embed = nn.Linear(n_features, width)
+        self.embed_time = nn.Sequential(nn.Linear(256, width), nn.SiLU(), nn.Linear(width, width))
+        self.embed_expression = nn.Linear(n_genes, width) if absolute else None
+        self.layers = nn.ModuleList(
+            SpatialLayer(width, edge_width, n_heads, n_genes, dropout, use_edges=use_edges) for _ in range(n_layers)
+        )
+        self.use_edges = use_edges
+
+    def geometry(self, batch: Batch, features: Tensor) -> Geometry:
+        """Neighbours and frames of a batch as tensors beside its features [s f]."""
+        near = neighbours(batch.xy_um, self.n_neighbours, starts=batch.starts, include_ties=self.include_ties)
+        frames = local_frames(batch.xy_um, near, unit_um=self.length_um, min_gap=self.min_gap)
+        edges = np.concatenate([frames.along, frames.distance[..., None]], axis=-1)
+        index, valid, edges = (torch.from_numpy(x).to(features.device) for x in (near.index, near.valid, edges))
+        return Geometry(features, index, None if near.valid.all() else valid, edges)
+
+    def precompute(self, geometry: Geometry) -> Geometry:
+        """Edge states of every layer, once for all steps and draws; for inference only."""
+        if self.use_edges and geometry.edge_states is None:
+            geometry.edge_states = [
+                torch.cat([layer.edge_state(part) for part in geometry.edges.split(geometry.chunk)])
+                for layer in self.layers
+            ]
+        return geometry
+
+    def forward(self, geometry: Geometry, y: Tensor, t: Tensor) -> Tensor:
+        """Denoise y [k s g] at times t ([s], one per spot, or [1]) to [k s g]."""
+        h = (self.embed(geometry.features) + self.embed_time(time_features(t)))[None]  # [1 s d]
+        if self.embed_expression is not None:
+            h = h + self.embed_expression(y)
+        total = torch.zeros_like(y)
+        for number, layer in enumerate(self.layers):
+            state = None
+            if self.use_edges:
+                cached = geometry.edge_states
+                state = layer.edge_state(geometry.edges) if cached is None else cached[number]
+            h, y = layer(h, y, geometry, state)
+            total = total + y
+        return total / len(self.layers)
+
+
+def time_features(t: Tensor) -> Tensor:
+    """[n] -> [n 256]: cosines, then sines, of t in [0, 1] itself at frequencies 10000^(-j/128) (release)."""
+    frequencies = torch.exp(-math.log(10000) / 128 * torch.arange(128, device=t.device, dtype=torch.float32))
+    angle = t.float()[:, None] * frequencies
+    return torch.cat([angle.cos(), angle.sin()], dim=-1)

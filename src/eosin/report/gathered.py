@@ -1,0 +1,92 @@
+"""What a report is about: predictions with their truth, and the genes worth showing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.metrics import pcc_counted
+from eosin.report.maps import truth_values
+from eosin.types import Prediction, Section
+
+_MOST_VALUES = 2_000_000  # values behind the calibration chart; more would change no line on it
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is reported: the main model's predictions, the truth [s g] of those that have one, and all models'."""
+
+    main: list[Prediction]
+    others: dict[str, list[Prediction]]
+    truth: dict[str, np.ndarray]
+
+    @property
+    def model(self) -> str:
+        return self.main[0].model
+
+    def pcc(self, predictions: Sequence[Prediction]) -> np.ndarray | None:
+        """Per gene [g], mean over the sections that are measured; NaN where the truth of none varies."""
+        rows = [pcc_counted(self.truth[p.section], p.mean) for p in predictions if p.section in self.truth]
+        if not rows:
+            return None
+        values = np.array(rows, dtype=float)
+        known = ~np.isnan(values)
+        return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Truth [n g] and draws [k n g] of all measured spots; where those are very many, evenly thinned."""
+        measured = [p for p in self.main if p.section in self.truth]
+        k = min(p.n_draws for p in measured)
+        step = 1 + sum(self.truth[p.section].size for p in measured) // _MOST_VALUES
+        truth = np.concatenate([self.truth[p.section][::step] for p in measured])
+        return truth, np.concatenate([p.draws[:k, ::step] for p in measured], 1)
+
+    def every(self) -> list[Prediction]:
+        """The predictions of all models, the main one's first."""
+        return [*self.main, *(p for group in self.others.values() for p in group)]
+
+
+def gather(predictions: Sequence[Prediction], truth: Sequence[Section]) -> Run:
+    if not predictions:
+        raise EosinError("there is nothing to report", fix="give at least one prediction")
+    panel = predictions[0].panel
+    groups: dict[str, list[Prediction]] = {}
+    for one in predictions:
+        if (one.panel.names, one.panel.transform) != (panel.names, panel.transform):
+            raise EosinError(
+                f"predictions of '{predictions[0].section}' and '{one.section}' have different gene panels",
+                fix="report them apart",
+            )
+        group = groups.setdefault(one.model, [])
+        if any(other.section == one.section for other in group):
+            raise EosinError(
+                f"model '{one.model}' has two predictions of section '{one.section}'", fix="give one of them"
+            )
+        group.append(one)
+    main = groups.pop(predictions[0].model)
+    sections = {section.name: section for section in truth}
+    known = {p.section: truth_values(p, sections[p.section]) for p in main if p.section in sections}
+    for one in (p for group in groups.values() for p in group if p.section in known):
+        if one.spots.ids != next(p for p in main if p.section == one.section).spots.ids:
+            raise EosinError(f"models disagree about the spots of section '{one.section}'", fix="predict it again")
+    return Run(main, groups, known)
+
+
+def choose_genes(run: Run, pcc: np.ndarray | None, wanted: Sequence[str]) -> dict[str, str]:
+    """Gene -> why it is shown: the wanted ones, then best, middling and worst, or the most varied without truth."""
+    names = run.main[0].panel.names
+    chosen = dict.fromkeys(wanted, "asked for")
+    if pcc is None:
+        spread = np.mean([p.mean.std(0) for p in run.main], 0)
+        for j in np.argsort(-spread, kind="stable")[:4]:
+            chosen.setdefault(names[j], "varies most in the prediction")
+    else:
+        order = [int(j) for j in np.argsort(-pcc, kind="stable") if not np.isnan(pcc[j])]
+        places = {0: "best predicted", 1: "second best", len(order) // 2: "median", len(order) - 1: "worst predicted"}
+        for place, why in places.items():
+            if 0 <= place < len(order):
+                chosen.setdefault(names[order[place]], why)
+    return chosen

@@ -1,0 +1,166 @@
+"""Predictions against measured sections: one dictionary of numbers, ready for JSON."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from eosin import metrics
+from eosin.errors import EosinError
+from eosin.genes import target
+from eosin.types import Prediction, Section
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """One section's truth [s g] and prediction, rows matched; xy_um [s 2]."""
+
+    name: str
+    truth: np.ndarray
+    mean: np.ndarray
+    draws: np.ndarray
+    xy_um: np.ndarray
+
+
+def score(predictions: Prediction | Sequence[Prediction], truths: Section | Sequence[Section]) -> dict[str, Any]:
+    """Score predictions of one model against the measured sections.
+
+    Sections are matched by name and spots by id, in whatever order they stand; the truth may hold more of both. The
+    truth is brought to the panel's transform. Accuracy is of the mean of the draws; structure (RVD, GSC, SSC) of that
+    mean, and (keys `*_draw`, with two draws or more) of every single draw, averaged, since a mean is smoother than any
+    sample. Every metric is computed within a section and then averaged over sections, each counting once;
+    `pcc["pooled*"]` are the exceptions. `eosin.metrics.METRICS` defines each key.
+
+    Returns
+    -------
+    dict
+        Floats are finite or None (undefined; `n_undefined` counts for each metric the sections where it was).
+        `pcc["per_gene"]` is each gene's mean over sections under the headline's rule, None where its truth is constant
+        in all. `sections` holds each section's own numbers.
+
+    Raises
+    ------
+    EosinError
+        A section, spot or gene of a prediction was not measured; predictions differ in panel; a section comes twice.
+    """
+    predictions = [predictions] if isinstance(predictions, Prediction) else list(predictions)
+    truths = [truths] if isinstance(truths, Section) else list(truths)
+    if not predictions:
+        raise EosinError("there is no prediction to score", fix="predict at least one section")
+    pairs = _match(predictions, truths)
+    panel = predictions[0].panel.names
+    rows = {pair.name: _score_section(pair) for pair in pairs}
+    keys = list(dict.fromkeys(key for row in rows.values() for key in row))
+    over = {key: np.array([row[key] for row in rows.values() if key in row]) for key in keys}
+    means = {key: metrics.mean_defined(values) for key, values in over.items()}
+
+    pooled = metrics.pcc_summary(np.concatenate([p.truth for p in pairs]), np.concatenate([p.mean for p in pairs]))
+    summaries = [metrics.pcc_summary(pair.truth, pair.mean) for pair in pairs]
+    per_gene = np.stack([metrics.pcc_counted(pair.truth, pair.mean) for pair in pairs])
+    pcc: dict[str, Any] = {
+        "mean": means.pop("pcc"),
+        "pooled": pooled.mean,
+        "pooled_strict": pooled.strict,
+        "per_section": {name: row["pcc"] for name, row in rows.items()},
+        # strict: a section with an undefined gene makes the whole undefined
+        "strict": float(np.mean([summary.strict for summary in summaries])),
+        "nan_mean": metrics.mean_defined(np.array([summary.nan_mean for summary in summaries])),
+        "zero_filled": metrics.mean_defined(np.array([summary.zero_filled for summary in summaries])),
+        "n_constant": sum(summary.n_constant for summary in summaries),
+        "n_constant_prediction": sum(summary.n_constant_prediction for summary in summaries),
+        "per_gene": {gene: metrics.mean_defined(per_gene[:, j]) for j, gene in enumerate(panel)},
+    }
+    return _finite(
+        {
+            "pcc": pcc,
+            **means,
+            "n_sections": len(pairs),
+            "n_spots": sum(len(pair.truth) for pair in pairs),
+            "n_genes": len(panel),
+            "n_draws": min(len(pair.draws) for pair in pairs),
+            "n_undefined": {key: n for key, values in over.items() if (n := int(np.isnan(values).sum()))},
+            "sections": {name: {**row, "n_spots": len(p.truth)} for p, (name, row) in zip(pairs, rows.items())},
+        }
+    )
+
+
+def _score_section(pair: _Pair) -> dict[str, float]:
+    """Every metric of one section; NaN where undefined."""
+    counted = metrics.pcc_counted(pair.truth, pair.mean)
+    weights = metrics.spatial_weights(pair.xy_um)
+
+    def structure(predicted: np.ndarray) -> dict[str, float]:
+        return {
+            "rvd": metrics.rvd(pair.truth, predicted),
+            "gsc": metrics.gsc(pair.truth, predicted),
+            "ssc": metrics.ssc(pair.truth, predicted, pair.xy_um, weights=weights),
+        }
+
+    row = {
+        "pcc": metrics.mean_defined(counted),
+        "pcc_top10": metrics.pcc_top(counted, 10),
+        "pcc_top50": metrics.pcc_top(counted, 50),
+        "mse": metrics.mse(pair.truth, pair.mean),
+        "mae": metrics.mae(pair.truth, pair.mean),
+        **structure(pair.mean),
+        "crps": metrics.crps(pair.truth, pair.draws),
+    }
+    if len(pair.draws) > 1:
+        of_draws = [structure(draw) for draw in pair.draws]
+        row |= {f"{key}_draw": metrics.mean_defined(np.array([d[key] for d in of_draws])) for key in of_draws[0]}
+        row["coverage_90"] = metrics.coverage(pair.truth, pair.draws, 0.9)
+        row["coverage_90_expected"] = metrics.expected_coverage(len(pair.draws), 0.9)
+    return row
+
+
+def _match(predictions: Sequence[Prediction], truths: Sequence[Section]) -> list[_Pair]:
+    panel = predictions[0].panel
+    sections: dict[str, Section] = {}
+    for section in truths:
+        if section.name in sections:
+            raise EosinError(f"two measured sections are called '{section.name}'", fix="give each section once")
+        sections[section.name] = section
+    pairs: dict[str, _Pair] = {}
+    for prediction in predictions:
+        name = prediction.section
+        if (prediction.panel.names, prediction.panel.transform) != (panel.names, panel.transform):
+            raise EosinError(
+                f"predictions of '{predictions[0].section}' and '{name}' differ in genes, their order or transform",
+                fix="score predictions of one model together",
+            )
+        if name in pairs:
+            raise EosinError(f"section '{name}' is predicted twice", fix="score each model by itself")
+        if name not in sections:
+            known = ", ".join(f"'{known}'" for known in sections) or "none"
+            raise EosinError(f"no measured section is called '{name}'; measured: {known}", fix="give its counts")
+        pairs[name] = _pair(prediction, sections[name])
+    return list(pairs.values())
+
+
+def _pair(prediction: Prediction, section: Section) -> _Pair:
+    if len(prediction.spots) == 0:
+        raise EosinError(f"the prediction of '{section.name}' has no spots", fix="leave it out")
+    place = {id_: i for i, id_ in enumerate(section.spots.ids)}
+    missing = [id_ for id_ in prediction.spots.ids if id_ not in place]
+    if missing:
+        raise EosinError(
+            f"section '{section.name}': {len(missing)} of {len(prediction.spots)} predicted spots were not measured, "
+            f"first '{missing[0]}'",
+            fix="predict at the measured spots",
+        )
+    measured = section.take(np.array([place[id_] for id_ in prediction.spots.ids]))
+    truth = target(measured, prediction.panel)
+    return _Pair(section.name, truth, prediction.mean, prediction.draws, measured.spots.xy_um)
+
+
+def _finite(value: Any) -> Any:
+    """The same with NaN and infinity as None and NumPy numbers as Python's: what JSON can hold."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (float, np.floating)):
+        return float(value) if math.isfinite(value) else None
+    return value

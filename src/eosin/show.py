@@ -1,0 +1,76 @@
+"""How the command line prints records, tables and grids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from eosin.bench import table as bench_table
+
+_COLUMNS = (
+    ("pcc.mean", "Pearson correlation, mean over genes, then over test sections"),
+    ("mse", "mean squared error"),
+)
+
+
+def facts(record: Mapping[str, Any], indent: int = 0) -> None:
+    """Print nested facts, one line each; long lists are cut."""
+    console = _console()
+    for key, value in record.items():
+        lead = "  " * indent + f"{key}: "
+        if isinstance(value, Mapping):
+            console.print(lead)
+            facts(value, indent + 1)
+        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
+            console.print(lead)
+            rows(value)
+        else:
+            console.print(lead + _text(value), markup=False)
+
+
+def rows(records: Sequence[Mapping[str, Any]]) -> None:
+    """Print records of one kind as a table; a column that is empty everywhere is left out."""
+    if not records:
+        _console().print("none")
+        return
+    columns = [key for key in records[0] if any(r.get(key) not in (None, "", [], ()) for r in records)]
+    table = Table(box=None, pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for record in records:
+        table.add_row(*(_text(record.get(column)) for column in columns))
+    _console().print(table)
+
+
+def bench(scores: Mapping[str, Any]) -> None:
+    """Print a grid's tables, and what failed."""
+    for metric, title in _COLUMNS:
+        header, body = bench_table(scores["cells"], metric)
+        table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
+        for row in body:
+            table.add_row(*row)
+        _console().print(table)
+    for cell in scores["cells"]:
+        if cell["status"] == "failed":
+            _console().print(f"failed: {cell['model']} {cell['split']} seed {cell['seed']}: {cell['error']}", markup=False)
+
+
+def lines(text: Sequence[str]) -> None:
+    for line in text:
+        _console().print(line, markup=False, highlight=False)
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, list | tuple):
+        shown = ", ".join(_text(item) for item in value[:8])
+        return shown + (f", ... ({len(value)} in all)" if len(value) > 8 else "")
+    return "-" if value is None else str(value)
+
+
+def _console() -> Console:
+    return Console(soft_wrap=True)

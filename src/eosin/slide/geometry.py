@@ -1,0 +1,61 @@
+"""From a window in µm to pixels: which level, which rectangle, and an exact antialiased resize of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from eosin.slide.source import Level, Source
+
+WHITE = 255
+_MARGIN = 3
+"""Source pixels beyond the window, per output pixel, that the resize filter may look at (bicubic reaches 2)."""
+
+
+def choose_level(levels: Sequence[Level], reduction: float) -> int:
+    """The coarsest level that is still at least as fine as the output, so that nothing is ever enlarged needlessly.
+
+    `reduction` is full-resolution pixels per output pixel. One percent of slack lets a level of 4.01 serve 4.
+    """
+    fine = [i for i, level in enumerate(levels) if level.downsample <= reduction * 1.01]
+    return max(fine, key=lambda i: levels[i].downsample) if fine else 0
+
+
+def read_box(source: Source, box_px: tuple[float, float, float, float], size_px: tuple[int, int]) -> np.ndarray:
+    """RGB uint8 [h w 3] of a box at any sub-pixel place.
+
+    Parameters
+    ----------
+    box_px
+        Left, top, right, bottom in full-resolution pixels; pixel i covers [i, i + 1).
+    size_px
+        Width and height of the output.
+    """
+    from PIL import Image
+
+    reduction = min((box_px[2] - box_px[0]) / size_px[0], (box_px[3] - box_px[1]) / size_px[1])
+    index = choose_level(source.levels, reduction)
+    left, top, right, bottom = (edge / source.levels[index].downsample for edge in box_px)
+    margin_x = math.ceil(_MARGIN * max((right - left) / size_px[0], 1))
+    margin_y = math.ceil(_MARGIN * max((bottom - top) / size_px[1], 1))
+    x0, y0 = math.floor(left) - margin_x, math.floor(top) - margin_y
+    x1, y1 = math.ceil(right) + margin_x, math.ceil(bottom) + margin_y
+    pixels = _padded(source, index, x0, y0, x1, y1)
+    if (right - left, bottom - top) == size_px and left == int(left) and top == int(top):
+        return np.ascontiguousarray(pixels[margin_y : margin_y + size_px[1], margin_x : margin_x + size_px[0]])
+    box = (left - x0, top - y0, right - x0, bottom - y0)
+    return np.array(Image.fromarray(pixels).resize(size_px, Image.Resampling.BICUBIC, box=box))
+
+
+def _padded(source: Source, index: int, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
+    """A rectangle of a level, white where it leaves the image."""
+    level = source.levels[index]
+    u0, v0, u1, v1 = max(x0, 0), max(y0, 0), min(x1, level.width), min(y1, level.height)
+    if (u0, v0, u1, v1) == (x0, y0, x1, y1):
+        return np.ascontiguousarray(source.region(index, x0, y0, x1 - x0, y1 - y0))
+    pixels = np.full((y1 - y0, x1 - x0, 3), WHITE, np.uint8)
+    if u0 < u1 and v0 < v1:
+        pixels[v0 - y0 : v1 - y0, u0 - x0 : u1 - x0] = source.region(index, u0, v0, u1 - u0, v1 - v0)
+    return pixels

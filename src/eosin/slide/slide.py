@@ -1,0 +1,113 @@
+"""A slide: windows of tissue asked for in µm, given as pixels."""
+
+from __future__ import annotations
+
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.slide.geometry import choose_level, read_box
+from eosin.slide.source import Source
+
+_THREADS = min(4, os.cpu_count() or 1)
+_BLOCK_PX = 4096
+"""Side of the blocks, in pixels of the level read, by which a whole slide is reduced: about 70 MB at a time."""
+
+
+class Slide:
+    """An open slide of known scale. Reading is safe from several threads at once.
+
+    Attributes
+    ----------
+    path
+        Where it was opened.
+    size_px
+        Width and height at full resolution.
+    mpp
+        µm per pixel at full resolution.
+    """
+
+    def __init__(self, path: Path, source: Source, mpp: float):
+        self.path, self.mpp, self._source = path, mpp, source
+        self.size_px = (source.levels[0].width, source.levels[0].height)
+        self._closed = threading.Event()
+
+    @property
+    def size_um(self) -> tuple[float, float]:
+        """Width and height, µm."""
+        return self.size_px[0] * self.mpp, self.size_px[1] * self.mpp
+
+    def read(self, centre_um: tuple[float, float] | np.ndarray, width_um: float, px: int) -> np.ndarray:
+        """The square window of `width_um` around a point, as uint8 [px px 3]; white beyond the slide's edge.
+
+        Parameters
+        ----------
+        centre_um
+            (x, y) in µm from the top left corner.
+        width_um
+            Side of the window, µm: exact whatever the slide's scale.
+        px
+            Side of the output, pixels.
+        """
+        if self._closed.is_set():
+            raise ValueError(f"{self.path} was closed")
+        if px < 1 or not width_um > 0:
+            raise EosinError(f"a window of {width_um} µm in {px} px is empty", fix="both must be positive")
+        x, y = (float(c) / self.mpp for c in centre_um)
+        half = width_um / self.mpp / 2
+        return read_box(self._source, (x - half, y - half, x + half, y + half), (px, px))
+
+    def read_many(self, centres_um: np.ndarray, width_um: float, px: int) -> np.ndarray:
+        """Windows around many points [n 2], as uint8 [n px px 3], in their order."""
+        centres = np.asarray(centres_um, dtype=np.float64).reshape(-1, 2)
+        windows = np.empty((len(centres), px, px, 3), np.uint8)
+
+        def fill(i: int) -> None:
+            windows[i] = self.read(centres[i], width_um, px)
+
+        if len(centres) < 4:
+            for i in range(len(centres)):
+                fill(i)
+            return windows
+        with ThreadPoolExecutor(_THREADS) as pool:
+            list(pool.map(fill, range(len(centres))))
+        return windows
+
+    def thumbnail(self, max_px: int = 1024) -> tuple[np.ndarray, float]:
+        """The whole slide with its longer side `max_px` at most, as uint8 [h w 3], and its µm per pixel.
+
+        The picture is made block by block: a slide without a pyramid is never decoded whole for it.
+        """
+        return self.overview(self.mpp * max(1.0, max(self.size_px) / max_px))
+
+    def overview(self, um_per_px: float) -> tuple[np.ndarray, float]:
+        """The whole slide at `um_per_px`, as uint8 [h w 3], and that scale (never finer than the slide's own)."""
+        reduction = max(um_per_px / self.mpp, 1.0)
+        width, height = (max(1, round(n / reduction)) for n in self.size_px)
+        picture = np.empty((height, width, 3), np.uint8)
+        level = self._source.levels[choose_level(self._source.levels, reduction)]
+        block = max(1, int(_BLOCK_PX * level.downsample / reduction))
+        for top in range(0, height, block):
+            for left in range(0, width, block):
+                right, bottom = min(left + block, width), min(top + block, height)
+                box = (left * reduction, top * reduction, right * reduction, bottom * reduction)
+                picture[top:bottom, left:right] = read_box(self._source, box, (right - left, bottom - top))
+        return picture, self.mpp * reduction
+
+    def close(self) -> None:
+        """Give the file and the memory back; reading afterwards is an error."""
+        self._closed.set()
+        self._source.close()
+
+    def __enter__(self) -> Slide:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,107 @@
+"""What tifffile says of a TIFF: how it is laid out, its scale, and its pixels where it is decoded whole."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.slide.whole import WholeImage, as_rgb, check_size
+
+_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_INCH, _CENTIMETRE = 2, 3
+_UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
+
+
+@dataclass(frozen=True)
+class TiffFacts:
+    """Width and height in px, whether it is tiled and has reduced levels, and µm per pixel in x and y if said."""
+
+    size_px: tuple[int, int]
+    tiled: bool
+    n_levels: int
+    scale_xy: tuple[float, float] | None
+
+
+def is_tiff(head: bytes) -> bool:
+    """Whether a file's first bytes are those of a TIFF or BigTIFF."""
+    return head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+
+def read_facts(path: Path) -> TiffFacts:
+    """Facts of the first image of a TIFF; a broken directory is an `EosinError`."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            page: Any = file.pages[0]
+            facts = TiffFacts(
+                (page.imagewidth, page.imagelength), page.is_tiled, len(file.series[0].levels), _scale(file, page)
+            )
+    except Exception as error:  # a damaged TIFF makes its parser raise anything
+        fix = "the file is incomplete or damaged: copy or export it again"
+        raise EosinError(f"not readable as TIFF ({error})", file=path, fix=fix) from error
+    return facts
+
+
+def open_plain(path: Path, size_px: tuple[int, int]) -> WholeImage:
+    """A TIFF decoded whole when first read."""
+    check_size(*size_px, path)
+    return WholeImage(size_px, lambda: _decode(path))
+
+
+def _decode(path: Path) -> np.ndarray:
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as file:
+            level: Any = file.series[0].levels[0]
+            pixels, axes = level.asarray(), level.axes
+    except Exception as error:  # decoders raise anything on damaged strips
+        fix = "the file is incomplete or damaged: copy or export it again"
+        raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
+    if axes in ("CYX", "SYX"):
+        pixels = np.moveaxis(pixels, 0, -1)
+    return as_rgb(pixels, path)
+
+
+def _scale(file: Any, page: Any) -> tuple[float, float] | None:
+    if file.is_ome:
+        return ome_scale(file.ome_metadata or "")
+    resolution = [page.tags.get(name) for name in ("XResolution", "YResolution")]
+    if None in resolution:
+        return None
+    per_unit = [tag.value[0] / tag.value[1] if tag.value[1] else 0.0 for tag in resolution]
+    unit = page.tags.get("ResolutionUnit")
+    um = _UM_PER_UNIT.get(int(unit.value)) if unit is not None else None
+    if um is None and file.is_imagej:
+        um = _UM.get(str((file.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ"))
+    if um is None or min(per_unit) <= 0:
+        return None
+    return um / per_unit[0], um / per_unit[1]
+
+
+def ome_scale(xml: str) -> tuple[float, float] | None:
+    """PhysicalSizeX and PhysicalSizeY of the first Pixels element in µm, or None.
+
+    Read by pattern, not by an XML parser: two attributes are all that is wanted, and entities cannot then expand.
+    """
+    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
+    if pixels is None:
+        return None
+    sizes = []
+    for axis in "XY":
+        size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', pixels[0])
+        unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', pixels[0])
+        um = _UM.get(unit[1].replace("&#181;", "µ").replace("&#xB5;", "µ")) if unit else 1.0  # OME's default is µm
+        if size is None or um is None:
+            return None
+        try:
+            sizes.append(float(size[1]) * um)
+        except ValueError:
+            return None
+    return sizes[0], sizes[1]

@@ -1,0 +1,85 @@
+"""Slides with a pyramid on disk: OpenSlide first, tiffslide for what OpenSlide does not know."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.slide.source import flat_rgb, levels_of
+from eosin.slide.whole import as_rgb
+
+_DAMAGED = "the file is incomplete or damaged: copy it again"
+
+
+class OpenSlideSource:
+    """Levels of a file that OpenSlide opens; its reads need no lock."""
+
+    def __init__(self, path: Path):
+        import openslide
+
+        self._path, self._error = path, openslide.OpenSlideError
+        try:
+            self._slide = openslide.OpenSlide(path)
+        except openslide.OpenSlideError as error:
+            raise EosinError(f"OpenSlide cannot open it ({error})", file=path, fix=_DAMAGED) from error
+        self.levels = levels_of(list(self._slide.level_dimensions))
+        self._theirs = self._slide.level_downsamples
+
+    @property
+    def scale_xy(self) -> tuple[float, float] | None:
+        """µm per pixel in x and y as the vendor wrote it, or None."""
+        return _numbers(self._slide.properties.get("openslide.mpp-x"), self._slide.properties.get("openslide.mpp-y"))
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        # OpenSlide divides the corner by its own ratio of sizes; multiplying by the same gives back pixel (x, y).
+        corner = (round(x * self._theirs[level]), round(y * self._theirs[level]))
+        try:
+            return flat_rgb(np.asarray(self._slide.read_region(corner, level, (width, height))))
+        except self._error as error:
+            raise EosinError(f"cannot be decoded ({error})", file=self._path, fix=_DAMAGED) from error
+
+    def close(self) -> None:
+        self._slide.close()
+
+
+class TiffSlideSource:
+    """Levels of a tiled TIFF that tiffslide opens, one reader at a time."""
+
+    def __init__(self, path: Path):
+        import tiffslide
+
+        self._path, self._lock = path, threading.Lock()
+        try:
+            self._slide: Any = tiffslide.TiffSlide(path)
+            self.levels = levels_of(list(self._slide.level_dimensions))
+        except Exception as error:  # a damaged file makes the parsers below tiffslide raise anything
+            raise EosinError(f"tiffslide cannot open it ({error})", file=path, fix=_DAMAGED) from error
+        self._theirs = self._slide.level_downsamples
+
+    @property
+    def scale_xy(self) -> tuple[float, float] | None:
+        """µm per pixel in x and y as tiffslide found it, or None."""
+        return _numbers(self._slide.properties.get("tiffslide.mpp-x"), self._slide.properties.get("tiffslide.mpp-y"))
+
+    def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        corner = (round(x * self._theirs[level]), round(y * self._theirs[level]))
+        try:
+            with self._lock:
+                pixels = self._slide.read_region(corner, level, (width, height), as_array=True)
+        except Exception as error:  # decoders raise anything on damaged tiles
+            raise EosinError(f"cannot be decoded ({error})", file=self._path, fix=_DAMAGED) from error
+        return as_rgb(np.asarray(pixels), self._path)
+
+    def close(self) -> None:
+        self._slide.close()
+
+
+def _numbers(x: Any, y: Any) -> tuple[float, float] | None:
+    try:
+        return float(x), float(y)
+    except (TypeError, ValueError):
+        return None

@@ -1,0 +1,211 @@
+"""Geometry of spots: lattices on tissue, neighbours, local frames. Linear in spots, nothing all-pairs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from eosin.errors import EosinError
+from eosin.types import Spots
+
+_TIE = 1e-6  # distances that agree to this fraction are the same distance: they differ by rounding only
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """The nearest other spots of each spot.
+
+    Attributes
+    ----------
+    index
+        [s n] int64: row of the neighbour; where `valid` is False it is the spot itself.
+    valid
+        [s n] bool: False where a section has fewer than n + 1 spots (or, with ties, where none is tied).
+    """
+
+    index: np.ndarray
+    valid: np.ndarray
+
+
+def neighbours(xy_um: np.ndarray, k: int, *, starts: np.ndarray | None = None, include_ties: bool = False) -> Neighbours:
+    """The `k` nearest other spots of each spot, never across sections.
+
+    On a regular lattice the k-th distance is shared by several spots. Which of them count is decided by their
+    direction from the spot (angle from the x axis), not by their order in the file; `include_ties=True` takes
+    them all instead, which keeps exact rotation invariance on lattices at the price of more neighbours.
+
+    Parameters
+    ----------
+    xy_um
+        Positions [s 2]; spots at the same place are neighbours of one another.
+    k
+        Neighbours wanted; a section of n spots has at most n - 1.
+    starts
+        [b+1] first row of each section in a concatenation; one section if absent.
+
+    Returns
+    -------
+    Neighbours
+        n = k without ties; with ties the largest number that any spot needs.
+    """
+    if k < 1:
+        raise EosinError(f"{k} neighbours are asked for", fix="ask for at least 1")
+    starts = np.array([0, len(xy_um)]) if starts is None else np.asarray(starts)
+    parts = [_nearest(xy_um[a:b], k, int(a), include_ties=include_ties) for a, b in zip(starts[:-1], starts[1:])]
+    width = max((index.shape[1] for index, _ in parts), default=k)
+    own = np.arange(len(xy_um))[:, None]
+    index = np.repeat(own, width, axis=1)
+    valid = np.zeros_like(index, dtype=bool)
+    for (a, b), (part, ok) in zip(zip(starts[:-1], starts[1:]), parts):
+        index[a:b, : part.shape[1]] = np.where(ok, part, own[a:b])
+        valid[a:b, : part.shape[1]] = ok
+    return Neighbours(index, valid)
+
+
+def _nearest(xy: np.ndarray, k: int, start: int, *, include_ties: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Neighbours within one section, as rows of the concatenation: index [s n] and validity."""
+    n = len(xy)
+    if n < 2:
+        return np.zeros((n, k), dtype=np.int64), np.zeros((n, k), dtype=bool)
+    tree = cKDTree(xy)
+    wanted = min(k, n - 1)
+    asked = min(n, wanted + 2)  # itself, and one more to see whether the last distance is shared
+    while True:
+        distance, index = tree.query(xy, k=asked, workers=-1)
+        distance = np.where(index == np.arange(n)[:, None], -1.0, distance)  # itself first, also among duplicates
+        lost_self = distance.min(1) >= 0  # more duplicates than were asked for: drop the last instead
+        distance[lost_self, -1] = -1.0
+        order = np.argsort(distance, axis=1, kind="stable")
+        distance, index = np.take_along_axis(distance, order, 1)[:, 1:], np.take_along_axis(index, order, 1)[:, 1:]
+        cut = distance[:, wanted - 1 : wanted] * (1 + _TIE)
+        open_end = (distance[:, -1:] <= cut).any() and asked < n and asked < 8 * k + 64
+        if not open_end:
+            break
+        asked = min(n, 2 * asked)
+    return _settle_ties(xy, distance, index + start, start, wanted, k, include_ties=include_ties)
+
+
+def _settle_ties(
+    xy: np.ndarray,
+    distance: np.ndarray,
+    index: np.ndarray,
+    start: int,
+    wanted: int,
+    k: int,
+    *,
+    include_ties: bool,
+) -> tuple[np.ndarray, np.ndarray]:
+    cut = distance[:, wanted - 1 : wanted]
+    inside = distance <= cut * (1 + _TIE)
+    if include_ties:
+        width = max(k, int(inside.sum(1).max()))
+        index, inside = index[:, :width], inside[:, :width]
+    else:
+        tied = (inside.sum(1) > wanted).nonzero()[0]
+        if tied.size:
+            offset = xy[index[tied] - start] - xy[tied][:, None]
+            angle = np.round(np.arctan2(offset[..., 1], offset[..., 0]), 6)
+            at_cut = np.abs(distance[tied] - cut[tied]) <= cut[tied] * _TIE
+            rank = np.where(at_cut, cut[tied], distance[tied])  # equal distances become equal numbers
+            rank = np.where(inside[tied], rank, np.inf)
+            order = np.lexsort((np.where(at_cut, angle, 0.0), rank), axis=1)
+            index[tied] = np.take_along_axis(index[tied], order, 1)
+        index, inside = index[:, :wanted], np.ones((len(xy), wanted), dtype=bool)
+    short = k - index.shape[1]
+    if short > 0:
+        index = np.pad(index, ((0, 0), (0, short)))
+        inside = np.pad(inside, ((0, 0), (0, short)))
+    return index, inside
+
+
+@dataclass(frozen=True)
+class LocalFrames:
+    """Neighbour offsets seen in each spot's own axes.
+
+    Attributes
+    ----------
+    along
+        [s n 2] float32: coordinates of the centred offsets along the minor and the major axis of the
+        neighbourhood. The signs are arbitrary: an invariant function must average over the four sign pairs.
+    distance
+        [s n] float32: length of the offset itself (not centred).
+    degenerate
+        [s] bool: the neighbourhood has no preferred axis.
+    """
+
+    along: np.ndarray
+    distance: np.ndarray
+    degenerate: np.ndarray
+
+
+def local_frames(xy_um: np.ndarray, near: Neighbours, *, unit_um: float = 1.0, min_gap: float = 0.01) -> LocalFrames:
+    """Principal axes of each neighbourhood in closed form, and the offsets along them (STFlow, equation 5).
+
+    A neighbourhood whose two eigenvalues agree (relative gap below `min_gap`: every interior spot of a square
+    lattice with k = 8, of a hexagonal one with k = 6) has no principal axes: any choice would depend on rounding
+    and break the invariance. There each centred offset takes its own direction as axis, so that its coordinates
+    are (0, its length): a choice that rotates and mirrors with the tissue.
+
+    Parameters
+    ----------
+    unit_um
+        Length that counts as 1 in the result.
+    min_gap
+        Smallest (major - minor) / (major + minor) at which axes are trusted; 0 trusts all.
+    """
+    offset = (xy_um[near.index] - xy_um[:, None]) / unit_um  # [s n 2]
+    distance = np.hypot(offset[..., 0], offset[..., 1])
+    weight = near.valid[..., None].astype(offset.dtype)
+    count = np.maximum(weight.sum(1, keepdims=True), 1)
+    centred = (offset - (offset * weight).sum(1, keepdims=True) / count) * weight
+    xx, yy = (centred[..., 0] ** 2).sum(1), (centred[..., 1] ** 2).sum(1)
+    xy = (centred[..., 0] * centred[..., 1]).sum(1)
+    total, gap = xx + yy, np.hypot(xx - yy, 2 * xy)  # sum and difference of the eigenvalues
+    degenerate = gap <= min_gap * total
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy)[:, None]  # of the major axis
+    cos, sin = np.cos(angle), np.sin(angle)
+    major = centred[..., 0] * cos + centred[..., 1] * sin
+    minor = centred[..., 1] * cos - centred[..., 0] * sin
+    length = np.hypot(centred[..., 0], centred[..., 1])
+    flat = degenerate[:, None]
+    along = np.stack([np.where(flat, 0.0, minor), np.where(flat, length, major)], axis=-1)
+    return LocalFrames(along.astype(np.float32), distance.astype(np.float32), degenerate)
+
+
+def nearest_spacing_um(xy_um: np.ndarray) -> float:
+    """Median distance to the nearest other spot; NaN for fewer than two spots."""
+    if len(xy_um) < 2:
+        return float("nan")
+    return float(np.median(cKDTree(xy_um).query(xy_um, k=2)[0][:, 1]))
+
+
+def lay_spots(
+    tissue: np.ndarray, um_per_px: float, *, pitch_um: float = 100.0, diameter_um: float = 100.0, hexagonal: bool = False
+) -> Spots:
+    """Lay a lattice of spots on tissue.
+
+    Parameters
+    ----------
+    tissue
+        [h w] bool, origin at the image's top left.
+    um_per_px
+        Scale of that mask.
+    pitch_um
+        Distance between neighbouring spots; `hexagonal` shifts every second row by half of it, as Visium.
+    """
+    height_um, width_um = tissue.shape[0] * um_per_px, tissue.shape[1] * um_per_px
+    row_um = pitch_um * (np.sqrt(3) / 2 if hexagonal else 1.0)
+    rows = np.arange(pitch_um / 2, height_um, row_um)
+    columns = np.arange(pitch_um / 2, width_um, pitch_um)
+    y, x = np.meshgrid(rows, columns, indexing="ij")
+    if hexagonal:
+        x = x + (np.arange(len(rows)) % 2)[:, None] * (pitch_um / 2)
+    at = (np.minimum((y / um_per_px).astype(int), tissue.shape[0] - 1), (x / um_per_px).astype(int))
+    on = (x < width_um) & tissue[at[0], np.minimum(at[1], tissue.shape[1] - 1)]
+    if not on.any():
+        raise EosinError("no tissue was found to lay spots on", fix="check the image, or give positions")
+    row, column = np.nonzero(on)
+    ids = tuple(f"r{r}c{c}" for r, c in zip(row, column))
+    return Spots(np.column_stack([x[on], y[on]]), diameter_um, ids)

@@ -1,0 +1,358 @@
+"""One function per verb of the command line, with the same names: from files to files.
+
+Each takes paths or records and returns records; `eosin.train`, `eosin.predict`, ... are these.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from eosin import bench as benches
+from eosin import data as door
+from eosin import engine
+from eosin.config import read_toml
+from eosin.encoders import ENCODERS, Encoder, attach, get_encoder
+from eosin.encoders import encode as encode_section
+from eosin.engine import Trained
+from eosin.errors import EosinError
+from eosin.models import MODELS
+from eosin.report import write_bench_report, write_report
+from eosin.score import score as score_predictions
+from eosin.slide import find_tissue, open_slide
+from eosin.spots import lay_spots
+from eosin.types import Image, Prediction, Section
+
+log = logging.getLogger("eosin")
+
+CACHE = Path("eosin-cache")
+"""Where features go that nobody gave a place, below the current folder."""
+
+Settings = Mapping[str, Mapping[str, Any]]
+Data = str | Path | Sequence[Section]
+
+
+def read(
+    path: str | Path,
+    *,
+    sections: Sequence[str] | None = None,
+    reader: str | None = None,
+    mpp: float | None = None,
+    features: str | Path | None = None,
+    encoder: str = "stain",
+) -> list[Section]:
+    """Read measured sections; with `features`, also what `encode` wrote for them.
+
+    Parameters
+    ----------
+    path
+        A data folder or file in a layout that a reader knows (`eosin list readers`).
+    sections
+        Names of the sections to read; all by default.
+    mpp
+        µm per pixel of the images, for files that do not say it.
+    features
+        Folder of feature files; a section without one stays without features.
+    """
+    found = door.read(path, reader=reader, sections=sections, mpp=mpp)
+    if features is None:
+        return found
+    return [attach(section, Path(features), get_encoder(encoder)) or section for section in found]
+
+
+def encode(
+    data: Data,
+    *,
+    out: str | Path | None = None,
+    encoder: str | Encoder = "stain",
+    sections: Sequence[str] | None = None,
+    reader: str | None = None,
+    mpp: float | None = None,
+) -> list[Section]:
+    """Encode every section's spots, one feature file each; what is done is skipped.
+
+    Returns the sections with their features. `out` is the folder of feature files (`eosin-cache` by default).
+    """
+    machine = get_encoder(encoder)
+    folder = Path(out) if out is not None else CACHE
+    return [encode_section(one, machine, cache=folder) for one in _sections(data, sections, reader, mpp)]
+
+
+def train(
+    data: Data,
+    *,
+    features: str | Path | None = None,
+    encoder: str = "stain",
+    model: str = "stflow",
+    genes: str = "var:50",
+    transform: str = "log1p",
+    settings: Settings | str | Path | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    sections: Sequence[str] | None = None,
+    reader: str | None = None,
+    mpp: float | None = None,
+) -> Trained:
+    """Train a model on measured sections; what is not encoded yet is encoded first, into a cache folder.
+
+    Parameters
+    ----------
+    data
+        A data folder, or sections that were read.
+    model
+        A name with an optional preset, as `stflow`, `stflow:paper`, `ridge`.
+    genes
+        How the panel is chosen on these sections: `var:50`, `hvg:50`, `hmhvg:200`, a file, or names by commas.
+    settings
+        Tables `model` and `train`, or a TOML file that has them.
+    out
+        Checkpoint folder, written every epoch; `resume` continues the run that lies there.
+    """
+    tables = read_toml(settings) if isinstance(settings, str | Path) else settings
+    engine.resolve(model, tables)  # refuse an unknown setting before the images are encoded
+    ready = _encoded(_sections(data, sections, reader, mpp), encoder, features)
+    return engine.train(
+        ready, model=model, settings=tables, panel=genes, transform=transform, seed=seed, out=out, resume=resume
+    )
+
+
+def predict(
+    model: Trained | str | Path,
+    target: Section | str | Path,
+    *,
+    draws: int = 16,
+    seed: int = 0,
+    section: str | None = None,
+    features: str | Path | None = None,
+    pitch_um: float = 100.0,
+    reader: str | None = None,
+    mpp: float | None = None,
+    out: str | Path | None = None,
+) -> Prediction:
+    """Predict the expression of a section; none is needed, and none is looked at.
+
+    Parameters
+    ----------
+    model
+        A trained model or its checkpoint folder.
+    target
+        A section; a data folder (with `section` where it holds several); or a bare image, on whose tissue a
+        square lattice of spots, `pitch_um` apart, is laid.
+    out
+        Where to write the prediction as `.h5ad`.
+    """
+    trained = model if isinstance(model, Trained) else engine.load(model)
+    one = target if isinstance(target, Section) else open_target(target, section, pitch_um, reader, mpp)
+    if one.features is None:
+        one = _encoded([one], trained.encoder, features)[0]
+    prediction = engine.predict(trained, one, draws=draws, seed=seed)
+    if out is not None:
+        save_prediction(prediction, out)
+    return prediction
+
+
+def open_target(
+    path: str | Path,
+    section: str | None = None,
+    pitch_um: float = 100.0,
+    reader: str | None = None,
+    mpp: float | None = None,
+) -> Section:
+    """One section to predict, from a data folder or a bare image."""
+    path = Path(path)
+    if not path.exists():
+        raise EosinError("no such file or folder", file=path, fix="check the path")
+    if path.is_file() and path.suffix.lower() not in {".h5ad", ".h5"} and reader is None:
+        return section_of_image(path, pitch_um=pitch_um, mpp=mpp)
+    names = None if section is None else [section]
+    if names is None:
+        chosen, _ = door.recognise(path, reader)
+        names = chosen.names(path)
+        if len(names) > 1:
+            raise EosinError(f"holds {len(names)} sections", file=path, fix="name one: --section " + "|".join(names[:8]))
+    return door.read(path, reader=reader, sections=names, mpp=mpp)[0]
+
+
+def section_of_image(path: str | Path, *, pitch_um: float = 100.0, mpp: float | None = None) -> Section:
+    """A section without counts: a square lattice of spots on the tissue of a bare image."""
+    with open_slide(path, mpp=mpp) as slide:
+        tissue = find_tissue(slide)
+        spots = lay_spots(tissue.mask, tissue.um_per_px, pitch_um=pitch_um)
+        image = Image(Path(path), slide.mpp)
+    name = Path(path).name.split(".")[0]
+    log.info("%s: %d spots, %g µm apart, on the tissue", name, len(spots), pitch_um)
+    return Section(name, name, spots, image=image, platform="image")
+
+
+def score(prediction: Prediction | str | Path, truth: Data, *, reader: str | None = None, mpp: float | None = None) -> dict:
+    """Compare a prediction with the measured section of the same name (or the only one there)."""
+    if not isinstance(prediction, Prediction):
+        prediction = door.read_prediction(prediction)
+    return score_predictions(prediction, truth_of(prediction, truth, reader, mpp))
+
+
+def truth_of(prediction: Prediction, truth: Data, reader: str | None = None, mpp: float | None = None) -> Section:
+    """The measured section that a prediction is of."""
+    if isinstance(truth, str | Path):
+        chosen, _ = door.recognise(truth, reader)
+        names = chosen.names(Path(truth))
+        wanted = prediction.section if prediction.section in names else names[0]
+        if len(names) > 1 and wanted != prediction.section:
+            raise EosinError(
+                f"has no section '{prediction.section}'", file=truth, fix="give the data that the prediction is of"
+            )
+        return door.read(truth, reader=reader, sections=[wanted], mpp=mpp)[0]
+    for section in truth:
+        if section.name == prediction.section:
+            return section
+    raise EosinError(f"no section is called '{prediction.section}'", fix="give the section that the prediction is of")
+
+
+def report(
+    path: str | Path,
+    *,
+    out: str | Path,
+    truth: Data | None = None,
+    genes: Sequence[str] | None = None,
+    reader: str | None = None,
+    mpp: float | None = None,
+) -> Path:
+    """Write one HTML page of a prediction (`.h5ad`) or of a grid (`scores.json`); it opens without a network."""
+    path = Path(path)
+    if path.suffix == ".json":
+        from eosin.files import read_json
+
+        return write_bench_report(out, read_json(path))
+    prediction = door.read_prediction(path)
+    known = [] if truth is None else [truth_of(prediction, truth, reader, mpp)]
+    scores = {prediction.model: score_predictions(prediction, known[0])} if known else None
+    return write_report(
+        out,
+        predictions=[prediction],
+        truth=known,
+        scores=scores,
+        thumbnails=thumbnails([prediction]),
+        title=f"{prediction.section} by {prediction.model}",
+        settings=dict(prediction.provenance),
+        genes=list(genes) if genes else None,
+    )
+
+
+def bench(
+    data: Data,
+    *,
+    models: Sequence[str] = ("gene-mean", "ridge", "stflow"),
+    encoders: Sequence[str] = ("stain",),
+    genes: str = "var:50",
+    transform: str = "log1p",
+    split: str = "leave-section-out",
+    seeds: int = 1,
+    draws: int = 16,
+    settings: Mapping[str, Settings] | str | Path | None = None,
+    features: str | Path | None = None,
+    out: str | Path,
+    reader: str | None = None,
+    mpp: float | None = None,
+) -> dict[str, Any]:
+    """Train, predict and score models x encoders x splits x seeds; resumable per cell; writes `OUT/scores.json`.
+
+    Parameters
+    ----------
+    split
+        `leave-section-out`, `leave-patient-out`, or `C2,C3,C4,C5:C6` (train:test), several by `;`.
+    settings
+        Tables per model as named in `models`, each with `model` and `train`; or a TOML file of them.
+    """
+    sections = _sections(data, None, reader, mpp)
+    made = door.splits(split, sections)
+    tables = read_toml(settings) if isinstance(settings, str | Path) else settings
+    encoded = {encoder: _encoded(sections, encoder, features) for encoder in encoders}
+    return benches.bench(
+        encoded, models=models, splits=made, genes=genes, transform=transform, seeds=seeds, draws=draws,
+        settings=tables, out=out,
+    )
+
+
+def info(path: str | Path, *, reader: str | None = None, mpp: float | None = None) -> dict[str, Any]:
+    """What a slide, a data folder, a prediction or a checkpoint holds, as plain values."""
+    path = Path(path)
+    if not path.exists():
+        raise EosinError("no such file or folder", file=path, fix="check the path")
+    if (path / "config.json").is_file() or (path / "model.safetensors").is_file():
+        trained = engine.load(path)
+        return {"kind": "checkpoint", **trained.config(), "metrics": _short(trained.metrics)}
+    if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
+        return {"kind": "data", **door.describe(path, reader)}
+    with open_slide(path, mpp=mpp) as slide:
+        return {
+            "kind": "slide", "path": str(path), "size_px": list(slide.size_px), "mpp": slide.mpp,
+            "size_um": [round(float(x), 1) for x in slide.size_um],
+        }
+
+
+def list_things(kind: str) -> list[dict[str, Any]]:
+    """Names and facts of the `models`, `encoders` or `readers` that are there."""
+    if kind == "models":
+        return [
+            {"name": n, "title": MODELS[n].title, "paper": MODELS[n].paper, "presets": ", ".join(MODELS[n].presets)}
+            for n in MODELS
+        ]
+    if kind == "encoders":
+        return [{"name": n, **ENCODERS[n].facts()} for n in ENCODERS]
+    if kind == "readers":
+        return [{"name": n, "platform": door.READERS[n].platform, "looks for": door.READERS[n].looks_for} for n in door.READERS]
+    raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers")
+
+
+def save_prediction(prediction: Prediction, path: str | Path) -> None:
+    """Write a prediction as `.h5ad` with its draws and, where the image is there, its thumbnails."""
+    small = None
+    if prediction.image is not None and prediction.image.path.is_file():
+        with open_slide(prediction.image.path, mpp=prediction.image.mpp) as slide:
+            (hires, fine), (lowres, coarse) = slide.thumbnail(1200), slide.thumbnail(400)
+        small = door.Thumbnails(hires, lowres, fine, coarse)
+    door.write_prediction(prediction, path, draws=True, thumbnails=small)
+
+
+def thumbnails(predictions: Sequence[Prediction], max_px: int = 700) -> dict[str, tuple[Any, float]]:
+    """A small image of each prediction's slide, and its scale in µm per pixel."""
+    found = {}
+    for prediction in predictions:
+        if prediction.image is not None and prediction.image.path.is_file():
+            with open_slide(prediction.image.path, mpp=prediction.image.mpp) as slide:
+                found[prediction.section] = slide.thumbnail(max_px)
+    return found
+
+
+def _sections(
+    data: Data, sections: Sequence[str] | None, reader: str | None, mpp: float | None
+) -> list[Section]:
+    if isinstance(data, str | Path):
+        return door.read(data, reader=reader, sections=sections, mpp=mpp)
+    return [one for one in data if sections is None or one.name in sections]
+
+
+def _encoded(sections: Sequence[Section], encoder: str, features: str | Path | None) -> list[Section]:
+    """The sections with features: those they have, else those of the folder, else freshly made ones."""
+    if all(section.features is not None for section in sections):
+        return list(sections)
+    machine = get_encoder(encoder)
+    if features is not None:
+        attached = [attach(section, Path(features), machine) for section in sections]
+        for section, found in zip(sections, attached):
+            if found is None:
+                raise EosinError(
+                    f"has no features of encoder '{machine.card.name}' for section '{section.name}'", file=features,
+                    fix=f"run eosin encode DATA -o {features} --encoder {encoder}",
+                )
+        return [replace(one) for one in attached if one is not None]
+    log.info("features are kept in %s", CACHE.resolve())
+    return [encode_section(section, machine, cache=CACHE) for section in sections]
+
+
+def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metrics.items() if key != "history"}

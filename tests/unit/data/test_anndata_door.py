@@ -1,0 +1,231 @@
+"""Predictions as AnnData: what scanpy draws, what comes back, what a broken file says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import anndata
+import h5py
+import matplotlib
+import numpy as np
+import pytest
+
+from eosin.data import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
+from eosin.errors import EosinError
+from eosin.types import GenePanel, Image, Prediction, Spots
+
+matplotlib.use("Agg")
+
+
+def prediction(n_draws: int = 4, mpp: float | None = 0.7353) -> Prediction:
+    rng = np.random.default_rng(0)
+    return Prediction(
+        section="C6",
+        spots=Spots(rng.uniform(50, 3000, (40, 2)), 100.0, tuple(f"{i}x7" for i in range(40))),
+        panel=GenePanel(("ERBB2", "HLA-A", "A/B"), "log1p", "var:3", ("C2", "C3")),
+        draws=rng.normal(1.0, 0.5, (n_draws, 40, 3)),
+        model="stflow",
+        seed=7,
+        image=None if mpp is None else Image(Path("slides/C6.jpg"), mpp),
+        provenance={"encoder": "stain", "steps": [1, None, {"lr": 1e-3}]},
+    )
+
+
+@pytest.mark.parametrize("mpp", [0.7353, None])
+@pytest.mark.parametrize("n_draws", [1, 4])
+def test_round_trip_is_exact(n_draws: int, mpp: float | None, tmp_path: Path) -> None:
+    made = prediction(n_draws, mpp)
+    write_prediction(made, tmp_path / "p.h5ad")
+    found = read_prediction(tmp_path / "p.h5ad")
+    assert np.array_equal(found.draws, made.draws) and np.array_equal(found.spots.xy_um, made.spots.xy_um)
+    for field in ("section", "panel", "model", "seed", "image", "provenance"):
+        assert getattr(found, field) == getattr(made, field), field
+    assert (found.spots.ids, found.spots.diameter_um) == (made.spots.ids, made.spots.diameter_um)
+
+
+def test_draws_stay_in_order_beyond_ten(tmp_path: Path) -> None:
+    made = prediction(12)
+    write_prediction(made, tmp_path / "p.h5ad")
+    assert np.array_equal(read_prediction(tmp_path / "p.h5ad").draws, made.draws)
+
+
+def test_without_draws_the_mean_comes_back(tmp_path: Path) -> None:
+    write_prediction(prediction(), tmp_path / "p.h5ad", draws=False)
+    found = read_prediction(tmp_path / "p.h5ad")
+    assert found.n_draws == 1 and np.array_equal(found.mean, prediction().mean)
+
+
+def test_fields_are_where_the_neighbours_look(tmp_path: Path) -> None:
+    made = prediction()
+    adata = to_anndata(made)
+    assert list(adata.obs_names) == list(made.spots.ids) and list(adata.var_names) == list(made.panel.names)
+    assert np.array_equal(adata.X, made.mean)
+    assert set(adata.layers) == {"std", "q05", "q95"}
+    assert np.array_equal(adata.layers["std"], made.sd) and np.array_equal(adata.layers["q95"], made.quantile(0.95))
+    assert adata.obsm["spatial"].dtype == np.float64
+    assert np.allclose(adata.obsm["spatial"] * 0.7353, made.spots.xy_um)
+    factors = adata.uns["spatial"]["C6"]["scalefactors"]
+    assert factors["spot_diameter_fullres"] == pytest.approx(100 / 0.7353)
+    assert adata.uns["eosin"]["spatial_unit"] == "px" and adata.uns["eosin"]["transform"] == "log1p"
+
+
+def test_one_draw_has_no_error_bars() -> None:
+    assert not to_anndata(prediction(1)).layers
+
+
+def test_without_image_positions_are_um() -> None:
+    adata = to_anndata(prediction(mpp=None))
+    assert adata.uns["eosin"]["spatial_unit"] == "um"
+    assert np.array_equal(adata.obsm["spatial"], prediction().spots.xy_um)
+    assert adata.uns["spatial"]["C6"]["scalefactors"]["spot_diameter_fullres"] == 100.0
+
+
+@pytest.mark.parametrize("mpp", [0.7353, None])
+def test_blank_thumbnails_cover_all_spots(mpp: float | None) -> None:
+    adata = to_anndata(prediction(mpp=mpp))
+    library = adata.uns["spatial"]["C6"]
+    for name in ("hires", "lowres"):
+        height, width, _ = library["images"][name].shape
+        at = adata.obsm["spatial"] * library["scalefactors"][f"tissue_{name}_scalef"]
+        assert (at >= 0).all() and (at[:, 0] < width).all() and (at[:, 1] < height).all()
+
+
+def test_thumbnails_are_scaled_from_um() -> None:
+    small = Thumbnails(np.zeros((30, 40, 3), np.uint8), np.zeros((3, 4, 3), np.uint8), 100.0, 1000.0)
+    library = to_anndata(prediction(), thumbnails=small).uns["spatial"]["C6"]
+    assert library["images"]["hires"] is small.hires
+    assert library["scalefactors"]["tissue_hires_scalef"] == pytest.approx(0.7353 / 100)
+    assert library["scalefactors"]["tissue_lowres_scalef"] == pytest.approx(0.7353 / 1000)
+
+
+def test_thumbnails_of_another_kind_are_refused() -> None:
+    with pytest.raises(EosinError, match="uint8"):
+        Thumbnails(np.zeros((30, 40, 3)), np.zeros((3, 4, 3), np.uint8), 100.0, 1000.0)
+
+
+@pytest.mark.parametrize("mpp", [0.7353, None])
+def test_scanpy_draws_the_file_at_once(mpp: float | None, tmp_path: Path) -> None:
+    import matplotlib.pyplot as plt
+    import scanpy as sc
+
+    write_prediction(prediction(mpp=mpp), tmp_path / "p.h5ad")
+    adata = anndata.read_h5ad(tmp_path / "p.h5ad")
+    (axes,) = sc.pl.spatial(adata, color="ERBB2", show=False)
+    circles = axes.collections[0]
+    assert len(circles.get_paths()) in (1, 40) and len(circles.get_array()) == 40
+    assert axes.get_images(), "no slide under the spots"
+    plt.close("all")
+
+
+def test_section_with_a_slash_can_be_written(tmp_path: Path) -> None:
+    write_prediction(replace(prediction(), section="study/C6"), tmp_path / "p.h5ad")
+    assert read_prediction(tmp_path / "p.h5ad").section == "study/C6"
+
+
+def test_writing_is_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_prediction(prediction(), tmp_path / "p.h5ad")
+    before = (tmp_path / "p.h5ad").read_bytes()
+
+    def full(self, filename, **_):
+        Path(filename).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(anndata.AnnData, "write_h5ad", full)
+    with pytest.raises(EosinError, match="disk is full"):
+        write_prediction(prediction(2), tmp_path / "p.h5ad")
+    assert (tmp_path / "p.h5ad").read_bytes() == before and len(list(tmp_path.iterdir())) == 1
+
+
+def measured() -> anndata.AnnData:
+    adata = anndata.AnnData(np.ones((41, 4), np.float32))
+    adata.obs_names = [f"{i}x7" for i in reversed(range(41))]
+    adata.var_names = ["ACTB", "HLA-A", "ERBB2", "TP53"]
+    return adata
+
+
+def test_layers_are_added_by_name_and_nothing_else_changes() -> None:
+    adata, made = measured(), prediction()
+    before = adata.copy()
+    add_layers(adata, made, key="mine")
+    assert set(adata.layers) == {"mine", "mine_std"}
+    assert adata["3x7", "ERBB2"].layers["mine"].item() == made.mean[3, 0]
+    assert adata["3x7", "HLA-A"].layers["mine_std"].item() == made.sd[3, 1]
+    assert np.isnan(adata[:, ["ACTB", "TP53"]].layers["mine"]).all()
+    assert np.isnan(adata["40x7"].layers["mine"]).all()
+    assert np.array_equal(adata.X, before.X) and not adata.uns and not adata.obsm and adata.obs.equals(before.obs)
+
+
+def test_layers_of_another_section_are_refused() -> None:
+    adata = measured()
+    adata.obs_names = [f"other{i}" for i in range(41)]
+    with pytest.raises(EosinError, match="no spot in common"):
+        add_layers(adata, prediction())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.5, 0.99])
+def test_truncated_file_is_told(share: float, tmp_path: Path) -> None:
+    file = tmp_path / "p.h5ad"
+    write_prediction(prediction(), file)
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(EosinError, match=r"p\.h5ad: not readable"):
+        read_prediction(file)
+
+
+def test_no_altered_byte_changes_a_prediction_unnoticed(tmp_path: Path) -> None:
+    """Without the seal, some of these crash the process within HDF5."""
+    made, file = prediction(), tmp_path / "p.h5ad"
+    write_prediction(made, file)
+    whole, rng = file.read_bytes(), np.random.default_rng(0)
+    for at in rng.integers(0, len(whole) - 60, 300):
+        altered = bytearray(whole)
+        altered[at] ^= 0xFF
+        file.write_bytes(altered)
+        with pytest.raises(EosinError, match=r"p\.h5ad: not readable: altered"):
+            read_prediction(file)
+
+
+@pytest.mark.parametrize("engine", ["anndata", "h5py"])
+def test_the_seal_does_not_outlive_an_edit_by_another_tool(engine: str, tmp_path: Path) -> None:
+    file = tmp_path / "p.h5ad"
+    write_prediction(prediction(), file)
+    if engine == "anndata":
+        adata = anndata.read_h5ad(file)
+        adata.obs["mine"] = 1
+        adata.write_h5ad(file)
+    else:
+        with h5py.File(file, "r+") as stored:
+            stored["obsm/xy_um"][0, 0] += 0.0
+            stored["uns/eosin"].attrs["mine"] = 1
+    assert read_prediction(file).n_draws == 4
+
+
+def alter(tmp_path: Path, change) -> Path:
+    file = tmp_path / "p.h5ad"
+    write_prediction(prediction(), file)
+    adata = anndata.read_h5ad(file)
+    change(adata)
+    adata.write_h5ad(file)
+    return file
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda a: a.uns.pop("eosin"), "is no prediction that eosin wrote"),
+        (lambda a: a.uns["eosin"].update(kind="section"), "is no prediction that eosin wrote"),
+        (lambda a: a.uns["eosin"].update(schema=99), "written in format 99"),
+        (lambda a: a.uns["eosin"].pop("transform"), "lacks 'transform'"),
+        (lambda a: a.uns["eosin"].update(provenance="{"), "'provenance'. is no JSON"),
+        (lambda a: a.layers.pop("sample_2"), "holds 3 of its 4 draws"),
+        (lambda a: a.layers["sample_1"].__setitem__((0, 0), np.nan), "NaN"),
+        (lambda a: a.obsm.pop("spatial"), r"has no obsm\['spatial'\]"),
+        (lambda a: a.uns["eosin"].update(mpp=400.0), "400.0 µm per pixel"),
+    ],
+)
+def test_altered_content_is_told(change, problem: str, tmp_path: Path) -> None:
+    file = alter(tmp_path, change)
+    with pytest.raises(EosinError, match=problem) as caught:
+        read_prediction(file)
+    assert "p.h5ad" in str(caught.value) or "C6.jpg" in str(caught.value)

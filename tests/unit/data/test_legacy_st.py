@@ -1,0 +1,198 @@
+"""The her2st layout: joins, scale, labels, and what each broken file says."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from eosin.data import read
+from eosin.data.legacy_st import UNLABELLED, _any_numbers, _whole_numbers
+from eosin.errors import EosinError
+from unit.data.layouts import GENES, counts, lattice, legacy_st, st_labels
+
+
+def test_rows_pair_by_array_position_and_the_rest_is_told(tmp_path: Path) -> None:
+    one = read(legacy_st(tmp_path))[0]
+    assert len(one) == 35 and one.counts is not None
+    assert np.array_equal(one.counts.toarray(), counts(36, 0)[:35])  # the last row has no position
+    assert any("1 of 36 rows of counts have no position" in note for note in one.notes)
+    assert any("1 of 36 positions have no counts" in note for note in one.notes)
+
+
+def test_pairing_does_not_depend_on_the_order_of_the_positions(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path) / "ST-spotfiles" / "A1_selection.tsv"
+    before = read(tmp_path)[0]
+    pd.read_csv(file, sep="\t").sample(frac=1, random_state=0).to_csv(file, sep="\t", index=False)
+    assert read(tmp_path)[0].fingerprint() == before.fingerprint()
+
+
+def test_scale_comes_from_the_pitch(tmp_path: Path) -> None:
+    one = read(legacy_st(tmp_path))[0]
+    assert one.image and one.image.mpp == pytest.approx(200 / 272)
+    assert np.allclose(one.spots.xy_um, lattice(6, 1.0, 10.0)[1:] * 200)  # x first: rows of the lattice vary in x
+    assert "0.735 µm/px from the 200 µm pitch" in one.notes
+
+
+def test_given_scale_wins_and_an_odd_one_is_told(tmp_path: Path) -> None:
+    one = read(legacy_st(tmp_path), mpp=0.37)[0]
+    assert one.image and one.image.mpp == 0.37
+    assert any("makes the pitch 101 µm" in note for note in one.notes)
+
+
+def test_patient_is_the_leading_letters(tmp_path: Path) -> None:
+    assert [one.patient for one in read(legacy_st(tmp_path, ("A1", "BC12")))] == ["A", "BC"]
+
+
+def test_plain_tables_a_leading_data_folder_and_r_headers(tmp_path: Path) -> None:
+    packed = read(legacy_st(tmp_path / "packed"))
+    plain = legacy_st(tmp_path / "plain" / "data", packed=False).parent
+    assert [one.fingerprint() for one in read(plain)] == [one.fingerprint() for one in packed]
+    file = plain / "data" / "ST-cnts" / "A1.tsv"
+    file.write_text(file.read_text().removeprefix("\t"))
+    assert read(plain)[0].fingerprint() == packed[0].fingerprint()
+
+
+def test_columns_of_one_gene_are_added(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path, packed=False) / "ST-cnts" / "A1.tsv"
+    file.write_text(file.read_text().replace("GENE7", "GENE2"))
+    one = read(tmp_path)[0]
+    assert one.genes == tuple(gene for gene in GENES if gene != "GENE7") and one.counts is not None
+    expected = counts(36, 0)[:35]
+    assert np.array_equal(one.expression(["GENE2"])[:, 0], expected[:, 2] + expected[:, 7])
+    assert any("1 columns with a repeated gene name" in note for note in one.notes)
+
+
+def test_gene_called_NA_is_a_gene(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path, packed=False) / "ST-cnts" / "A1.tsv"
+    file.write_text(file.read_text().replace("GENE7", "NA"))
+    genes = read(tmp_path)[0].genes
+    assert genes and genes[7] == "NA"
+
+
+def test_labels_are_found_near_whole_positions(tmp_path: Path) -> None:
+    legacy_st(tmp_path)
+    st_labels(tmp_path, "A1", {"11x10": "invasive", "12x10": "fat"})
+    domains = read(tmp_path)[0].domains
+    assert domains and domains[:3] == ("invasive", "fat", UNLABELLED)
+    assert read(tmp_path)[1].domains is None
+
+
+def test_missing_image_is_a_note(tmp_path: Path) -> None:
+    next((legacy_st(tmp_path) / "ST-imgs" / "A" / "A1").iterdir()).unlink()
+    one = read(tmp_path)[0]
+    assert one.image is None and any("no image" in note for note in one.notes)
+
+
+def edit(tmp_path: Path, old: str, new: str) -> Path:
+    file = legacy_st(tmp_path, packed=False) / "ST-cnts" / "A1.tsv"
+    lines = file.read_text().splitlines()
+    lines[3] = lines[3].replace(old, new, 1)
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+@pytest.mark.parametrize(
+    ("value", "problem"),
+    [
+        ("many", "'many' is no number (row '13x10', gene 'GENE0')"),
+        ("-3", "negative"),
+        ("1.5", "fractions"),
+        ("nan", "NaN"),
+        ("", "'' is no number (row '13x10', gene 'GENE0')"),
+        ("inf", "infinity"),
+    ],
+)
+def test_bad_cell_names_the_file(value: str, problem: str, tmp_path: Path) -> None:
+    first = str(counts(36, 0)[2, 0])
+    file = edit(tmp_path, f"13x10\t{first}\t", f"13x10\t{value}\t")
+    with pytest.raises(EosinError) as caught:
+        read(tmp_path)
+    assert problem in str(caught.value) and str(caught.value).startswith(str(file))
+
+
+def test_ragged_rows_are_refused(tmp_path: Path) -> None:
+    file = edit(tmp_path, "13x10\t", "13x10\t1\t1\t")
+    with pytest.raises(EosinError, match=r"A1\.tsv: row '13x10' has 32 values for 30 genes"):
+        read(tmp_path)
+    text = file.read_text().splitlines()
+    file.write_text("\n".join([*text[:3], text[3][:20], *text[4:]]))
+    with pytest.raises(EosinError, match=r"A1\.tsv: row '13x10' has \d+ values for 30 genes"):
+        read(tmp_path)
+
+
+def test_both_ways_of_parsing_agree(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.integers(0, 10 ** rng.integers(1, 8, (20, 9)))
+    cells = ["\t".join(map(str, row)) for row in values]
+    fast = _whole_numbers("\t".join(cells))
+    assert fast is not None and np.array_equal(fast.reshape(20, 9), values)
+    assert np.array_equal(_any_numbers(["r"] * 20, cells, ["g"] * 9, tmp_path), values)
+
+
+@pytest.mark.parametrize("text", ["1\t\t2", "1\t2.0", "1\t-2", "1\t12345678", " 1\t2", "1\t\u0661", ""])
+def test_fast_way_leaves_all_but_short_whole_numbers(text: str) -> None:
+    assert _whole_numbers(text) is None
+
+
+def test_whole_numbers_written_as_decimals_are_counts(tmp_path: Path) -> None:
+    first = str(counts(36, 0)[2, 0])
+    edit(tmp_path, f"13x10\t{first}\t", f"13x10\t{first}.0\t")
+    one = read(tmp_path)[0]
+    assert one.counts is not None and np.array_equal(one.counts.toarray(), counts(36, 0)[:35])
+
+
+@pytest.mark.parametrize("keep", [0, 10, 0.5, 0.99])
+def test_truncated_table_is_refused(keep: float, tmp_path: Path) -> None:
+    file = legacy_st(tmp_path) / "ST-cnts" / "A1.tsv.gz"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: int(keep if keep >= 1 else keep * len(whole))])
+    with pytest.raises(EosinError, match=r"A1\.tsv\.gz.*(cut short|no counts)"):
+        read(tmp_path)
+
+
+def test_table_that_is_no_gzip_is_refused(tmp_path: Path) -> None:
+    (legacy_st(tmp_path) / "ST-cnts" / "A1.tsv.gz").write_text("an error page")
+    with pytest.raises(EosinError, match=r"A1\.tsv\.gz"):
+        read(tmp_path)
+
+
+def test_positions_are_needed(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path) / "ST-spotfiles" / "A1_selection.tsv"
+    file.write_text(file.read_text().replace("pixel_x", "px"))
+    with pytest.raises(EosinError, match="has no column 'pixel_x'"):
+        read(tmp_path)
+    file.unlink()
+    with pytest.raises(EosinError, match=r"A1_selection\.tsv: no such file"):
+        read(tmp_path)
+
+
+def test_position_twice_or_not_a_number_is_refused(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path) / "ST-spotfiles" / "A1_selection.tsv"
+    text = file.read_text()
+    file.write_text(text + text.splitlines()[-1] + "\n")
+    with pytest.raises(EosinError, match="1 array positions occur twice"):
+        read(tmp_path)
+    file.write_text(text.replace("2720.0", "far", 1))
+    with pytest.raises(EosinError, match="'far' in column 'pixel_x', line 2, is no number"):
+        read(tmp_path)
+
+
+def test_tables_of_different_sections_do_not_pair(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path) / "ST-cnts" / "A1.tsv.gz"
+    text = gzip.decompress(file.read_bytes()).decode()
+    file.write_bytes(gzip.compress(text.replace("x1", "x7").replace("x9", "x8").encode()))
+    with pytest.raises(EosinError, match="no row of the table has a position"):
+        read(tmp_path)
+
+
+def test_label_file_without_labels_is_refused(tmp_path: Path) -> None:
+    legacy_st(tmp_path)
+    st_labels(tmp_path, "A1", {"11x10": "fat"})
+    file = tmp_path / "ST-pat" / "lbl" / "A1_labeled_coordinates.tsv"
+    file.write_text(file.read_text().replace("label", "tissue"))
+    with pytest.raises(EosinError, match="has no column 'label'"):
+        read(tmp_path)

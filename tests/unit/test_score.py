@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from eosin import metrics
+from eosin.errors import EosinError
+from eosin.genes import target
+from eosin.metrics import METRICS
+from eosin.score import score
+from eosin.types import GenePanel, Prediction, Section, Spots
+
+GENES = tuple(f"G{j:02d}" for j in range(12))
+PANEL = GenePanel(GENES[2:])
+
+
+def section(name: str, s: int, seed: int) -> Section:
+    rng = np.random.default_rng(seed)
+    spots = Spots(rng.uniform(0, 2000, (s, 2)), 55.0, tuple(f"{name}-{i}" for i in range(s)))
+    level = rng.uniform(0.5, 4, 12) * np.exp(np.sin(spots.xy_um[:, :1] / rng.uniform(100, 900, 12)))
+    return Section(name, f"p-{name}", spots, counts=rng.poisson(level).astype(np.float32), genes=GENES)
+
+
+def predict(truth: Section, *, panel: GenePanel = PANEL, k: int = 1, noise: float = 0.5, seed: int = 0) -> Prediction:
+    values = target(truth, panel)
+    draws = values + np.random.default_rng(seed).normal(scale=noise, size=(k, *values.shape))
+    return Prediction(truth.name, truth.spots, panel, draws, "test", seed)
+
+
+A, B = section("a", 50, 0), section("b", 80, 1)
+
+
+def numbers(tree: dict, prefix: str = "") -> set[str]:
+    keys = set()
+    for key, value in tree.items():
+        if isinstance(value, float):
+            keys.add(prefix + key)
+        elif isinstance(value, dict) and key == "pcc":
+            keys |= numbers({k: v for k, v in value.items() if not isinstance(v, dict)}, "pcc.")
+    return keys
+
+
+def test_the_truth_scores_perfectly():
+    found = score(predict(A, noise=0), A)
+    assert found["pcc"]["mean"] == pytest.approx(1)
+    assert (found["mse"], found["mae"], found["rvd"], found["crps"]) == (0, 0, 0, 0)
+    assert found["gsc"] == pytest.approx(1)
+    assert found["ssc"] == pytest.approx(1)
+    assert (found["n_sections"], found["n_spots"], found["n_genes"], found["n_draws"]) == (1, 50, 10, 1)
+
+
+def test_sections_count_once_each_and_pooled_counts_spots():
+    good, bad = predict(A, noise=0.1), predict(B, noise=3.0)
+    found = score([good, bad], [B, A])
+    each = [score(good, A), score(bad, B)]
+    assert found["pcc"]["per_section"] == {"a": each[0]["pcc"]["mean"], "b": each[1]["pcc"]["mean"]}
+    for pick in (lambda r: r["pcc"]["mean"], lambda r: r["mse"], lambda r: r["ssc"], lambda r: r["pcc_top10"]):
+        assert pick(found) == pytest.approx((pick(each[0]) + pick(each[1])) / 2)
+    together = np.concatenate([target(A, PANEL), target(B, PANEL)]), np.concatenate([good.mean, bad.mean])
+    assert found["pcc"]["pooled"] == pytest.approx(metrics.pcc_summary(*together).mean)
+    assert found["pcc"]["pooled"] != pytest.approx(found["pcc"]["mean"], abs=1e-4)
+
+
+def test_truth_rows_follow_the_prediction_and_spare_ones_are_left():
+    rows = np.random.default_rng(3).permutation(50)[:30]
+    shuffled = predict(A.take(rows))
+    assert score(shuffled, A) == score(shuffled, A.take(rows))
+    assert score(shuffled, A)["n_spots"] == 30
+
+
+def test_ids_are_compared_as_values():
+    numbered = Section("a", "p", Spots(A.spots.xy_um, 55.0, tuple(range(50))), counts=A.counts, genes=GENES)
+    again = Spots(A.spots.xy_um, 55.0, tuple(str(i) for i in range(50)))
+    found = score(Prediction("a", again, PANEL, target(A, PANEL)[None], "m", 0), numbered)
+    assert found["mse"] == 0
+
+
+@pytest.mark.parametrize("transform", ["log1p_cp10k", "log2p1"])
+def test_the_truth_is_brought_to_the_panels_transform(transform):
+    panel = GenePanel(GENES[:4], transform)
+    assert score(predict(A, panel=panel, noise=0), A)["mse"] == 0
+
+
+def test_accuracy_is_of_the_mean_and_structure_of_both():
+    prediction = predict(A, k=20, noise=2.0)
+    found, mean_only = score(prediction, A), score(predict(A, k=20, noise=2.0), A)
+    point = score(Prediction("a", A.spots, PANEL, prediction.mean[None], "m", 0), A)
+    assert found == mean_only
+    for key in ("mse", "mae", "rvd", "gsc", "ssc", "pcc_top10"):
+        assert found[key] == pytest.approx(point[key], abs=1e-6)
+    single = [score(Prediction("a", A.spots, PANEL, draw[None], "m", 0), A) for draw in prediction.draws]
+    for key in ("rvd", "gsc", "ssc"):
+        assert found[f"{key}_draw"] == pytest.approx(np.mean([one[key] for one in single]), abs=1e-6)
+    assert found["rvd_draw"] > found["rvd"]  # noise adds variance that the mean does not have
+    assert found["coverage_90_expected"] == pytest.approx(metrics.expected_coverage(20))
+
+
+def test_a_point_model_has_no_draw_keys_and_its_crps_is_its_mae():
+    found = score(predict(A), A)
+    assert not {"gsc_draw", "ssc_draw", "rvd_draw", "coverage_90"} & set(found)
+    assert found["crps"] == pytest.approx(found["mae"])
+
+
+def test_constant_genes_are_counted_and_given_as_none():
+    counts = A.counts.toarray()
+    counts[:, 2] = 3  # constant truth of the panel's first gene
+    truth = Section("a", "p", A.spots, counts=counts, genes=GENES)
+    draws = target(truth, PANEL)[None].copy()
+    draws[:, :, 1] = 0.7  # constant prediction of its second
+    found = score(Prediction("a", A.spots, PANEL, draws, "m", 0), truth)
+    pcc = found["pcc"]
+    assert pcc["per_gene"]["G02"] is None
+    assert pcc["per_gene"]["G03"] == 0.0
+    assert pcc["mean"] == pytest.approx(8 / 9)
+    assert pcc["zero_filled"] == pytest.approx(8 / 10)
+    assert pcc["nan_mean"] == pytest.approx(1)
+    assert pcc["strict"] is None
+    assert pcc["pooled_strict"] is None
+    assert (pcc["n_constant"], pcc["n_constant_prediction"]) == (2, 1)
+
+
+def test_one_strict_section_cannot_hide_another():
+    flat = Prediction("a", A.spots, PANEL, np.ones((1, 50, 10)), "m", 0)
+    found = score([flat, predict(B)], [A, B])["pcc"]
+    assert found["strict"] is None
+    assert found["nan_mean"] is not None
+    assert found["per_section"]["a"] == 0.0
+
+
+def test_one_spot_is_none_and_counted():
+    one = A.take(np.array([4]))
+    found = score([predict(one, k=3), predict(B, k=3)], [A, B])
+    alone = score(predict(one, k=3), A)
+    assert alone["pcc"]["mean"] is None
+    assert alone["ssc"] is None
+    assert alone["mse"] is not None
+    assert found["pcc"]["per_section"]["a"] is None
+    assert found["pcc"]["mean"] == found["pcc"]["per_section"]["b"]
+    assert found["n_undefined"]["ssc"] == 1
+    assert found["n_undefined"]["pcc"] == 1
+    assert "mse" not in found["n_undefined"]
+
+
+def test_it_is_json_and_every_number_is_described():
+    found = score([predict(A, k=4), predict(B, k=4)], [A, B])
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    undescribed = numbers(found) - set(METRICS)
+    assert not undescribed
+    assert numbers(found) | {"pcc_top50"} == set(METRICS)  # nothing is described that is not computed
+
+
+def test_what_does_not_belong_together_is_one_line():
+    other = GenePanel(PANEL.names[::-1])
+    cases = {
+        "no measured section is called 'b'; measured: 'a'": ([predict(B)], [A]),
+        "predicted spots were not measured, first 'a-49'": ([predict(A)], [A.take(np.arange(49))]),
+        "'a' and 'b' differ in genes": ([predict(A), predict(B, panel=other)], [A, B]),
+        "'a' is predicted twice": ([predict(A), predict(A)], [A]),
+        "two measured sections are called 'a'": ([predict(A)], [A, A]),
+        "no prediction to score": ([], [A]),
+    }
+    for told, (predictions, truths) in cases.items():
+        with pytest.raises(EosinError, match=told):
+            score(predictions, truths)
+    nothing = Prediction("a", Spots(np.zeros((0, 2)), 55.0, ()), PANEL, np.zeros((1, 0, 10)), "m", 0)
+    with pytest.raises(EosinError, match="has no spots"):
+        score(nothing, A)
+    fewer = Section("a", "p", A.spots, counts=A.counts[:, :5], genes=GENES[:5])
+    with pytest.raises(EosinError, match="lacks 7 of the panel's 10 genes"):
+        score(predict(A), fewer)

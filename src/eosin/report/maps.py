@@ -57,7 +57,7 @@ def to_png(figure: Figure, dpi: int = 144) -> bytes:
     canvas: Any = figure.canvas
     canvas.draw()
     coarse = np.asarray(canvas.buffer_rgba())[..., :3] & 0xF8
-    return imagecodecs.png_encode(coarse | (coarse >> 5), level=9, filter=imagecodecs.PNG.FILTER.NONE)
+    return imagecodecs.png_encode(coarse | (coarse >> 5), level=7, filter=imagecodecs.PNG.FILTER.NONE)
 
 
 def gene_layers(

@@ -47,6 +47,7 @@ dt { font-weight: 600; } dd { margin: 0; }
 figure { margin: 0; } figcaption { font-size: .88rem; margin: .35rem .2rem 0; }
 .tissue { display: grid; grid-template-columns: minmax(220px, 330px) 1fr; gap: 1rem; align-items: start; }
 .tissue > .slide { position: sticky; top: 1rem; }
+.gene:first-child h3 { margin-top: 0; }
 .gene + .gene { margin-top: .9rem; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr)); gap: 1rem; align-items: start; }
 details { margin: .6rem 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px;

@@ -11,7 +11,7 @@ from eosin.report.tables import is_baseline, pick
 
 HOW_TO_READ = (
     "Each disc is a spot of tissue. Measured and predicted maps of a gene share one colour range, so equal colours "
-    "mean equal expression. A model that is unsure predicts close to the average: its map is paler than the measured "
+    "mean equal expression. A model that is unsure predicts close to the average: its map is flatter than the measured "
     "one, and that is right, not a fault. The sd map says where the draws of the model disagree."
 )
 

@@ -174,7 +174,7 @@ def test_spots_lie_on_tissue_and_nuclei_darken_it(large: Cohort) -> None:
 
 def test_grade_closes_the_lumina() -> None:
     low, high = (draw_tissue(np.random.default_rng(3), 1000.0, 2.0, grade) for grade in (0.0, 1.0))
-    assert low.lumen.mean() > 3 * high.lumen.mean()
+    assert low.lumen.mean() > 1.5 * high.lumen.mean()
 
 
 def test_exact_lattice_without_jitter() -> None:

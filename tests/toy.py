@@ -1,0 +1,45 @@
+"""Small sections with a known relation between features and counts, for tests of models and engine."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy import sparse
+
+from eosin.engine.train import gather
+from eosin.genes import choose_panel
+from eosin.models import Training
+from eosin.types import Features, Section, Spots
+
+N_FEATURES, N_GENES = 12, 10
+
+
+def section(name: str, n: int = 60, *, patient: str | None = None, seed: int | None = None) -> Section:
+    """Spots on a jittered lattice; counts are Poisson with a log-linear rate in the features."""
+    rng = np.random.default_rng(abs(hash_of(name)) if seed is None else seed)
+    side = int(np.ceil(np.sqrt(n)))
+    lattice = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)[:n] * 100.0
+    xy = lattice + rng.normal(0, 12, (n, 2)) + 200
+    features = rng.normal(size=(n, N_FEATURES))
+    weight = np.random.default_rng(3).normal(size=(N_FEATURES, N_GENES)) * 0.4
+    counts = rng.poisson(np.exp(features @ weight + 1))
+    return Section(
+        name,
+        patient or name[0],
+        Spots(xy, 100.0, tuple(f"{name}-{i}" for i in range(n))),
+        features=Features(features, "toy", "toy-1"),
+        counts=sparse.csr_matrix(counts),
+        genes=tuple(f"GENE{j}" for j in range(N_GENES)),
+    )
+
+
+def hash_of(name: str) -> int:
+    return sum(ord(letter) * 31**i for i, letter in enumerate(name)) % (2**31)
+
+
+def cohort(n: int = 60) -> list[Section]:
+    return [section(name, n) for name in ("A1", "A2", "B1", "B2")]
+
+
+def training(n: int = 60, genes: str = "var:6") -> Training:
+    sections = cohort(n)
+    return gather(sections, choose_panel(genes, sections))

@@ -1,10 +1,10 @@
 """eosin: from an H&E slide to a spatial transcriptome, with error bars.
 
-    import eosin
-    sections = eosin.read("data")
-    model = eosin.train(sections[:-1], model="stflow", genes="var:50")
-    prediction = eosin.predict(model, sections[-1], draws=16)
-    adata = eosin.to_anndata(prediction)
+import eosin
+sections = eosin.read("data")
+model = eosin.train(sections[:-1], model="stflow", genes="var:50")
+prediction = eosin.predict(model, sections[-1], draws=16)
+adata = eosin.to_anndata(prediction)
 """
 
 from __future__ import annotations

@@ -112,8 +112,19 @@ def train(
 
     tables = _over(read_toml(settings) if settings else {})
     trained = verbs.train(
-        data, features=features, encoder=encoder, model=model, genes=genes, transform=transform, settings=tables,
-        seed=seed, out=out, resume=resume, sections=sections, reader=reader, mpp=mpp,
+        data,
+        features=features,
+        encoder=encoder,
+        model=model,
+        genes=genes,
+        transform=transform,
+        settings=tables,
+        seed=seed,
+        out=out,
+        resume=resume,
+        sections=sections,
+        reader=reader,
+        mpp=mpp,
     )
     held = trained.metrics.get("pcc_held_out")
     said = "" if held is None else f", correlation {held:.3f} on the held-out group of the training sections"
@@ -154,8 +165,16 @@ def predict(
     from eosin import verbs
 
     done = verbs.predict(
-        run, target, draws=draws, seed=seed, section=section, features=features, pitch_um=pitch_um, reader=reader,
-        mpp=mpp, out=out,
+        run,
+        target,
+        draws=draws,
+        seed=seed,
+        section=section,
+        features=features,
+        pitch_um=pitch_um,
+        reader=reader,
+        mpp=mpp,
+        out=out,
     )
     _say(f"{done.section}: {len(done.spots)} spots, {len(done.panel)} genes, {done.n_draws} draws in {out}")
 
@@ -206,6 +225,7 @@ def bench(
     draws: int = 16,
     settings: Path | None = None,
     features: Path | None = None,
+    keep_predictions: Annotated[bool, Parameter(negative="")] = False,
     reader: Reader = None,
     mpp: Mpp = None,
 ) -> None:
@@ -221,12 +241,26 @@ def bench(
         `leave-section-out`, `leave-patient-out`, or `C2,C3,C4,C5:C6` (train:test), several by `;`.
     settings
         TOML file with tables per model, as ["stflow".train].
+    keep_predictions
+        Also write every prediction as .h5ad into OUT.
     """
     from eosin import show, verbs
 
     scores = verbs.bench(
-        data, models=models.split(","), encoders=encoder.split(","), genes=genes, transform=transform, split=split,
-        seeds=seeds, draws=draws, settings=settings, features=features, out=out, reader=reader, mpp=mpp,
+        data,
+        models=models.split(","),
+        encoders=encoder.split(","),
+        genes=genes,
+        transform=transform,
+        split=split,
+        seeds=seeds,
+        draws=draws,
+        settings=settings,
+        features=features,
+        out=out,
+        keep_predictions=keep_predictions,
+        reader=reader,
+        mpp=mpp,
     )
     show.bench(scores)
     _say(f"all metrics in {out / 'scores.json'}; as a page: eosin report {out / 'scores.json'} -o bench.html")

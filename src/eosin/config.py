@@ -57,7 +57,9 @@ def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
         raise EosinError(f"not readable as TOML ({error})", file=path) from error
     for name, table in tables.items():
         if not isinstance(table, dict):
-            raise EosinError(f"setting '{name}' stands outside a table", file=path, fix="put it under [model] or [train]")
+            raise EosinError(
+                f"setting '{name}' stands outside a table", file=path, fix="put it under [model] or [train]"
+            )
     return tables
 
 

@@ -98,7 +98,8 @@ class Bars:
                 self._bars.stop()
 
 
-_show: ContextVar[Show] = ContextVar("progress", default=Silent())
+_SILENT = Silent()
+_show: ContextVar[Show] = ContextVar("progress")
 
 
 def show_with(show: Show) -> None:
@@ -108,4 +109,4 @@ def show_with(show: Show) -> None:
 
 def task(label: str, total: int, unit: str) -> contextlib.AbstractContextManager[Tick]:
     """Open a task of `total` units; use as `with task("encode C2", 190, "tiles") as tick: tick(64)`."""
-    return _show.get().task(label, total, unit)
+    return _show.get(_SILENT).task(label, total, unit)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from eosin.bench import table as bench_table
+from eosin.benchmark import table as bench_table
 
 _COLUMNS = (
     ("pcc.mean", "Pearson correlation, mean over genes, then over test sections"),
@@ -55,7 +55,9 @@ def bench(scores: Mapping[str, Any]) -> None:
         _console().print(table)
     for cell in scores["cells"]:
         if cell["status"] == "failed":
-            _console().print(f"failed: {cell['model']} {cell['split']} seed {cell['seed']}: {cell['error']}", markup=False)
+            _console().print(
+                f"failed: {cell['model']} {cell['split']} seed {cell['seed']}: {cell['error']}", markup=False
+            )
 
 
 def lines(text: Sequence[str]) -> None:

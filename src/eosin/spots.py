@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -29,7 +30,9 @@ class Neighbours:
     valid: np.ndarray
 
 
-def neighbours(xy_um: np.ndarray, k: int, *, starts: np.ndarray | None = None, include_ties: bool = False) -> Neighbours:
+def neighbours(
+    xy_um: np.ndarray, k: int, *, starts: np.ndarray | None = None, include_ties: bool = False
+) -> Neighbours:
     """The `k` nearest other spots of each spot, never across sections.
 
     On a regular lattice the k-th distance is shared by several spots. Which of them count is decided by their
@@ -53,12 +56,12 @@ def neighbours(xy_um: np.ndarray, k: int, *, starts: np.ndarray | None = None, i
     if k < 1:
         raise EosinError(f"{k} neighbours are asked for", fix="ask for at least 1")
     starts = np.array([0, len(xy_um)]) if starts is None else np.asarray(starts)
-    parts = [_nearest(xy_um[a:b], k, int(a), include_ties=include_ties) for a, b in zip(starts[:-1], starts[1:])]
+    parts = [_nearest(xy_um[a:b], k, int(a), include_ties=include_ties) for a, b in pairwise(starts)]
     width = max((index.shape[1] for index, _ in parts), default=k)
     own = np.arange(len(xy_um))[:, None]
     index = np.repeat(own, width, axis=1)
     valid = np.zeros_like(index, dtype=bool)
-    for (a, b), (part, ok) in zip(zip(starts[:-1], starts[1:]), parts):
+    for (a, b), (part, ok) in zip(pairwise(starts), parts):
         index[a:b, : part.shape[1]] = np.where(ok, part, own[a:b])
         valid[a:b, : part.shape[1]] = ok
     return Neighbours(index, valid)
@@ -182,7 +185,12 @@ def nearest_spacing_um(xy_um: np.ndarray) -> float:
 
 
 def lay_spots(
-    tissue: np.ndarray, um_per_px: float, *, pitch_um: float = 100.0, diameter_um: float = 100.0, hexagonal: bool = False
+    tissue: np.ndarray,
+    um_per_px: float,
+    *,
+    pitch_um: float = 100.0,
+    diameter_um: float = 100.0,
+    hexagonal: bool = False,
 ) -> Spots:
     """Lay a lattice of spots on tissue.
 

@@ -96,7 +96,9 @@ class Features:
         if values.ndim != 2:
             raise EosinError(f"features have shape {values.shape}", fix="give one row per spot")
         if not np.isfinite(values).all():
-            raise EosinError(f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again")
+            raise EosinError(
+                f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again"
+            )
         object.__setattr__(self, "values", values)
 
 

@@ -11,17 +11,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eosin import bench as benches
+from eosin import benchmark, engine
 from eosin import data as door
-from eosin import engine
 from eosin.config import read_toml
 from eosin.encoders import ENCODERS, Encoder, attach, get_encoder
 from eosin.encoders import encode as encode_section
 from eosin.engine import Trained
 from eosin.errors import EosinError
 from eosin.models import MODELS
-from eosin.report import write_bench_report, write_report
-from eosin.score import score as score_predictions
+from eosin.reporting import write_bench_report, write_report
+from eosin.scoring import score as score_predictions
 from eosin.slide import find_tissue, open_slide
 from eosin.spots import lay_spots
 from eosin.types import Image, Prediction, Section
@@ -173,7 +172,9 @@ def open_target(
         chosen, _ = door.recognise(path, reader)
         names = chosen.names(path)
         if len(names) > 1:
-            raise EosinError(f"holds {len(names)} sections", file=path, fix="name one: --section " + "|".join(names[:8]))
+            raise EosinError(
+                f"holds {len(names)} sections", file=path, fix="name one: --section " + "|".join(names[:8])
+            )
     return door.read(path, reader=reader, sections=names, mpp=mpp)[0]
 
 
@@ -188,7 +189,9 @@ def section_of_image(path: str | Path, *, pitch_um: float = 100.0, mpp: float | 
     return Section(name, name, spots, image=image, platform="image")
 
 
-def score(prediction: Prediction | str | Path, truth: Data, *, reader: str | None = None, mpp: float | None = None) -> dict:
+def score(
+    prediction: Prediction | str | Path, truth: Data, *, reader: str | None = None, mpp: float | None = None
+) -> dict:
     """Compare a prediction with the measured section of the same name (or the only one there)."""
     if not isinstance(prediction, Prediction):
         prediction = door.read_prediction(prediction)
@@ -255,6 +258,7 @@ def bench(
     settings: Mapping[str, Settings] | str | Path | None = None,
     features: str | Path | None = None,
     out: str | Path,
+    keep_predictions: bool = False,
     reader: str | None = None,
     mpp: float | None = None,
 ) -> dict[str, Any]:
@@ -266,14 +270,24 @@ def bench(
         `leave-section-out`, `leave-patient-out`, or `C2,C3,C4,C5:C6` (train:test), several by `;`.
     settings
         Tables per model as named in `models`, each with `model` and `train`; or a TOML file of them.
+    keep_predictions
+        Also write every prediction, as `OUT/predictions/CELL/SECTION.h5ad`.
     """
     sections = _sections(data, None, reader, mpp)
     made = door.splits(split, sections)
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
     encoded = {encoder: _encoded(sections, encoder, features) for encoder in encoders}
-    return benches.bench(
-        encoded, models=models, splits=made, genes=genes, transform=transform, seeds=seeds, draws=draws,
-        settings=tables, out=out,
+    return benchmark.bench(
+        encoded,
+        models=models,
+        splits=made,
+        genes=genes,
+        transform=transform,
+        seeds=seeds,
+        draws=draws,
+        settings=tables,
+        out=out,
+        save=save_prediction if keep_predictions else None,
     )
 
 
@@ -289,7 +303,10 @@ def info(path: str | Path, *, reader: str | None = None, mpp: float | None = Non
         return {"kind": "data", **door.describe(path, reader)}
     with open_slide(path, mpp=mpp) as slide:
         return {
-            "kind": "slide", "path": str(path), "size_px": list(slide.size_px), "mpp": slide.mpp,
+            "kind": "slide",
+            "path": str(path),
+            "size_px": list(slide.size_px),
+            "mpp": slide.mpp,
             "size_um": [round(float(x), 1) for x in slide.size_um],
         }
 
@@ -304,7 +321,10 @@ def list_things(kind: str) -> list[dict[str, Any]]:
     if kind == "encoders":
         return [{"name": n, **ENCODERS[n].facts()} for n in ENCODERS]
     if kind == "readers":
-        return [{"name": n, "platform": door.READERS[n].platform, "looks for": door.READERS[n].looks_for} for n in door.READERS]
+        return [
+            {"name": n, "platform": door.READERS[n].platform, "looks for": door.READERS[n].looks_for}
+            for n in door.READERS
+        ]
     raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers")
 
 
@@ -328,9 +348,7 @@ def thumbnails(predictions: Sequence[Prediction], max_px: int = 700) -> dict[str
     return found
 
 
-def _sections(
-    data: Data, sections: Sequence[str] | None, reader: str | None, mpp: float | None
-) -> list[Section]:
+def _sections(data: Data, sections: Sequence[str] | None, reader: str | None, mpp: float | None) -> list[Section]:
     if isinstance(data, str | Path):
         return door.read(data, reader=reader, sections=sections, mpp=mpp)
     return [one for one in data if sections is None or one.name in sections]
@@ -346,7 +364,8 @@ def _encoded(sections: Sequence[Section], encoder: str, features: str | Path | N
         for section, found in zip(sections, attached):
             if found is None:
                 raise EosinError(
-                    f"has no features of encoder '{machine.card.name}' for section '{section.name}'", file=features,
+                    f"has no features of encoder '{machine.card.name}' for section '{section.name}'",
+                    file=features,
                     fix=f"run eosin encode DATA -o {features} --encoder {encoder}",
                 )
         return [replace(one) for one in attached if one is not None]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 import toy
 from eosin.models import MODELS
 from eosin.models.check import check_model

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
-from eosin.generative import LinearPath, NoPath, euler, even_times, heun, release_times
 from hypothesis import given
 from hypothesis import strategies as st
+
+from eosin.generative import LinearPath, NoPath, euler, even_times, heun, release_times
 
 numbers = st.floats(-5, 5)
 

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
-from eosin.models.stflow_net import Denoiser
-from eosin.types import Batch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from eosin.models.stflow_net import Denoiser
+from eosin.types import Batch
 
 G, F = 5, 6
 
 
 def net(**given):
     torch.manual_seed(0)
-    return Denoiser(
-        F, G, width=16, edge_width=16, n_layers=2, n_heads=2, dropout=0.1, n_neighbours=8, **given
-    ).eval()
+    return Denoiser(F, G, width=16, edge_width=16, n_layers=2, n_heads=2, dropout=0.1, n_neighbours=8, **given).eval()
 
 
 NET = net()
@@ -87,7 +88,9 @@ def test_a_constant_added_to_all_expression_changes_nothing_unless_the_absolute_
     xy, features, y = scene("jittered", 0)
     assert torch.allclose(run(xy, features, y), run(xy, features, y + 3), atol=1e-4)
     network = net(absolute=True)
-    assert not torch.allclose(run(xy, features, y, network=network), run(xy, features, y + 3, network=network), atol=1e-2)
+    assert not torch.allclose(
+        run(xy, features, y, network=network), run(xy, features, y + 3, network=network), atol=1e-2
+    )
 
 
 @pytest.mark.parametrize("n", [1, 2, 5])
@@ -106,5 +109,5 @@ def test_small_regions_in_a_batch_equal_themselves_alone():
     xy, features, y = scene("jittered", 0)
     starts = np.array([0, 1, 4, 64])
     together = run(xy, features, y, starts)
-    for a, b in zip(starts[:-1], starts[1:]):
+    for a, b in pairwise(starts):
         assert torch.allclose(together[a:b], run(xy[a:b], features[a:b], y[a:b]), atol=1e-5)

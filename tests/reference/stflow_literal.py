@@ -35,7 +35,7 @@ def geometry(xy: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
 
 def layer(block: SpatialLayer, h: Tensor, y: Tensor, index: Tensor, projected: Tensor, distance: Tensor):
     """Equations 6 to 9 for all spots: h [s d], y [s g]."""
-    s, k = index.shape
+    k = index.shape[1]
     heads = block.n_heads
     q, key, v = block.qkv(block.norm(h)).chunk(3, -1)
     q, key, v = (x.unflatten(-1, (heads, -1)) for x in (q, key, v))  # [s H d/H]

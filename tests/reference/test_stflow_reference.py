@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from eosin.generative import LinearPath, euler, even_times
 from eosin.models import MODELS
 from eosin.models.stflow_net import Denoiser

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from eosin.errors import EosinError
 from eosin.spots import lay_spots, local_frames, nearest_spacing_um, neighbours
 

@@ -3,6 +3,6 @@
 from eosin.engine.predict import predict
 from eosin.engine.settings import TrainSettings
 from eosin.engine.train import resolve, train
-from eosin.engine.trained import Trained, load
+from eosin.engine.trained import Trained, load, versions
 
-__all__ = ["TrainSettings", "Trained", "load", "predict", "resolve", "train"]
+__all__ = ["TrainSettings", "Trained", "load", "predict", "resolve", "train", "versions"]

@@ -89,7 +89,9 @@ class Fitting:
         arrays, header = read_arrays(self.folder / STATE)
         if header["key"] != self.key:
             raise EosinError(
-                "holds a run with other data or settings", file=self.folder, fix="resume with the same ones, or choose another -o"
+                "holds a run with other data or settings",
+                file=self.folder,
+                fix="resume with the same ones, or choose another -o",
             )
         return Progress(**json.loads(header["progress"])), arrays
 

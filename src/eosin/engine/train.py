@@ -126,7 +126,9 @@ def resolve(model: str, settings: Mapping[str, Mapping[str, Any]] | None) -> tup
 def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
     """Everything a model may learn from, as arrays: features, targets, counts and inner groups."""
     batch = Batch.of(sections)
-    labels, level = grouped([s.patient for s in sections], [s.name for s in sections], [s.spots.xy_um for s in sections])
+    labels, level = grouped(
+        [s.patient for s in sections], [s.name for s in sections], [s.spots.xy_um for s in sections]
+    )
     log.info("inner validation keeps each %s whole", level)
     batch = Batch(batch.xy_um, batch.features, batch.starts, np.arange(len(batch)))
     return Training(

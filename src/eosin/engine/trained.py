@@ -132,7 +132,8 @@ def load(folder: str | Path) -> Trained:
 def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) -> Trained:
     if config.get("schema") != SCHEMA:
         raise EosinError(
-            f"has schema {config.get('schema')}, this eosin reads {SCHEMA}", file=folder / "config.json",
+            f"has schema {config.get('schema')}, this eosin reads {SCHEMA}",
+            file=folder / "config.json",
             fix="use the version of eosin that wrote it",
         )
     panel = GenePanel(**{**config["panel"], "names": tuple(config["panel"]["names"])})
@@ -143,7 +144,8 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         model.load_arrays(arrays)
     except (RuntimeError, KeyError, ValueError) as error:
         raise EosinError(
-            f"does not fit its config.json ({str(error).splitlines()[0]})", file=folder / "model.safetensors",
+            f"does not fit its config.json ({str(error).splitlines()[0]})",
+            file=folder / "model.safetensors",
             fix="copy the whole folder again, or train again",
         ) from error
     metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else {}
@@ -178,7 +180,9 @@ def read_arrays(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     except FileNotFoundError:
         raise EosinError("no such file", file=path) from None
     except (SafetensorError, OSError) as error:
-        raise EosinError(f"not readable as safetensors ({error})", file=path, fix="copy it again, or train again") from error
+        raise EosinError(
+            f"not readable as safetensors ({error})", file=path, fix="copy it again, or train again"
+        ) from error
     if header.get("arrays_hash") != hash_arrays(arrays):
         raise EosinError("its content was altered (the hash differs)", file=path, fix="copy it again, or train again")
     return arrays, header

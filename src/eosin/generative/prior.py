@@ -22,7 +22,7 @@ class Prior(nn.Module, ABC):
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
         """Independent draws [k s g] float32 on the CPU."""
 
-    def observe(self, counts: np.ndarray) -> None:  # noqa: B027 - most priors learn nothing, and that is right
+    def observe(self, counts: np.ndarray) -> None:
         """Learn from training counts [s g], once, before training."""
 
 

@@ -90,7 +90,7 @@ class Solved(Model):
 class Learned(Model, nn.Module):
     """A model that is trained by gradient steps on random connected regions."""
 
-    def observe(self, training: Training) -> None:  # noqa: B027 - not every model has something to estimate
+    def observe(self, training: Training) -> None:
         """See the training sections once before the first step: scales, priors, baselines in closed form."""
 
     @abstractmethod

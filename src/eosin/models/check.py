@@ -105,6 +105,6 @@ def _need_order(model: Model, batch: Batch) -> None:
         _need(np.allclose(plain[:, order], turned, atol=1e-4), "the order of spots changes the prediction")
 
 
-def _need(ok: bool, rule: str) -> None:
+def _need(ok: object, rule: str) -> None:
     if not ok:
         raise Broken(rule)

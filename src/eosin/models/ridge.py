@@ -25,7 +25,7 @@ from eosin.types import Batch, GenePanel
 class RidgeSettings(Settings):
     n_components: int = Field(128, ge=1, description="principal components of the standardised features to keep")
     penalties: tuple[float, ...] = Field(
-        tuple(float(x) for x in np.logspace(-3, 2, 16)),
+        tuple(float(x) for x in np.logspace(-3, 3, 19)),
         description="penalties to choose from, per training spot and unit variance; a single one is used as it is",
     )
     smoothing: tuple[float, ...] = Field(
@@ -102,24 +102,24 @@ class Ridge(Solved):
         return _smooth(plain, around, self.mix)
 
     def _choose(self, training: Training) -> tuple[float, float]:
-        """Penalty and mix of the highest mean correlation over held-out groups."""
+        """Penalty, then mix, of the highest mean correlation over held-out groups.
+
+        One after the other, not jointly: smoothing hides noise that only a larger penalty would keep out of
+        another patient. On her2st B4 -> C a joint choice loses 0.04 of correlation.
+        """
         penalties, mixes = self.settings.penalties, self.settings.smoothing
-        if len(penalties) * len(mixes) == 1 or len(np.unique(training.groups)) < 2:
+        if len(np.unique(training.groups)) < 2:
             return penalties[len(penalties) // 2], mixes[0]
-        around = self._around(training.batch)
         plain = np.zeros((len(penalties), *training.target.shape), dtype=np.float32)
         for inside, outside in folds(training.groups):
             fit = Fit.of(training.batch.features[inside], training.target[inside], self.settings.n_components)
             components = fit.components(training.batch.features[outside])
             for number, penalty in enumerate(penalties):
                 plain[number, outside] = components @ fit.weights(penalty) + fit.intercept
-        scores = [
-            (self._score(training, _smooth(plain[number], around, mix)), -penalty, -mix)
-            for number, penalty in enumerate(penalties)
-            for mix in mixes
-        ]
-        _, penalty, mix = max(scores)
-        return -penalty, -mix
+        best = int(np.argmax([self._score(training, one) for one in plain]))
+        around = self._around(training.batch)
+        mix = max(mixes, key=lambda mix: self._score(training, _smooth(plain[best], around, mix)))
+        return penalties[best], mix
 
     def _score(self, training: Training, predicted: np.ndarray) -> float:
         """Mean correlation over genes within each group, then over groups; constant genes count as 0."""

@@ -135,7 +135,7 @@ def build(settings: STFlowSettings, n_features: int, panel: GenePanel) -> FlowMo
         _GRIDS[settings.time_grid](settings.n_steps) if settings.flow_matching else even_times(1),
         inputs,
         ValueScale(n_genes, standardise=settings.standardise),
-        Ridge(RidgeSettings(), n_features, panel) if settings.base else None,
+        Ridge(RidgeSettings.of(), n_features, panel) if settings.base else None,
         n_genes,
     )
 

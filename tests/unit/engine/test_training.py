@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 import toy
 from eosin.engine import TrainSettings, load, predict, train
-from eosin.engine.fit import STATE
 from eosin.errors import EosinError
 from eosin.models import MODELS
 
@@ -98,7 +98,7 @@ def test_checkpoint_predicts_the_same_and_needs_no_counts(sections, tmp_path):
 def test_models_learn_what_features_say(name):
     sections = [toy.section(n, 150) for n in ("A1", "A2", "B1", "B2")]
     trained = train(sections[:3], model=name, panel="var:5", settings=None)
-    from eosin.score import score
+    from eosin.scoring import score
 
     assert score(predict(trained, sections[3], draws=4), sections[3])["pcc"]["mean"] > 0.75
 

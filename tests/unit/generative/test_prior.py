@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from eosin.generative import ZINB, EmpiricalZINB, Gaussian, Zero
 from eosin.generative.prior import fit_zinb
 

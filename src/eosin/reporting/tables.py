@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eosin.metrics import METRICS
-from eosin.report.html import Markup, join, number, table, tag
+from eosin.reporting.html import Markup, join, number, table, tag
 
 
 @dataclass(frozen=True)

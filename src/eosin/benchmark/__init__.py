@@ -1,6 +1,6 @@
 """Benchmarks: protocols, grids of cells, tables."""
 
-from eosin.bench.grid import bench
-from eosin.bench.table import table
+from eosin.benchmark.grid import bench
+from eosin.benchmark.table import table
 
 __all__ = ["bench", "table"]

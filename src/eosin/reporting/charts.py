@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eosin.report.maps import new_figure, to_png
+from eosin.reporting.maps import new_figure, to_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

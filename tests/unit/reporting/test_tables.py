@@ -8,10 +8,10 @@ import pytest
 
 from eosin.errors import EosinError
 from eosin.metrics import METRICS
-from eosin.report import write_bench_report
-from eosin.report.charts import calibration, spread_and_error
-from eosin.report.html import join, number, tag
-from eosin.report.tables import COLUMNS, pick, score_table
+from eosin.reporting import write_bench_report
+from eosin.reporting.charts import calibration, spread_and_error
+from eosin.reporting.html import join, number, tag
+from eosin.reporting.tables import COLUMNS, pick, score_table
 
 
 def cell(

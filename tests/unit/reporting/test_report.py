@@ -11,8 +11,8 @@ import pytest
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.report import overview_figure, write_report
-from eosin.report.maps import extent_of, gene_layers, thumbnail_of, truth_values
+from eosin.reporting import overview_figure, write_report
+from eosin.reporting.maps import extent_of, gene_layers, thumbnail_of, truth_values
 from eosin.types import GenePanel, Prediction, Section, Spots
 
 HOSTILE = '"><script src=//x.example></script><img src=http://x.example onerror=alert(1)>'

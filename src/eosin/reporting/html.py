@@ -7,7 +7,7 @@ import html
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from eosin.report.style import CSS
+from eosin.reporting.style import CSS
 
 # A report is opened years later, on machines without a network and next to patients' data: the browser itself
 # is told to load nothing and run nothing.

@@ -11,12 +11,12 @@ import numpy as np
 
 from eosin.metrics import pcc_counted
 from eosin.progress import task
-from eosin.report.charts import calibration, calibration_chart, gene_chart
-from eosin.report.gathered import Run
-from eosin.report.html import Markup, fold, join, number, picture, section, table, tag
-from eosin.report.maps import Thumbnail, draw_gene, draw_slide, extent_of, gene_layers, thumbnail_of, unit_of
-from eosin.report.tables import pick, score_table, section_table
-from eosin.report.words import HOW_TO_READ, RESEARCH_ONLY, trust
+from eosin.reporting.charts import calibration, calibration_chart, gene_chart
+from eosin.reporting.gathered import Run
+from eosin.reporting.html import Markup, fold, join, number, picture, section, table, tag
+from eosin.reporting.maps import Thumbnail, draw_gene, draw_slide, extent_of, gene_layers, thumbnail_of, unit_of
+from eosin.reporting.tables import pick, score_table, section_table
+from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY, trust
 from eosin.types import Prediction, Section
 
 _MOST_SECTIONS = 5

@@ -9,7 +9,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.metrics import pcc_counted
-from eosin.report.maps import truth_values
+from eosin.reporting.maps import truth_values
 from eosin.types import Prediction, Section
 
 _MOST_VALUES = 2_000_000  # values behind the calibration chart; more would change no line on it

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from eosin.files import atomic_file
-from eosin.report import blocks
-from eosin.report.gathered import choose_genes, gather
-from eosin.report.html import page, tag
-from eosin.report.maps import Thumbnail, check_genes
+from eosin.reporting import blocks
+from eosin.reporting.gathered import choose_genes, gather
+from eosin.reporting.html import page, tag
+from eosin.reporting.maps import Thumbnail, check_genes
 from eosin.types import Prediction, Section
 
 
@@ -39,7 +39,7 @@ def write_report(
     truth
         Measured sections, matched by name and spot id; those without a prediction are ignored.
     scores
-        Model name -> metrics, as `eosin.score` returns them (or plain numbers).
+        Model name -> metrics, as `eosin.scoring` returns them (or plain numbers).
     thumbnails
         Section name -> (image uint8 [h w 3], µm per pixel).
     settings

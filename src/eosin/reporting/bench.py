@@ -13,9 +13,9 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.files import atomic_file
-from eosin.report.charts import bench_chart
-from eosin.report.html import Markup, fold, join, number, page, picture, section, table, tag
-from eosin.report.tables import COLUMNS, Column, definitions, is_baseline, marked, model_name, pick
+from eosin.reporting.charts import bench_chart
+from eosin.reporting.html import Markup, fold, join, number, page, picture, section, table, tag
+from eosin.reporting.tables import COLUMNS, Column, definitions, is_baseline, marked, model_name, pick
 
 _SHOWN = tuple(c for c in COLUMNS if c.key in ("mse", "rvd", "gsc", "ssc", "crps", "coverage_90"))
 _PCC = COLUMNS[0]

@@ -95,6 +95,7 @@ def test_accuracy_is_of_the_mean_and_structure_of_both():
         assert found[f"{key}_draw"] == pytest.approx(np.mean([one[key] for one in single]), abs=1e-6)
     assert found["rvd_draw"] > found["rvd"]  # noise adds variance that the mean does not have
     assert found["coverage_90_expected"] == pytest.approx(metrics.expected_coverage(20))
+    assert found["coverage_90"] == metrics.coverage(target(A, PANEL), prediction.draws, 0.9)
 
 
 def test_a_point_model_has_no_draw_keys_and_its_crps_is_its_mae():

@@ -95,7 +95,7 @@ def _leave_out(owners: Sequence[str], names: Sequence[str], by: str) -> list[Spl
         raise EosinError(f"leave-{by}-out needs two {by}s, there is {found}", fix=f"give more {by}s or another rule")
     return [
         Split(
-            f"{by} {one}",
+            f"leave-{by}-out/{one}",
             tuple(name for name, owner in zip(names, owners) if owner != one),
             tuple(name for name, owner in zip(names, owners) if owner == one),
         )

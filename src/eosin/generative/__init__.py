@@ -1,7 +1,7 @@
 """Mathematics of generation, without networks: priors, paths, samplers."""
 
 from eosin.generative.path import LinearPath, NoPath, ProbabilityPath
-from eosin.generative.prior import ZINB, EmpiricalZINB, Gaussian, Prior, Zero
+from eosin.generative.prior import ZINB, EmpiricalZINB, Gaussian, Prior, Residual, Zero
 from eosin.generative.sampler import Sampler, euler, even_times, heun, release_times
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "NoPath",
     "Prior",
     "ProbabilityPath",
+    "Residual",
     "Sampler",
     "Zero",
     "euler",

@@ -48,6 +48,16 @@ class ProbabilityPath(ABC):
         return w.prior_slope * (x - w.data * x1) / w.prior + w.data_slope * x1
 
 
+    def linear_guess(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Best linear guess of x_1 from x_t when both ends have variance 1 and are independent.
+
+        Returns the factor of x_t and the sd of what that guess misses (Karras et al. 2022, for this path).
+        """
+        w = self.weights(t)
+        total = w.prior.square() + w.data.square()
+        return w.data / total, w.prior / total.sqrt()
+
+
 class LinearPath(ProbabilityPath):
     """x_t = (1 - t) x_0 + t x_1 (STFlow, section 3.2)."""
 

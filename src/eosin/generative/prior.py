@@ -16,14 +16,19 @@ ToValues = Callable[[Tensor], Tensor]
 
 
 class Prior(nn.Module, ABC):
-    """What a flow starts from. Its parameters, where it has any, are buffers and travel with the checkpoint."""
+    """What a flow starts from. Its parameters, where it has any, are buffers and travel with the checkpoint.
+
+    `of_residuals` says that the draws are of what a baseline leaves over, not of expression itself.
+    """
+
+    of_residuals: bool = False
 
     @abstractmethod
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
         """Independent draws [k s g] float32 on the CPU."""
 
-    def observe(self, counts: np.ndarray) -> None:
-        """Learn from training counts [s g], once, before training."""
+    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:  # noqa: B027 - most have nothing to learn
+        """Learn, once, before training, from raw counts [s g] and the values [s g] that the flow must produce."""
 
 
 class Zero(Prior):
@@ -42,6 +47,33 @@ class Gaussian(Prior):
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
         return self.sd * torch.randn(n_draws, n_spots, n_genes, generator=rng)
+
+
+class Residual(Prior):
+    """Normal with the mean and covariance across genes of what a baseline leaves over on training spots.
+
+    Half of the draws are the other half mirrored at the mean: each is a fair draw, and in their mean the noise of a
+    near-linear flow cancels, so that a few draws give the mean that many independent ones would.
+    """
+
+    of_residuals = True
+    centre: Tensor
+    root: Tensor
+
+    def __init__(self, n_genes: int):
+        super().__init__()
+        self.register_buffer("centre", torch.zeros(n_genes))
+        self.register_buffer("root", torch.eye(n_genes))
+
+    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
+        self.centre.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
+        covariance = np.cov(values.T.astype(np.float64)).reshape(len(self.centre), -1) if len(values) > 1 else 0.0
+        eigenvalues, axes = np.linalg.eigh(covariance + 1e-6 * np.eye(len(self.centre)))
+        self.root.copy_(torch.from_numpy((axes * np.sqrt(np.maximum(eigenvalues, 0))).T))
+
+    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+        half = torch.randn((n_draws + 1) // 2, n_spots, n_genes, generator=rng) @ self.root.cpu()
+        return self.centre.cpu() + torch.stack([half, -half], 1).flatten(0, 1)[:n_draws]
 
 
 class ZINB(Prior):
@@ -89,7 +121,7 @@ class EmpiricalZINB(ZINB):
     def __init__(self, n_genes: int, to_values: ToValues):
         super().__init__(np.ones(n_genes), np.ones(n_genes), np.zeros(n_genes), to_values)
 
-    def observe(self, counts: np.ndarray) -> None:
+    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
         mean, dispersion, zeros = fit_zinb(counts)
         for buffer, value in ((self.mean, mean), (self.dispersion, dispersion), (self.zeros, zeros)):
             buffer.copy_(torch.as_tensor(value, dtype=torch.float32))

@@ -3,9 +3,11 @@
 The denoiser guesses the data end Y_1 from a point Y_t of the path; training minimises its squared error, sampling
 follows the velocity that the guess implies (Algorithms 1 and 2). Two optional parts go beyond the paper:
 
-- `inputs`: features standardised and reduced on training spots (the paper takes an encoder's vectors as they are);
+- `inputs`: features standardised on training spots (the paper takes an encoder's vectors as they are), or reduced;
 - `base`: a closed-form model whose prediction is subtracted, so that the flow generates what that model leaves
-  over. For training spots its prediction is made out of fold, else the flow would learn to trust it too much.
+  over. For training spots its prediction is made out of fold, else the flow would learn to trust it too much;
+- `precondition`: the network only corrects the best linear guess of Y_1 from Y_t, so that even an untrained one
+  samples the right spread.
 """
 
 from __future__ import annotations
@@ -39,28 +41,35 @@ class DenoiserPart(Protocol):
 
 
 class InputMap(nn.Module):
-    """Standardised principal components of the features, fixed before training; `n_out=None` passes them through."""
+    """Features as the denoiser takes them: standardised on training spots, and optionally reduced by PCA.
+
+    Encoders differ by orders of magnitude in the scale of single features; a linear map of raw ones trains badly.
+    Principal components are divided by the fourth root of their variance, half way to whitening.
+    """
 
     shift: Tensor
-    basis: Tensor
+    scale: Tensor
+    basis: Tensor | None
 
-    def __init__(self, n_features: int, n_out: int | None):
+    def __init__(self, n_features: int, n_components: int | None):
         super().__init__()
-        self.n_out = n_features if n_out is None else min(n_out, n_features)
-        self.register_buffer("shift", torch.zeros(n_features) if n_out is not None else None)
-        self.register_buffer("basis", torch.zeros(n_features, self.n_out) if n_out is not None else None)
+        self.n_out = min(n_components or n_features, n_features)
+        self.register_buffer("shift", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+        self.register_buffer("basis", None if n_components is None else torch.zeros(n_features, self.n_out))
 
     def observe(self, features: np.ndarray) -> None:
-        if self.basis is None:
-            return
         fit = Fit.of(features, np.zeros((len(features), 1)), self.n_out)
         self.shift.copy_(torch.from_numpy(fit.mean))
-        basis = fit.basis / fit.scale[:, None] / np.sqrt(np.maximum(fit.eigenvalues, 1e-6)) ** 0.5
-        self.basis.zero_()
-        self.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
+        self.scale.copy_(torch.from_numpy(fit.scale))  # infinite for a constant feature, which thus becomes 0
+        if self.basis is not None:
+            basis = fit.basis / np.maximum(fit.eigenvalues, 1e-6) ** 0.25
+            self.basis.zero_()
+            self.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
 
     def forward(self, features: Tensor) -> Tensor:
-        return features if self.basis is None else (features - self.shift) @ self.basis
+        scaled = (features - self.shift) / self.scale
+        return scaled if self.basis is None else scaled @ self.basis
 
 
 class ValueScale(nn.Module):
@@ -105,23 +114,25 @@ class FlowModel(Learned):
         scale: ValueScale,
         base: Ridge | None,
         n_genes: int,
+        *,
+        precondition: bool = False,
         max_draws: int = 16,
     ):
         super().__init__()
         self.denoiser, self.prior, self.inputs, self.scale = denoiser, prior, inputs, scale
         self.path, self.sampler, self.times, self.base = path, sampler, times, base
-        self.n_genes, self.max_draws = n_genes, max_draws
+        self.n_genes, self.max_draws, self.precondition = n_genes, max_draws, precondition
         self._out_of_fold: np.ndarray | None = None
 
     def observe(self, training: Training) -> None:
         self.inputs.observe(training.batch.features)
-        self.prior.observe(training.counts)
         left = training.target
         if self.base is not None:
             self.base.solve(training)
             self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
             left = left - self._out_of_fold
         self.scale.observe(left)
+        self.prior.observe(training.counts, left)
 
     def prepare(self, batch: Batch) -> FlowContext:
         device = self.scale.mean.device
@@ -139,9 +150,9 @@ class FlowModel(Learned):
 
     def loss(self, context: FlowContext, target: Tensor, rng: torch.Generator) -> Tensor:
         y1 = self._inwards(target, context)
-        y0 = self._inwards(self.prior.sample(1, context.n_spots, self.n_genes, rng)[0].to(y1.device), context)
+        y0 = self._prior(context, 1, rng)[0]
         t = self.path.sample_times(int(context.part.max()) + 1, rng).to(y1.device)[context.part]  # [s], one per part
-        guess = self.denoiser(context.geometry, self.path.at(y0, y1, t[:, None])[None], t)[0]
+        guess = self._guess(context, self.path.at(y0, y1, t[:, None])[None], t)[0]
         return (guess - y1).square().mean()
 
     @torch.no_grad()
@@ -151,13 +162,28 @@ class FlowModel(Learned):
         return torch.cat([self._draw(context, k, rng) for k in groups])
 
     def _draw(self, context: FlowContext, k: int, rng: torch.Generator) -> Tensor:
-        y0 = self.prior.sample(k, context.n_spots, self.n_genes, rng).to(context.base.device)
+        y0 = self._prior(context, k, rng)
         one = y0.new_ones(1)
 
         def velocity(y: Tensor, t: float) -> Tensor:
-            return self.path.velocity(y, self.denoiser(context.geometry, y, t * one), t * one)
+            return self.path.velocity(y, self._guess(context, y, t * one), t * one)
 
-        return self._outwards(self.sampler(velocity, self._inwards(y0, context), self.times), context).cpu()
+        return self._outwards(self.sampler(velocity, y0, self.times), context).cpu()
+
+    def _guess(self, context: FlowContext, y: Tensor, t: Tensor) -> Tensor:
+        """The data end of the path, guessed from y [k s g] at times t [s] or [1]."""
+        guess = self.denoiser(context.geometry, y, t)
+        if not self.precondition:
+            return guess
+        keep, miss = self.path.linear_guess(t[:, None])
+        return keep * y + miss * guess
+
+    def _prior(self, context: FlowContext, k: int, rng: torch.Generator) -> Tensor:
+        """Prior draws [k s g] on the denoiser's scale; those of values lose the base, those of residuals never had it."""
+        y0 = self.prior.sample(k, context.n_spots, self.n_genes, rng).to(context.base.device)
+        if self.prior.of_residuals:
+            return (y0 - self.scale.mean) / self.scale.sd
+        return self._inwards(y0, context)
 
     def _inwards(self, values: Tensor, context: FlowContext) -> Tensor:
         return (values - context.base - self.scale.mean) / self.scale.sd

@@ -116,7 +116,7 @@ class Ridge(Solved):
             components = fit.components(training.batch.features[outside])
             for number, penalty in enumerate(penalties):
                 plain[number, outside] = components @ fit.weights(penalty) + fit.intercept
-        best = int(np.argmax([self._score(training, one) for one in plain]))
+        best = int(np.argmax([self._score(training, plain[i]) for i in range(len(penalties))]))
         around = self._around(training.batch)
         mix = max(mixes, key=lambda mix: self._score(training, _smooth(plain[best], around, mix)))
         return penalties[best], mix

@@ -6,6 +6,7 @@ Where eosin differs from the paper or its release, and why:
 - Neighbours never cross sections, and nothing is padded (the release's padding took part in the attention).
 - Offsets are in units of `length_um`, not pixels, so that scanners do not leak into the geometry.
 - Neighbourhoods without principal axes (every regular lattice) are handled, see `eosin.spots.local_frames`.
+- Features are standardised on the training spots (the release takes them raw).
 - The default is a smaller, regularised network that generates what a tuned ridge leaves over, and that also sees
   the absolute expression; preset `paper` is the published model.
 """
@@ -28,6 +29,7 @@ from eosin.generative import (
     LinearPath,
     NoPath,
     Prior,
+    Residual,
     Sampler,
     Zero,
     euler,
@@ -55,17 +57,18 @@ class STFlowSettings(Settings):
     frame_averaging: bool = Field(True, description="False removes the geometry (the paper's 'w/o FA')")
     flow_matching: bool = Field(True, description="False predicts in one step from no expression ('w/o FM')")
     absolute_expression: bool = Field(True, description="also feed Y_t itself to each spot, not only differences")
-    prior: Literal["zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
-        "empirical", description="where the flow starts; 'zinb-logits' reads prior_mean as the release does"
+    prior: Literal["residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
+        "residual", description="where the flow starts; 'zinb-logits' reads prior_mean as the release does"
     )
     prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits), or sd (gaussian), of the prior")
     prior_dispersion: float = Field(1.0, gt=0, description="dispersion of a zinb prior")
     prior_zeros: float = Field(0.5, ge=0, lt=1, description="probability of an extra zero in a zinb prior")
     n_steps: int = Field(5, ge=1, description="refinement steps")
-    sampler: Literal["euler", "heun"] = Field("euler", description="'euler' is the paper's Algorithm 2")
+    sampler: Literal["euler", "heun"] = Field("heun", description="'euler' is the paper's Algorithm 2")
     time_grid: Literal["even", "release"] = Field("even", description="0, 1/S, ..., 1; or the release's 0.01 to 1")
-    n_components: int | None = Field(128, ge=1, description="principal components of the features; none: as they are")
+    n_components: int | None = Field(128, ge=1, description="principal components of the features; none: all features, standardised")
     standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the flow")
+    precondition: bool = Field(True, description="let the network only correct the best linear guess")
     base: bool = Field(True, description="generate what a cross-fitted tuned ridge leaves over")
 
 
@@ -79,6 +82,8 @@ _PAPER = {
     "n_components": None,
     "standardise": False,
     "base": False,
+    "precondition": False,
+    "sampler": "euler",
     "min_gap": 0.0,
     "length_um": 0.5,
 }
@@ -100,6 +105,7 @@ def _prior(s: STFlowSettings, panel: GenePanel) -> Prior:
         "gaussian": lambda: Gaussian(),
         "zero": Zero,
         "empirical": lambda: EmpiricalZINB(len(panel), to_values),
+        "residual": lambda: Residual(len(panel)),
     }
     return makers[s.prior]()
 
@@ -126,6 +132,7 @@ def build(settings: STFlowSettings, n_features: int, panel: GenePanel) -> FlowMo
         length_um=settings.length_um,
         min_gap=settings.min_gap,
         include_ties=settings.include_ties,
+        start_at_zero=settings.precondition,  # a correction starts as none
     )
     return FlowModel(
         denoiser,
@@ -137,6 +144,7 @@ def build(settings: STFlowSettings, n_features: int, panel: GenePanel) -> FlowMo
         ValueScale(n_genes, standardise=settings.standardise),
         Ridge(RidgeSettings.of(), n_features, panel) if settings.base else None,
         n_genes,
+        precondition=settings.precondition and settings.flow_matching,
     )
 
 
@@ -150,7 +158,7 @@ MODELS.add(
         presets={
             "paper": {
                 "model": _PAPER,
-                "train": {"lr": 5e-4, "weight_decay": 0.0, "ema": 0.0, "epochs": 100, "regions_per_section": 10},
+                "train": {"lr": 5e-4, "weight_decay": 0.0, "ema": 0.0, "epochs": 100, "patience": 20, "regions_per_section": 10},
             },
         },
     ),

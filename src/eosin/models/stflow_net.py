@@ -52,6 +52,7 @@ class Geometry:
     valid: Tensor | None
     edges: Tensor
     edge_states: list[Tensor] | None = None  # per layer [s n e/2], filled by `Denoiser.precompute`
+    embedded: Tensor | None = None  # [s d] image part of the first state, likewise
 
     @property
     def chunk(self) -> int:
@@ -224,6 +225,7 @@ class Denoiser(nn.Module):
         include_ties: bool = False,
         length_um: float = 100.0,
         min_gap: float = 0.01,
+        start_at_zero: bool = False,
     ):
         super().__init__()
         if width % n_heads or edge_width % n_heads:
@@ -239,6 +241,10 @@ class Denoiser(nn.Module):
             SpatialLayer(width, edge_width, n_heads, n_genes, dropout, use_edges=use_edges) for _ in range(n_layers)
         )
         self.use_edges = use_edges
+        if start_at_zero:
+            for layer in self.layers:
+                nn.init.zeros_(layer.head[4].weight)
+                nn.init.zeros_(layer.head[4].bias)
 
     def geometry(self, batch: Batch, features: Tensor) -> Geometry:
         """Neighbours and frames of a batch as tensors beside its features [s f]."""
@@ -250,6 +256,8 @@ class Denoiser(nn.Module):
 
     def precompute(self, geometry: Geometry) -> Geometry:
         """Edge states of every layer, once for all steps and draws; for inference only."""
+        if geometry.embedded is None:
+            geometry.embedded = self.embed(geometry.features)
         if self.use_edges and geometry.edge_states is None:
             geometry.edge_states = [
                 torch.cat([layer.edge_state(part) for part in geometry.edges.split(geometry.chunk)])
@@ -259,7 +267,8 @@ class Denoiser(nn.Module):
 
     def forward(self, geometry: Geometry, y: Tensor, t: Tensor) -> Tensor:
         """Denoise y [k s g] at times t ([s], one per spot, or [1]) to [k s g]."""
-        h = (self.embed(geometry.features) + self.embed_time(time_features(t)))[None]  # [1 s d]
+        image = self.embed(geometry.features) if geometry.embedded is None else geometry.embedded
+        h = (image + self.embed_time(time_features(t)))[None]  # [1 s d]
         if self.embed_expression is not None:
             h = h + self.embed_expression(y)
         total = torch.zeros_like(y)

@@ -57,7 +57,7 @@ def test_empirical_prior_matches_each_genes_mean_and_zeros():
     rng = np.random.default_rng(1)
     counts = rng.negative_binomial([1.0, 8.0], [0.2, 0.5], (50_000, 2)) * (rng.random((50_000, 2)) > [0.4, 0.0])
     prior = EmpiricalZINB(2, torch.log1p)
-    prior.observe(counts)
+    prior.observe(counts, counts)
     again = np.expm1(drawn(prior, 50_000, 2))
     assert again.mean(0) == pytest.approx(counts.mean(0), rel=0.05)
     assert (again == 0).mean(0) == pytest.approx((counts == 0).mean(0), abs=0.03)
@@ -66,5 +66,5 @@ def test_empirical_prior_matches_each_genes_mean_and_zeros():
 @pytest.mark.parametrize("counts", [np.zeros((5, 2)), np.full((5, 2), 7.0), np.array([[0.0, 3.0]])])
 def test_empirical_prior_survives_constant_genes_and_one_spot(counts):
     prior = EmpiricalZINB(2, torch.log1p)
-    prior.observe(counts)
+    prior.observe(counts, counts)
     assert np.isfinite(drawn(prior, 100, 2)).all()

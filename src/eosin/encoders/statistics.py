@@ -130,7 +130,7 @@ def granules(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
 def blur(x: Tensor, sigma_px: float) -> Tensor:
     """Gaussian blur; the image is taken to be mirrored beyond its border."""
     reach = max(1, round(2.5 * sigma_px))
-    weight = torch.exp(-torch.arange(reach + 1, dtype=torch.float64) ** 2 / (2 * sigma_px**2))
+    weight = torch.exp(-(torch.arange(reach + 1, dtype=torch.float64) ** 2) / (2 * sigma_px**2))
     weight = (weight / (2 * weight.sum() - weight[0])).tolist()
     x = torch.nn.functional.pad(x, (reach, reach, reach, reach), mode="reflect")
     for dim in (-1, -2):
@@ -143,25 +143,13 @@ def blur(x: Tensor, sigma_px: float) -> Tensor:
 
 
 def blobs(x: Tensor, sigma_px: float, thresholds: tuple[float, ...]) -> Tensor:
-    """Difference-of-Gaussians spots of one size: how many per 1000 px stand out, how strongly, how wide is the spread."""
+    """Difference-of-Gaussians spots of one size: how many per 1000 px stand out, how strongly, and all their energy."""
     response = blur(x, sigma_px) - blur(x, 1.6 * sigma_px)
     top = response == dilate(response, 5)
     found = [top & (response > threshold) for threshold in thresholds]
     counts = [mean(spots.float()) * 1e3 for spots in found]
     strength = (response * found[0]).sum((-1, -2)) / (found[0].sum((-1, -2)) + 1)
     return torch.cat([*counts, strength, mean(response * response).sqrt()], 1)
-
-
-def masks(x: Tensor, thresholds: tuple[float, ...]) -> Tensor:
-    """Area above each threshold, length of its outline, and outline by area (small things have much), per channel."""
-    parts = []
-    for threshold in thresholds:
-        mask = x > threshold
-        area = mean(mask.float())
-        outline = mean((mask[..., 1:, :] ^ mask[..., :-1, :]).float())
-        outline = outline + mean((mask[..., 1:] ^ mask[..., :-1]).float())
-        parts += [area, outline, outline / (area + 0.02)]
-    return torch.cat(parts, 1)
 
 
 def correlations(x: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ of each block. One difference: that dropout acts on the frame average, not on ea
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -53,6 +53,14 @@ class Geometry:
     edges: Tensor
     edge_states: list[Tensor] | None = None  # per layer [s n e/2], filled by `Denoiser.precompute`
     embedded: Tensor | None = None  # [s d] image part of the first state, likewise
+    buffers: dict[str, Tensor] = field(default_factory=dict)
+
+    def buffer(self, name: str, shape: tuple[int, ...], like: Tensor) -> Tensor:
+        """Memory that all layers and steps share: fresh pages cost more here than the arithmetic on them."""
+        known = self.buffers.get(name)
+        if known is None or known.shape != shape or known.dtype != like.dtype:
+            self.buffers[name] = known = like.new_empty(shape)
+        return known
 
     @property
     def chunk(self) -> int:
@@ -117,74 +125,92 @@ class SpatialLayer(nn.Module):
 
     def forward(self, h: Tensor, y: Tensor, geometry: Geometry, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Update node states h [k s d] and expression y [k s g]; k of either may be 1."""
-        q, keys, v, per_i = self._project(h, y)
-        n_draws = max(h.shape[0], y.shape[0])
-        step = len(geometry.index) if torch.is_grad_enabled() else max(geometry.chunk // n_draws, 1)
-        done = [
-            self._rows(slice(a, a + step), h, q, keys, v, per_i, geometry, state)
-            for a in range(0, len(geometry.index), step)
-        ]
-        return torch.cat([new_h for new_h, _ in done], 1), torch.cat([new_y for _, new_y in done], 1)
+        if torch.is_grad_enabled():
+            return self._rows(slice(None), h, y, self._beside(h, y), geometry, state)
+        k, s = max(h.shape[0], y.shape[0]), len(geometry.index)
+        step = max(geometry.chunk // k, 1)
+        chunks = [slice(a, min(a + step, s)) for a in range(0, s, step)]
+        wide = self.attention.fc1.out_features // 2 * self.n_heads
+        beside = _Beside(
+            geometry.buffer("gate", (k, s, wide), h),
+            geometry.buffer("value", (k, s, wide), h),
+            geometry.buffer("v", h.shape, h),
+        )
+        for rows in chunks:
+            part = self._beside(h[:, rows], y[:, rows])
+            beside.gate[:, rows], beside.value[:, rows], beside.v[:, rows] = part.gate, part.value, part.v
+        new_h, new_y = h.new_empty(k, *h.shape[1:]), y.new_empty(k, *y.shape[1:])
+        for rows in chunks:
+            new_h[:, rows], new_y[:, rows] = self._rows(rows, h, y, beside, geometry, state)
+        return new_h, new_y
 
-    def _project(self, h: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Per spot: q, the j-side of the attention's first map [k s H*d], v, and the i-side's share of y."""
-        q, key, v = self.qkv(self.norm(h)).chunk(3, dim=-1)
-        widths = [self.head_width, self.head_width, self.edge_head_width]
-        to_key, to_y = self._columns(1), self.attention.fc1.weight[:, sum(widths) :]
-        from_y = y @ to_y.T  # [k s hidden]
-        keys = key.unflatten(-1, (self.n_heads, -1)) @ to_key.T  # [k s H hidden]
-        return q, (keys + from_y[..., None, :]).flatten(-2), v, from_y
+    def _beside(self, h: Tensor, y: Tensor) -> _Beside:
+        """What the attention makes of each spot as a neighbour (equation 7, columns of k_j and of y_j)."""
+        width = h.shape[-1]
+        key, v = F.linear(self.norm(h), self.qkv.weight[width:], self.qkv.bias[width:]).chunk(2, dim=-1)
+        _, to_key, _, to_y = self._columns()
+        met = key.reshape(*key.shape[:-1], self.n_heads, -1) @ to_key.T + (y @ to_y.T)[..., None, :]
+        gate, value = met.chunk(2, dim=-1)  # the gate's halves are kept apart, each with its heads side by side
+        return _Beside(gate.flatten(-2), value.flatten(-2), v)
 
-    def _columns(self, part: int) -> Tensor:
-        """The columns of the attention's first weight that act on q (0), k (1) or the edge (2)."""
+    def _centre(self, h: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """The same of each spot as a centre (columns of q_i and of -y_i, and the bias): two halves [k c H hidden/2]."""
+        width = h.shape[-1]
+        q = F.linear(self.norm(h), self.qkv.weight[:width], self.qkv.bias[:width])
+        to_q, _, _, to_y = self._columns()
+        own = self.attention.fc1.bias - y @ to_y.T
+        gate, value = (q.reshape(*q.shape[:-1], self.n_heads, -1) @ to_q.T + own[..., None, :]).chunk(2, dim=-1)
+        return gate, value
+
+    def _columns(self) -> tuple[Tensor, ...]:
+        """The attention's first weight, split into what acts on q_i, k_j, e_ij and y_j - y_i."""
+        weight = self.attention.fc1.weight
         widths = [self.head_width, self.head_width, self.edge_head_width]
-        start = sum(widths[:part])
-        return self.attention.fc1.weight[:, start : start + widths[part]]
+        return weight.split([*widths, weight.shape[1] - sum(widths)], dim=1)
 
     def _rows(
-        self,
-        rows: slice,
-        h: Tensor,
-        q: Tensor,
-        keys: Tensor,
-        v: Tensor,
-        from_y: Tensor,
-        geometry: Geometry,
-        state: Tensor | None,
+        self, rows: slice, h: Tensor, y: Tensor, beside: _Beside, geometry: Geometry, state: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """The layer for some spots, given what it needs of all spots."""
         index = geometry.index[rows]  # [c n]
-        flat = index.flatten()
-        per_i = q[:, rows].unflatten(-1, (self.n_heads, -1)) @ self._columns(0).T + self.attention.fc1.bias
-        per_i = (per_i - from_y[:, rows, None]).flatten(-2)  # [k c H*hidden]
-        hidden = keys.index_select(1, flat).unflatten(1, index.shape)  # [k c n H*hidden]
-        hidden = hidden.add_(per_i[:, :, None]) if hidden.shape[0] >= per_i.shape[0] else hidden + per_i[:, :, None]
-        hidden = hidden.unflatten(-1, (self.n_heads, -1))  # [k c n H hidden]
         e = None
-        if self.edge is not None:
-            assert state is not None
+        if self.edge is not None and state is not None:
             e = self.edge.dropout(self.edge.fc2(state[rows])).unflatten(-1, (self.n_heads, -1))  # [c n H e]
-            hidden = _add_product(hidden, e, self._columns(2))
-        logits = self._logits(hidden)  # [k c n H]
-        weight = self._softmax(logits, None if geometry.valid is None else geometry.valid[rows])
-        values = v.index_select(1, flat).unflatten(1, index.shape).unflatten(-1, (self.n_heads, -1))
-        message = (weight[..., None] * values).sum(2).flatten(-2)  # [k c d]
+        to_edge = self._columns()[2].chunk(2)
+        centre = self._centre(h[:, rows], y[:, rows])
+        gate = self._meet(beside.gate, centre[0], index, e, to_edge[0])
+        value = self._meet(beside.value, centre[1], index, e, to_edge[1])
+        weight = self._softmax(self._logits(gate, value), None if geometry.valid is None else geometry.valid[rows])
+        message = (weight[..., None] * _gather(beside.v, index).unflatten(-1, (self.n_heads, -1))).sum(2).flatten(-2)
         if e is not None:
             around = (weight[..., None] * e).sum(2).flatten(-2)
-            message = torch.cat([message.expand(around.shape[0], -1, -1), around], dim=-1)
-        new_h = h[:, rows] + self.out(message)
+            message = torch.cat([message, around], dim=-1)
+        new_h = h[:, rows] + self.out(message)  # [k c d]
         new_h = new_h + self.feed_forward(new_h)
         return new_h, self.head(new_h)
 
-    def _logits(self, hidden: Tensor) -> Tensor:
-        """The rest of the attention's MLP: gate, LayerNorm, one output; the norm folds into the last map."""
-        mlp = self.attention
-        z = mlp.gate(hidden)  # [... hidden/2]
+    def _meet(self, beside: Tensor, centre: Tensor, index: Tensor, e: Tensor | None, to_edge: Tensor) -> Tensor:
+        """One half of the attention's first linear map at every edge: [k c n H hidden/2]."""
+        met = _gather(beside, index).unflatten(-1, (self.n_heads, -1))
         if torch.is_grad_enabled():
-            return mlp.dropout(mlp.fc2(mlp.norm(z))).squeeze(-1)
-        ones = z.new_full((z.shape[-1],), 1 / z.shape[-1])
-        mean = z @ ones  # two matrix-vector products and a norm: torch's own variance is 30 times slower here
-        variance = torch.linalg.vector_norm(z, dim=-1).square() / z.shape[-1] - mean.square()
+            met = met + centre[:, :, None]
+            return met if e is None else met + e @ to_edge.T
+        met.add_(centre[:, :, None])
+        if e is not None and met.shape[0] == 1:  # the product adds itself
+            met.view(-1, met.shape[-1]).addmm_(e.reshape(-1, e.shape[-1]), to_edge.T)
+        elif e is not None:
+            met.add_(e @ to_edge.T)
+        return met
+
+    def _logits(self, gate: Tensor, value: Tensor) -> Tensor:
+        """The rest of the attention's MLP at every edge [k c n H]; at inference the norm folds into the last map."""
+        mlp = self.attention
+        if torch.is_grad_enabled():
+            return mlp.dropout(mlp.fc2(mlp.norm(mlp.dropout(F.silu(gate) * value)))).squeeze(-1)
+        z = F.silu(gate, inplace=True).mul_(value)
+        width = z.shape[-1]
+        mean = z @ z.new_full((width,), 1 / width)  # products and a norm: torch's own variance is 30 times slower
+        variance = torch.linalg.vector_norm(z, dim=-1).square() / width - mean.square()
         weight = mlp.fc2.weight[0] * mlp.norm.weight
         constant = mlp.fc2.weight[0] @ mlp.norm.bias + mlp.fc2.bias
         return (z @ weight - mean * weight.sum()) * torch.rsqrt(variance + mlp.norm.eps) + constant
@@ -198,12 +224,20 @@ class SpatialLayer(nn.Module):
         return self.attention_dropout(logits.softmax(2) * exists)
 
 
-def _add_product(hidden: Tensor, e: Tensor, weight: Tensor) -> Tensor:
-    """hidden [k c n H w] + e [c n H x] @ weight.T [x w]; in place where one draw allows a fused product."""
-    if hidden.shape[0] == 1:
-        hidden.view(-1, hidden.shape[-1]).addmm_(e.reshape(-1, e.shape[-1]), weight.T)
-        return hidden
-    return hidden + e @ weight.T
+@dataclass
+class _Beside:
+    """Per spot, what it is to those that attend to it: two halves of the attention's first map, and the value."""
+
+    gate: Tensor  # [k s H*hidden/2]
+    value: Tensor  # [k s H*hidden/2]
+    v: Tensor  # [k s d]
+
+
+def _gather(x: Tensor, index: Tensor) -> Tensor:
+    """Rows of x [k s w] at index [c n] -> [k c n w]; one draw goes by the faster way of plain rows."""
+    if x.shape[0] == 1:
+        return x[0].index_select(0, index.flatten()).view(1, *index.shape, -1)
+    return x.index_select(1, index.flatten()).unflatten(1, index.shape)
 
 
 class Denoiser(nn.Module):

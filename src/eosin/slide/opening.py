@@ -17,7 +17,7 @@ from eosin.types import check_mpp
 
 _LOG = logging.getLogger("eosin")
 _GIVE = "give the scale by --mpp"
-_ANISOTROPY = 0.02
+_TOLERANCE = 0.02
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
@@ -46,8 +46,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         if mpp is None:
             return Slide(path, source, _agreed(scale_xy, path))
         check_mpp(mpp, path)
-        said = "none" if scale_xy is None else f"{scale_xy[0]:.4g} x {scale_xy[1]:.4g}"
-        _LOG.info("%s: %.4g µm per pixel as given (the file's own: %s)", path, mpp, said)
+        _tell(path, mpp, scale_xy)
         return Slide(path, source, float(mpp))
     except EosinError:
         source.close()
@@ -63,6 +62,16 @@ def scale_of(path: str | Path) -> float | None:
         return _agreed(scale_xy, path)
     except EosinError:
         return None
+
+
+def _tell(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
+    """Log a scale that was given, louder where the file says another."""
+    if scale_xy is None:
+        _LOG.info("%s: %.4g µm per pixel as given; the file says none", path, mpp)
+        return
+    differs = max(abs(said / mpp - 1) for said in scale_xy) > _TOLERANCE
+    level = logging.WARNING if differs else logging.INFO
+    _LOG.log(level, "%s: %.4g µm per pixel as given; the file says %.4g x %.4g", path, mpp, *scale_xy)
 
 
 def _existing(path: str | Path) -> Path:
@@ -117,6 +126,6 @@ def _agreed(scale_xy: tuple[float, float] | None, path: Path) -> float:
         raise EosinError(
             f"the file says {x:.4g} x {y:.4g} µm per pixel, which no microscope has", file=path, fix=_GIVE
         ) from None
-    if abs(x - y) > _ANISOTROPY * max(x, y):
+    if abs(x - y) > _TOLERANCE * max(x, y):
         raise EosinError(f"pixels of {x:.4g} x {y:.4g} µm are not square", file=path, fix=_GIVE)
     return mean

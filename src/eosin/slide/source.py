@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 MAX_PIXELS = 2_500_000_000
-"""Largest image that is decoded whole (50,000 x 50,000): beyond it, 7.5 GB of memory, and most likely a forged header."""
+"""Largest image that is decoded whole (50,000 x 50,000 px, 7.5 GB): beyond it, most likely a forged header."""
 
 
 @dataclass(frozen=True)

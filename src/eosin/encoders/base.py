@@ -1,0 +1,185 @@
+"""What an encoder is: a frozen function from a spot's windows to a vector, with a card that says whose it is."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeVar
+from urllib.parse import parse_qsl, urlencode
+
+import torch
+from pydantic import BeforeValidator
+from torch import Tensor
+
+from eosin.config import Registry, Settings
+from eosin.errors import EosinError
+
+E = TypeVar("E", bound="Encoder")
+
+
+@dataclass(frozen=True)
+class View:
+    """One square window around a spot.
+
+    Attributes
+    ----------
+    width_um
+        Side of the field of view, µm.
+    px
+        Side of the window that the encoder is given, pixels.
+    """
+
+    width_um: float
+    px: int
+
+    def __str__(self) -> str:
+        return f"{self.width_um:g}um/{self.px}px"
+
+
+@dataclass(frozen=True)
+class EncoderCard:
+    """Whose an encoder is, and on what terms.
+
+    Attributes
+    ----------
+    name
+        As it is asked for, without settings.
+    source
+        Where the weights come from.
+    licence
+        Licence of the weights: it binds what is trained on the features, too.
+    commercial
+        Whether that licence allows commercial use; False where it is unknown.
+    gated
+        Whether the weights must be applied for.
+    width
+        Number of features.
+    citation
+        What to cite.
+    """
+
+    name: str
+    source: str
+    licence: str
+    commercial: bool
+    gated: bool
+    width: int
+    citation: str
+
+
+class Encoder(ABC):
+    """Windows of a spot -> one vector, each spot by itself: no spot's features depend on another spot or on the slide.
+
+    Attributes
+    ----------
+    card
+        Name, terms, width.
+    views
+        The windows that `encode` takes, in their order.
+    spec
+        The text by which `get_encoder` makes this very encoder again.
+    """
+
+    card: EncoderCard
+    views: tuple[View, ...]
+    spec: str
+    device: torch.device = torch.device("cpu")
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """All that changes the numbers: name, version, weights, windows, transform. Equal keys, equal numbers."""
+
+    @property
+    def n_features(self) -> int:
+        return self.card.width
+
+    @property
+    def folder(self) -> str:
+        """Folder name of this encoder's feature files: readable name and hash of the key."""
+        readable = "".join(c if c.isalnum() or c in "._-" else "-" for c in self.card.name)
+        return f"{readable}-{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
+
+    @abstractmethod
+    def encode(self, tiles: Sequence[Tensor]) -> Tensor:
+        """Features of a batch of spots.
+
+        Parameters
+        ----------
+        tiles
+            One uint8 tensor [b px px 3] (RGB) per view, in the order of `views`.
+
+        Returns
+        -------
+        Tensor
+            float32 [b f], on `device`.
+        """
+
+    def to(self: E, device: torch.device | str) -> E:
+        """The encoder, now computing on `device`."""
+        self.device = torch.device(device)
+        return self
+
+    def check_tiles(self, tiles: Sequence[Tensor]) -> None:
+        """Refuse windows that are not what `views` asks for: a programming error, told at once."""
+        got = [(tuple(t.shape), t.dtype) for t in tiles]
+        ok = len(tiles) == len(self.views) and all(
+            t.ndim == 4 and t.dtype == torch.uint8 and t.shape == (len(tiles[0]), v.px, v.px, 3)
+            for t, v in zip(tiles, self.views)
+        )
+        if not ok:
+            want = [f"[b {v.px} {v.px} 3] uint8" for v in self.views]
+            raise ValueError(f"encoder '{self.card.name}' takes tiles {want}, got {got}")
+
+
+def _split(value: Any) -> Any:
+    return value.split(",") if isinstance(value, str) else value
+
+
+Floats = Annotated[tuple[float, ...], BeforeValidator(_split)]
+"""A setting of several numbers; in a spec they are written with commas."""
+
+
+def spec_of(head: str, settings: Settings) -> str:
+    """`head?setting=value&...` with the settings that are not at their defaults."""
+    written = []
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        if value is not None and value != field.default:
+            text = ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
+            written.append((name, text))
+    return head + ("?" + urlencode(written, safe=",/") if written else "")
+
+
+Builder = Callable[..., Encoder]
+"""`builder(argument, **settings)`: the argument is what follows the name and a colon in a spec, or ''."""
+
+ENCODERS: Registry[Builder] = Registry("encoder")
+
+
+def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
+    """An encoder by name, or the one handed in.
+
+    Parameters
+    ----------
+    spec
+        `NAME`, `NAME:ARGUMENT` or either with `?setting=value&...`, as `stain`, `stain?px=112` or
+        `timm:resnet50@weights.safetensors?tile_um=112`.
+    settings
+        More settings; they win over those in `spec`.
+
+    Raises
+    ------
+    EosinError
+        Unknown encoder or setting, missing or unfitting weights.
+    """
+    if isinstance(spec, Encoder):
+        if settings:
+            raise EosinError(f"encoder '{spec.card.name}' is made already", fix="give its settings where it is made")
+        return spec
+    head, _, query = spec.partition("?")
+    name, _, argument = head.partition(":")
+    named: dict[str, Any] = {key.replace("-", "_"): value for key, value in parse_qsl(query, keep_blank_values=True)}
+    return ENCODERS[name](argument, **{**named, **settings})

@@ -1,0 +1,153 @@
+"""Feature files: one HDF5 per section, written whole or not at all, laid out as TRIDENT's so that others read them.
+
+`features` [s f], `coords` [s 2] (top left of each tile in full-resolution pixels), `centres_um` [s 2], `barcodes` [s].
+What made them stands in attributes. Every dataset carries checksums: a damaged file is noticed when read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.files import atomic_file
+
+_AGAIN = "delete it and encode again"
+_FORMAT = "eosin-features-1"
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """What a feature file holds.
+
+    Attributes
+    ----------
+    values
+        [s f] float32.
+    ids
+        Spot names, or None where another tool wrote none.
+    origins_px
+        [s 2] float64: top left of the tiles in full-resolution pixels.
+    centres_um
+        [s 2] float64, or None where another tool wrote none.
+    attrs
+        Attributes of the file and of `coords`, together.
+    """
+
+    values: np.ndarray
+    ids: tuple[str, ...] | None
+    origins_px: np.ndarray
+    centres_um: np.ndarray | None
+    attrs: Mapping[str, Any]
+
+
+def write_features(
+    path: str | Path,
+    ids: Sequence[str],
+    centres_um: np.ndarray,
+    features: np.ndarray,
+    attrs: Mapping[str, Any],
+    *,
+    half: bool = False,
+) -> None:
+    """Write a feature file atomically.
+
+    Parameters
+    ----------
+    path
+        The file; its folder is made.
+    ids
+        Spot names [s].
+    centres_um
+        Centres of the tiles [s 2], µm.
+    features
+        [s f].
+    attrs
+        At least `encoder_key`, `encoder`, `mpp`, `tile_um`, `patch_size`, `patch_size_level0`, `level0_width`,
+        `level0_height`; the last four are repeated on `coords`, where TRIDENT has them.
+    half
+        Store float16: half the size, three significant digits.
+
+    Raises
+    ------
+    EosinError
+        The folder cannot be written, the disk is full, or the features do not fit float16.
+    """
+    import h5py
+
+    values = np.asarray(features, dtype=np.float32)
+    if half and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        raise EosinError("features too large for float16", file=path, fix="store them as float32")
+    centres = np.asarray(centres_um, dtype=np.float64).reshape(-1, 2)
+    if not len(ids) == len(centres) == len(values):
+        raise ValueError(f"{len(ids)} ids, {len(centres)} centres, {len(values)} rows of features")
+    origins = np.round(centres / attrs["mpp"] - attrs["patch_size_level0"] / 2).astype(np.int64)
+    with atomic_file(path) as partial, h5py.File(partial, "w") as file:
+        file.attrs["format"] = _FORMAT
+        for key, value in attrs.items():
+            file.attrs[key] = value
+        names = np.array([str(i).encode() for i in ids])
+        tables = {"features": values.astype(np.float16 if half else np.float32), "coords": origins}
+        for name, table in {**tables, "centres_um": centres, "barcodes": names}.items():
+            file.create_dataset(name, data=table, chunks=table.shape, fletcher32=True)
+        for key, value in _trident(attrs).items():
+            file["coords"].attrs[key] = value
+
+
+def read_features(path: str | Path) -> FeatureFile:
+    """Read a feature file of eosin, TRIDENT (`features`, `coords`) or HEST (`embeddings`, `coords`, `barcodes`).
+
+    Raises
+    ------
+    EosinError
+        No such file, truncated or damaged (checksums), or of another layout.
+    """
+    import h5py
+
+    if not Path(path).is_file():
+        raise EosinError("no such feature file", file=path, fix="encode first")
+    try:
+        with h5py.File(path, "r") as file:
+            table = {name: np.asarray(item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+            attrs = {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
+    except (OSError, RuntimeError, KeyError, ValueError) as error:
+        raise EosinError(f"not readable as a feature file ({error})", file=path, fix=_AGAIN) from error
+    values = table.get("features", table.get("embeddings"))
+    if values is None or "coords" not in table:
+        raise EosinError("holds no 'features' (or 'embeddings') and 'coords'", file=path, fix=_AGAIN)
+    values = np.squeeze(values, 0) if values.ndim == 3 and len(values) == 1 else values  # CLAM has a leading axis
+    coords = table["coords"].reshape(-1, 2)
+    ids = _ids(table)
+    centres = table.get("centres_um")
+    if values.ndim != 2 or any(len(part) != len(values) for part in (coords, ids, centres) if part is not None):
+        raise EosinError(f"features {values.shape} and coords {coords.shape} disagree", file=path, fix=_AGAIN)
+    if not np.isfinite(values).all():
+        raise EosinError("features hold NaN or infinity", file=path, fix=_AGAIN)
+    return FeatureFile(values.astype(np.float32), ids, coords.astype(np.float64), centres, attrs)
+
+
+def _ids(table: Mapping[str, np.ndarray]) -> tuple[str, ...] | None:
+    names = table.get("barcodes", table.get("barcode"))
+    if names is None:
+        return None
+    return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names.ravel())
+
+
+def _trident(attrs: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes that readers of TRIDENT's files look for on `coords`."""
+    magnification = 10.0 / attrs["mpp"]  # 10 µm per magnification and pixel: 0.5 µm/px is called 20x
+    tile_mpp = attrs["tile_um"] / attrs["patch_size"]
+    return {
+        "patch_size": attrs["patch_size"],
+        "patch_size_level0": attrs["patch_size_level0"],
+        "level0_magnification": round(magnification),
+        "target_magnification": round(10.0 / tile_mpp, 2),
+        "overlap": 0,
+        "name": attrs.get("name", ""),
+        "level0_width": attrs["level0_width"],
+        "level0_height": attrs["level0_height"],
+    }

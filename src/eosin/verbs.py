@@ -59,7 +59,7 @@ def read(
     found = door.read(path, reader=reader, sections=sections, mpp=mpp)
     if features is None:
         return found
-    return [attach(section, Path(features), get_encoder(encoder)) or section for section in found]
+    return [attach(section, Path(features), get_encoder(encoder).key) or section for section in found]
 
 
 def encode(
@@ -319,7 +319,7 @@ def list_things(kind: str) -> list[dict[str, Any]]:
             for n in MODELS
         ]
     if kind == "encoders":
-        return [{"name": n, **ENCODERS[n].facts()} for n in ENCODERS]
+        return [{"name": n, **_encoder_facts(n)} for n in ENCODERS]
     if kind == "readers":
         return [
             {"name": n, "platform": door.READERS[n].platform, "looks for": door.READERS[n].looks_for}
@@ -360,7 +360,7 @@ def _encoded(sections: Sequence[Section], encoder: str, features: str | Path | N
         return list(sections)
     machine = get_encoder(encoder)
     if features is not None:
-        attached = [attach(section, Path(features), machine) for section in sections]
+        attached = [attach(section, features, machine.key) for section in sections]
         for section, found in zip(sections, attached):
             if found is None:
                 raise EosinError(
@@ -375,3 +375,13 @@ def _encoded(sections: Sequence[Section], encoder: str, features: str | Path | N
 
 def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metrics.items() if key != "history"}
+
+
+def _encoder_facts(name: str) -> dict[str, Any]:
+    """An encoder's card; those that need an argument (weights) say how they are asked for."""
+    about = (ENCODERS[name].__doc__ or "").strip().split("\n")[0]
+    try:
+        card = get_encoder(name).card
+    except EosinError:
+        return {"about": about}
+    return {"about": about, "features": card.width, "licence": card.licence, "commercial": card.commercial}

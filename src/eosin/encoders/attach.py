@@ -33,9 +33,8 @@ def attach(section: Section, folder: str | Path, encoder: str) -> Section | None
     EosinError
         Damaged file, spots without features, or two files that fit.
     """
-    fitting = [
-        (path, file) for path in _candidates(section, Path(folder)) if _fits(file := read_features(path), encoder)
-    ]
+    found = [(path, read_features(path)) for path in _candidates(section, Path(folder))]
+    fitting = [(path, file) for path, file in found if _fits(file, encoder)]
     if not fitting:
         return None
     if len({file.attrs.get("encoder_key") for _, file in fitting}) > 1:

@@ -142,12 +142,12 @@ Floats = Annotated[tuple[float, ...], BeforeValidator(_split)]
 """A setting of several numbers; in a spec they are written with commas."""
 
 
-def spec_of(head: str, settings: Settings) -> str:
-    """`head?setting=value&...` with the settings that are not at their defaults."""
+def spec_of(head: str, settings: Settings, *, beside: tuple[str, ...] = ()) -> str:
+    """`head?setting=value&...` with the settings that are not at their defaults, but for those in the head."""
     written = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
-        if value is not None and value != field.default:
+        if name not in beside and value is not None and value != field.default:
             text = ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
             written.append((name, text))
     return head + ("?" + urlencode(written, safe=",/") if written else "")

@@ -53,20 +53,16 @@ class Timm(Encoder):
         self._std = _triple(settings.std or own.get("std"), "std")
         self.views = (View(settings.tile_um, settings.px or own["input_size"][-1]),)
         self._hash = sha256_file(file)
-        bare = settings.model_copy(update={"arch": "", "weights": ""})
-        self.spec = (
-            spec_of(f"timm:{settings.arch}@{settings.weights}", bare).replace("?arch=&weights=", "?").rstrip("?&")
-        )
+        self.spec = spec_of(f"timm:{settings.arch}@{settings.weights}", settings, beside=("arch", "weights"))
         self.card = EncoderCard(
             name=f"timm:{settings.arch}",
             source=settings.weights,
             licence=settings.licence,
             commercial=settings.commercial,
             gated=False,
-            width=model.num_features,
+            width=self._width(),
             citation="Wightman, PyTorch Image Models, doi 10.5281/zenodo.4414861; and the authors of the weights",
         )
-        self.card = EncoderCard(**{**vars(self.card), "width": self._width()})
 
     @property
     def key(self) -> str:
@@ -109,8 +105,8 @@ def _architecture(settings: TimmSettings) -> nn.Module:
     import timm
 
     extra = {} if settings.pad_type is None else {"pad_type": settings.pad_type}
-    if settings.arch not in timm.list_models():
-        near = ", ".join(timm.list_models(f"*{settings.arch.split('.')[0][:8]}*")[:3])
+    if settings.arch.partition(".")[0] not in timm.list_models():
+        near = ", ".join(timm.list_models(f"*{settings.arch[:8]}*")[:3])
         raise EosinError(
             f"timm {timm.__version__} has no architecture '{settings.arch}'",
             fix=f"did you mean one of {near}?" if near else "see timm.list_models()",

@@ -47,7 +47,6 @@ class ProbabilityPath(ABC):
         w = self.weights(t)
         return w.prior_slope * (x - w.data * x1) / w.prior + w.data_slope * x1
 
-
     def linear_guess(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Best linear guess of x_1 from x_t when both ends have variance 1 and are independent.
 

@@ -27,7 +27,7 @@ class Prior(nn.Module, ABC):
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
         """Independent draws [k s g] float32 on the CPU."""
 
-    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:  # noqa: B027 - most have nothing to learn
+    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
         """Learn, once, before training, from raw counts [s g] and the values [s g] that the flow must produce."""
 
 

@@ -66,7 +66,9 @@ class STFlowSettings(Settings):
     n_steps: int = Field(5, ge=1, description="refinement steps")
     sampler: Literal["euler", "heun"] = Field("heun", description="'euler' is the paper's Algorithm 2")
     time_grid: Literal["even", "release"] = Field("even", description="0, 1/S, ..., 1; or the release's 0.01 to 1")
-    n_components: int | None = Field(128, ge=1, description="principal components of the features; none: all features, standardised")
+    n_components: int | None = Field(
+        128, ge=1, description="principal components of the features; none: all features, standardised"
+    )
     standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the flow")
     precondition: bool = Field(True, description="let the network only correct the best linear guess")
     base: bool = Field(True, description="generate what a cross-fitted tuned ridge leaves over")
@@ -158,7 +160,14 @@ MODELS.add(
         presets={
             "paper": {
                 "model": _PAPER,
-                "train": {"lr": 5e-4, "weight_decay": 0.0, "ema": 0.0, "epochs": 100, "patience": 20, "regions_per_section": 10},
+                "train": {
+                    "lr": 5e-4,
+                    "weight_decay": 0.0,
+                    "ema": 0.0,
+                    "epochs": 100,
+                    "patience": 20,
+                    "regions_per_section": 10,
+                },
             },
         },
     ),

@@ -118,9 +118,8 @@ class SpatialLayer(nn.Module):
         """
         assert self.edge is not None
         signs = edges.new_tensor(_SIGNS)  # [4 3]
-        weight = signs[:, :, None] * self.edge.fc1.weight.T  # [4 3 e]: signs move from the input into the weights
-        hidden = edges @ weight.transpose(0, 1).flatten(1)  # [s n 4e]
-        hidden = hidden.unflatten(-1, (4, -1)) + self.edge.fc1.bias
+        weight = signs[:, None] * self.edge.fc1.weight  # [4 e 3]: signs move from the input into the weights
+        hidden = F.linear(edges, weight.flatten(0, 1), self.edge.fc1.bias.repeat(4)).unflatten(-1, (4, -1))
         return self.edge.norm(self.edge.gate(hidden)).mean(-2)
 
     def forward(self, h: Tensor, y: Tensor, geometry: Geometry, state: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -294,7 +293,7 @@ class Denoiser(nn.Module):
             geometry.embedded = self.embed(geometry.features)
         if self.use_edges and geometry.edge_states is None:
             geometry.edge_states = [
-                torch.cat([layer.edge_state(part) for part in geometry.edges.split(geometry.chunk)])
+                torch.cat([layer.edge_state(part) for part in geometry.edges.split(max(geometry.chunk // 4, 1))])
                 for layer in self.layers
             ]
         return geometry

@@ -19,6 +19,7 @@ app = App(
     help="From an H&E slide to a spatial transcriptome, with error bars.\n\n"
     "Measured sections in, a trained model out; an image in, gene maps out. Start with: eosin demo",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,  # `main` says what is kept
 )
 
 Mpp = Annotated[float | None, Parameter(help="µm per pixel at full resolution, for images that do not say it")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -75,4 +76,5 @@ def _text(value: Any) -> str:
 
 
 def _console() -> Console:
-    return Console(soft_wrap=True)
+    """On a terminal as wide as it is; a file or pipe has no width, and paths in it should not be broken."""
+    return Console(soft_wrap=True, width=None if sys.stdout.isatty() else 400)

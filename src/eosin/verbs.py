@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
+from math import isfinite
 from pathlib import Path
 from typing import Any
 
 from eosin import benchmark, engine
 from eosin import data as door
 from eosin.config import read_toml
+from eosin.data.h5ad import our_record, read_h5ad
+from eosin.data.readers import blame
 from eosin.encoders import ENCODERS, Encoder, attach, get_encoder
 from eosin.encoders import encode as encode_section
 from eosin.engine import Trained
@@ -180,7 +183,9 @@ def open_target(
 
 def section_of_image(path: str | Path, *, pitch_um: float = 100.0, mpp: float | None = None) -> Section:
     """A section without counts: a square lattice of spots on the tissue of a bare image."""
-    with open_slide(path, mpp=mpp) as slide:
+    if not (isfinite(pitch_um) and pitch_um > 0):
+        raise EosinError(f"a pitch of {pitch_um:g} µm between spots is impossible", fix="give a positive --pitch-um")
+    with blame(path), open_slide(path, mpp=mpp) as slide:
         tissue = find_tissue(slide)
         spots = lay_spots(tissue.mask, tissue.um_per_px, pitch_um=pitch_um)
         image = Image(Path(path), slide.mpp)
@@ -299,6 +304,12 @@ def info(path: str | Path, *, reader: str | None = None, mpp: float | None = Non
     if (path / "config.json").is_file() or (path / "model.safetensors").is_file():
         trained = engine.load(path)
         return {"kind": "checkpoint", **trained.config(), "metrics": _short(trained.metrics)}
+    if (
+        path.is_file()
+        and path.suffix.lower() == ".h5ad"
+        and our_record(read_h5ad(path), path).get("kind") == "prediction"
+    ):
+        return _prediction_facts(path)
     if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
         return {"kind": "data", **door.describe(path, reader)}
     with open_slide(path, mpp=mpp) as slide:
@@ -309,6 +320,24 @@ def info(path: str | Path, *, reader: str | None = None, mpp: float | None = Non
             "mpp": slide.mpp,
             "size_um": [round(float(x), 1) for x in slide.size_um],
         }
+
+
+def _prediction_facts(path: Path) -> dict[str, Any]:
+    prediction = door.read_prediction(path)
+    image = prediction.image
+    return {
+        "kind": "prediction",
+        "path": str(path),
+        "section": prediction.section,
+        "spots": len(prediction.spots),
+        "panel": asdict(prediction.panel),
+        "draws": prediction.n_draws,
+        "model": prediction.model,
+        "seed": prediction.seed,
+        "image": None if image is None else str(image.path),
+        "mpp": None if image is None else image.mpp,
+        "provenance": _short(prediction.provenance),
+    }
 
 
 def list_things(kind: str) -> list[dict[str, Any]]:

@@ -18,11 +18,16 @@ def glu(mlp: GatedMLP, x: Tensor) -> Tensor:
     return mlp.dropout(mlp.fc2(mlp.norm(mlp.dropout(torch.nn.functional.silu(u) * w))))
 
 
-def geometry(xy: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Neighbours [s k], projections onto the four frames [s k 4 2], distances [s k] (equations 4 and 5)."""
+def nearest(xy: Tensor, k: int) -> Tensor:
+    """The k nearest other spots, from all pairs."""
     distance = torch.cdist(xy, xy, compute_mode="donot_use_mm_for_euclid_dist")
     distance.fill_diagonal_(torch.inf)
-    index = distance.topk(k, largest=False).indices
+    return distance.topk(k, largest=False).indices
+
+
+def geometry(xy: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Neighbours [s k], projections onto the four frames [s k 4 2], distances [s k] (equations 4 and 5)."""
+    index = nearest(xy, k)
     offset = xy[index] - xy[:, None]
     centred = offset - offset.mean(1, keepdim=True)
     covariance = centred.transpose(1, 2) @ centred  # [s 2 2]

@@ -98,6 +98,9 @@ def bench(
     dict
         The content of `scores.json`. A cell that fails is recorded with its error, and the others go on.
     """
+    for name, n in (("seeds", seeds), ("draws", draws)):
+        if n < 1:
+            raise EosinError(f"{n} {name} are asked for", fix=f"give --{name} 1 or more")
     plan = Plan(genes, transform, draws, Path(out), save)
     known = dict(settings or {})
     for model in models:

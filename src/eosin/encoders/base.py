@@ -34,6 +34,10 @@ class View:
     width_um: float
     px: int
 
+    def __post_init__(self) -> None:
+        if not (self.width_um > 0 and self.px > 0):
+            raise EosinError(f"a window of {self.width_um} µm in {self.px} px is empty", fix="both must be positive")
+
     def __str__(self) -> str:
         return f"{self.width_um:g}um/{self.px}px"
 
@@ -166,7 +170,7 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
     ----------
     spec
         `NAME`, `NAME:ARGUMENT` or either with `?setting=value&...`, as `stain`, `stain?px=112` or
-        `timm:resnet50@weights.safetensors?tile_um=112`.
+        `timm:resnet50@weights.safetensors?widths_um=165,330`.
     settings
         More settings; they win over those in `spec`.
 

@@ -28,7 +28,12 @@ class TimmSettings(Settings):
     arch: str = Field(description="name of the architecture in timm")
     weights: str = Field(description="a .safetensors file, or ORGANISATION/MODEL on the hub")
     revision: str | None = Field(None, description="commit on the hub; give one, or the numbers can change")
-    tile_um: float = Field(112.0, gt=0, description="field of view, µm; 112 µm at 224 px is the usual 0.5 µm/px")
+    widths_um: Floats = Field(
+        (112.0,),
+        min_length=1,
+        description="fields of view, µm, features side by side; 112 µm at 224 px is 0.5 µm/px, which pathology models "
+        "know; a model of photographs gains from wider ones, as 165,330",
+    )
     px: int | None = Field(None, ge=16, description="side of the window, pixels; the architecture's own unless given")
     mean: Floats | None = Field(
         None, description="mean of red, green, blue on 0-1; the architecture's own unless given"
@@ -40,7 +45,7 @@ class TimmSettings(Settings):
 
 
 class Timm(Encoder):
-    """A timm model without its classifier; one window per spot."""
+    """A timm model without its classifier, over one field of view or several."""
 
     def __init__(self, settings: TimmSettings):
         file = _locate(settings)
@@ -51,7 +56,8 @@ class Timm(Encoder):
         own: Mapping[str, Any] = model.pretrained_cfg
         self._mean = _triple(settings.mean or own.get("mean"), "mean")
         self._std = _triple(settings.std or own.get("std"), "std")
-        self.views = (View(settings.tile_um, settings.px or own["input_size"][-1]),)
+        px = settings.px or own["input_size"][-1]
+        self.views = tuple(View(width, px) for width in settings.widths_um)
         self._hash = sha256_file(file)
         self.spec = spec_of(f"timm:{settings.arch}@{settings.weights}", settings, beside=("arch", "weights"))
         self.card = EncoderCard(
@@ -70,7 +76,7 @@ class Timm(Encoder):
 
         parts = {
             "weights": self._hash,
-            "view": self.views[0],
+            "views": ",".join(map(str, self.views)),
             "mean": ",".join(f"{m:.9g}" for m in self._mean),
             "std": ",".join(f"{s:.9g}" for s in self._std),
             "pad": self._settings.pad_type or "default",
@@ -86,14 +92,14 @@ class Timm(Encoder):
     @torch.inference_mode()
     def encode(self, tiles: Sequence[Tensor]) -> Tensor:
         self.check_tiles(tiles)
-        image = tiles[0].to(self.device).permute(0, 3, 1, 2).float().div_(255)
         mean, std = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (self._mean, self._std))
-        return self._model((image - mean) / std).float()
+        images = (tile.to(self.device).permute(0, 3, 1, 2).float().div_(255) for tile in tiles)
+        return torch.cat([self._model((image - mean) / std).float() for image in images], 1)
 
     def _width(self) -> int:
         px = self.views[0].px
         try:
-            shape = self.encode([torch.zeros(1, px, px, 3, dtype=torch.uint8)]).shape
+            shape = self.encode([torch.zeros(1, px, px, 3, dtype=torch.uint8)] * len(self.views)).shape
         except (RuntimeError, AssertionError) as error:
             raise EosinError(f"timm model '{self._settings.arch}' refuses windows of {px} px ({error})") from error
         if len(shape) != 2:

@@ -18,6 +18,7 @@ from torch import Tensor
 from eosin.config import Settings
 from eosin.encoders import statistics
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
+from eosin.encoders.workers import over_rows
 from eosin.errors import EosinError
 
 _VERSION = 1
@@ -44,8 +45,6 @@ class Stain(Encoder):
     def __init__(self, settings: StainSettings | None = None):
         settings = settings or StainSettings.of({})
         self.views = tuple(View(width, settings.px) for width in settings.widths_um)
-        if any(not view.width_um > 0 for view in self.views):
-            raise EosinError("encoder 'stain': a field of view must be wider than 0 µm")
         self.spec = spec_of("stain", settings)
         self._density = -torch.log((torch.arange(256, dtype=torch.float64) + 1) / 256).float()
         residual = np.cross(*_STAINS)
@@ -69,8 +68,10 @@ class Stain(Encoder):
     @torch.inference_mode()
     def encode(self, tiles: Sequence[Tensor]) -> Tensor:
         self.check_tiles(tiles)
-        each = [self._window(tile.to(self.device), view) for tile, view in zip(tiles, self.views)]
-        return torch.cat(each, 1)
+        return over_rows(self._windows, [tile.to(self.device) for tile in tiles])
+
+    def _windows(self, *tiles: Tensor) -> Tensor:
+        return torch.cat([self._window(tile, view) for tile, view in zip(tiles, self.views)], 1)
 
     def _window(self, tile: Tensor, view: View) -> Tensor:
         """Statistics [b m] of one field of view [b px px 3]."""

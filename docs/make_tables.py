@@ -1,0 +1,169 @@
+"""Rewrite the tables of the documentation from the code: every block `<!-- table:NAME -->` ... `<!-- end -->`.
+
+python docs/make_tables.py            rewrites README.md, CONTRIBUTING.md and docs/**/*.md
+python docs/make_tables.py --check    only says which are stale, with exit code 1
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic_core import PydanticUndefined
+
+from eosin.config import Settings
+from eosin.data import READERS
+from eosin.data.synthetic import TissueSettings
+from eosin.encoders import ENCODERS, get_encoder
+from eosin.encoders.pretrained import TimmSettings
+from eosin.encoders.stain import StainSettings
+from eosin.engine import TrainSettings
+from eosin.errors import EosinError
+from eosin.genes import TRANSFORMS, gene_rules
+from eosin.metrics import METRICS
+from eosin.models import MODELS
+
+ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"(<!-- table:([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+PLANNED = (
+    ("Stem", "diffusion over genes, conditioned on the spot's image", "Zhu et al., ICLR 2025"),
+    ("FLAG", "diffusion with a spatial graph and gene alignment", "Si et al., arXiv 2605.18055"),
+    ("TRIPLEX", "target, neighbour and global views fused", "Chung et al., CVPR 2024"),
+    ("BLEEP", "contrastive retrieval from measured spots", "Xie et al., NeurIPS 2023"),
+    ("HisToGene", "vision transformer over a slide's spots", "Pang et al., 2021"),
+    ("ST-Net", "convolutional network per spot", "He et al., Nature Biomedical Engineering 2020"),
+    ("EGNN denoiser", "part of STFlow's ablation", "Satorras et al., ICML 2021"),
+    ("E2CNN denoiser", "part of STFlow's ablation", "Weiler & Cesa, NeurIPS 2019"),
+    ("random forest", "probe of the HEST benchmark", "Jaume et al., NeurIPS 2024"),
+    ("GigaPath slide", "slide encoder as context", "Xu et al., Nature 2024"),
+)
+"""Models of the field that are not there yet: name, idea, paper."""
+
+BETTER = {"up": "higher", "down": "lower", "expected": "near its expected value"}
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table; bars inside cells are escaped."""
+    lines = [header, ["---"] * len(header), *([cell.replace("|", "\\|") for cell in row] for row in rows)]
+    return "".join("| " + " | ".join(line) + " |\n" for line in lines)
+
+
+def settings_table(record: type[Settings], presets: Mapping[str, Mapping[str, Any]] | None = None) -> str:
+    """Every field of a settings record: default, preset's value where it differs, what may be given, meaning."""
+    presets = presets or {}
+    rows = []
+    for name, field in record.model_fields.items():
+        default = "needed" if field.default is PydanticUndefined else code(field.default)
+        of_presets = [code(values[name]) if name in values else "" for values in presets.values()]
+        rows.append([f"`{name}`", default, *of_presets, allowed(field), field.description or ""])
+    header = ["setting", "default", *(f"preset `{name}`" for name in presets), "allowed", "what it is"]
+    return markdown(header, rows)
+
+
+def code(value: Any) -> str:
+    """A value as it is written in a settings file."""
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    if isinstance(value, tuple):
+        shown = [f"{item:.3g}" for item in value]
+        short = [*shown[:3], "...", shown[-1]] if len(shown) > 5 else shown
+        return f"`[{', '.join(short)}]`"
+    return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
+
+
+def allowed(field: Any) -> str:
+    """Choices or bounds of a field, in words."""
+    if get_origin(field.annotation) is Literal:
+        return ", ".join(f"`{choice}`" for choice in get_args(field.annotation))
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    bounds = [f"{sign} {getattr(m, key):g}" for m in field.metadata for key, sign in signs.items() if hasattr(m, key)]
+    return ", ".join(bounds)
+
+
+def models() -> str:
+    there = [[f"`{name}`", MODELS[name].title, MODELS[name].paper, "there"] for name in sorted(MODELS, key=_first)]
+    return markdown(
+        ["model", "what it is", "paper", "status"], [*there, *([*planned, "planned"] for planned in PLANNED)]
+    )
+
+
+def _first(name: str) -> tuple[bool, str]:
+    return name != "stflow", name
+
+
+def readers() -> str:
+    rows = [[f"`{name}`", READERS[name].platform, READERS[name].looks_for] for name in READERS]
+    return markdown(["reader", "platform", "looks for"], rows)
+
+
+def encoders() -> str:
+    rows = []
+    for name in ENCODERS:
+        try:
+            card = get_encoder(name).card
+        except EosinError:
+            rows.append([f"`{name}:ARCH@WEIGHTS`", "of the architecture", "of the weights", "of the weights"])
+            continue
+        rows.append([f"`{name}`", str(card.width), card.licence, "yes" if card.commercial else "no"])
+    return markdown(["encoder", "features", "licence", "commercial use"], rows)
+
+
+def metrics() -> str:
+    rows = [[f"`{key}`", m.definition, BETTER[m.better], m.source] for key, m in METRICS.items()]
+    return markdown(["key", "definition", "better", "source"], rows)
+
+
+def presets(model: str, table: str) -> dict[str, Mapping[str, Any]]:
+    """The presets of a model, each with one of its two tables."""
+    return {name: tables.get(table, {}) for name, tables in MODELS[model].presets.items()}
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "models": models,
+    "readers": readers,
+    "encoders": encoders,
+    "metrics": metrics,
+    "gene-rules": lambda: markdown(["rule", "what it chooses"], [[f"`{k}`", v] for k, v in gene_rules().items()]),
+    "transforms": lambda: markdown(["transform", "value"], [[f"`{n}`", TRANSFORMS[n].unit] for n in TRANSFORMS]),
+    "settings-stflow": lambda: settings_table(MODELS["stflow"].settings, presets("stflow", "model")),
+    "settings-ridge": lambda: settings_table(MODELS["ridge"].settings),
+    "settings-train": lambda: settings_table(TrainSettings, {"stflow:paper": presets("stflow", "train")["paper"]}),
+    "settings-stain": lambda: settings_table(StainSettings),
+    "settings-timm": lambda: settings_table(TimmSettings),
+    "settings-tissue": lambda: settings_table(TissueSettings),
+}
+
+
+def pages(root: Path = ROOT) -> list[Path]:
+    """Every page that may hold a table."""
+    return [root / "README.md", root / "CONTRIBUTING.md", *sorted((root / "docs").rglob("*.md"))]
+
+
+def renewed(text: str) -> str:
+    """A page with every block made anew.
+
+    Raises
+    ------
+    KeyError
+        A block asks for a table that is not in `TABLES`.
+    """
+    return BLOCK.sub(lambda block: block[1] + TABLES[block[2]]() + block[4], text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    stale = [page for page in pages() if renewed(page.read_text(encoding="utf-8")) != page.read_text(encoding="utf-8")]
+    for page in stale:
+        if "--check" not in arguments:
+            page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")
+        sys.stdout.write(f"{'stale' if '--check' in arguments else 'rewritten'}: {page.relative_to(ROOT)}\n")
+    return 1 if stale and "--check" in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,122 @@
+"""The command line itself: exit codes, help, weight, and how an interrupted command ends."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from cli.conftest import Ground, Run
+
+VERBS = ("info", "encode", "train", "predict", "score", "report", "bench", "list", "demo")
+
+
+def python(*argv: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *argv],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        check=False,
+    )
+
+
+def test_help_names_every_verb_and_loads_nothing_heavy() -> None:
+    """Run as users run it; what was imported is written to stderr by the interpreter itself."""
+    done = python("-X", "importtime", "-m", "eosin", "--help")
+    assert done.returncode == 0
+    assert all(verb in done.stdout for verb in VERBS)
+    loaded = {line.rpartition("|")[2].strip().partition(".")[0] for line in done.stderr.splitlines()}
+    assert "cyclopts" in loaded  # the list is what it is taken for
+    heavy = {"torch", "numpy", "scipy", "pandas", "anndata", "scanpy", "matplotlib", "h5py", "sklearn", "PIL"}
+    assert not loaded & heavy
+
+
+def test_a_user_error_in_a_process_of_its_own_is_one_line() -> None:
+    done = python("-m", "eosin", "list", "modells")
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr == "eosin: there is no list of 'modells'; known lists: models, encoders, readers\n"
+
+
+def test_log_and_progress_go_to_stderr_results_to_stdout(ground: Ground) -> None:
+    done = python("-m", "eosin", "score", str(ground.prediction), str(ground.data))
+    assert done.returncode == 0
+    assert "pcc" in done.stdout and "synthetic tissue" not in done.stdout
+    assert "synthetic tissue" in done.stderr  # the reader's note
+    assert "\x1b" not in done.stdout + done.stderr  # no colours in a file
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_its_first_sentence(eosin: Run, verb: str) -> None:
+    said = eosin(verb, "--help")
+    assert said.code == 0
+    assert "Usage" in said.out
+    assert len(said.out.splitlines()) > 5
+
+
+def test_version(eosin: Run) -> None:
+    import eosin as library
+
+    assert eosin("--version").out.strip() == library.__version__
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ("--nonsense",),
+        ("nonsense",),
+        ("train", "data", "-o", "run", "--epoch", "3"),
+        ("train", "data"),
+        ("predict", "run", "image.jpg", "-o", "p.h5ad", "--draws", "many"),
+        ("bench", "data", "-o", "out", "--sead", "1"),
+        ("info",),
+    ],
+    ids=" ".join,
+)
+def test_wrong_usage_is_2_and_touches_nothing(eosin: Run, line: tuple[str, ...], tmp_path) -> None:
+    said = eosin(*line)
+    assert said.code == 2
+    assert said.err.strip()
+    assert "Traceback" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_is_130_and_one_line(eosin: Run, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eosin import verbs
+
+    def interrupted(*given: object, **named: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(verbs, "info", interrupted)
+    said = eosin("info", ground.data)
+    assert said.code == 130
+    assert said.err.startswith("eosin: stopped") and said.err.count("\n") == 1
+
+
+def test_debug_shows_the_trace(eosin: Run) -> None:
+    from eosin.errors import EosinError
+
+    with pytest.raises(EosinError):
+        eosin("info", "nowhere", "--debug")
+
+
+def test_a_closed_pipe_is_no_error(eosin: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eosin import show
+
+    def closed(*given: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(show, "rows", closed)
+    assert eosin("list", "models").code == 0
+
+
+def test_settings_of_one_command_do_not_reach_the_next(eosin: Run, ground: Ground) -> None:
+    assert eosin("train", "nowhere", "-o", "run", "--model.width", "16").code == 1
+    from eosin import cli
+
+    assert eosin("list", "models").code == 0
+    assert cli._over({}) == {}

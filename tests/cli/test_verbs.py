@@ -1,0 +1,400 @@
+"""Every verb on simulated tissue, through the command line."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cli.conftest import ENCODER, MPP, SMALL, Ground, Run, files_below
+from eosin.data import read_prediction
+from eosin.engine import load
+from eosin.models import MODELS
+
+# --- info and list ------------------------------------------------------------------------------------------------
+
+
+def test_info_of_data_names_reader_and_sections(eosin: Run, ground: Ground) -> None:
+    said = eosin("info", ground.data)
+    assert said.code == 0
+    assert "reader: eosin" in said.out
+    assert all(name in said.out for name in ("A1", "A2", "B1", "B2"))
+
+
+def test_info_of_a_slide_gives_its_size_in_um(eosin: Run, ground: Ground) -> None:
+    said = eosin("info", ground.image, "--mpp", MPP)
+    assert said.code == 0
+    assert "size_px: 350, 350" in said.out
+    assert "size_um: 700, 700" in said.out
+
+
+def test_info_of_a_checkpoint_gives_model_panel_and_encoder(eosin: Run, ground: Ground) -> None:
+    said = eosin("info", ground.stflow)
+    assert said.code == 0
+    assert "model: stflow" in said.out
+    assert "rule: var:6" in said.out
+    assert f"encoder: {ENCODER}" in said.out
+    assert "n_layers: 1" in said.out
+
+
+def test_info_of_a_prediction_gives_model_draws_and_units(eosin: Run, ground: Ground) -> None:
+    said = eosin("info", ground.prediction)
+    assert said.code == 0, said.err
+    assert "kind: prediction" in said.out
+    assert "section: A1" in said.out
+    assert "model: stflow" in said.out
+    assert "draws: 3" in said.out
+    assert "transform: log1p" in said.out
+
+
+@pytest.mark.parametrize(
+    ("kind", "names"),
+    [
+        ("models", ["gene-mean", "ridge", "stflow"]),
+        ("encoders", ["stain", "timm"]),
+        ("readers", ["legacy-st", "hest", "hest-bench", "eosin"]),
+    ],
+)
+def test_list_names_what_is_there(eosin: Run, kind: str, names: list[str]) -> None:
+    said = eosin("list", kind)
+    assert said.code == 0
+    rows = [line.split()[0] for line in said.out.splitlines() if line.strip() and not line.startswith(" ")]
+    assert set(names) <= set(rows)
+
+
+def test_list_of_models_is_the_registry(eosin: Run) -> None:
+    said = eosin("list", "models")
+    assert all(MODELS[name].paper.split("(")[0].split()[0] in said.out for name in MODELS)
+
+
+# --- encode -------------------------------------------------------------------------------------------------------
+
+
+def test_encode_writes_a_file_per_section_with_defaults(eosin: Run, data: Path, tmp_path: Path) -> None:
+    said = eosin("encode", data, "--sections", "A1", "--sections", "B2", "-o", "f")
+    assert said.code == 0
+    assert "2 sections" in said.out and "in f" in said.out
+    assert sorted(path.name for path in (tmp_path / "f").rglob("*.h5")) == ["A1.h5", "B2.h5"]
+
+
+def test_encode_skips_what_is_done_and_rebuilds_what_is_broken(eosin: Run, ground: Ground, tmp_path: Path) -> None:
+    features = Path(shutil.copytree(ground.features, tmp_path / "f"))
+    files = sorted(features.rglob("*.h5"))
+    assert [file.stem for file in files] == ["A1", "A2", "B1", "B2"]
+    before = {file: (file.stat().st_mtime_ns, file.read_bytes()) for file in files}
+    broken = files[1]
+    broken.write_bytes(broken.read_bytes()[:2000])
+    said = eosin("encode", ground.data, "-o", features, "--encoder", ENCODER)
+    assert said.code == 0
+    for file in files:
+        assert (file.stat().st_mtime_ns == before[file][0]) == (file is not broken), file.name
+    assert broken.read_bytes() == before[broken][1]
+    assert "encode A2" in said.err and "encode A1" not in said.err
+
+
+# --- train --------------------------------------------------------------------------------------------------------
+
+
+def test_train_takes_settings_of_a_file_and_flags_over_it(eosin: Run, ground: Ground, tmp_path: Path) -> None:
+    Path("run.toml").write_text("[model]\nn-layers = 1\nwidth = 16\nedge_width = 16\n[train]\nepochs = 3\nlr = 1e-3\n")
+    given = ("--features", ground.features, "--encoder", ENCODER, "--genes", "var:4", "--settings", "run.toml")
+    said = eosin("train", ground.data, *given, "--train.epochs", "2", "--model.n_components=4", "-o", "run")
+    assert said.code == 0, said.err
+    trained = load(tmp_path / "run")
+    assert trained.train_settings["epochs"] == 2  # flag over file
+    assert trained.train_settings["lr"] == 1e-3  # file over default
+    assert trained.model_settings["width"] == 16
+    assert trained.model_settings["n_components"] == 4
+    assert trained.train_settings["patience"] == 4  # default
+    assert sorted(path.name for path in Path("run").iterdir()) == [
+        "README.md",
+        "config.json",
+        "metrics.json",
+        "model.safetensors",
+        "training.safetensors",
+    ]
+    assert "4 genes" in said.out and "in run" in said.out
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("none", None), ("7", 7)], ids=["none switches a setting off", "a number is a number"]
+)
+def test_values_of_flags_are_read_as_toml(eosin: Run, ground: Ground, text: str, value: int | None) -> None:
+    given = ("--features", ground.features, "--encoder", ENCODER, "--genes", "var:3", "--train.epochs", "1")
+    said = eosin("train", ground.data, *given, *SMALL[:6], "--model.n-components", text, "-o", "run")
+    assert said.code == 0, said.err
+    assert load("run").model_settings["n_components"] == value
+
+
+def test_train_encodes_what_is_missing_into_a_cache_that_it_names(
+    eosin: Run, data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    given = ("--model", "gene-mean", "--genes", "GLND1,NUCL1", "--encoder", ENCODER, "--sections", "A1")
+    said = eosin("train", data, *given, "-o", "run")
+    assert said.code == 0
+    assert [path.name for path in (tmp_path / "eosin-cache").rglob("*.h5")] == ["A1.h5"]
+    assert str(tmp_path / "eosin-cache") in caplog.text
+
+
+def test_resumed_command_ends_at_the_weights_of_an_uninterrupted_one(
+    eosin: Run, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eosin.engine import fit
+
+    given = ("train", ground.data, "--features", ground.features, "--encoder", ENCODER, "--genes", "var:4")
+    given = (*given, *SMALL[:6], "--train.epochs", 3, "--train.early-stopping", "false")
+    assert eosin(*given, "-o", "whole").code == 0
+    save = fit.Fitting._save
+
+    def stopping(self: fit.Fitting, *state: object) -> None:
+        save(self, *state)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fit.Fitting, "_save", stopping)
+        said = eosin(*given, "-o", "cut")
+    assert said.code == 130
+    assert "--resume" in said.err
+    assert load("cut").metrics["finished"] is False
+    assert eosin(*given, "-o", "cut", "--resume").code == 0
+    whole, cut = load("whole").model.arrays(), load("cut").model.arrays()
+    assert whole.keys() == cut.keys()
+    assert all(np.array_equal(whole[name], cut[name]) for name in whole)
+
+
+# --- predict ------------------------------------------------------------------------------------------------------
+
+
+def test_predict_a_measured_section_without_its_counts(eosin: Run, ground: Ground, data: Path) -> None:
+    """The counts of the target are replaced by others: the prediction must not notice."""
+    import anndata
+
+    file = data / "sections" / "A1.h5ad"
+    adata = anndata.read_h5ad(file)
+    adata.X = np.ones(adata.shape, dtype=np.float32)
+    file.unlink()
+    adata.write_h5ad(file)
+    said = eosin("predict", ground.stflow, data, "--section", "A1", "--draws", 3, "-o", "p.h5ad")
+    assert said.code == 0, said.err
+    ours, theirs = read_prediction("p.h5ad"), read_prediction(ground.prediction)
+    assert np.array_equal(ours.draws, theirs.draws)
+    assert ours.spots.ids == theirs.spots.ids
+    assert "3 draws in p.h5ad" in said.out
+
+
+def test_predict_a_bare_image(eosin: Run, ground: Ground) -> None:
+    said = eosin("predict", ground.ridge, ground.image, "--mpp", MPP, "--pitch-um", 150, "-o", "q.h5ad")
+    assert said.code == 0, said.err
+    found = read_prediction("q.h5ad")
+    xy = found.spots.xy_um
+    assert len(found.spots) > 5
+    assert (xy > 0).all() and (xy < 700).all()
+    steps = np.diff(np.unique(xy[:, 0]))
+    assert np.allclose(steps / 150, np.round(steps / 150))
+    assert found.image is not None and found.image.mpp == MPP
+    assert found.n_draws == 1  # ridge is a point model
+
+
+def test_prediction_opens_in_scanpy_with_image_and_error_bars(ground: Ground) -> None:
+    import anndata
+
+    adata = anndata.read_h5ad(ground.prediction)
+    assert {"std", "q05", "q95"} <= set(adata.layers)
+    library = adata.uns["spatial"]["A1"]
+    assert library["images"]["hires"].std() > 1  # the slide, not a blank
+    assert adata.obsm["spatial"].max() < 350  # pixels of the full image
+    assert library["scalefactors"]["spot_diameter_fullres"] == pytest.approx(100 / MPP)
+
+
+def test_seed_decides_the_draws(eosin: Run, ground: Ground) -> None:
+    given = ("predict", ground.stflow, ground.data, "--section", "A1", "--features", ground.features, "--draws", 3)
+    for name, seed in (("a", 0), ("b", 1)):
+        assert eosin(*given, "--seed", seed, "-o", f"{name}.h5ad").code == 0
+    one, other, known = (read_prediction(path) for path in ("a.h5ad", "b.h5ad", ground.prediction))
+    assert np.array_equal(one.draws, known.draws)
+    assert not np.array_equal(one.draws, other.draws)
+
+
+# --- score and report ---------------------------------------------------------------------------------------------
+
+
+def test_score_prints_the_numbers_of_the_library(eosin: Run, ground: Ground) -> None:
+    import eosin as library
+
+    said = eosin("score", ground.prediction, ground.data)
+    assert said.code == 0, said.err
+    known = library.score(ground.prediction, ground.data)
+    assert f"mean: {known['pcc']['mean']:.4g}" in said.out
+    assert f"mse: {known['mse']:.4g}" in said.out
+    assert "n_draws: 3" in said.out
+
+
+LOADS = re.compile(
+    r"""(?:src|href|action|data)\s*=\s*["']?\s*(?:https?:)?//|@import|url\(\s*["']?(?:https?:)?//""", re.I
+)
+
+
+def check_alone(page: Path) -> str:
+    """The page loads nothing from anywhere: neither network nor a file beside it."""
+    text = page.read_text(encoding="utf-8")
+    assert text.lstrip().lower().startswith("<!doctype html")
+    assert not LOADS.search(text)
+    sources = re.findall(r"""<(?:img|script|link|iframe|source)[^>]*?(?:src|href)=["']?([^"'\s>]{0,30})""", text, re.I)
+    assert all(source.startswith(("data:", "#")) for source in sources), sources
+    return text
+
+
+def test_report_of_a_prediction_stands_alone(eosin: Run, ground: Ground) -> None:
+    gene = read_prediction(ground.prediction).panel.names[2]
+    said = eosin("report", ground.prediction, "-o", "r.html", "--truth", ground.data, "--genes", gene)
+    assert said.code == 0, said.err
+    assert "open r.html" in said.out
+    text = check_alone(Path("r.html"))
+    assert gene in text and "A1" in text and "stflow" in text
+    assert "data:image/" in text
+
+
+def test_report_without_truth_says_no_scores(eosin: Run, ground: Ground) -> None:
+    assert eosin("report", ground.prediction, "-o", "r.html").code == 0
+    check_alone(Path("r.html"))
+
+
+# --- bench --------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def grid(ground: Ground) -> tuple[object, ...]:
+    given = ("bench", ground.data, "--models", "gene-mean,ridge", "--genes", "var:5", "--encoder", ENCODER)
+    return (*given, "--features", ground.features, "--split", "A1,B1:A2,B2", "--seeds", 2, "-o", "out")
+
+
+def test_bench_writes_scores_and_a_second_run_computes_nothing(eosin: Run, grid: tuple[object, ...]) -> None:
+    said = eosin(*grid)
+    assert said.code == 0, said.err
+    assert "gene-mean" in said.out and "A1,B1:A2,B2" in said.out
+    scores = json.loads(Path("out/scores.json").read_text())
+    assert scores["schema"] == 1
+    assert [(c["model"], c["seed"]) for c in scores["cells"]] == [
+        ("gene-mean", 0),
+        ("gene-mean", 1),
+        ("ridge", 0),
+        ("ridge", 1),
+    ]
+    for cell in scores["cells"]:
+        assert (cell["encoder"], cell["split"], cell["test"]) == (ENCODER, "A1,B1:A2,B2", ["A2", "B2"])
+        assert cell["status"] == "done"
+        assert cell["seconds"] > 0
+        assert set(cell["settings"]) >= {"model", "train", "genes", "transform", "draws"}
+        pcc = cell["metrics"]["pcc"]
+        assert set(pcc) >= {"mean", "pooled", "per_section", "n_constant"}
+        assert set(pcc["per_section"]) == {"A2", "B2"}
+        assert pcc["mean"] == pytest.approx(np.mean(list(pcc["per_section"].values())))
+        assert {"mse", "mae", "rvd", "gsc", "ssc"} <= set(cell["metrics"])
+    ridge = [c["metrics"]["pcc"]["mean"] for c in scores["cells"] if c["model"] == "ridge"]
+    assert min(ridge) > 0.1
+    cells = {path: path.stat().st_mtime_ns for path in Path("out/cells").iterdir()}
+    assert len(cells) == 4
+    again = eosin(*grid)
+    assert again.code == 0
+    assert {path: path.stat().st_mtime_ns for path in Path("out/cells").iterdir()} == cells
+    assert json.loads(Path("out/scores.json").read_text()) == scores
+
+
+def test_bench_computes_what_is_missing_or_was_asked_otherwise(eosin: Run, grid: tuple[object, ...]) -> None:
+    grid = (*grid[:-4], "--seeds", 1, "-o", "out")
+    assert eosin(*grid).code == 0
+    cells = sorted(Path("out/cells").iterdir())
+    before = {path: path.stat().st_mtime_ns for path in cells}
+    lost = next(path for path in cells if path.name.startswith("ridge"))
+    lost.unlink()
+    assert eosin(*grid).code == 0
+    assert lost.is_file()
+    assert all(path.stat().st_mtime_ns == before[path] for path in cells if path != lost)
+    kept = {path: path.stat().st_mtime_ns for path in cells}
+    assert eosin(*grid, "--draws", 3).code == 0  # another question: nothing of the old answers holds
+    assert all(path.stat().st_mtime_ns != kept[path] for path in cells)
+
+
+def test_bench_settings_per_model_and_kept_predictions(eosin: Run, grid: tuple[object, ...]) -> None:
+    Path("grid.toml").write_text('["ridge".model]\nn_components = 3\n')
+    assert eosin(*grid[:-4], "--settings", "grid.toml", "--keep-predictions", "-o", "out").code == 0
+    scores = json.loads(Path("out/scores.json").read_text())
+    of = {cell["model"]: cell["settings"]["model"] for cell in scores["cells"]}
+    assert of["ridge"]["n_components"] == 3
+    kept = sorted(Path("out/predictions").rglob("*.h5ad"))
+    assert [path.name for path in kept] == ["A2.h5ad", "B2.h5ad"] * 2
+    assert read_prediction(kept[0]).section == "A2"
+
+
+def test_report_of_a_grid_stands_alone(eosin: Run, grid: tuple[object, ...]) -> None:
+    assert eosin(*grid[:-4], "-o", "out").code == 0
+    said = eosin("report", "out/scores.json", "-o", "b.html")
+    assert said.code == 0, said.err
+    assert "ridge" in check_alone(Path("b.html"))
+
+
+@pytest.mark.parametrize(("rule", "n"), [("leave-section-out", 4), ("leave-patient-out", 2), ("A1:A2;B1:B2", 2)])
+def test_bench_knows_the_split_rules(eosin: Run, grid: tuple[object, ...], rule: str, n: int) -> None:
+    given = [*grid[:-4], "-o", "out"]
+    given[given.index("--split") + 1] = rule
+    given[given.index("--models") + 1] = "gene-mean"
+    assert eosin(*given).code == 0
+    cells = json.loads(Path("out/scores.json").read_text())["cells"]
+    assert len(cells) == n
+    assert all(not set(cell["train"]) & set(cell["test"]) for cell in cells)
+
+
+def test_a_failing_cell_is_told_and_the_others_go_on(
+    eosin: Run, grid: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eosin.errors import EosinError
+    from eosin.models.ridge import Ridge
+
+    def refuse(self: Ridge, training: object) -> None:
+        raise EosinError("no ridge today", fix="try tomorrow")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ridge, "solve", refuse)
+        said = eosin(*grid[:-4], "-o", "out")
+    cells = json.loads(Path("out/scores.json").read_text())["cells"]
+    assert [(c["model"], c["status"]) for c in cells] == [("gene-mean", "done"), ("ridge", "failed")]
+    assert "no ridge today" in said.out
+    assert eosin(*grid[:-4], "-o", "out").code == 0  # a failed cell is tried again
+    assert {c["status"] for c in json.loads(Path("out/scores.json").read_text())["cells"]} == {"done"}
+
+
+# --- demo ---------------------------------------------------------------------------------------------------------
+
+
+def test_demo_writes_what_it_says(eosin: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With a smaller cohort than the real one, so that it takes seconds."""
+    from eosin import demo
+    from eosin.data.synthetic import simulate
+
+    def smaller(*, seed: int):
+        return simulate(n_sections=3, n_patients=2, size_um=500, mpp=MPP, n_genes=20, seed=seed)
+
+    monkeypatch.setattr(demo, "simulate", smaller)
+    monkeypatch.setattr(demo, "GENES", "var:8")
+    said = eosin("demo", "-o", "demo", "--seed", 3)
+    assert said.code == 0, said.err
+    assert "Simulated 3 sections of 2 patients" in said.out
+    assert "stflow" in said.out and "ridge" in said.out
+    for name in ("scores.json", "prediction.h5ad", "report.html"):
+        assert (tmp_path / "demo" / name).is_file()
+        assert name in said.out
+    check_alone(tmp_path / "demo" / "report.html")
+    assert read_prediction("demo/prediction.h5ad").n_draws == 16
+    assert files_below(tmp_path)[0] == "demo"  # nothing beside it: no cache in the user's folder
+    assert not (tmp_path / "eosin-cache").exists()
+    models = {cell["model"] for cell in json.loads(Path("demo/scores.json").read_text())["cells"]}
+    assert models == {"gene-mean", "ridge", "stflow"}
+
+
+def test_tables_in_a_pipe_are_not_broken_into_narrow_columns(eosin: Run, ground: Ground) -> None:
+    """Paths must be whole where a script reads them."""
+    assert str(ground.image) in eosin("info", ground.data).out

@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 export UV_LINK_MODE ?= copy
+# Threads that spin while they wait make a shared machine ten times slower.
+export GOMP_SPINCOUNT ?= 1000
 
 .PHONY: demo test lint lock clean install
 

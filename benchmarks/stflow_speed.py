@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import statistics
 import subprocess
@@ -128,7 +129,8 @@ def peak_mib() -> float:
 
 def child(side: str, n: int, repeats: int) -> dict[str, float]:
     line = [sys.executable, __file__, "--child", side, "--n", str(n), "--repeats", str(repeats)]
-    done = subprocess.run(line, capture_output=True, text=True, check=True)
+    environment = {"GOMP_SPINCOUNT": "1000", **os.environ}  # a shared machine: waiting threads must not spin
+    done = subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
     result = json.loads(done.stdout.splitlines()[-1])
     print(f"{side:12s} {n:7d} spots  {result['seconds']:8.3f} s  +{result['mib']:7.0f} MiB (peak {result['total_mib']:.0f})")
     return result

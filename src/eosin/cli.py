@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -345,6 +346,8 @@ def _over(tables: Overrides) -> Overrides:
 
 
 def _prepare_terminal() -> None:
+    # torch's threads spin while they wait; on a shared machine that costs tenfold. Only read when torch is loaded.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     from eosin.progress import Bars, Lines, show_with
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)

@@ -281,6 +281,8 @@ def bench(
     sections = _sections(data, None, reader, mpp)
     made = door.splits(split, sections)
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
+    for model in models:
+        engine.resolve(model, (tables or {}).get(model))  # refuse an unknown one before the images are encoded
     encoded = {encoder: _encoded(sections, encoder, features) for encoder in encoders}
     return benchmark.bench(
         encoded,

@@ -106,7 +106,10 @@ def train(
 
 
 def resolve(model: str, settings: Mapping[str, Mapping[str, Any]] | None) -> tuple[str, dict[str, dict[str, Any]]]:
-    """Name and settings tables of `name` or `name:preset`, with `settings` on top; unknown tables are refused."""
+    """Name and settings tables of `name` or `name:preset`, with `settings` on top.
+
+    What is unknown or impossible in them is an `EosinError` here already, before anything is computed.
+    """
     name, _, preset = model.partition(":")
     entry = MODELS[name]
     if preset and preset not in entry.presets:
@@ -120,6 +123,8 @@ def resolve(model: str, settings: Mapping[str, Mapping[str, Any]] | None) -> tup
         if table not in tables:
             raise EosinError(f"unknown settings table '{table}'", fix="known tables: model, train")
         tables[table].update({key.replace("-", "_"): value for key, value in values.items()})
+    entry.settings.of(tables["model"], source="[model]")
+    TrainSettings.of(tables["train"], source="[train]")
     return name, tables
 
 

@@ -58,7 +58,6 @@ class TiffSlideSource:
             self.levels = levels_of(list(self._slide.level_dimensions))
         except Exception as error:  # a damaged file makes the parsers below tiffslide raise anything
             raise EosinError(f"tiffslide cannot open it ({error})", file=path, fix=_DAMAGED) from error
-        self._theirs = self._slide.level_downsamples
 
     @property
     def scale_xy(self) -> tuple[float, float] | None:
@@ -66,7 +65,10 @@ class TiffSlideSource:
         return _numbers(self._slide.properties.get("tiffslide.mpp-x"), self._slide.properties.get("tiffslide.mpp-y"))
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
-        corner = (round(x * self._theirs[level]), round(y * self._theirs[level]))
+        # tiffslide scales the corner down by the ratio of sizes on each axis and rounds down; rounding up here gives
+        # back pixel (x, y) exactly, where the nearest whole number would give its neighbour half of the time.
+        full, this = self.levels[0], self.levels[level]
+        corner = (-(-x * full.width // this.width), -(-y * full.height // this.height))
         try:
             with self._lock:
                 pixels = self._slide.read_region(corner, level, (width, height), as_array=True)

@@ -1,0 +1,90 @@
+"""The main job on published sections: encode, train on one, predict the next without its counts, score, draw."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HER2ST = Path(__file__).resolve().parents[2] / "../shared/data/her2st"
+pytestmark = pytest.mark.skipif(not HER2ST.is_dir(), reason="no real sections in ../shared/data/her2st")
+
+
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from eosin.cli import main
+
+    folder = tmp_path_factory.mktemp("features")
+    given = ["encode", str(HER2ST), "--sections", "C5", "--sections", "C6", "-o", str(folder)]
+    assert main(given) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def run(features: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from eosin.cli import main
+
+    out = tmp_path_factory.mktemp("run")
+    given = ["train", str(HER2ST), "--sections", "C5", "--features", str(features), "--model", "ridge", "-o", str(out)]
+    assert main(given) == 0
+    return out
+
+
+@pytest.fixture(scope="module")
+def prediction(features: Path, run: Path) -> Path:
+    """Of C6 with its counts taken away."""
+    import eosin
+
+    section = eosin.read(HER2ST, sections=["C6"], features=features)[0]
+    bare = replace(section, counts=None, genes=None)
+    eosin.predict(run, bare, out=run / "C6.h5ad")
+    return run / "C6.h5ad"
+
+
+def test_a_section_that_was_not_seen_is_predicted(prediction: Path) -> None:
+    """The tuned ridge reaches 0.66 from four sections; one is less, and chance is 0."""
+    import eosin
+
+    scores = eosin.score(prediction, HER2ST)
+    assert scores["n_spots"] == 178 and scores["n_genes"] == 50
+    assert scores["pcc"]["mean"] > 0.3
+
+
+def test_the_command_line_gives_the_same(features: Path, run: Path, prediction: Path, tmp_path: Path) -> None:
+    from eosin.cli import main
+    from eosin.data import read_prediction
+
+    given = ["predict", str(run), str(HER2ST), "--section", "C6", "--features", str(features)]
+    assert main([*given, "-o", str(tmp_path / "p.h5ad")]) == 0
+    one, other = read_prediction(tmp_path / "p.h5ad"), read_prediction(prediction)
+    assert np.array_equal(one.draws, other.draws)
+    assert one.spots.ids == other.spots.ids
+
+
+def test_scanpy_draws_the_prediction_on_its_image(prediction: Path) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import anndata
+    import scanpy
+    from matplotlib import pyplot
+
+    adata = anndata.read_h5ad(prediction)
+    hires = adata.uns["spatial"]["C6"]["images"]["hires"]
+    factor = adata.uns["spatial"]["C6"]["scalefactors"]["tissue_hires_scalef"]
+    at = np.round(adata.obsm["spatial"] * factor).astype(int)
+    stained = hires[at[:, 1], at[:, 0]].astype(int)
+    assert np.median(np.ptp(stained, axis=1)) > 15  # spots lie on coloured tissue, not on glass
+    scanpy.pl.spatial(adata, color=adata.var_names[0], show=False)
+    assert pyplot.gcf().axes[0].images, "no image under the spots"
+    pyplot.close("all")
+
+
+def test_the_checkpoint_says_where_it_comes_from(run: Path) -> None:
+    config = json.loads((run / "config.json").read_text())
+    assert [(s["name"], s["patient"]) for s in config["trained_on"]] == [("C5", "C")]
+    assert config["panel"]["chosen_on"] == ["C5"]
+    assert config["encoder"] == "stain"

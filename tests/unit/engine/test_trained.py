@@ -1,0 +1,162 @@
+"""Checkpoint folders: what lies in them, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import toy
+from eosin.engine import Trained, load, predict, resolve, train
+from eosin.engine.trained import hash_arrays, read_arrays, write_arrays
+from eosin.errors import EosinError
+from eosin.models import MODELS
+from eosin.types import Features
+
+TINY = {"model": {"width": 8, "edge_width": 8, "n_layers": 1, "n_heads": 2}, "train": {"epochs": 1}}
+
+
+@pytest.fixture(scope="module")
+def sections():
+    return toy.cohort(30)
+
+
+def trained(sections, model: str, out: Path | None = None) -> Trained:
+    tables = TINY if model == "stflow" else None
+    return train(sections[:3], model=model, settings=tables, panel="var:4", seed=7, out=out)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_folder_rebuilds_its_model_alone(sections, tmp_path: Path, model: str) -> None:
+    made = trained(sections, model, tmp_path / "run")
+    (tmp_path / "run").rename(tmp_path / "elsewhere")
+    again = load(tmp_path / "elsewhere")
+    assert type(again.model) is type(made.model)
+    assert (again.panel, again.name, again.seed, again.n_features) == (made.panel, model, 7, toy.N_FEATURES)
+    assert (again.encoder, again.encoder_key) == ("toy", "toy-1")
+    assert again.model_settings == made.model_settings
+    assert again.train_settings == made.train_settings
+    assert again.model.n_parameters == made.model.n_parameters
+    ours, theirs = (predict(one, sections[3], draws=2, seed=1).draws for one in (made, again))
+    assert np.array_equal(ours, theirs)
+
+
+def test_config_says_all_that_made_the_model(sections, tmp_path: Path) -> None:
+    trained(sections, "stflow", tmp_path / "run")
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["model_settings"]["width"] == 8 and config["model_settings"]["n_steps"] == 5  # given, and default
+    assert config["panel"]["transform"] == "log1p" and config["panel"]["rule"] == "var:4"
+    assert [s["fingerprint"] for s in config["trained_on"]] == [s.fingerprint() for s in sections[:3]]
+    assert {"eosin", "torch", "numpy"} <= set(config["versions"])
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["finished"] is True and metrics["history"][0]["epoch"] == 1
+    card = (tmp_path / "run" / "README.md").read_text()
+    assert "A1 (patient A)" in card and "encoder `toy`" in card and "Huang" in card
+
+
+def test_a_checkpoint_holds_no_code_and_no_pickle(sections, tmp_path: Path) -> None:
+    trained(sections, "stflow", tmp_path / "run")
+    for file in (tmp_path / "run").iterdir():
+        assert file.suffix in {".json", ".md", ".safetensors"}
+        assert not file.read_bytes().startswith((b"\x80", b"PK"))  # pickle, or torch's zip of pickles
+
+
+def test_another_schema_is_refused(sections, tmp_path: Path) -> None:
+    from eosin.engine.trained import _sha
+
+    run = tmp_path / "run"
+    trained(sections, "gene-mean", run)
+    config = json.loads((run / "config.json").read_text())
+    text = json.dumps({**config, "schema": 2})
+    (run / "config.json").write_text(text)
+    arrays, _ = read_arrays(run / "model.safetensors")
+    write_arrays(run / "model.safetensors", arrays, {"config_sha256": _sha(text)})
+    with pytest.raises(EosinError, match="has schema 2, this eosin reads 1; use the version of eosin that wrote it"):
+        load(run)
+
+
+def test_a_model_that_is_not_installed_is_named(sections, tmp_path: Path) -> None:
+    from eosin.engine.trained import _sha
+
+    run = tmp_path / "run"
+    trained(sections, "gene-mean", run)
+    text = (run / "config.json").read_text().replace('"model": "gene-mean"', '"model": "gene-median"')
+    (run / "config.json").write_text(text)
+    arrays, _ = read_arrays(run / "model.safetensors")
+    write_arrays(run / "model.safetensors", arrays, {"config_sha256": _sha(text)})
+    with pytest.raises(EosinError, match=r"'gene-median'.*'gene-mean'"):
+        load(run)
+
+
+def test_arrays_of_another_shape_are_refused(sections, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    trained(sections, "stflow", run)
+    arrays, header = read_arrays(run / "model.safetensors")
+    name = next(name for name in arrays if arrays[name].ndim == 2 and not name.startswith("base."))
+    write_arrays(run / "model.safetensors", {**arrays, name: arrays[name][:-1]}, header)
+    with pytest.raises(EosinError, match=r"model\.safetensors: does not fit its config\.json"):
+        load(run)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.uint8, torch.int64])
+def test_arrays_round_trip(tmp_path: Path, dtype: torch.dtype) -> None:
+    given = {"b": torch.arange(6).reshape(2, 3).to(dtype), "a": torch.zeros(0, dtype=dtype)}
+    write_arrays(tmp_path / "x.safetensors", given, {"key": "value"})
+    found, header = read_arrays(tmp_path / "x.safetensors")
+    assert header["key"] == "value"
+    assert all(torch.equal(found[k], given[k]) and found[k].dtype == dtype for k in given)
+
+
+def test_hash_sees_names_types_shapes_and_values() -> None:
+    plain = {"a": torch.zeros(4), "b": torch.ones(2)}
+    others = [
+        {"a": torch.zeros(4), "c": torch.ones(2)},
+        {"a": torch.ones(4), "b": torch.ones(2)},
+        {"a": torch.zeros(2, 2), "b": torch.ones(2)},
+        {"a": torch.zeros(4, dtype=torch.int32), "b": torch.ones(2)},
+        {"a": torch.zeros(4)},
+    ]
+    hashes = [hash_arrays(one) for one in (plain, *others)]
+    assert len(set(hashes)) == len(hashes)
+    assert hash_arrays({"b": torch.ones(2), "a": torch.zeros(4)}) == hashes[0]
+
+
+def test_features_of_another_encoder_are_refused(sections) -> None:
+    made = trained(sections, "gene-mean")
+    other = sections[3].with_features(Features(np.zeros((30, toy.N_FEATURES)), "toy", "toy-2"))
+    with pytest.raises(EosinError, match=r"'B2' has features .*toy-2.* trained on 'toy' \(toy-1\); encode"):
+        predict(made, other)
+
+
+def test_presets_and_tables_are_resolved_in_order() -> None:
+    name, tables = resolve("stflow:paper", {"train": {"epochs": 3}, "model": {"n-layers": 1}})
+    assert name == "stflow"
+    assert tables["train"]["epochs"] == 3 and tables["train"]["lr"] == 5e-4  # given, and the preset's
+    assert tables["model"]["n_layers"] == 1 and tables["model"]["width"] == 128
+    assert resolve("ridge", None) == ("ridge", {"model": {}, "train": {}})
+    again = resolve("stflow:paper", None)[1]
+    assert again["model"]["n_layers"] == 4  # the preset itself was not touched
+
+
+@pytest.mark.parametrize(
+    ("model", "settings", "says"),
+    [
+        ("stflo", None, "did you mean 'stflow'"),
+        ("stflow:papr", None, "no preset 'papr'; known presets: paper"),
+        ("ridge:paper", None, "no preset 'paper'; known presets: none"),
+        ("ridge", {"model": {"n-component": 3}}, r"unknown setting 'n_component' in \[model\]"),
+        ("ridge", {"train": {"epochs": 0}}, r"\[train\]: 'epochs' is 0"),
+        ("ridge", {"modell": {}}, "unknown settings table 'modell'; known tables: model, train"),
+    ],
+)
+def test_resolve_refuses(model: str, settings, says: str) -> None:
+    with pytest.raises(EosinError, match=says):
+        resolve(model, settings)
+
+
+def test_nothing_to_train_on() -> None:
+    with pytest.raises(EosinError, match="no sections to train on"):
+        train([])

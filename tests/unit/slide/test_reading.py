@@ -46,8 +46,9 @@ def test_openslide_and_memory_agree(tmp_path: Path) -> None:
     for path in paths:
         with open_slide(path) as slide:
             windows.append(slide.read((120.0, 90.0), 100.0, 64).astype(int))
-    for other in windows[1:]:
-        assert np.abs(other - windows[0]).max() <= 2
+    for other in windows[:-1]:
+        # OpenSlide takes corners in whole full-resolution pixels: a quarter pixel of this level. A whole one gives 16.
+        assert np.abs(other - windows[-1]).max() <= 4
 
 
 def test_beyond_the_edge_is_white(tmp_path: Path) -> None:

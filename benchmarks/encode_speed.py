@@ -1,6 +1,6 @@
 """Windows per second of an encoder on synthetic tiles in memory, and of reading them from an image. One JSON line last.
 
-    python benchmarks/encode_speed.py [ENCODER] [--spots 256] [--batch 64] [--threads 2] [--repeats 3]
+python benchmarks/encode_speed.py [ENCODER] [--spots 256] [--batch 64] [--threads 2] [--repeats 3]
 """
 
 from __future__ import annotations

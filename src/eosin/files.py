@@ -5,17 +5,21 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eosin.errors import EosinError
+
+if TYPE_CHECKING:
+    import h5py
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -42,6 +46,22 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def atomic_hdf5(path: str | Path) -> Iterator[h5py.File]:
+    """Yield an HDF5 file in memory; write it to `path`, whole or not at all, when the block ends well.
+
+    In memory, because HDF5 that meets a full disk keeps the unwritten parts for later, reports them without an
+    `OSError`, and brings the interpreter down when it ends.
+    """
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        yield file
+    with atomic_file(path) as partial:
+        partial.write_bytes(buffer.getbuffer())
 
 
 @contextlib.contextmanager

@@ -690,7 +690,6 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-@pytest.mark.xfail(strict=True, reason="HDF5 writes to the disk itself and crashes at exit; needs atomic_hdf5")
 @pytest.mark.parametrize("case", HDF5)
 @pytest.mark.parametrize("n_bytes", [400, 20_000])
 def test_disk_full_while_hdf5_is_written(ground: Ground, tmp_path: Path, case: str, n_bytes: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import warnings
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file, sha256_file
+from eosin.files import atomic_file
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -55,14 +56,17 @@ def write_h5ad(adata: AnnData, path: str | Path, *, compress: bool = True) -> No
 
     `compress` suits counts; dense predictions shrink by a tenth and take ten times as long.
     """
-    with atomic_file(path) as partial:
-        if compress:
-            adata.write_h5ad(partial, compression="gzip", compression_opts=1)
-        else:
-            adata.write_h5ad(partial)
-        digest = bytes.fromhex(sha256_file(partial))
-        with open(partial, "ab") as file:
-            file.write(_SEAL + digest)
+    import h5py
+    from anndata.io import write_elem
+
+    # In memory first, as `atomic_hdf5`: HDF5 that meets a full disk brings the interpreter down.
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip", "compression_opts": 1} if compress else {})
+    body = buffer.getbuffer()
+    with atomic_file(path) as partial, open(partial, "wb") as file:
+        file.write(body)
+        file.write(_SEAL + hashlib.sha256(body).digest())
 
 
 def _check_seal(path: Path) -> None:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
+from eosin.encoders.workers import over_rows
 from eosin.errors import EosinError
 from eosin.files import sha256_file
 
@@ -92,8 +93,11 @@ class Timm(Encoder):
     @torch.inference_mode()
     def encode(self, tiles: Sequence[Tensor]) -> Tensor:
         self.check_tiles(tiles)
+        return over_rows(self._windows, [tile.to(self.device) for tile in tiles])
+
+    def _windows(self, *tiles: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=self.device).view(1, 3, 1, 1) for v in (self._mean, self._std))
-        images = (tile.to(self.device).permute(0, 3, 1, 2).float().div_(255) for tile in tiles)
+        images = (tile.permute(0, 3, 1, 2).float().div_(255) for tile in tiles)
         return torch.cat([self._model((image - mean) / std).float() for image in images], 1)
 
     def _width(self) -> int:

@@ -1,8 +1,9 @@
 """`stain`: H&E statistics without any weights. Colour, texture and nuclei of two fields of view.
 
 It needs no download, no GPU and no licence, gives the same numbers on every machine, and on small cohorts predicts
-better than a small network trained on photographs. Colour deconvolution after Ruifrok & Johnston (Anal Quant Cytol Histol 2001); uniform
-local binary patterns after Ojala et al. (IEEE TPAMI 2002); pattern spectrum after Maragos (IEEE TPAMI 1989).
+better than a small network trained on photographs. Colour deconvolution after Ruifrok & Johnston (Anal Quant Cytol
+Histol 2001); uniform local binary patterns after Ojala et al. (IEEE TPAMI 2002); pattern spectrum after Maragos (IEEE
+TPAMI 1989).
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file
+from eosin.files import atomic_hdf5
 
 _AGAIN = "delete it and encode again"
 _FORMAT = "eosin-features-1"
@@ -77,8 +77,6 @@ def write_features(
     EosinError
         The folder cannot be written, the disk is full, or the features do not fit float16.
     """
-    import h5py
-
     values = np.asarray(features, dtype=np.float32)
     if half and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
         raise EosinError("features too large for float16", file=path, fix="store them as float32")
@@ -86,7 +84,7 @@ def write_features(
     if not len(ids) == len(centres) == len(values):
         raise ValueError(f"{len(ids)} ids, {len(centres)} centres, {len(values)} rows of features")
     origins = np.round(centres / attrs["mpp"] - attrs["patch_size_level0"] / 2).astype(np.int64)
-    with atomic_file(path) as partial, h5py.File(partial, "w") as file:
+    with atomic_hdf5(path) as file:
         file.attrs["format"] = _FORMAT
         for key, value in attrs.items():
             file.attrs[key] = value

@@ -117,8 +117,6 @@ class Fitting:
         n_steps = run.regions.n_steps(settings.regions_per_section, settings.regions_per_step)
         with task(f"train ({progress.phase})", progress.epochs * n_steps, "steps") as tick:
             tick(progress.epoch * n_steps)
-            if held is not None and progress.epoch == 0:  # an untrained network may be the best one
-                progress.best_score, run.best = run.score(held), run.averaged()
             while progress.epoch < progress.epochs and not self._stalled(progress):
                 started = time.monotonic()
                 loss = run.epoch(tick)

@@ -179,7 +179,7 @@ class FlowModel(Learned):
         return keep * y + miss * guess
 
     def _prior(self, context: FlowContext, k: int, rng: torch.Generator) -> Tensor:
-        """Prior draws [k s g] on the denoiser's scale; those of values lose the base, those of residuals never had it."""
+        """Prior draws [k s g] on the denoiser's scale; draws of values lose the base, of residuals have none."""
         y0 = self.prior.sample(k, context.n_spots, self.n_genes, rng).to(context.base.device)
         if self.prior.of_residuals:
             return (y0 - self.scale.mean) / self.scale.sd

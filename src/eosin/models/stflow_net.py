@@ -22,6 +22,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from eosin.errors import EosinError
 from eosin.spots import local_frames, neighbours
@@ -142,11 +143,11 @@ class SpatialLayer(nn.Module):
 
     def forward(self, h: Tensor, y: Tensor, geometry: Geometry, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Update node states h [k s d] and expression y [k s g]; k of either may be 1."""
-        if torch.is_grad_enabled():
-            return self._rows(slice(None), h, y, self._beside(h, y), geometry, state)
         k, s = max(h.shape[0], y.shape[0]), len(geometry.index)
         step = max(geometry.chunk // k, 1)
         chunks = [slice(a, min(a + step, s)) for a in range(0, s, step)]
+        if torch.is_grad_enabled():
+            return self._with_gradients(chunks, h, y, geometry)
         wide = self.attention.fc1.out_features // 2 * self.n_heads
         beside = _Beside(
             geometry.buffer("gate", (k, s, wide), h),
@@ -160,6 +161,14 @@ class SpatialLayer(nn.Module):
         for rows in chunks:
             new_h[:, rows], new_y[:, rows] = self._rows(rows, h, y, beside, geometry, state)
         return new_h, new_y
+
+    def _with_gradients(self, chunks: list[slice], h: Tensor, y: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
+        """The same for training. Each chunk is computed again on the way back: that is cheaper than to keep it."""
+        beside = self._beside(h, y)
+        if len(chunks) == 1:
+            return self._rows(chunks[0], h, y, beside, geometry, None)
+        done = [checkpoint(self._rows, rows, h, y, beside, geometry, None, use_reentrant=False) for rows in chunks]
+        return torch.cat([new_h for new_h, _ in done], 1), torch.cat([new_y for _, new_y in done], 1)
 
     def _beside(self, h: Tensor, y: Tensor) -> _Beside:
         """What the attention makes of each spot as a neighbour (equation 7, columns of k_j and of y_j)."""
@@ -191,8 +200,9 @@ class SpatialLayer(nn.Module):
         """The layer for some spots, given what it needs of all spots."""
         index = geometry.index[rows]  # [c n]
         e = None
-        if self.edge is not None and state is not None:
-            e = self.edge.dropout(self.edge.fc2(state[rows])).unflatten(-1, (self.n_heads, -1))  # [c n H e]
+        if self.edge is not None:
+            own = self.edge_state(geometry.edges[rows]) if state is None else state[rows]
+            e = self.edge.dropout(self.edge.fc2(own)).unflatten(-1, (self.n_heads, -1))  # [c n H e]
         to_edge = self._columns()[2].chunk(2)
         centre = self._centre(h[:, rows], y[:, rows])
         gate = self._meet(beside.gate, centre[0], index, e, to_edge[0])
@@ -325,11 +335,8 @@ class Denoiser(nn.Module):
             h = h + self.embed_expression(y)
         total = torch.zeros_like(y)
         for number, layer in enumerate(self.layers):
-            state = None
-            if self.use_edges:
-                cached = geometry.edge_states
-                state = layer.edge_state(geometry.edges) if cached is None else cached[number]
-            h, y = layer(h, y, geometry, state)
+            states = geometry.edge_states
+            h, y = layer(h, y, geometry, None if states is None else states[number])
             total = total + y
         return total / len(self.layers)
 
@@ -340,7 +347,7 @@ def _keep_pages() -> None:
     glibc raises its limits to the largest block that was ever mapped and freed, up to 32 MiB. Without this, a first
     pass over 10,000 spots spends 40 % of its time on 1.4 million page faults (measured); elsewhere it does nothing.
     """
-    torch.empty(31 * 2**20, dtype=torch.uint8)
+    torch.empty(32 * 2**20 - 2**16, dtype=torch.uint8)
 
 
 def time_features(t: Tensor) -> Tensor:

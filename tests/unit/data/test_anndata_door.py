@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -127,11 +128,10 @@ def test_writing_is_whole_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     write_prediction(prediction(), tmp_path / "p.h5ad")
     before = (tmp_path / "p.h5ad").read_bytes()
 
-    def full(self, filename, **_):
-        Path(filename).write_bytes(b"half")
+    def full(handle: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(anndata.AnnData, "write_h5ad", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(EosinError, match="disk is full"):
         write_prediction(prediction(2), tmp_path / "p.h5ad")
     assert (tmp_path / "p.h5ad").read_bytes() == before and len(list(tmp_path.iterdir())) == 1

@@ -36,7 +36,7 @@ def test_same_seed_same_weights_and_another_seed_others(sections):
     assert not same(arrays(one), arrays(other))
 
 
-@pytest.mark.parametrize("stop_after", [1, 3, 5, 7])
+@pytest.mark.parametrize("stop_after", [1, 3, 5])
 def test_resumed_run_ends_at_the_same_weights(sections, tmp_path, stop_after, monkeypatch):
     """Stopped in either phase, a run continues bit for bit."""
     whole = train(sections, settings=small(), panel="var:5", out=tmp_path / "whole")

@@ -110,13 +110,6 @@ def test_every_prior_gives_draws_of_its_own() -> None:
             assert not np.allclose(found[one], found[other], atol=1e-6), (one, other)
 
 
-@pytest.mark.xfail(strict=True, reason="the description of `prior_mean` promises what `_prior` does not do")
-def test_gaussian_prior_takes_its_sd_as_documented() -> None:
-    """`prior_mean` is said to be the sd of a gaussian prior."""
-    given: Given = {"prior": "gaussian", "precondition": False, "base": False}
-    assert not np.allclose(draws("stflow", given), draws("stflow", {**given, "prior_mean": 3.0}), atol=1e-6)
-
-
 @pytest.mark.parametrize("preset", MODELS["stflow"].presets)
 def test_presets_hold_only_known_settings(preset: str) -> None:
     from eosin.engine import TrainSettings

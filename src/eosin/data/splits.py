@@ -16,7 +16,9 @@ from eosin.types import Section, first_repeat
 LEAVE_SECTION_OUT = "leave-section-out"
 LEAVE_PATIENT_OUT = "leave-patient-out"
 SAME_PATIENT = "same-patient"
-_RULES = f"{LEAVE_SECTION_OUT}, {LEAVE_PATIENT_OUT}, both also as RULE(C2,C3), or TRAIN:TEST as 'C2,C3:C6' (several by ';')"
+_RULES = (
+    f"{LEAVE_SECTION_OUT}, {LEAVE_PATIENT_OUT}, both also as RULE(C2,C3), or TRAIN:TEST as 'C2,C3:C6' (several by ';')"
+)
 
 MIN_GENES = 10
 """A spot is recognised by its counts only if it has this many genes: fewer may agree by chance."""

@@ -90,10 +90,8 @@ def train_step(net, batch, y, *, fast: bool):
 
     def step():
         optimiser.zero_grad()
-        if fast:
-            out = net(net.geometry(batch, features), y[None], t)[0]
-        else:
-            out = literal.denoise(net, features, xy, y, t, K)
+        geometry = net.geometry(batch, features) if fast else None
+        out = net(geometry, y[None], t)[0] if fast else literal.denoise(net, features, xy, y, t, K)
         (out - y).square().mean().backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
@@ -119,8 +117,13 @@ def measure(side: str, n: int, repeats: int) -> dict[str, float]:
         started = time.perf_counter()
         out = run()
         seconds.append(time.perf_counter() - started)
-    return {"seconds": statistics.median(seconds), "mib": peak_mib() - before, "total_mib": peak_mib(),
-            "sum": float(out.double().sum()), "first": [float(v) for v in out[:5, 0]]}
+    return {
+        "seconds": statistics.median(seconds),
+        "mib": peak_mib() - before,
+        "total_mib": peak_mib(),
+        "sum": float(out.double().sum()),
+        "first": [float(v) for v in out[:5, 0]],
+    }
 
 
 def peak_mib() -> float:
@@ -132,7 +135,9 @@ def child(side: str, n: int, repeats: int) -> dict[str, float]:
     environment = {"GOMP_SPINCOUNT": "1000", **os.environ}  # a shared machine: waiting threads must not spin
     done = subprocess.run(line, capture_output=True, text=True, check=True, env=environment)
     result = json.loads(done.stdout.splitlines()[-1])
-    print(f"{side:12s} {n:7d} spots  {result['seconds']:8.3f} s  +{result['mib']:7.0f} MiB (peak {result['total_mib']:.0f})")
+    print(
+        f"{side:12s} {n:7d} spots {result['seconds']:8.3f} s +{result['mib']:6.0f} MiB (peak {result['total_mib']:.0f})"
+    )
     return result
 
 
@@ -155,17 +160,28 @@ def main() -> None:
         return statistics.median(run[side][what] for run in runs)
 
     fast, literal = rounds[0]["fast"], rounds[0]["literal"]
-    print(json.dumps({
-        "seconds": {side: middle(rounds, side, "seconds") for side in rounds[0]},
-        "mib": {side: middle(rounds, side, "mib") for side in rounds[0]},
-        "ratio": statistics.median(r["literal"]["seconds"] / r["fast"]["seconds"] for r in rounds),
-        "ratio_literal_knn": statistics.median(r["literal-knn"]["seconds"] / r["fast"]["seconds"] for r in rounds),
-        "memory_share": middle(rounds, "fast", "mib") / middle(rounds, "literal", "mib"),
-        "largest_difference_seen": max(abs(a - b) for a, b in zip(fast["first"], literal["first"])),
-        "train_step_seconds": {side: middle(steps, side, "seconds") for side in steps[0]},
-        "train_step_ratio": statistics.median(s["train-literal"]["seconds"] / s["train-fast"]["seconds"] for s in steps),
-        "scaling": {str(n): {"seconds": r["seconds"], "mib": r["mib"], "peak_mib": r["total_mib"]} for n, r in scaling.items()},
-    }))
+    print(
+        json.dumps(
+            {
+                "seconds": {side: middle(rounds, side, "seconds") for side in rounds[0]},
+                "mib": {side: middle(rounds, side, "mib") for side in rounds[0]},
+                "ratio": statistics.median(r["literal"]["seconds"] / r["fast"]["seconds"] for r in rounds),
+                "ratio_literal_knn": statistics.median(
+                    r["literal-knn"]["seconds"] / r["fast"]["seconds"] for r in rounds
+                ),
+                "memory_share": middle(rounds, "fast", "mib") / middle(rounds, "literal", "mib"),
+                "largest_difference_seen": max(abs(a - b) for a, b in zip(fast["first"], literal["first"])),
+                "train_step_seconds": {side: middle(steps, side, "seconds") for side in steps[0]},
+                "train_step_ratio": statistics.median(
+                    s["train-literal"]["seconds"] / s["train-fast"]["seconds"] for s in steps
+                ),
+                "scaling": {
+                    str(n): {"seconds": r["seconds"], "mib": r["mib"], "peak_mib": r["total_mib"]}
+                    for n, r in scaling.items()
+                },
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

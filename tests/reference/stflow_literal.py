@@ -9,13 +9,19 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from eosin.models.stflow_net import Denoiser, GatedMLP, SpatialLayer, time_features
+from eosin.models.stflow_net import Denoiser, Dropout, GatedMLP, SpatialLayer, time_features
+
+
+def drop(dropout: Dropout, x: Tensor) -> Tensor:
+    """Plain dropout at the rate of a fast one."""
+    return functional.dropout(x, dropout.dropped / 256, dropout.training)
 
 
 def glu(mlp: GatedMLP, x: Tensor) -> Tensor:
     u, w = mlp.fc1(x).chunk(2, -1)
-    return mlp.dropout(mlp.fc2(mlp.norm(mlp.dropout(torch.nn.functional.silu(u) * w))))
+    return drop(mlp.dropout, mlp.fc2(mlp.norm(drop(mlp.dropout, functional.silu(u) * w))))
 
 
 def nearest(xy: Tensor, k: int) -> Tensor:
@@ -48,7 +54,7 @@ def layer(block: SpatialLayer, h: Tensor, y: Tensor, index: Tensor, projected: T
     e = e.unflatten(-1, (heads, -1))  # [s k H e/H]
     difference = (y[index] - y[:, None])[:, :, None].expand(-1, -1, heads, -1)  # [s k H g]
     inputs = torch.cat([q[:, None].expand(-1, k, -1, -1), key[index], e, difference], -1)  # [s k H 146]
-    weight = block.attention_dropout(glu(block.attention, inputs).squeeze(-1).softmax(1))[..., None]  # [s k H 1]
+    weight = drop(block.attention_dropout, glu(block.attention, inputs).squeeze(-1).softmax(1))[..., None]  # [s k H 1]
     message = torch.cat([(weight * v[index]).sum(1).flatten(1), (weight * e).sum(1).flatten(1)], -1)
     h = h + glu(block.out, message)
     h = h + glu(block.feed_forward, h)

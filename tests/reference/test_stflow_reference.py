@@ -88,3 +88,29 @@ def test_published_parameter_counts():
     settings = entry.settings.of(entry.presets["paper"]["model"])
     sizes = {f: entry.build(settings, f, panel).n_parameters for f in (512, 1024, 1536)}
     assert sizes == {512: 1_082_188, 1024: 1_147_724, 1536: 1_213_260}
+
+
+def test_recomputed_chunks_give_the_same_gradients(monkeypatch):
+    """Training on a region too large to keep."""
+    denoiser, (batch, y) = net(), scene(60)
+    grads = []
+    for kept in (10**6, 64):
+        monkeypatch.setattr("eosin.models.stflow_net._KEPT_EDGES", kept)
+        denoiser.zero_grad()
+
+        features = torch.from_numpy(batch.features)
+        denoiser(denoiser.geometry(batch, features), y[None], torch.tensor([0.3]))[0].square().mean().backward()
+        grads.append({name: p.grad.clone() for name, p in denoiser.named_parameters()})
+    for name, grad in grads[0].items():
+        assert torch.allclose(grad, grads[1][name], atol=1e-6, rtol=1e-4), name
+
+
+def test_dropout_keeps_the_mean_and_drops_the_stated_share():
+    from eosin.models.stflow_net import Dropout
+
+    torch.manual_seed(0)
+    dropout = Dropout(0.2).train()
+    out = dropout(torch.ones(400_001))
+    assert float((out == 0).float().mean()) == pytest.approx(51 / 256, abs=0.003)
+    assert float(out.mean()) == pytest.approx(1.0, abs=0.004)
+    assert torch.equal(Dropout(0.2).eval()(torch.ones(5)), torch.ones(5))

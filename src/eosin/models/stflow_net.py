@@ -33,6 +33,9 @@ from eosin.types import Batch
 _CHUNK_EDGES = 4096
 """Edges per chunk at inference (times draws): [4096, heads, wide] in float32 is 8 MB, about a core's cache."""
 
+_KEPT_EDGES = 65_536
+"""Edges whose inner values training keeps for the way back (about 5 GB as published); above, it recomputes."""
+
 _SIGNS = ((1.0, 1.0, 1.0), (1.0, -1.0, 1.0), (-1.0, 1.0, 1.0), (-1.0, -1.0, 1.0))
 
 
@@ -85,8 +88,8 @@ class Dropout(nn.Module):
         if not self.training or self.dropped == 0:
             return x
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        mask = words.view(torch.uint8)[: x.numel()].view(x.shape) < self.dropped
-        return x.masked_fill(mask, 0.0) * (256 / (256 - self.dropped))
+        kept = (words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped).to(x.dtype)
+        return x * kept.mul_(256 / (256 - self.dropped))
 
 
 class GatedMLP(nn.Module):
@@ -146,7 +149,7 @@ class SpatialLayer(nn.Module):
     def forward(self, h: Tensor, y: Tensor, geometry: Geometry, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Update node states h [k s d] and expression y [k s g]; k of either may be 1."""
         k, s = max(h.shape[0], y.shape[0]), len(geometry.index)
-        step = max(geometry.chunk // k, 1)
+        step = max((_KEPT_EDGES if torch.is_grad_enabled() else _CHUNK_EDGES) // (k * geometry.index.shape[1]), 1)
         chunks = [slice(a, min(a + step, s)) for a in range(0, s, step)]
         if torch.is_grad_enabled():
             return self._with_gradients(chunks, h, y, geometry)
@@ -171,7 +174,7 @@ class SpatialLayer(nn.Module):
         return new_h, new_y
 
     def _with_gradients(self, chunks: list[slice], h: Tensor, y: Tensor, geometry: Geometry) -> tuple[Tensor, Tensor]:
-        """The same for training. Each chunk is computed again on the way back: that is cheaper than to keep it."""
+        """The same for training. Where one chunk does not hold all, each is computed again on the way back."""
         beside = self._beside(h, y)
         if len(chunks) == 1:
             return self._rows(chunks[0], h, y, beside, geometry, None)

@@ -62,7 +62,7 @@ def read(
     found = door.read(path, reader=reader, sections=sections, mpp=mpp)
     if features is None:
         return found
-    return [attach(section, Path(features), get_encoder(encoder).key) or section for section in found]
+    return [attach(section, Path(features), get_encoder(encoder).spec) or section for section in found]
 
 
 def encode(
@@ -392,7 +392,7 @@ def _encoded(sections: Sequence[Section], encoder: str, features: str | Path | N
         return list(sections)
     machine = get_encoder(encoder)
     if features is not None:
-        attached = [attach(section, features, machine.key) for section in sections]
+        attached = [attach(section, features, machine.spec) for section in sections]
         for section, found in zip(sections, attached):
             if found is None:
                 raise EosinError(

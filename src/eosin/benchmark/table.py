@@ -52,4 +52,4 @@ def summary(cells: Sequence[Mapping[str, Any]], metric: str) -> tuple[float, flo
 def _text(mean: float, sd: float) -> str:
     if not np.isfinite(mean):
         return "-"
-    return f"{mean:.3f} ± {sd:.3f}" if sd else f"{mean:.3f}"
+    return f"{mean:.3f} ± {sd:.3f}" if sd >= 0.0005 else f"{mean:.3f}"

@@ -110,7 +110,7 @@ class ZINB(Prior):
         return self.to_values(counts.masked_fill(dropped, 0.0))
 
 
-class EmpiricalZINB(ZINB):
+class EmpiricalZINB(Prior):
     """A zero-inflated negative binomial per gene, fitted to the training counts: no grid search.
 
     The paper names this as future work. Fit by moments: with mean m, variance v and share of zeros z of a gene,
@@ -119,12 +119,17 @@ class EmpiricalZINB(ZINB):
     """
 
     def __init__(self, n_genes: int, to_values: ToValues):
-        super().__init__(np.ones(n_genes), np.ones(n_genes), np.zeros(n_genes), to_values)
+        super().__init__()
+        self.fitted = ZINB(np.ones(n_genes), np.ones(n_genes), np.zeros(n_genes), to_values)
 
     def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
         mean, dispersion, zeros = fit_zinb(counts)
-        for buffer, value in ((self.mean, mean), (self.dispersion, dispersion), (self.zeros, zeros)):
+        into = (self.fitted.mean, self.fitted.dispersion, self.fitted.zeros)
+        for buffer, value in zip(into, (mean, dispersion, zeros)):
             buffer.copy_(torch.as_tensor(value, dtype=torch.float32))
+
+    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+        return self.fitted.sample(n_draws, n_spots, n_genes, rng)
 
 
 def fit_zinb(counts: np.ndarray, n_rounds: int = 25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""Write the table of docs/results.md from grids: python docs/make_results.py results/scores.json results-paper/scores.json"""
+"""Write the table of docs/results.md from grids: python docs/make_results.py GRID/scores.json ..."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from eosin.encoders import ENCODERS, Encoder, attach, get_encoder
 from eosin.encoders import encode as encode_section
 from eosin.engine import Trained
 from eosin.errors import EosinError
+from eosin.genes import choose_panel
 from eosin.models import MODELS
 from eosin.reporting import write_bench_report, write_report
 from eosin.scoring import score as score_predictions
@@ -116,10 +117,10 @@ def train(
     """
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
     engine.resolve(model, tables)  # refuse an unknown setting before the images are encoded
-    ready = _encoded(_sections(data, sections, reader, mpp), encoder, features)
-    return engine.train(
-        ready, model=model, settings=tables, panel=genes, transform=transform, seed=seed, out=out, resume=resume
-    )
+    measured = _sections(data, sections, reader, mpp)
+    panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
+    ready = _encoded(measured, encoder, features)
+    return engine.train(ready, model=model, settings=tables, panel=panel, seed=seed, out=out, resume=resume)
 
 
 def predict(
@@ -314,7 +315,7 @@ def info(path: str | Path, *, reader: str | None = None, mpp: float | None = Non
     ):
         return _prediction_facts(path)
     if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
-        return {"kind": "data", **door.describe(path, reader)}
+        return {"kind": "data", **door.describe(path, reader, mpp)}
     with open_slide(path, mpp=mpp) as slide:
         return {
             "kind": "slide",

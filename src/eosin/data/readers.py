@@ -146,10 +146,10 @@ def read(
     return found
 
 
-def describe(path: str | Path, reader: str | None = None) -> dict[str, Any]:
+def describe(path: str | Path, reader: str | None = None, mpp: float | None = None) -> dict[str, Any]:
     """What is in `path`, JSON-able: reader, reason, and per section spots, genes, molecules, scale and notes."""
     chosen, reason = recognise(path, reader)
-    sections = read(path, reader=chosen.name)
+    sections = read(path, reader=chosen.name, mpp=mpp)
     told = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
     return {**told, "sections": [_describe(section) for section in sections]}
 

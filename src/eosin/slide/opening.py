@@ -67,7 +67,7 @@ def scale_of(path: str | Path) -> float | None:
 def _tell(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
     """Log a scale that was given, louder where the file says another."""
     if scale_xy is None:
-        _LOG.info("%s: %.4g µm per pixel as given; the file says none", path, mpp)
+        _LOG.debug("%s: %.4g µm per pixel as given; the file says none", path, mpp)
         return
     differs = max(abs(said / mpp - 1) for said in scale_xy) > _TOLERANCE
     level = logging.WARNING if differs else logging.INFO

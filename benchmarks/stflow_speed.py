@@ -1,6 +1,6 @@
 """STFlow's network against the literal formulas: seconds and memory, side by side in one run.
 
-    python benchmarks/stflow_speed.py            # about six minutes on two cores
+    python benchmarks/stflow_speed.py            # about eight minutes on two cores
     python benchmarks/stflow_speed.py --quick    # without the largest section
 
 Each measurement is a process of its own, so that peaks of memory do not mix; both sides take turns. The literal side
@@ -152,7 +152,7 @@ def main() -> None:
     if given.child:
         print(json.dumps(measure(given.child, given.n, given.repeats)))
         return
-    rounds = [{s: child(s, 10_000, 1) for s in ("fast", "literal", "literal-knn")} for _ in range(given.rounds)]
+    rounds = [{s: child(s, 10_000, 3) for s in ("fast", "literal", "literal-knn")} for _ in range(given.rounds)]
     steps = [{s: child(s, 2_000, 3) for s in ("train-fast", "train-literal")} for _ in range(given.rounds)]
     scaling = {n: child("fast", n, 1) for n in (10_000, 30_000, 100_000, *(() if given.quick else (300_000,)))}
 

@@ -340,9 +340,18 @@ class Denoiser(nn.Module):
         if geometry.embedded is None:
             geometry.embedded = self.embed(geometry.features)
         if self.use_edges and geometry.edge_states is None:
-            parts = geometry.edges.split(max(geometry.chunk // 4, 1))
-            run = each if geometry.edges.device.type == "cpu" else map
-            geometry.edge_states = [torch.cat(list(run(layer.edge_state, parts))) for layer in self.layers]
+            step = max(geometry.chunk // 4, 1)
+            chunks = [slice(a, a + step) for a in range(0, len(geometry.edges), step)]
+            geometry.edge_states = []
+            for layer in self.layers:
+                half = layer.edge.fc2.in_features
+                states = geometry.edges.new_empty(*geometry.edges.shape[:2], half)
+
+                def fill(rows: slice, layer: nn.Module = layer, states: Tensor = states) -> None:
+                    states[rows] = layer.edge_state(geometry.edges[rows])
+
+                (each if states.device.type == "cpu" else _in_turn)(fill, chunks)
+                geometry.edge_states.append(states)
         return geometry
 
     def forward(self, geometry: Geometry, y: Tensor, t: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ __version__ = "0.1.0"
 _HOME = {
     "bench": "eosin.verbs",
     "encode": "eosin.verbs",
-    "info": "eosin.verbs",
+    "info": "eosin.facts",
     "predict": "eosin.verbs",
     "read": "eosin.verbs",
     "report": "eosin.verbs",

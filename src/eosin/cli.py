@@ -35,9 +35,9 @@ _given: Overrides = {}
 @app.command
 def info(path: Path, *, reader: Reader = None, mpp: Mpp = None) -> None:
     """Show what a slide, a data folder, a prediction or a checkpoint holds."""
-    from eosin import show, verbs
+    from eosin import facts, show
 
-    show.facts(verbs.info(path, reader=reader, mpp=mpp))
+    show.facts(facts.info(path, reader=reader, mpp=mpp))
 
 
 @app.command
@@ -272,9 +272,9 @@ def bench(
 @app.command(name="list")
 def list_(kind: str) -> None:
     """List the `models`, `encoders` or `readers` that are there."""
-    from eosin import show, verbs
+    from eosin import facts, show
 
-    show.rows(verbs.list_things(kind))
+    show.rows(facts.list_things(kind))
 
 
 @app.command

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -15,14 +15,12 @@ from typing import Any
 from eosin import benchmark, engine
 from eosin import data as door
 from eosin.config import read_toml
-from eosin.data.h5ad import our_record, read_h5ad
 from eosin.data.readers import blame
-from eosin.encoders import ENCODERS, Encoder, attach, get_encoder
+from eosin.encoders import Encoder, attach, get_encoder
 from eosin.encoders import encode as encode_section
 from eosin.engine import Trained
 from eosin.errors import EosinError
 from eosin.genes import choose_panel
-from eosin.models import MODELS
 from eosin.reporting import write_bench_report, write_report
 from eosin.scoring import score as score_predictions
 from eosin.slide import find_tissue, open_slide
@@ -300,67 +298,6 @@ def bench(
     )
 
 
-def info(path: str | Path, *, reader: str | None = None, mpp: float | None = None) -> dict[str, Any]:
-    """What a slide, a data folder, a prediction or a checkpoint holds, as plain values."""
-    path = Path(path)
-    if not path.exists():
-        raise EosinError("no such file or folder", file=path, fix="check the path")
-    if (path / "config.json").is_file() or (path / "model.safetensors").is_file():
-        trained = engine.load(path)
-        return {"kind": "checkpoint", **trained.config(), "metrics": _short(trained.metrics)}
-    if (
-        path.is_file()
-        and path.suffix.lower() == ".h5ad"
-        and our_record(read_h5ad(path), path).get("kind") == "prediction"
-    ):
-        return _prediction_facts(path)
-    if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
-        return {"kind": "data", **door.describe(path, reader, mpp)}
-    with open_slide(path, mpp=mpp) as slide:
-        return {
-            "kind": "slide",
-            "path": str(path),
-            "size_px": list(slide.size_px),
-            "mpp": slide.mpp,
-            "size_um": [round(float(x), 1) for x in slide.size_um],
-        }
-
-
-def _prediction_facts(path: Path) -> dict[str, Any]:
-    prediction = door.read_prediction(path)
-    image = prediction.image
-    return {
-        "kind": "prediction",
-        "path": str(path),
-        "section": prediction.section,
-        "spots": len(prediction.spots),
-        "panel": asdict(prediction.panel),
-        "draws": prediction.n_draws,
-        "model": prediction.model,
-        "seed": prediction.seed,
-        "image": None if image is None else str(image.path),
-        "mpp": None if image is None else image.mpp,
-        "provenance": _short(prediction.provenance),
-    }
-
-
-def list_things(kind: str) -> list[dict[str, Any]]:
-    """Names and facts of the `models`, `encoders` or `readers` that are there."""
-    if kind == "models":
-        return [
-            {"name": n, "title": MODELS[n].title, "paper": MODELS[n].paper, "presets": ", ".join(MODELS[n].presets)}
-            for n in MODELS
-        ]
-    if kind == "encoders":
-        return [{"name": n, **_encoder_facts(n)} for n in ENCODERS]
-    if kind == "readers":
-        return [
-            {"name": n, "platform": door.READERS[n].platform, "looks for": door.READERS[n].looks_for}
-            for n in door.READERS
-        ]
-    raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers")
-
-
 def save_prediction(prediction: Prediction, path: str | Path) -> None:
     """Write a prediction as `.h5ad` with its draws and, where the image is there, its thumbnails."""
     small = None
@@ -404,17 +341,3 @@ def _encoded(sections: Sequence[Section], encoder: str, features: str | Path | N
         return [replace(one) for one in attached if one is not None]
     log.info("features are kept in %s", CACHE.resolve())
     return [encode_section(section, machine, cache=CACHE) for section in sections]
-
-
-def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in metrics.items() if key != "history"}
-
-
-def _encoder_facts(name: str) -> dict[str, Any]:
-    """An encoder's card; those that need an argument (weights) say how they are asked for."""
-    about = (ENCODERS[name].__doc__ or "").strip().split("\n")[0]
-    try:
-        card = get_encoder(name).card
-    except EosinError:
-        return {"about": about}
-    return {"about": about, "features": card.width, "licence": card.licence, "commercial": card.commercial}

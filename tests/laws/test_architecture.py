@@ -211,4 +211,4 @@ def test_every_setting_says_what_it_is(classes: list[type]) -> None:
 def test_no_machine_path_and_no_address_of_an_index() -> None:
     for file in FILES:
         text = file.read_text(encoding="utf-8")
-        assert not any(mark in text for mark in ("/work/", "/home/", "/Users/", "pypi.org", "files.pythonhosted")), file
+        assert not any(mark in text for mark in ("/home/", "/Users/", "index-url")), file

@@ -115,6 +115,8 @@ def train(
     """
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
     engine.resolve(model, tables)  # refuse an unknown setting before the images are encoded
+    if features is not None and not Path(features).is_dir():
+        raise EosinError("no such folder of features", file=features, fix="run eosin encode first, or leave it out")
     measured = _sections(data, sections, reader, mpp)
     panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
     ready = _encoded(measured, encoder, features)

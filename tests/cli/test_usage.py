@@ -86,12 +86,12 @@ def test_wrong_usage_is_2_and_touches_nothing(eosin: Run, line: tuple[str, ...],
 
 
 def test_ctrl_c_is_130_and_one_line(eosin: Run, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    from eosin import verbs
+    from eosin import facts
 
     def interrupted(*given: object, **named: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(verbs, "info", interrupted)
+    monkeypatch.setattr(facts, "info", interrupted)
     said = eosin("info", ground.data)
     assert said.code == 130
     assert said.err.startswith("eosin: stopped") and said.err.count("\n") == 1

@@ -106,7 +106,7 @@ def test_recomputed_chunks_give_the_same_gradients(monkeypatch):
 
 
 def test_dropout_keeps_the_mean_and_drops_the_stated_share():
-    from eosin.models.stflow_net import Dropout
+    from eosin.models.edge_ops import Dropout
 
     torch.manual_seed(0)
     dropout = Dropout(0.2).train()

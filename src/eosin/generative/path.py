@@ -45,7 +45,8 @@ class ProbabilityPath(ABC):
         Solves x = a x_0 + b x_1 for x_0. For the linear path it is (x_1 - x) / (1 - t).
         """
         w = self.weights(t)
-        return w.prior_slope * (x - w.data * x1) / w.prior + w.data_slope * x1
+        back = w.prior_slope / w.prior
+        return torch.addcmul(back * x, w.data_slope - back * w.data, x1)
 
     def linear_guess(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Best linear guess of x_1 from x_t when both ends have variance 1 and are independent.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import numpy as np
+import torch
 from torch import Tensor
 
 Velocity = Callable[[Tensor, float], Tensor]
@@ -22,7 +23,7 @@ def euler(velocity: Velocity, x: Tensor, times: Sequence[float]) -> Tensor:
     the last step lands on the last denoised expression itself.
     """
     for t, t_next in pairwise(times):
-        x = x + (t_next - t) * velocity(x, t)
+        x = torch.add(x, velocity(x, t), alpha=t_next - t)
     return x
 
 

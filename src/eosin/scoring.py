@@ -24,9 +24,21 @@ class _Pair:
     mean: np.ndarray
     draws: np.ndarray
     xy_um: np.ndarray
+    labels: np.ndarray | None
+    """[s] domain labels as text; None where no spot has one."""
 
 
-def score(predictions: Prediction | Sequence[Prediction], truths: Section | Sequence[Section]) -> dict[str, Any]:
+BIOMARKERS = ("GATA3", "ERBB2", "UBE2C", "VWF")
+"""The genes that STFlow (section 4.2) scores by name."""
+
+
+def score(
+    predictions: Prediction | Sequence[Prediction],
+    truths: Section | Sequence[Section],
+    *,
+    biomarkers: Sequence[str] | None = None,
+    need_domains: bool = False,
+) -> dict[str, Any]:
     """Score predictions of one model against the measured sections.
 
     Sections are matched by name and spots by id, in whatever order they stand; the truth may hold more of both. The
@@ -35,24 +47,38 @@ def score(predictions: Prediction | Sequence[Prediction], truths: Section | Sequ
     sample. Every metric is computed within a section and then averaged over sections, each counting once;
     `pcc["pooled*"]` are the exceptions. `eosin.metrics.METRICS` defines each key.
 
+    Sections whose truth has domain labels are also scored by domains (ARI, NMI) and marker genes, over their labelled
+    spots; without labels anywhere those keys are absent.
+
+    Parameters
+    ----------
+    biomarkers
+        Genes to score by name as well; those that are not in the panel are listed as missing. By default
+        `BIOMARKERS`, where the panel holds at least one of them.
+    need_domains
+        Refuse a section without domain labels, rather than leave it out of those metrics.
+
     Returns
     -------
     dict
         Floats are finite or None (undefined; `n_undefined` counts for each metric the sections where it was).
         `pcc["per_gene"]` is each gene's mean over sections under the headline's rule, None where its truth is constant
-        in all. `sections` holds each section's own numbers.
+        in all. `sections` holds each section's own numbers. `domains`: sections with labels, and spots of theirs
+        without; `biomarkers`: `pcc` by gene, their `mean`, and the `missing` ones.
 
     Raises
     ------
     EosinError
-        A section, spot or gene of a prediction was not measured; predictions differ in panel; a section comes twice.
+        A section, spot or gene of a prediction was not measured; predictions differ in panel; a section comes twice;
+        labels are needed and missing; no biomarker is in the panel.
     """
     predictions = [predictions] if isinstance(predictions, Prediction) else list(predictions)
     truths = [truths] if isinstance(truths, Section) else list(truths)
     if not predictions:
         raise EosinError("there is no prediction to score", fix="predict at least one section")
-    pairs = _match(predictions, truths)
+    pairs = _match(predictions, truths, need_domains=need_domains)
     panel = predictions[0].panel.names
+    named = _named(panel, biomarkers)
     rows = {pair.name: _score_section(pair) for pair in pairs}
     keys = list(dict.fromkeys(key for row in rows.values() for key in row))
     over = {key: np.array([row[key] for row in rows.values() if key in row]) for key in keys}
@@ -74,10 +100,22 @@ def score(predictions: Prediction | Sequence[Prediction], truths: Section | Sequ
         "n_constant_prediction": sum(summary.n_constant_prediction for summary in summaries),
         "per_gene": {gene: metrics.mean_defined(per_gene[:, j]) for j, gene in enumerate(panel)},
     }
+    extra: dict[str, Any] = {}
+    if any(pair.labels is not None for pair in pairs):
+        extra["domains"] = _domain_counts(pairs)
+    if named is not None:
+        of_named = {gene: pcc["per_gene"][gene] for gene in named if gene in panel}
+        mean = metrics.mean_defined(np.array(list(of_named.values())))
+        extra["biomarkers"] = {
+            "mean": mean,
+            "pcc": of_named,
+            "missing": [gene for gene in named if gene not in of_named],
+        }
     return _finite(
         {
             "pcc": pcc,
             **means,
+            **extra,
             "n_sections": len(pairs),
             "n_spots": sum(len(pair.truth) for pair in pairs),
             "n_genes": len(panel),
@@ -114,10 +152,47 @@ def _score_section(pair: _Pair) -> dict[str, float]:
         row |= {f"{key}_draw": metrics.mean_defined(np.array([d[key] for d in of_draws])) for key in of_draws[0]}
         row["coverage_90"] = metrics.coverage(pair.truth, pair.draws, 0.9)
         row["coverage_90_expected"] = metrics.expected_coverage(len(pair.draws), 0.9)
-    return row
+    return row if pair.labels is None else row | _score_domains(pair, pair.labels)
 
 
-def _match(predictions: Sequence[Prediction], truths: Sequence[Section]) -> list[_Pair]:
+def _score_domains(pair: _Pair, labels: np.ndarray) -> dict[str, float]:
+    """Domains and marker genes of one section, with the domains that the measured expression itself gives."""
+    found, best = (metrics.domain_score(values, list(labels)) for values in (pair.mean, pair.truth))
+    return {
+        "ari": found.ari,
+        "nmi": found.nmi,
+        "ari_expected": best.ari,
+        "nmi_expected": best.nmi,
+        "deg_overlap_20": metrics.deg_overlap(pair.truth, pair.mean, list(labels), 20),
+        "deg_overlap_50": metrics.deg_overlap(pair.truth, pair.mean, list(labels), 50),
+    }
+
+
+def _domain_counts(pairs: Sequence[_Pair]) -> dict[str, Any]:
+    """What the domain metrics stand on: labelled sections, and in these the labels and the spots without one."""
+    known = {pair.name: metrics.has_label(list(pair.labels)) for pair in pairs if pair.labels is not None}
+    return {
+        "n_sections": len(known),
+        "n_domains": {p.name: len(set(p.labels[known[p.name]])) for p in pairs if p.labels is not None},
+        "n_unlabelled": {name: int((~there).sum()) for name, there in known.items()},
+    }
+
+
+def _named(panel: Sequence[str], biomarkers: Sequence[str] | None) -> list[str] | None:
+    """The biomarkers to report on: those asked for, or the usual ones where the panel has any."""
+    if biomarkers is None:
+        return list(BIOMARKERS) if set(BIOMARKERS) & set(panel) else None
+    wanted = list(dict.fromkeys(biomarkers))
+    if not set(wanted) & set(panel):
+        raise EosinError(
+            f"none of the {len(wanted)} biomarkers is among the panel's {len(panel)} genes"
+            + (f", first '{wanted[0]}'" if wanted else ""),
+            fix="train with a panel that holds them, as --genes GATA3,ERBB2, or spell them as the panel does",
+        )
+    return wanted
+
+
+def _match(predictions: Sequence[Prediction], truths: Sequence[Section], *, need_domains: bool) -> list[_Pair]:
     panel = predictions[0].panel
     sections: dict[str, Section] = {}
     for section in truths:
@@ -137,11 +212,11 @@ def _match(predictions: Sequence[Prediction], truths: Sequence[Section]) -> list
         if name not in sections:
             known = ", ".join(f"'{known}'" for known in sections) or "none"
             raise EosinError(f"no measured section is called '{name}'; measured: {known}", fix="give its counts")
-        pairs[name] = _pair(prediction, sections[name])
+        pairs[name] = _pair(prediction, sections[name], need_domains=need_domains)
     return list(pairs.values())
 
 
-def _pair(prediction: Prediction, section: Section) -> _Pair:
+def _pair(prediction: Prediction, section: Section, *, need_domains: bool) -> _Pair:
     if len(prediction.spots) == 0:
         raise EosinError(f"the prediction of '{section.name}' has no spots", fix="leave it out")
     place = {id_: i for i, id_ in enumerate(section.spots.ids)}
@@ -154,7 +229,9 @@ def _pair(prediction: Prediction, section: Section) -> _Pair:
         )
     measured = section.take(np.array([place[id_] for id_ in prediction.spots.ids]))
     truth = target(measured, prediction.panel)
-    return _Pair(section.name, truth, prediction.mean, prediction.draws, measured.spots.xy_um)
+    labelled = measured.domains is not None and metrics.has_label(measured.domains).any()
+    labels = metrics.need_labels(measured.domains, section.name) if labelled or need_domains else None
+    return _Pair(section.name, truth, prediction.mean, prediction.draws, measured.spots.xy_um, labels)
 
 
 def _finite(value: Any) -> Any:

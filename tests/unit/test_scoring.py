@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,13 +33,19 @@ def predict(truth: Section, *, panel: GenePanel = PANEL, k: int = 1, noise: floa
 A, B = section("a", 50, 0), section("b", 80, 1)
 
 
+def labelled(section: Section) -> Section:
+    """The same with the label "left" or "right" by position, and none on its first three spots."""
+    sides = np.where(section.spots.xy_um[:, 0] < 1000, "left", "right").tolist()
+    return replace(section, domains=(*["unlabelled"] * 3, *sides[3:]))
+
+
 def numbers(tree: dict, prefix: str = "") -> set[str]:
     keys = set()
     for key, value in tree.items():
         if isinstance(value, float):
             keys.add(prefix + key)
-        elif isinstance(value, dict) and key == "pcc":
-            keys |= numbers({k: v for k, v in value.items() if not isinstance(v, dict)}, "pcc.")
+        elif isinstance(value, dict) and key in ("pcc", "biomarkers"):
+            keys |= numbers({k: v for k, v in value.items() if not isinstance(v, dict)}, f"{key}.")
     return keys
 
 
@@ -145,11 +152,12 @@ def test_one_spot_is_none_and_counted():
 
 
 def test_it_is_json_and_every_number_is_described():
-    found = score([predict(A, k=4), predict(B, k=4)], [A, B])
+    found = score([predict(A, k=4), predict(B, k=4)], [A, labelled(B)], biomarkers=["G05"])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     undescribed = numbers(found) - set(METRICS)
     assert not undescribed
-    assert numbers(found) | {"pcc_top50"} == set(METRICS)  # nothing is described that is not computed
+    large = {"pcc_top50", "deg_overlap_20", "deg_overlap_50"}  # more genes than this panel has
+    assert numbers(found) | large == set(METRICS)  # nothing is described that is not computed
 
 
 def test_what_does_not_belong_together_is_one_line():
@@ -171,3 +179,86 @@ def test_what_does_not_belong_together_is_one_line():
     fewer = Section("a", "p", A.spots, counts=A.counts[:, :5], genes=GENES[:5])
     with pytest.raises(EosinError, match="lacks 7 of the panel's 10 genes"):
         score(predict(A), fewer)
+
+
+WIDE = tuple(f"W{j}" for j in range(60))
+
+
+def wide(name: str = "w", s: int = 90) -> Section:
+    """Two domains, each with 30 genes of its own; the first 4 spots have no label."""
+    rng = np.random.default_rng(7)
+    side = np.arange(s) % 2
+    level = np.where((np.arange(60) < 30) == side[:, None].astype(bool), 6.0, 1.0) * rng.uniform(0.5, 1.5, 60)
+    spots = Spots(rng.uniform(0, 2000, (s, 2)), 55.0, tuple(f"{name}-{i}" for i in range(s)))
+    words = ["nan"] * 4 + ["ab"[i] for i in side[4:]]
+    counts = rng.poisson(level).astype(np.float32)
+    return Section(name, "p", spots, counts=counts, genes=WIDE, domains=tuple(words))
+
+
+def test_labels_bring_domains_and_markers():
+    truth, panel = wide(), GenePanel(WIDE)
+    found = score(predict(truth, panel=panel, noise=0), truth)
+    assert found["ari"] == pytest.approx(1)
+    assert found["nmi"] == pytest.approx(1)
+    assert found["ari"] == found["ari_expected"]
+    assert found["deg_overlap_20"] == pytest.approx(1, abs=0.03)  # counts tie at the last place
+    assert found["domains"] == {"n_sections": 1, "n_domains": {"w": 2}, "n_unlabelled": {"w": 4}}
+    assert found["sections"]["w"]["ari"] == found["ari"]
+    flat = score(Prediction("w", truth.spots, panel, np.ones((1, 90, 60)), "m", 0), truth)
+    assert (flat["ari"], flat["nmi"]) == (0, 0)
+    assert flat["ari_expected"] == pytest.approx(1)
+    assert flat["deg_overlap_20"] == pytest.approx(20 / 60)
+    assert flat["deg_overlap_50"] == pytest.approx(50 / 60)
+
+
+def test_labels_follow_the_spots():
+    truth, panel = wide(), GenePanel(WIDE)
+    rows = np.random.default_rng(1).permutation(90)
+    assert score(predict(truth.take(rows), panel=panel), truth)["ari"] == pytest.approx(
+        score(predict(truth.take(rows), panel=panel), truth.take(rows))["ari"]
+    )
+
+
+def test_sections_without_labels_are_left_out_of_domains_only():
+    both = score([predict(A), predict(B)], [labelled(A), B])
+    one = score(predict(A), labelled(A))
+    assert both["ari"] == one["ari"]
+    assert both["domains"]["n_sections"] == 1
+    assert "ari" not in both["sections"]["b"]
+    assert not {"ari", "deg_overlap_20", "domains"} & set(score(predict(A), A))
+    nameless = replace(A, domains=("nan",) * 50)
+    assert score(predict(A), nameless) == score(predict(A), A)
+
+
+def test_labels_that_are_needed_and_missing_are_one_line():
+    for truth in (A, replace(A, domains=("nan",) * 50)):
+        with pytest.raises(EosinError, match="section 'a' has no domain labels"):
+            score(predict(A), truth, need_domains=True)
+    assert "ari" in score(predict(A), labelled(A), need_domains=True)
+
+
+def test_a_panel_too_small_for_its_markers_is_none_and_counted():
+    found = score(predict(A), labelled(A))
+    assert found["deg_overlap_20"] is None
+    assert found["n_undefined"]["deg_overlap_20"] == 1
+
+
+def test_biomarkers_are_scored_by_name():
+    plain = score([predict(A), predict(B)], [A, B])
+    assert "biomarkers" not in plain  # none of the usual ones is in this panel
+    found = score([predict(A), predict(B)], [A, B], biomarkers=["G04", "GATA3", "G02", "G04"])["biomarkers"]
+    per_gene = plain["pcc"]["per_gene"]
+    assert found["pcc"] == {"G04": per_gene["G04"], "G02": per_gene["G02"]}
+    assert found["mean"] == pytest.approx((per_gene["G04"] + per_gene["G02"]) / 2)
+    assert found["missing"] == ["GATA3"]
+    for nothing in (["GATA3", "VWF"], []):
+        with pytest.raises(EosinError, match=f"none of the {len(nothing)} biomarkers is among the panel's 10 genes"):
+            score(predict(A), A, biomarkers=nothing)
+
+
+def test_the_usual_biomarkers_are_scored_where_the_panel_has_one():
+    names = ("ERBB2", *GENES[1:])
+    truth = replace(A, genes=names)
+    found = score(predict(truth, panel=GenePanel(names)), truth)["biomarkers"]
+    assert list(found["pcc"]) == ["ERBB2"]
+    assert found["missing"] == ["GATA3", "UBE2C", "VWF"]

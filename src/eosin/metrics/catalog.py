@@ -17,6 +17,7 @@ class Metric(NamedTuple):
 
 
 _HEST, _STEM, _FLAG = "HEST-bench", "Stem, section 4", "FLAG, appendix C.2"
+_DOMAINS = "FLAG, appendix H.9"
 _GNEITING = "Gneiting & Raftery 2007"
 _EACH = ", of each draw, then averaged over draws"
 
@@ -43,6 +44,22 @@ METRICS: dict[str, Metric] = {
     "gsc_draw": Metric("gsc" + _EACH, "up", _FLAG),
     "ssc_draw": Metric("ssc" + _EACH, "up", _FLAG),
     "crps": Metric("continuous ranked probability score of the draws; one draw scores its mae", "down", _GNEITING),
+    "ari": Metric(
+        "adjusted Rand index of Leiden clusters of the predicted expression against the domain labels", "up", _DOMAINS
+    ),
+    "nmi": Metric("normalised mutual information of the same", "up", _DOMAINS),
+    "ari_expected": Metric(
+        "ari of the measured expression of the same genes: what the labels allow", "expected", _DOMAINS
+    ),
+    "nmi_expected": Metric("nmi of the measured expression of the same genes", "expected", _DOMAINS),
+    "deg_overlap_20": Metric(
+        "share of each domain's 20 top genes (Wilcoxon, one domain against the rest) that prediction and truth have in "
+        "common, mean over domains; chance is 20 / genes; undefined with 20 genes or fewer",
+        "up",
+        _DOMAINS,
+    ),
+    "deg_overlap_50": Metric("the same of 50 top genes", "up", _DOMAINS),
+    "biomarkers.mean": Metric("pcc.mean over the named biomarkers alone", "up", "STFlow, section 4.2"),
     "coverage_90": Metric("share of truth inside the draws' central 90 % interval", "expected", "standard"),
     "coverage_90_expected": Metric("coverage_90 of a perfect model with as many draws", "expected", "order statistics"),
 }

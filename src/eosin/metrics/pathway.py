@@ -1,0 +1,142 @@
+"""Co-expression within pathways: do the genes of a gene set vary together in the prediction as in the truth?
+
+FLAG, section 4.5 and appendix H.10, shows the two correlation matrices; the numbers here say how far they agree.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.metrics.accuracy import correlate, is_constant, mean_defined
+
+MIN_GENES = 3
+"""Two genes make one pair, over which nothing correlates."""
+
+
+class PathwayAgreement(NamedTuple):
+    """One gene set in one section.
+
+    Attributes
+    ----------
+    genes
+        The set's genes that are in the panel and vary in the truth, in an order that puts correlated ones together.
+    n_missing
+        Genes of the set that are not in the panel, or do not vary.
+    truth, predicted
+        [n n] Pearson correlations over spots between these genes; a gene that is constant only in the prediction
+        has 0 with all others.
+    correlation
+        Pearson between the two upper triangles (`gsc` of these genes), 1 at best; NaN with fewer than 3 genes.
+    difference
+        Mean absolute difference of the upper triangles, 0 at best; it sees a co-expression that is right in pattern
+        but too strong, as smooth predictions have it.
+    """
+
+    genes: tuple[str, ...]
+    n_missing: int
+    truth: np.ndarray
+    predicted: np.ndarray
+    correlation: float
+    difference: float
+
+
+def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
+    """Gene sets of a .gmt file: name -> genes, each once, in the file's order.
+
+    A line is a name, a description and one gene or more, with tabs between; empty lines are passed over.
+
+    Raises
+    ------
+    EosinError
+        The file is missing, not text, empty, or a line does not have that form, or a name comes twice.
+    """
+    try:
+        lines = Path(path).read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise EosinError("no such gene-set file", file=path) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise EosinError(f"not readable as text ({error})", file=path, fix="give a .gmt file") from error
+    sets: dict[str, tuple[str, ...]] = {}
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        name, *rest = (cell.strip() for cell in line.split("\t"))
+        genes = tuple(dict.fromkeys(gene for gene in rest[1:] if gene))
+        if not name or not genes:
+            raise EosinError(
+                f"line {number} is no gene set", file=path, fix="write name, description and genes with tabs between"
+            )
+        if name in sets:
+            raise EosinError(f"line {number}: gene set '{name}' comes twice", file=path, fix="name each set once")
+        sets[name] = genes
+    if not sets:
+        raise EosinError("holds no gene set", file=path, fix="give a .gmt file with a set per line")
+    return sets
+
+
+def need_set(sets: dict[str, tuple[str, ...]], name: str) -> tuple[str, ...]:
+    """The genes of a set by name, or a line with the nearest names."""
+    import difflib
+
+    if name in sets:
+        return sets[name]
+    near = difflib.get_close_matches(name.upper(), sets, n=3, cutoff=0.5)
+    near = near or [known for known in sets if name.upper().replace(" ", "_") in known.upper()][:3]
+    known = "did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else f"there are {len(sets)} sets"
+    raise EosinError(f"no gene set is called '{name}'", fix=known)
+
+
+def pathway_agreement(
+    truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], genes: Sequence[str]
+) -> PathwayAgreement:
+    """Compare the co-expression of `genes` in truth and prediction [s g], whose columns are called `names`."""
+    truth, predicted = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    if truth.shape != predicted.shape or truth.ndim != 2 or truth.shape[1] != len(names):
+        raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must be [s g] of {len(names)} genes")
+    column = {name: j for j, name in enumerate(names)}
+    wanted = list(dict.fromkeys(genes))
+    varies = ~is_constant(truth)
+    there = [gene for gene in wanted if gene in column and varies[column[gene]]]
+    picked = [column[gene] for gene in there]
+    first, second = coexpression(truth[:, picked]), coexpression(predicted[:, picked])
+    order = _order(first)
+    first, second = first[np.ix_(order, order)], second[np.ix_(order, order)]
+    above = np.triu_indices(len(order), k=1)
+    a, b = first[above], second[above]
+    return PathwayAgreement(
+        tuple(there[i] for i in order),
+        len(wanted) - len(there),
+        first,
+        second,
+        correlate(a, b) if len(order) >= MIN_GENES else np.nan,
+        mean_defined(np.abs(a - b)),
+    )
+
+
+def coexpression(values: np.ndarray) -> np.ndarray:
+    """Pearson correlations [g g] over spots between the genes of values [s g]; a constant gene has 0 with others."""
+    values = np.asarray(values, dtype=np.float64)
+    result = np.eye(values.shape[1])
+    varying = np.flatnonzero(~is_constant(values))
+    if len(varying):
+        z = values[:, varying] - values[:, varying].mean(axis=0)
+        z = z / np.linalg.norm(z, axis=0)
+        result[np.ix_(varying, varying)] = np.clip(z.T @ z, -1.0, 1.0)
+        np.fill_diagonal(result, 1.0)
+    return result
+
+
+def _order(correlations: np.ndarray) -> np.ndarray:
+    """Leaves of an average-linkage tree on 1 − r of the truth, so that blocks show."""
+    from scipy.cluster.hierarchy import leaves_list, linkage
+
+    n = len(correlations)
+    if n < MIN_GENES:
+        return np.arange(n)
+    apart = np.clip(1.0 - correlations, 0.0, None)
+    return leaves_list(linkage(apart[np.triu_indices(n, k=1)], method="average"))

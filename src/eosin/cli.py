@@ -218,16 +218,19 @@ def bench(
     data: Path,
     *,
     out: Out,
-    models: str = "gene-mean,ridge,stflow",
+    models: str | None = None,
     encoder: str = "stain",
-    genes: str = "var:50",
-    transform: str = "log1p",
-    split: str = "leave-section-out",
+    genes: str | None = None,
+    transform: str | None = None,
+    split: str | None = None,
+    protocol: str | None = None,
     seeds: int = 1,
     draws: int = 16,
     settings: Path | None = None,
     features: Path | None = None,
     keep_predictions: Annotated[bool, Parameter(negative="")] = False,
+    allow_leak: Annotated[bool, Parameter(negative="")] = False,
+    dry_run: Annotated[bool, Parameter(negative="")] = False,
     reader: Reader = None,
     mpp: Mpp = None,
 ) -> None:
@@ -236,42 +239,60 @@ def bench(
     Parameters
     ----------
     models
-        Names by commas, with optional presets: `ridge,stflow,stflow:paper`.
+        Names by commas, with optional presets: `ridge,stflow,stflow:paper`; `gene-mean,ridge,stflow` by default. The
+        tuned ridge is added where it is not named.
     encoder
         Encoders by commas.
+    genes
+        Panel, `var:50` by default: `var:50`, `hvg:50`, `hmhvg:200`, a file of names, or names by commas.
+    transform
+        Scale of the values: `log1p` (default), `log1p_cp10k` or `log2p1`.
     split
-        `leave-section-out` or `leave-patient-out`, of all or of some as `leave-section-out(C2,C3,C4)`;
+        `leave-section-out` (default) or `leave-patient-out`, of all or of some as `leave-section-out(C2,C3,C4)`;
         or `C2,C3,C4,C5:C6` (train:test). Several by `;`.
+    protocol
+        A named protocol (see: eosin list protocols) or a .toml file, instead of split, genes and transform; NAME@HASH
+        insists on its content.
     settings
         TOML file with tables per model, as ["stflow".train].
     keep_predictions
         Also write every prediction as .h5ad into OUT.
+    allow_leak
+        Go on where test data is known before the test; every result is stamped with it.
+    dry_run
+        Train nothing; list the cells with their parameters and an estimate of time and memory.
     """
     from eosin import show, verbs
 
     scores = verbs.bench(
         data,
-        models=models.split(","),
+        models=models.split(",") if models else None,
         encoders=encoder.split(","),
         genes=genes,
         transform=transform,
         split=split,
+        protocol=protocol,
         seeds=seeds,
         draws=draws,
         settings=settings,
         features=features,
         out=out,
         keep_predictions=keep_predictions,
+        allow_leak=allow_leak,
+        dry_run=dry_run,
         reader=reader,
         mpp=mpp,
     )
+    if dry_run:
+        show.plan(scores)
+        return
     show.bench(scores)
     _say(f"all metrics in {out / 'scores.json'}; as a page: eosin report {out / 'scores.json'} -o bench.html")
 
 
 @app.command(name="list")
 def list_(kind: str) -> None:
-    """List the `models`, `encoders` or `readers` that are there."""
+    """List the `models`, `encoders`, `readers` or `protocols` that are there."""
     from eosin import facts, show
 
     show.rows(facts.list_things(kind))

@@ -9,6 +9,7 @@ from typing import Any
 
 from eosin import data as door
 from eosin import engine
+from eosin.benchmark import protocol_facts
 from eosin.data.h5ad import our_record, read_h5ad
 from eosin.encoders import ENCODERS, get_encoder
 from eosin.errors import EosinError
@@ -61,7 +62,7 @@ def _prediction_facts(path: Path) -> dict[str, Any]:
 
 
 def list_things(kind: str) -> list[dict[str, Any]]:
-    """Names and facts of the `models`, `encoders` or `readers` that are there."""
+    """Names and facts of the `models`, `encoders`, `readers` or `protocols` that are there."""
     if kind == "models":
         return [
             {"name": n, "title": MODELS[n].title, "paper": MODELS[n].paper, "presets": ", ".join(MODELS[n].presets)}
@@ -74,7 +75,9 @@ def list_things(kind: str) -> list[dict[str, Any]]:
             {"name": n, "platform": door.READERS[n].platform, "looks for": door.READERS[n].looks_for}
             for n in door.READERS
         ]
-    raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers")
+    if kind == "protocols":
+        return protocol_facts()
+    raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers, protocols")
 
 
 def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:

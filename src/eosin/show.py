@@ -9,10 +9,13 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from eosin.benchmark import costs, remarks
 from eosin.benchmark import table as bench_table
+from eosin.metrics import METRICS
 
+_PCC = "pcc.mean"
 _COLUMNS = (
-    ("pcc.mean", "Pearson correlation, mean over genes, then over test sections"),
+    (_PCC, "Pearson correlation, mean over genes, then over test sections"),
     ("mse", "mean squared error"),
 )
 
@@ -47,18 +50,35 @@ def rows(records: Sequence[Mapping[str, Any]]) -> None:
 
 
 def bench(scores: Mapping[str, Any]) -> None:
-    """Print a grid's tables, and what failed."""
-    for metric, title in _COLUMNS:
-        header, body = bench_table(scores["cells"], metric)
-        table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
-        for row in body:
-            table.add_row(*row)
-        _console().print(table)
-    for cell in scores["cells"]:
+    """Print a grid's tables, what must be known to read them, and what failed."""
+    cells = scores["cells"]
+    shown = [
+        (metric, METRICS[metric].definition) for metric in scores.get("protocol", {}).get("metrics", ())
+    ] or _COLUMNS
+    for metric, title in shown:
+        _table(f"{metric}: {title}", *bench_table(cells, metric, scores["comparisons"] if metric == _PCC else ()))
+    _table("costs, means over runs", *costs(cells))
+    lines(remarks(scores))
+    for cell in cells:
         if cell["status"] == "failed":
-            _console().print(
-                f"failed: {cell['model']} {cell['split']} seed {cell['seed']}: {cell['error']}", markup=False
-            )
+            lines([f"failed: {cell['model']} {cell['split']} seed {cell['seed']}: {cell['error']}"])
+
+
+def plan(scores: Mapping[str, Any]) -> None:
+    """Print what a grid would cost."""
+    rows(scores["plan"])
+    known = [cell["seconds"] for cell in scores["plan"] if cell["seconds"] is not None]
+    lost = len(scores["plan"]) - len(known)
+    lines([*scores["remarks"], f"{len(scores['plan'])} cells, at most about {sum(known):.0f} s one after another"])
+    if lost:
+        lines([f"{lost} cells could not be estimated"])
+
+
+def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> None:
+    table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in body:
+        table.add_row(*row)
+    _console().print(table)
 
 
 def lines(text: Sequence[str]) -> None:

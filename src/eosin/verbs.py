@@ -254,11 +254,11 @@ def report(
 def bench(
     data: Data,
     *,
-    models: Sequence[str] = ("gene-mean", "ridge", "stflow"),
+    models: Sequence[str] | None = None,
     encoders: Sequence[str] = ("stain",),
-    genes: str = "var:50",
-    transform: str = "log1p",
-    split: str = "leave-section-out",
+    genes: str | None = None,
+    transform: str | None = None,
+    split: str | None = None,
     seeds: int = 1,
     draws: int = 16,
     settings: Mapping[str, Settings] | str | Path | None = None,
@@ -267,37 +267,100 @@ def bench(
     keep_predictions: bool = False,
     reader: str | None = None,
     mpp: float | None = None,
+    protocol: str | Path | None = None,
+    allow_leak: bool = False,
+    dry_run: bool = False,
+    isolate: bool = True,
 ) -> dict[str, Any]:
     """Train, predict and score models x encoders x splits x seeds; resumable per cell; writes `OUT/scores.json`.
 
+    The tuned ridge is always among the models.
+
     Parameters
     ----------
+    models
+        `gene-mean`, `ridge` and `stflow`, or the protocol's own, if none are named.
+    genes, transform
+        `var:50` and `log1p` if not given; a protocol fixes them.
     split
-        `leave-section-out` or `leave-patient-out`, of all or of some as `leave-section-out(C2,C3,C4)`;
-        or `C2,C3,C4,C5:C6` (train:test). Several by `;`.
+        `leave-section-out` (if not given) or `leave-patient-out`, of all or of some as
+        `leave-section-out(C2,C3,C4)`; or `C2,C3,C4,C5:C6` (train:test). Several by `;`. A protocol fixes it.
     settings
         Tables per model as named in `models`, each with `model` and `train`; or a TOML file of them.
     keep_predictions
         Also write every prediction, as `OUT/predictions/CELL/SECTION.h5ad`.
+    protocol
+        Name of a protocol (`eosin list protocols`) or a file, with `@HASH` behind it to insist on its content.
+    allow_leak
+        Go on where test data is known before the test, and stamp every result with it.
+    dry_run
+        Write nothing; the answer's `plan` lists every cell with parameters and estimates of time and memory.
+    isolate
+        Each cell in a process of its own, one after another: a crash or a lack of memory costs that cell only.
     """
+    fixed = None if protocol is None else benchmark.load_protocol(protocol)
+    if fixed is not None:
+        _refuse_both(fixed.name, {"split": split, "genes": genes, "transform": transform})
     sections = _sections(data, None, reader, mpp)
-    made = door.splits(split, sections)
+    if fixed is None:
+        made = door.splits(split or "leave-section-out", sections, allow_leak=allow_leak)
+        panel, transform = genes or "var:50", transform or "log1p"
+    else:
+        made = benchmark.protocol_splits(fixed, sections, folder_of(data), allow_leak=allow_leak)
+        panel, transform = benchmark.protocol_genes(fixed, sections, folder_of(data)), fixed.head.transform
+    used = {name for one in made for name in (*one.train, *one.validation, *one.test)}
+    sections = [section for section in sections if section.name in used]
+    asked, said = _with_reference(list(models or (fixed.head.models if fixed else ()) or DEFAULT_MODELS))
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
-    for model in models:
+    for model in asked:
         engine.resolve(model, (tables or {}).get(model))  # refuse an unknown one before the images are encoded
+    if dry_run and features is None and any(section.features is None for section in sections):
+        raise EosinError("an estimate needs features", fix="run eosin encode first and give --features")
     encoded = {encoder: _encoded(sections, encoder, features) for encoder in encoders}
     return benchmark.bench(
         encoded,
-        models=models,
+        models=asked,
         splits=made,
-        genes=genes,
+        genes=panel,
         transform=transform,
         seeds=seeds,
         draws=draws,
         settings=tables,
         out=out,
         save=save_prediction if keep_predictions else None,
+        protocol=fixed,
+        allow_leak=allow_leak,
+        isolate=isolate,
+        dry_run=dry_run,
+        remarks=said,
     )
+
+
+DEFAULT_MODELS = ("gene-mean", "ridge", "stflow")
+
+
+def folder_of(data: Data) -> Path | None:
+    """Where the data lies, if it was not given as records."""
+    return Path(data) if isinstance(data, str | Path) else None
+
+
+def _refuse_both(protocol: str, given: Mapping[str, str | None]) -> None:
+    """A protocol is the whole of it: what contradicts it is not mixed in."""
+    for name, value in given.items():
+        if value is not None:
+            raise EosinError(
+                f"protocol '{protocol}' fixes the {name}, and --{name} {value} is given too",
+                fix=f"leave --{name} out, or run without --protocol",
+            )
+
+
+def _with_reference(models: list[str]) -> tuple[list[str], list[str]]:
+    """The models with the tuned ridge among them, and a line if it had to be added."""
+    if benchmark.REFERENCE in models:
+        return models, []
+    line = f"'{benchmark.REFERENCE}', the tuned baseline, was not asked for and was added"
+    log.info(line)
+    return [*models, benchmark.REFERENCE], [line]
 
 
 def save_prediction(prediction: Prediction, path: str | Path) -> None:

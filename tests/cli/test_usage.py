@@ -39,7 +39,7 @@ def test_a_user_error_in_a_process_of_its_own_is_one_line() -> None:
     done = python("-m", "eosin", "list", "modells")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "eosin: there is no list of 'modells'; known lists: models, encoders, readers\n"
+    assert done.stderr == "eosin: there is no list of 'modells'; known lists: models, encoders, readers, protocols\n"
 
 
 def test_log_and_progress_go_to_stderr_results_to_stdout(ground: Ground) -> None:

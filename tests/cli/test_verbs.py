@@ -276,6 +276,8 @@ def test_bench_writes_scores_and_a_second_run_computes_nothing(eosin: Run, grid:
     said = eosin(*grid)
     assert said.code == 0, said.err
     assert "gene-mean" in said.out and "A1,B1:A2,B2" in said.out
+    for word in ("to ridge", "parameters", "MiB per 1,000 spots", "same-patient"):
+        assert word in said.out
     scores = json.loads(Path("out/scores.json").read_text())
     assert scores["schema"] == 1
     assert [(c["model"], c["seed"]) for c in scores["cells"]] == [
@@ -288,6 +290,7 @@ def test_bench_writes_scores_and_a_second_run_computes_nothing(eosin: Run, grid:
         assert (cell["encoder"], cell["split"], cell["test"]) == (ENCODER, "A1,B1:A2,B2", ["A2", "B2"])
         assert cell["status"] == "done"
         assert cell["seconds"] > 0
+        assert cell["note"] == "same-patient" and "leak" not in cell
         assert set(cell["settings"]) >= {"model", "train", "genes", "transform", "draws"}
         pcc = cell["metrics"]["pcc"]
         assert set(pcc) >= {"mean", "pooled", "per_section", "n_constant"}
@@ -343,28 +346,85 @@ def test_bench_knows_the_split_rules(eosin: Run, grid: tuple[object, ...], rule:
     given[given.index("--split") + 1] = rule
     given[given.index("--models") + 1] = "gene-mean"
     assert eosin(*given).code == 0
+    scores = json.loads(Path("out/scores.json").read_text())
+    assert [cell["model"] for cell in scores["cells"]] == ["gene-mean", "ridge"] * n  # the baseline is always there
+    assert "was not asked for and was added" in scores["remarks"][0]
+    assert all(not set(cell["train"]) & set(cell["test"]) for cell in scores["cells"])
+
+
+def test_a_failing_cell_is_told_and_the_others_go_on(eosin: Run, grid: tuple[object, ...]) -> None:
+    """A network that no machine can hold."""
+    Path("grid.toml").write_text('["stflow".model]\nwidth = 1_000_000_000_000\n["stflow".train]\nepochs = 1\n')
+    given = [*grid[:-4], "--settings", "grid.toml", "-o", "out"]
+    given[given.index("--models") + 1] = "stflow,gene-mean"
+    said = eosin(*given)
+    assert said.code == 0
     cells = json.loads(Path("out/scores.json").read_text())["cells"]
-    assert len(cells) == n
-    assert all(not set(cell["train"]) & set(cell["test"]) for cell in cells)
+    assert [(c["model"], c["status"]) for c in cells] == [
+        ("stflow", "failed"),
+        ("gene-mean", "done"),
+        ("ridge", "done"),
+    ]
+    assert f"failed: stflow A1,B1:A2,B2 seed 0: {cells[0]['error']}" in said.out
+    assert "out of memory" in cells[0]["error"]
+    kept = {path: path.stat().st_mtime_ns for path in Path("out/cells").iterdir()}
+    assert eosin(*given).code == 0  # a failed cell is tried again, and no other
+    changed = {path.name.split("-")[0] for path, at in kept.items() if path.stat().st_mtime_ns != at}
+    assert changed == {"stflow"}
 
 
-def test_a_failing_cell_is_told_and_the_others_go_on(
-    eosin: Run, grid: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from eosin.errors import EosinError
-    from eosin.models.ridge import Ridge
+def test_bench_by_protocol(eosin: Run, grid: tuple[object, ...]) -> None:
+    given = list(grid[:-4])
+    for flag in ("--genes", "--split"):
+        place = given.index(flag)
+        del given[place : place + 2]
+    Path("mine.toml").write_text(
+        'schema = 1\nname = "mine"\nversion = 1\nabout = "x"\ntransform = "log2p1"\n'
+        '[split]\nrule = "leave-patient-out"\norigin = "generated"\n[panel]\nrule = "var:4"\n'
+        '[score]\nmetrics = ["pcc.pooled"]\n[claims]\nunseen_patients = true\n'
+    )
+    said = eosin(*given, "--protocol", "mine.toml", "-o", "out")
+    assert said.code == 0, said.err
+    scores = json.loads(Path("out/scores.json").read_text())
+    assert f"protocol mine, version 1, sha256 {scores['protocol']['sha256'][:16]}" in said.out
+    assert "pcc.pooled" in said.out and "mean squared error" not in said.out
+    assert [(c["split"], c["settings"]["genes"]) for c in scores["cells"][::2]] == [
+        ("mine/A", "var:4"),
+        ("mine/B", "var:4"),
+    ]
+    assert all(len(cell["panel"]) == 4 and cell["protocol"]["name"] == "mine" for cell in scores["cells"])
+    for flag, value in (("--split", "A1:A2"), ("--genes", "var:3"), ("--transform", "log1p")):
+        complaint = eosin(*given, "--protocol", "mine.toml", flag, value, "-o", "other").complaint
+        assert "'mine'" in complaint and f"{flag} {value}" in complaint
+    assert "has hash" in eosin(*given, "--protocol", "mine.toml@00000000", "-o", "other").complaint
+    assert not Path("other").exists()
 
-    def refuse(self: Ridge, training: object) -> None:
-        raise EosinError("no ridge today", fix="try tomorrow")
 
-    with monkeypatch.context() as patch:
-        patch.setattr(Ridge, "solve", refuse)
-        said = eosin(*grid[:-4], "-o", "out")
-    cells = json.loads(Path("out/scores.json").read_text())["cells"]
-    assert [(c["model"], c["status"]) for c in cells] == [("gene-mean", "done"), ("ridge", "failed")]
-    assert "no ridge today" in said.out
-    assert eosin(*grid[:-4], "-o", "out").code == 0  # a failed cell is tried again
-    assert {c["status"] for c in json.loads(Path("out/scores.json").read_text())["cells"]} == {"done"}
+def test_leaks_are_refused_or_stamped(eosin: Run, grid: tuple[object, ...]) -> None:
+    given = [*grid[:-4], "-o", "out"]
+    given[given.index("--split") + 1] = "A1,A2:A2"
+    assert "is on both sides" in eosin(*given).complaint
+    said = eosin(*given, "--allow-leak")
+    assert said.code == 0, said.err
+    assert "LEAK, not a result: A1,A2:A2: same-section: section 'A2' is on both sides" in said.out
+    assert all(cell["leak"] for cell in json.loads(Path("out/scores.json").read_text())["cells"])
+
+
+def test_a_dry_run_lists_cells_and_writes_nothing(eosin: Run, grid: tuple[object, ...]) -> None:
+    said = eosin(*grid, "--dry-run")
+    assert said.code == 0, said.err
+    assert said.out.count("to run") == 4 and "4 cells, at most about" in said.out
+    assert not Path("out").exists()
+    unencoded = list(grid)
+    place = unencoded.index("--features")
+    del unencoded[place : place + 2]
+    assert "eosin encode" in eosin(*unencoded, "--dry-run").complaint
+
+
+def test_protocols_are_listed(eosin: Run) -> None:
+    said = eosin("list", "protocols")
+    assert said.code == 0
+    assert "her2st/stem" in said.out and "hest-bench/stflow-test-selected" in said.out
 
 
 # --- demo ---------------------------------------------------------------------------------------------------------

@@ -1,6 +1,18 @@
 """Benchmarks: protocols, grids of cells, tables."""
 
-from eosin.benchmark.grid import bench
-from eosin.benchmark.table import table
+from eosin.benchmark.grid import REFERENCE, bench
+from eosin.benchmark.protocol import Protocol, load_protocol, protocol_facts, protocol_genes, protocol_splits
+from eosin.benchmark.table import costs, remarks, table
 
-__all__ = ["bench", "table"]
+__all__ = [
+    "REFERENCE",
+    "Protocol",
+    "bench",
+    "costs",
+    "load_protocol",
+    "protocol_facts",
+    "protocol_genes",
+    "protocol_splits",
+    "remarks",
+    "table",
+]

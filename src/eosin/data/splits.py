@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +30,9 @@ MAX_SHARED = 0.1
 class Split:
     """Sections to train on and sections to test on, by name.
 
+    `validation` are sections that neither side holds; a protocol may choose a model's epoch on them. With `allow_leak`
+    a section may be on both sides: for showing what a leak does, and whoever runs it stamps the result.
+
     `note` is `"same-patient"` where a test section's patient is also in training: scores are then of a new section of
     a known patient, which is easier than a new patient.
     """
@@ -38,20 +41,28 @@ class Split:
     train: tuple[str, ...]
     test: tuple[str, ...]
     note: str = ""
+    validation: tuple[str, ...] = ()
+    allow_leak: bool = field(default=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "train", tuple(self.train))
         object.__setattr__(self, "test", tuple(self.test))
+        object.__setattr__(self, "validation", tuple(self.validation))
         for side, names in (("train", self.train), ("test", self.test)):
             if not names:
                 raise EosinError(f"split '{self.name}' has no section to {side} on", fix=f"rules are {_RULES}")
             if len(set(names)) != len(names):
                 raise EosinError(f"split '{self.name}' names '{first_repeat(names)}' twice", fix="name it once")
-        if both := sorted(set(self.train) & set(self.test)):
+        if not self.allow_leak and (both := sorted(set(self.train) & set(self.test))):
             raise EosinError(f"split '{self.name}' leaks: section '{both[0]}' is on both sides", fix="take it off one")
+        if not self.allow_leak and (both := sorted(set(self.validation) & {*self.train, *self.test})):
+            raise EosinError(
+                f"split '{self.name}' leaks: section '{both[0]}' is for validation and on another side",
+                fix="take it off one",
+            )
 
 
-def splits(rule: str, sections: Sequence[Section]) -> list[Split]:
+def splits(rule: str, sections: Sequence[Section], *, allow_leak: bool = False) -> list[Split]:
     """Make the splits that a rule stands for.
 
     Parameters
@@ -61,6 +72,8 @@ def splits(rule: str, sections: Sequence[Section]) -> list[Split]:
         or `C2,C3,C4,C5:C6` (train:test). Several by `;`.
     sections
         All sections; names, patients and counts are used.
+    allow_leak
+        Make the split although test data is also in training; what leaks is for `copies` to say.
 
     Raises
     ------
@@ -71,19 +84,25 @@ def splits(rule: str, sections: Sequence[Section]) -> list[Split]:
     names = [section.name for section in sections]
     if len(set(names)) != len(names):
         raise EosinError(f"two sections are called '{first_repeat(names)}'", fix="give each its own name")
-    made = [split for part in rule.split(";") if part.strip() for split in _part(part.strip(), sections)]
+    made = [
+        split
+        for part in rule.split(";")
+        if part.strip()
+        for split in _part(part.strip(), sections, allow_leak=allow_leak)
+    ]
     if not made:
         raise EosinError("no split is given", fix=f"rules are {_RULES}")
-    refuse_copies(made, sections)
-    return [_noted(split, {section.name: section.patient for section in sections}) for split in made]
+    if not allow_leak:
+        refuse_copies(made, sections)
+    return [noted(split, {section.name: section.patient for section in sections}) for split in made]
 
 
-def _part(rule: str, sections: Sequence[Section]) -> list[Split]:
+def _part(rule: str, sections: Sequence[Section], *, allow_leak: bool) -> list[Split]:
     """The splits of one rule."""
     names = [section.name for section in sections]
     head, bracket, inside = rule.partition("(")
     if ":" in rule:
-        return [_given(rule, names)]
+        return [_given(rule, names, allow_leak=allow_leak)]
     if head not in (LEAVE_SECTION_OUT, LEAVE_PATIENT_OUT) or (bracket and not inside.endswith(")")):
         raise EosinError(f"no split rule is called '{rule}'", fix=f"rules are {_RULES}")
     chosen = [name.strip() for name in inside.removesuffix(")").split(",")] if bracket else names
@@ -95,13 +114,13 @@ def _part(rule: str, sections: Sequence[Section]) -> list[Split]:
     return _leave_out(owners, [section.name for section in kept], by)
 
 
-def _given(part: str, names: Sequence[str]) -> Split:
+def _given(part: str, names: Sequence[str], *, allow_leak: bool) -> Split:
     sides = [[name.strip() for name in side.split(",") if name.strip()] for side in part.split(":")]
     if len(sides) != 2:
         raise EosinError(f"split '{part}' has {len(sides) - 1} colons", fix="write TRAIN:TEST, several splits by ';'")
     for name in (*sides[0], *sides[1]):
         need_known(name, names, "section")
-    return Split(part.replace(" ", ""), tuple(sides[0]), tuple(sides[1]))
+    return Split(part.replace(" ", ""), tuple(sides[0]), tuple(sides[1]), allow_leak=allow_leak)
 
 
 def _leave_out(owners: Sequence[str], names: Sequence[str], by: str) -> list[Split]:
@@ -119,25 +138,37 @@ def _leave_out(owners: Sequence[str], names: Sequence[str], by: str) -> list[Spl
     ]
 
 
-def _noted(split: Split, patient: dict[str, str]) -> Split:
+def noted(split: Split, patient: Mapping[str, str]) -> Split:
+    """The split with its note: whether a test section's patient is also in training."""
     known = {patient[name] for name in split.train}
     shared = any(patient[name] in known for name in split.test)
-    return Split(split.name, split.train, split.test, SAME_PATIENT if shared else "")
+    return replace(split, note=SAME_PATIENT if shared else "")
 
 
 def refuse_copies(made: Sequence[Split], sections: Sequence[Section]) -> None:
     """Raise an `EosinError` where a test section holds the same spots as a training section of another name."""
-    prints = {section.name: _prints(section) for section in sections}
+    prints = count_prints(sections)
     for split in made:
-        for test in split.test:
-            for train in split.train:
-                shared = len(np.intersect1d(prints[test], prints[train]))
-                if shared and shared > MAX_SHARED * min(len(prints[test]), len(prints[train])):
-                    raise EosinError(
-                        f"split '{split.name}' leaks: {shared} spots of test section '{test}' have the same counts "
-                        f"as spots of training section '{train}'",
-                        fix="leave one of the two out",
-                    )
+        if found := copies(split, prints):
+            raise EosinError(f"split '{split.name}' leaks: {found[0]}", fix="leave one of the two out")
+
+
+def count_prints(sections: Sequence[Section]) -> dict[str, np.ndarray]:
+    """Per section, one number for each spot from its counts; what `copies` compares."""
+    return {section.name: _prints(section) for section in sections}
+
+
+def copies(split: Split, prints: Mapping[str, np.ndarray]) -> list[str]:
+    """In words, every pair of a test and another section with the same counts in many spots."""
+    found = []
+    for test in split.test:
+        for other, role in (*((n, "training") for n in split.train), *((n, "validation") for n in split.validation)):
+            shared = len(np.intersect1d(prints[test], prints[other]))
+            if other != test and shared and shared > MAX_SHARED * min(len(prints[test]), len(prints[other])):
+                found.append(
+                    f"{shared} spots of test section '{test}' have the same counts as spots of {role} section '{other}'"
+                )
+    return found
 
 
 def _prints(section: Section) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import toy
-from eosin.benchmark import bench, grid
+from eosin.benchmark import bench, grid, measure
 from eosin.data import splits
 from eosin.errors import EosinError
 from eosin.types import Prediction, Section
@@ -134,7 +134,7 @@ def test_names_that_differ_in_signs_only_have_files_of_their_own(sections: list[
 def test_a_failing_model_is_recorded_and_the_others_go_on(
     sections: list[Section], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = grid.train
+    original = measure.train
 
     def refuse(*given: Any, **named: Any) -> Any:
         if named["model"] == "gene-mean":
@@ -142,7 +142,7 @@ def test_a_failing_model_is_recorded_and_the_others_go_on(
         return original(*given, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(grid, "train", refuse)
+        patch.setattr(measure, "train", refuse)
         cells = run(sections, tmp_path, split="A1,A2:B1")
     assert [(c["status"], c.get("error")) for c in cells] == [("failed", "not today; try tomorrow"), ("done", None)]
     assert cells[0]["metrics"] == {}

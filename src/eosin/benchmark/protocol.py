@@ -1,0 +1,293 @@
+"""Protocols: named, versioned, hashed files that say how models are compared, from the split to the metrics."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import re
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from eosin.config import Registry, Settings
+from eosin.data import hest_genes, hest_splits
+from eosin.data.splits import Split, noted, splits
+from eosin.errors import EosinError
+from eosin.genes import TRANSFORMS, choose_panel
+from eosin.metrics import METRICS
+from eosin.types import GenePanel, Section
+
+SCHEMA = 1
+FOLDER = Path(__file__).parent / "protocols"
+HOLD_OUT, RANDOM, FILES = "hold-out", "random", "files"
+TRAIN, EVERYTHING = "train", "all"
+_PINNED = re.compile(r"(?P<name>.+)@(?P<hash>[0-9a-fA-F]{8,64})")
+
+
+class SplitTable(Settings):
+    rule: str = Field(
+        description="a rule of --split, or hold-out (test sections named), random (by shares), files (of the data)"
+    )
+    test: tuple[str, ...] = Field((), description="for hold-out: names or patterns of the test sections, any spelling")
+    shares: tuple[float, float, float] = Field(
+        (0.7, 0.2, 0.1), description="for random: shares of the sections to train, validate and test on"
+    )
+    origin: Literal["published", "generated"] = Field(description="whether the authors named the sections, or we do")
+    note: str = Field("", description="what was published, and what was chosen where nothing was")
+
+
+class PanelTable(Settings):
+    rule: str = Field("", description="as --genes; or empty where a file is given")
+    file: str = Field("", description="file of the data folder that lists the genes")
+    chosen_on: Literal["train", "all"] = Field("train", description="sections that were looked at for the choice")
+    note: str = Field("", description="how the authors chose theirs")
+
+
+class SelectionTable(Settings):
+    on: Literal["inner", "validation", "test"] = Field(
+        "inner", description="what chooses the epoch: groups inside training, the split's validation, or the test"
+    )
+    candidates: int = Field(4, ge=1, description="numbers of epochs to choose from, evenly up to the setting's")
+
+
+class ScoreTable(Settings):
+    metrics: tuple[str, ...] = Field(("pcc.mean", "mse"), description="keys of the metrics to show, the headline first")
+    pooling: Literal["section", "spots"] = Field(
+        "section", description="whether the headline is a mean over sections, or over the spots of all of them"
+    )
+
+
+class ClaimTable(Settings):
+    unseen_patients: bool = Field(False, description="no patient is on both sides; refused where one is")
+
+
+class Head(Settings):
+    """The lines of a protocol file outside its tables."""
+
+    name: str = Field(description="its name")
+    version: int = Field(ge=1, description="raised whenever the file changes what is computed")
+    about: str = Field(description="one line")
+    source: str = Field("", description="paper, and where in it")
+    sections: tuple[str, ...] = Field(("*",), description="names or patterns of the sections that take part")
+    transform: str = Field("log1p", description="scale of the values")
+    models: tuple[str, ...] = Field((), description="models to run where none are named, the probes of the source")
+    scaling: Literal["train"] = Field("train", description="sections on which features and targets are scaled")
+
+
+_TABLES: dict[str, type[Settings]] = {
+    "split": SplitTable,
+    "panel": PanelTable,
+    "selection": SelectionTable,
+    "score": ScoreTable,
+    "claims": ClaimTable,
+}
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """One protocol file, read and checked; `sha256` is of the file's bytes."""
+
+    head: Head
+    split: SplitTable
+    panel: PanelTable
+    selection: SelectionTable
+    score: ScoreTable
+    claims: ClaimTable
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        return self.head.name
+
+    def stamp(self) -> dict[str, Any]:
+        """What every result carries."""
+        return {
+            "name": self.name,
+            "version": self.head.version,
+            "sha256": self.sha256,
+            "split": self.split.origin,
+            "selection": self.selection.on,
+            "unseen_patients": self.claims.unseen_patients,
+            "metrics": list(self.score.metrics),
+        }
+
+
+def protocols() -> dict[str, Path]:
+    """The protocols that ship with eosin, by name."""
+    found = {path.relative_to(FOLDER).with_suffix("").as_posix(): path for path in FOLDER.rglob("*.toml")}
+    return dict(sorted(found.items()))
+
+
+def load_protocol(given: str | Path) -> Protocol:
+    """Read a protocol by name or file, either with `@HASH` behind it to insist on its content.
+
+    Parameters
+    ----------
+    given
+        `her2st/stem`, `her2st/stem@1a2b3c4d` (8 or more digits of the SHA-256), or a .toml file, pinned alike.
+
+    Raises
+    ------
+    EosinError
+        No such protocol, a file that is not one, or a content other than the pinned one.
+    """
+    text, pin = str(given), ""
+    if not Path(text).is_file() and (found := _PINNED.fullmatch(text)):
+        text, pin = found["name"], found["hash"].lower()
+    known = protocols()
+    path = Path(text) if Path(text).is_file() else known.get(text)
+    if path is None:
+        if text.endswith(".toml"):
+            raise EosinError("no such protocol file", file=text, fix="check the path, or see: eosin list protocols")
+        names: Registry[Path] = Registry("protocol")
+        for name, file in known.items():
+            names.add(name, file)
+        path = names[text]
+    if not pin and (named := _PINNED.fullmatch(path.stem)):
+        pin = named["hash"].lower()  # a file may carry its hash in its name
+    return _read(path, pin)
+
+
+def _read(path: Path, pin: str) -> Protocol:
+    try:
+        content = path.read_bytes()
+        stored = tomllib.loads(content.decode("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise EosinError(f"not readable as TOML ({error})", file=path) from error
+    sha256 = hashlib.sha256(content).hexdigest()
+    if not sha256.startswith(pin):
+        fix = "take the file that was pinned, or pin this one if the change is meant"
+        raise EosinError(f"the protocol's content has hash {sha256[:16]}, not {pin}", file=path, fix=fix)
+    if stored.pop("schema", None) != SCHEMA:
+        raise EosinError(f"is no protocol of schema {SCHEMA}", file=path, fix=f"begin it with: schema = {SCHEMA}")
+    tables = {name: stored.pop(name, {}) for name in _TABLES}
+    if wrong := [name for name, table in tables.items() if not isinstance(table, dict)]:
+        raise EosinError(f"'{wrong[0]}' is not a table", file=path, fix=f"write [{wrong[0]}]")
+    head = Head.of(stored, source=str(path))  # first: a table of a wrong name is left over here
+    made: dict[str, Any] = {name: kind.of(tables[name], source=f"{path} [{name}]") for name, kind in _TABLES.items()}
+    protocol = Protocol(head, **made, sha256=sha256)
+    _check(protocol, path)
+    return protocol
+
+
+def _check(protocol: Protocol, path: Path) -> None:
+    """What a single field cannot know."""
+    metrics: Registry[Any] = Registry("metric")
+    for name, metric in METRICS.items():
+        metrics.add(name, metric)
+    for name in protocol.score.metrics:
+        _ = metrics[name]
+    _ = TRANSFORMS[protocol.head.transform]
+    if not protocol.score.metrics:
+        raise EosinError("names no metric", file=path, fix='write metrics = ["pcc.mean"] under [score]')
+    if bool(protocol.panel.rule) == bool(protocol.panel.file):
+        raise EosinError("[panel] needs either a rule or a file", file=path, fix='write rule = "var:50"')
+    shares = protocol.split.shares
+    if protocol.split.rule == RANDOM and (abs(sum(shares) - 1) > 1e-6 or shares[0] <= 0 or shares[2] <= 0):
+        raise EosinError("the shares of [split] do not add up to 1", file=path, fix="write shares = [0.7, 0.2, 0.1]")
+    if protocol.split.rule == HOLD_OUT and not protocol.split.test:
+        raise EosinError("[split] holds out nothing", file=path, fix='write test = ["B1"]')
+    if protocol.selection.on == "validation" and (protocol.split.rule != RANDOM or shares[1] <= 0):
+        raise EosinError("selects on validation sections but has none", file=path, fix="give shares a second number")
+
+
+def chosen_sections(protocol: Protocol, sections: Sequence[Section]) -> list[Section]:
+    """The sections that take part."""
+    return [section for section in sections if _matches(section.name, protocol.head.sections)]
+
+
+def protocol_splits(
+    protocol: Protocol, sections: Sequence[Section], data: str | Path | None = None, *, allow_leak: bool = False
+) -> list[Split]:
+    """The protocol's splits of these sections, named after the protocol.
+
+    `data` is the folder of the sections; a protocol whose splits lie there needs it.
+    """
+    sections = chosen_sections(protocol, sections)
+    names, rule = [section.name for section in sections], protocol.split.rule
+    if not sections:
+        raise EosinError(f"protocol '{protocol.name}' takes none of the sections there", fix="give its data")
+    if rule == FILES:
+        if not isinstance(data, str | Path):
+            fix = "give the folder of the data"
+            raise EosinError(f"protocol '{protocol.name}' reads its splits from files", fix=fix)
+        made = hest_splits(data)
+    elif rule == HOLD_OUT:
+        made = [_hold_out(protocol, names)]
+    elif rule == RANDOM:
+        made = [_random(protocol, sections)]
+    else:
+        made = splits(rule, sections, allow_leak=allow_leak)
+    family = protocol.name.replace("/", ":")  # a slash parts the family of a split from its member
+    patient = {section.name: section.patient for section in sections}
+    if lost := sorted({n for split in made for n in (*split.train, *split.test)} - set(names)):
+        raise EosinError(f"protocol '{protocol.name}' names section '{lost[0]}', which is not there", fix="give it")
+    return [replace(noted(split, patient), name=f"{family}/{split.name.split('/')[-1]}") for split in made]
+
+
+def _hold_out(protocol: Protocol, names: Sequence[str]) -> Split:
+    test = [name for name in names if _matches(name, protocol.split.test)]
+    if not test:
+        fix = "give its data, or another protocol (eosin list protocols)"
+        wanted = " or ".join(f"'{name}'" for name in protocol.split.test)
+        raise EosinError(f"protocol '{protocol.name}' tests on {wanted}, which is not there", fix=fix)
+    return Split(",".join(test), tuple(name for name in names if name not in test), tuple(test))
+
+
+def _random(protocol: Protocol, sections: Sequence[Section]) -> Split:
+    """Sections in the order of a hash of their names and patients: the same on every machine, in whatever order."""
+
+    def place(section: Section) -> str:
+        text = "\0".join((protocol.name, str(protocol.head.version), section.patient, section.name))
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    order = [section.name for section in sorted(sections, key=place)]
+    _, validation, test = protocol.split.shares
+    n_test = max(1, round(test * len(order)))
+    n_validation = max(1, round(validation * len(order))) if validation else 0
+    if n_test + n_validation >= len(order):
+        fix = "give more sections"
+        raise EosinError(f"protocol '{protocol.name}' cannot split {len(order)} sections by its shares", fix=fix)
+    parts = order[:n_test], order[n_test : n_test + n_validation], order[n_test + n_validation :]
+    tested, validated, trained = (tuple(sorted(part)) for part in parts)
+    return Split(",".join(tested), trained, tested, validation=validated)
+
+
+def protocol_genes(protocol: Protocol, sections: Sequence[Section], data: str | Path | None) -> str | GenePanel:
+    """A rule to apply to each split's training sections; or a panel, with the sections that it was chosen on."""
+    table, transform = protocol.panel, protocol.head.transform
+    sections = chosen_sections(protocol, sections)
+    seen = tuple(section.name for section in sections) if table.chosen_on == EVERYTHING else ()
+    if table.file:
+        if not isinstance(data, str | Path):
+            raise EosinError(f"protocol '{protocol.name}' reads its genes from '{table.file}'", fix="give the folder")
+        return GenePanel(tuple(hest_genes(data, table.file)), transform, rule=f"file:{table.file}", chosen_on=seen)
+    if seen:
+        return replace(choose_panel(table.rule, sections, transform=transform), chosen_on=seen)
+    return table.rule
+
+
+def _matches(name: str, patterns: Sequence[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def protocol_facts() -> list[dict[str, Any]]:
+    """One line for each protocol that ships."""
+    return [
+        {
+            "name": name,
+            "version": protocol.head.version,
+            "sha256": protocol.sha256[:16],
+            "split": f"{protocol.split.rule} ({protocol.split.origin})",
+            "panel": (protocol.panel.rule or protocol.panel.file)
+            + (" of all sections, a leak" if protocol.panel.chosen_on == EVERYTHING else ""),
+            "epoch chosen on": protocol.selection.on,
+            "unseen patients": "yes" if protocol.claims.unseen_patients else "not claimed",
+            "about": protocol.head.about,
+        }
+        for name, protocol in ((name, load_protocol(path)) for name, path in protocols().items())
+    ]

@@ -1,0 +1,209 @@
+"""The papers' studies as named grids: which models, with which settings, panels and draws, stand in one table.
+
+What varies in two other tables needs no grid here: encoders are `bench`'s own `encoders`, and sample statistics (Stem,
+table 7) are read off one prediction by `eosin.metrics.sample_statistics`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from eosin.errors import EosinError
+from eosin.files import write_json
+from eosin.models import MODELS
+from eosin.scoring import BIOMARKERS
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class StudyCell:
+    """One row of a study: what `bench` is asked for.
+
+    Attributes
+    ----------
+    label
+        Its name in the study's table, unique there.
+    model
+        As `bench` takes it, with a preset where one is chosen.
+    settings
+        Tables `model` and `train`, on top of the preset.
+    genes, draws
+        The panel's rule and the number of draws; None where the study leaves them to the caller.
+    """
+
+    label: str
+    model: str
+    settings: Mapping[str, Mapping[str, Any]]
+    genes: str | None = None
+    draws: int | None = None
+
+    @property
+    def folder(self) -> str:
+        """The label as a file name."""
+        return re.sub(r"[^A-Za-z0-9.]+", "-", self.label).strip("-")
+
+
+@dataclass(frozen=True)
+class Study:
+    """A named grid, what it shows and where it was published."""
+
+    title: str
+    source: str
+    cells: tuple[StudyCell, ...]
+
+
+def _row(label: str, model: str, *, genes: str | None = None, draws: int | None = None, **settings: Any) -> StudyCell:
+    return StudyCell(label, model, {"model": settings} if settings else {}, genes, draws)
+
+
+_SIZES = (50, 100, 200, 300, 400, 1000)
+_FLAG_KINDS = {"FLAG": "genes", "node-only diffusion": "nodes", "joint node-edge diffusion": "nodes-and-edges"}
+_SAMPLERS = (("ancestral", None), ("ddim", 50), ("ddim", 20), ("dpm", 20), ("dpm", 10))
+
+STUDIES: Mapping[str, Study] = {
+    "refinement-steps": Study(
+        "how many refinement steps STFlow needs",
+        "STFlow, table 5",
+        tuple(_row(f"S = {n}", "stflow", n_steps=n) for n in (1, 2, 5, 10, 16)),
+    ),
+    "priors": Study(
+        "where STFlow's flow starts",
+        "STFlow, table 10; 'empirical' and 'residual' are eosin's",
+        tuple(_row(prior, "stflow", prior=prior) for prior in ("gaussian", "zero", "zinb", "empirical", "residual")),
+    ),
+    "zinb": Study(
+        "mean and dispersion of the ZINB prior, beside the prior fitted to each gene",
+        "STFlow, table 13",
+        (
+            *(
+                _row(f"mean {mean}, dispersion {phi}", "stflow", prior="zinb", prior_mean=mean, prior_dispersion=phi)
+                for phi in (1.0, 2.0, 4.0)
+                for mean in (0.1, 0.2, 0.4)
+            ),
+            _row("empirical", "stflow", prior="empirical"),
+        ),
+    ),
+    "ablations": Study(
+        "STFlow without flow matching, and without frame averaging",
+        "STFlow, tables 4 and 9",
+        (
+            _row("STFlow", "stflow"),
+            _row("without flow matching", "stflow", flow_matching=False),
+            _row("without frame averaging", "stflow", frame_averaging=False),
+        ),
+    ),
+    "denoisers": Study(
+        "E(2)-invariant denoisers in one flow",
+        "STFlow, tables 3 and 11",
+        tuple(_row(model, model) for model in ("stflow", "egnn", "e2cnn")),
+    ),
+    "draws": Study(
+        "what more draws bring to the mean and to the error bars",
+        "Stem, appendix B, takes 100",
+        tuple(
+            _row(f"{model}, {k} draws", model, draws=k) for model in ("stflow", "stem") for k in (1, 2, 4, 8, 16, 32)
+        ),
+    ),
+    "samplers": Study(
+        "whether Stem's short samplers lose anything against the long one",
+        "Stem samples with 1000 ancestral steps",
+        tuple(
+            _row(f"{name} {steps}", "stem", sampler=name, n_steps=steps)
+            if steps
+            else _row(f"{name}, every step", "stem", sampler=name)
+            for name, steps in _SAMPLERS
+        ),
+    ),
+    "panel-sizes": Study(
+        "how accuracy and structure fall as the panel grows",
+        "FLAG, section 4.3 and table 8; Stem, table 6",
+        (
+            *(_row(f"{model}, {g} genes", model, genes=f"hmhvg:{g}") for model in ("stflow", "stem") for g in _SIZES),
+            *(
+                _row(f"{label}, {g} genes", "flag", genes=f"hmhvg:{g}", diffuse=kind)
+                for label, kind in _FLAG_KINDS.items()
+                for g in _SIZES
+            ),
+        ),
+    ),
+    "flag-ablations": Study(
+        "FLAG without its alignment to gene embeddings",
+        "FLAG, table 2",
+        (_row("FLAG", "flag"), _row("without alignment", "flag", align=0.0)),
+    ),
+    "biomarkers": Study(
+        "four genes scored by name",
+        "STFlow, table 2",
+        (
+            *(_row(m, m, genes=",".join(BIOMARKERS)) for m in ("forest", "stnet", "bleep", "triplex", "stflow")),
+            _row("stflow without flow matching", "stflow", genes=",".join(BIOMARKERS), flow_matching=False),
+        ),
+    ),
+}
+"""What `study_cells` knows by name."""
+
+
+def study_cells(name: str, *, preset: str | None = None, rule: str | None = None) -> tuple[StudyCell, ...]:
+    """The rows of a study.
+
+    Parameters
+    ----------
+    preset
+        As `paper` or `small`, for every model of the study that has it; the others keep their defaults.
+    rule
+        Another gene rule for a study of panel sizes, as `var` for `hmhvg`: the sizes stay.
+
+    Raises
+    ------
+    EosinError
+        No such study (near names are told), or a preset that none of its models has.
+    """
+    if name not in STUDIES:
+        near = difflib.get_close_matches(name, STUDIES, n=3, cutoff=0.5)
+        fix = "did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else "known: " + ", ".join(STUDIES)
+        raise EosinError(f"no study is called '{name}'", fix=fix)
+    cells = STUDIES[name].cells
+    if preset is not None:
+        presets = {cell.model: preset in MODELS[cell.model].presets for cell in cells}
+        if not any(presets.values()):
+            raise EosinError(f"no model of study '{name}' has a preset '{preset}'", fix="leave the preset out")
+        cells = tuple(replace(c, model=f"{c.model}:{preset}") if presets[c.model] else c for c in cells)
+    if rule is not None:
+        cells = tuple(
+            replace(c, genes=f"{rule}:{c.genes.partition(':')[2]}") if c.genes and ":" in c.genes else c for c in cells
+        )
+    return cells
+
+
+def run_study(
+    name: str, cells: Sequence[StudyCell], run: Callable[[StudyCell, Path], Mapping[str, Any]], out: str | Path
+) -> dict[str, Any]:
+    """Run every row and write one `OUT/scores.json` over all, its rows called by their labels.
+
+    A row is a grid of its own in `OUT/rows/LABEL`, so what is done is not run again. Beside its own model a grid may
+    hold others (the tuned ridge); of these each stands once in the whole, or once per panel where panels differ.
+
+    Parameters
+    ----------
+    run
+        What makes a grid of one row: `bench` with the row's model, settings, genes and draws. Gives its scores.
+    """
+    gathered: dict[tuple[Any, ...], dict[str, Any]] = {}
+    panels = {cell.genes for cell in cells}
+    for cell in cells:
+        scores = run(cell, Path(out) / "rows" / cell.folder)
+        for record in scores["cells"]:
+            called = cell.label
+            if record["model"] != cell.model:
+                called = f"{record['model']}, {cell.genes}" if len(panels) > 1 else record["model"]
+            key = (called, record.get("encoder"), record.get("split"), record.get("seed"))
+            gathered.setdefault(key, {**record, "model": called, "asked": record["model"]})
+        found = {"schema": SCHEMA, "study": name, "cells": list(gathered.values())}
+        write_json(Path(out) / "scores.json", found)
+    return {"schema": SCHEMA, "study": name, "cells": list(gathered.values())}

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import toy
+from eosin.benchmark import bench
+from eosin.benchmark.studies import STUDIES, StudyCell, run_study, study_cells
+from eosin.data import splits
+from eosin.engine import TrainSettings, resolve
+from eosin.errors import EosinError
+from eosin.models import MODELS
+
+
+@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("preset", [None, "paper"])
+def test_every_row_is_one_that_bench_can_run(name: str, preset: str | None) -> None:
+    cells = study_cells(name, preset=preset)
+    for cell in cells:
+        resolve(cell.model, cell.settings)  # refuses an unknown model, preset, setting or value
+    assert len({cell.label for cell in cells}) == len({cell.folder for cell in cells}) == len(cells)
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_no_two_rows_are_the_same_run(name: str) -> None:
+    # a row whose setting is the default's must not stand twice, or a study would compare a model with itself
+    runs = set()
+    for cell in study_cells(name):
+        model, tables = resolve(cell.model, cell.settings)
+        resolved = MODELS[model].settings.of(tables["model"]).model_dump(mode="json")
+        runs.add(json.dumps([model, resolved, TrainSettings.of(tables["train"]).model_dump(), cell.genes, cell.draws]))
+    assert len(runs) == len(study_cells(name))
+
+
+def test_the_papers_values() -> None:
+    steps = [cell.settings["model"]["n_steps"] for cell in study_cells("refinement-steps")]
+    assert steps == [1, 2, 5, 10, 16]
+    assert len(study_cells("zinb")) == 10
+    assert {cell.genes for cell in study_cells("biomarkers")} == {"GATA3,ERBB2,UBE2C,VWF"}
+    sizes = [cell.genes for cell in study_cells("panel-sizes", rule="var") if cell.model == "stem"]
+    assert sizes == ["var:50", "var:100", "var:200", "var:300", "var:400", "var:1000"]
+
+
+def test_a_preset_goes_to_the_models_that_have_it() -> None:
+    assert {cell.model for cell in study_cells("denoisers", preset="small")} >= {"egnn:small", "e2cnn:small"}
+    with pytest.raises(EosinError, match="no model of study 'priors' has a preset 'huge'"):
+        study_cells("priors", preset="huge")
+
+
+def test_an_unknown_study_is_one_line_with_near_names() -> None:
+    with pytest.raises(EosinError, match="no study is called 'prior'; did you mean 'priors'"):
+        study_cells("prior")
+    with pytest.raises(EosinError, match="known: refinement-steps, priors"):
+        study_cells("xyz")
+
+
+def test_a_study_is_one_table_and_is_resumed(tmp_path: Path) -> None:
+    sections = toy.cohort(30)
+    made, ran = splits("A1,A2:B1", sections), []
+
+    def run(cell: StudyCell, out: Path) -> dict[str, Any]:
+        ran.append(cell.label)
+        return bench(
+            {"toy": sections},
+            models=[cell.model, "gene-mean"],
+            splits=made,
+            genes=cell.genes or "var:4",
+            settings={cell.model: cell.settings},
+            out=out,
+        )
+
+    cells = [
+        StudyCell("weak", "ridge", {"model": {"penalties": (0.01,)}}),
+        StudyCell("strong", "ridge", {"model": {"penalties": (100.0,)}}),
+    ]
+    found = run_study("penalties", cells, run, tmp_path)
+    assert [c["model"] for c in found["cells"]] == ["weak", "gene-mean", "strong"]
+    by_label = {c["model"]: c for c in found["cells"]}
+    assert by_label["weak"]["asked"] == "ridge"
+    assert by_label["weak"]["metrics"]["mse"] != by_label["strong"]["metrics"]["mse"]
+    assert json.loads((tmp_path / "scores.json").read_text()) == found
+    before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("rows/*/cells/*")}
+    assert run_study("penalties", cells, run, tmp_path) == found
+    assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("rows/*/cells/*")} == before
+    sizes = [StudyCell(f"{g} genes", "ridge", {}, genes=f"var:{g}") for g in (3, 4)]
+    varied = run_study("sizes", sizes, run, tmp_path / "sizes")
+    assert [c["model"] for c in varied["cells"]] == ["3 genes", "gene-mean, var:3", "4 genes", "gene-mean, var:4"]

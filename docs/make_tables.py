@@ -29,20 +29,6 @@ from eosin.models import MODELS
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(<!-- table:([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
-PLANNED = (
-    ("Stem", "diffusion over genes, conditioned on the spot's image", "Zhu et al., ICLR 2025"),
-    ("FLAG", "diffusion with a spatial graph and gene alignment", "Si et al., arXiv 2605.18055"),
-    ("TRIPLEX", "target, neighbour and global views fused", "Chung et al., CVPR 2024"),
-    ("BLEEP", "contrastive retrieval from measured spots", "Xie et al., NeurIPS 2023"),
-    ("HisToGene", "vision transformer over a slide's spots", "Pang et al., 2021"),
-    ("ST-Net", "convolutional network per spot", "He et al., Nature Biomedical Engineering 2020"),
-    ("EGNN denoiser", "part of STFlow's ablation", "Satorras et al., ICML 2021"),
-    ("E2CNN denoiser", "part of STFlow's ablation", "Weiler & Cesa, NeurIPS 2019"),
-    ("random forest", "probe of the HEST benchmark", "Jaume et al., NeurIPS 2024"),
-    ("GigaPath slide", "slide encoder as context", "Xu et al., Nature 2024"),
-)
-"""Models of the field that are not there yet: name, idea, paper."""
-
 BETTER = {"up": "higher", "down": "lower", "expected": "near its expected value"}
 
 
@@ -71,7 +57,7 @@ def code(value: Any) -> str:
     if isinstance(value, bool):
         return f"`{str(value).lower()}`"
     if isinstance(value, tuple):
-        shown = [f"{item:.3g}" for item in value]
+        shown = [str(item) if isinstance(item, int) else f"{item:.3g}" for item in value]
         short = [*shown[:3], "...", shown[-1]] if len(shown) > 5 else shown
         return f"`[{', '.join(short)}]`"
     return f"`{value:g}`" if isinstance(value, float) else f"`{value}`"
@@ -87,10 +73,8 @@ def allowed(field: Any) -> str:
 
 
 def models() -> str:
-    there = [[f"`{name}`", MODELS[name].title, MODELS[name].paper, "there"] for name in sorted(MODELS, key=_first)]
-    return markdown(
-        ["model", "what it is", "paper", "status"], [*there, *([*planned, "planned"] for planned in PLANNED)]
-    )
+    rows = [[f"`{name}`", MODELS[name].title, MODELS[name].paper, "there"] for name in sorted(MODELS, key=_first)]
+    return markdown(["model", "what it is", "paper", "status"], rows)
 
 
 def _first(name: str) -> tuple[bool, str]:
@@ -124,15 +108,18 @@ def presets(model: str, table: str) -> dict[str, Mapping[str, Any]]:
     return {name: tables.get(table, {}) for name, tables in MODELS[model].presets.items()}
 
 
+def _settings_of(name: str) -> Callable[[], str]:
+    return lambda: settings_table(MODELS[name].settings, presets(name, "model"))
+
+
 TABLES: dict[str, Callable[[], str]] = {
+    **{f"settings-{name}": _settings_of(name) for name in MODELS if MODELS[name].settings.model_fields},
     "models": models,
     "readers": readers,
     "encoders": encoders,
     "metrics": metrics,
     "gene-rules": lambda: markdown(["rule", "what it chooses"], [[f"`{k}`", v] for k, v in gene_rules().items()]),
     "transforms": lambda: markdown(["transform", "value"], [[f"`{n}`", TRANSFORMS[n].unit] for n in TRANSFORMS]),
-    "settings-stflow": lambda: settings_table(MODELS["stflow"].settings, presets("stflow", "model")),
-    "settings-ridge": lambda: settings_table(MODELS["ridge"].settings),
     "settings-train": lambda: settings_table(TrainSettings, {"stflow:paper": presets("stflow", "train")["paper"]}),
     "settings-stain": lambda: settings_table(StainSettings),
     "settings-timm": lambda: settings_table(TimmSettings),

@@ -12,13 +12,15 @@ follows the velocity that the guess implies (Algorithms 1 and 2). Two optional p
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from eosin.generative import Prior, ProbabilityPath, Sampler
 from eosin.models.base import Learned, Training
@@ -203,3 +205,35 @@ class FlowModel(Learned):
     @property
     def n_parameters(self) -> int:
         return super().n_parameters + (0 if self.base is None else self.base.n_parameters)
+
+
+def spacings(distance: np.ndarray, valid: np.ndarray, starts: np.ndarray) -> np.ndarray:
+    """Distance between neighbouring spots, as each part has it: [s], 1 where a part has none.
+
+    The median over a part of the distances [s n] to nearest neighbours; n = 1 takes the nearest only.
+    """
+    unit = np.ones(len(distance))
+    for a, b in pairwise(starts):
+        known = distance[a:b][valid[a:b]]
+        typical = float(np.median(known)) if known.size else 0.0
+        unit[a:b] = typical if typical > 0 else 1.0
+    return unit
+
+
+def by_rows(function: Callable[[slice], Tensor], n_rows: int, chunk: int) -> Tensor:
+    """A function of some spots, [k c ...], for all of them, a chunk at a time: [k s ...].
+
+    With gradients, what a chunk computes is forgotten and computed again on the way back, if there is more than one.
+    """
+    if n_rows <= chunk:
+        return function(slice(0, n_rows))
+    rows = [slice(a, min(a + chunk, n_rows)) for a in range(0, n_rows, chunk)]
+    if torch.is_grad_enabled():
+        return torch.cat([checkpoint(function, r, use_reentrant=False) for r in rows], 1)  # pyright: ignore
+    return torch.cat([function(r) for r in rows], 1)
+
+
+def time_waves(t: Tensor, n: int = 128) -> Tensor:
+    """Cosines and sines [s n] of times [s] in [0, 1], 1 to 100 radians per unit, evenly in their logarithm."""
+    angle = t.float()[:, None] * torch.logspace(0, 2, n // 2, device=t.device)
+    return torch.cat([angle.cos(), angle.sin()], -1)

@@ -1,6 +1,6 @@
 """STFlow: whole-slide flow matching with E(2)-invariant local attention (Huang et al., ICML 2025).
 
-The denoiser is in `stflow_net.py`, the flow in `flow.py`; here are the settings and how the parts are put together.
+The denoiser is in `stflow_net.py`, the flow in `flow.py` and `flow_settings.py`; here are the network's settings.
 Where eosin differs from the paper or its release, and why:
 
 - Neighbours never cross sections, and nothing is padded (the release's padding took part in the attention).
@@ -13,38 +13,19 @@ Where eosin differs from the paper or its release, and why:
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
-from typing import Literal
+from abc import ABC
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from eosin.config import Settings
-from eosin.generative import (
-    ZINB,
-    EmpiricalZINB,
-    Gaussian,
-    LinearPath,
-    NoPath,
-    Prior,
-    Residual,
-    Sampler,
-    Zero,
-    euler,
-    even_times,
-    heun,
-    release_times,
-)
 from eosin.models.base import MODELS, ModelEntry
-from eosin.models.flow import FlowModel, InputMap, ValueScale
-from eosin.models.ridge import Ridge, RidgeSettings
+from eosin.models.flow import FlowModel
+from eosin.models.flow_settings import PAPER_FLOW, PAPER_TRAIN, FlowSettings, make_flow
 from eosin.models.stflow_net import Denoiser
 from eosin.types import GenePanel
 
 
-class STFlowSettings(Settings):
+class _Network(Settings, ABC):
     n_layers: int = Field(2, ge=1, description="attention layers; each widens the context by one ring of neighbours")
     width: int = Field(64, ge=8, description="width of a spot's state")
     edge_width: int = Field(64, ge=8, description="width of a neighbour relation's state")
@@ -57,21 +38,10 @@ class STFlowSettings(Settings):
     frame_averaging: bool = Field(True, description="False removes the geometry (the paper's 'w/o FA')")
     flow_matching: bool = Field(True, description="False predicts in one step from no expression ('w/o FM')")
     absolute_expression: bool = Field(True, description="also feed Y_t itself to each spot, not only differences")
-    prior: Literal["residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
-        "residual", description="where the flow starts; 'zinb-logits' reads prior_mean as the release does"
-    )
-    prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits) of the prior")
-    prior_dispersion: float = Field(1.0, gt=0, description="dispersion of a zinb prior")
-    prior_zeros: float = Field(0.5, ge=0, lt=1, description="probability of an extra zero in a zinb prior")
-    n_steps: int = Field(5, ge=1, description="refinement steps")
-    sampler: Literal["euler", "heun"] = Field("heun", description="'euler' is the paper's Algorithm 2")
-    time_grid: Literal["even", "release"] = Field("even", description="0, 1/S, ..., 1; or the release's 0.01 to 1")
-    n_components: int | None = Field(
-        128, ge=1, description="principal components of the features; none: all features, standardised"
-    )
-    standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the flow")
-    precondition: bool = Field(True, description="let the network only correct the best linear guess")
-    base: bool = Field(True, description="generate what a cross-fitted tuned ridge leaves over")
+
+
+class STFlowSettings(FlowSettings, _Network):
+    """The network's settings, then the flow's."""
 
 
 _PAPER = {
@@ -80,74 +50,34 @@ _PAPER = {
     "edge_width": 128,
     "dropout": 0.2,
     "absolute_expression": False,
-    "prior": "zinb",
-    "n_components": None,
-    "standardise": False,
-    "base": False,
-    "precondition": False,
-    "sampler": "euler",
     "min_gap": 0.0,
     "length_um": 0.5,
+    **PAPER_FLOW,
 }
-
-
-def _to_values(transform: str) -> Callable[[Tensor], Tensor]:
-    """Counts -> model values as a torch function, on the scale of the panel's transform."""
-    unit = math.log(2) if transform == "log2p1" else 1.0
-    return lambda counts: torch.log1p(counts) / unit
-
-
-def _prior(s: STFlowSettings, panel: GenePanel) -> Prior:
-    to_values = _to_values(panel.transform)
-    if not s.flow_matching:
-        return Zero()
-    makers: dict[str, Callable[[], Prior]] = {
-        "zinb": lambda: ZINB(s.prior_mean, s.prior_dispersion, s.prior_zeros, to_values),
-        "zinb-logits": lambda: ZINB.from_logits(s.prior_mean, s.prior_dispersion, s.prior_zeros, to_values),
-        "gaussian": lambda: Gaussian(),
-        "zero": Zero,
-        "empirical": lambda: EmpiricalZINB(len(panel), to_values),
-        "residual": lambda: Residual(len(panel)),
-    }
-    return makers[s.prior]()
-
-
-_SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun}
-_GRIDS = {"even": even_times, "release": release_times}
 
 
 def build(settings: STFlowSettings, n_features: int, panel: GenePanel) -> FlowModel:
     """Put the parts together; no I/O, no device."""
-    n_genes = len(panel)
-    inputs = InputMap(n_features, settings.n_components)
-    denoiser = Denoiser(
-        inputs.n_out,
-        n_genes,
-        width=settings.width,
-        edge_width=settings.edge_width,
-        n_layers=settings.n_layers,
-        n_heads=settings.n_heads,
-        n_neighbours=settings.n_neighbours,
-        dropout=settings.dropout,
-        use_edges=settings.frame_averaging,
-        absolute=settings.absolute_expression,
-        length_um=settings.length_um,
-        min_gap=settings.min_gap,
-        include_ties=settings.include_ties,
-        start_at_zero=settings.precondition,  # a correction starts as none
-    )
-    return FlowModel(
-        denoiser,
-        _prior(settings, panel),
-        LinearPath() if settings.flow_matching else NoPath(),
-        _SAMPLERS[settings.sampler],
-        _GRIDS[settings.time_grid](settings.n_steps) if settings.flow_matching else even_times(1),
-        inputs,
-        ValueScale(n_genes, standardise=settings.standardise),
-        Ridge(RidgeSettings.of(), n_features, panel) if settings.base else None,
-        n_genes,
-        precondition=settings.precondition and settings.flow_matching,
-    )
+
+    def denoiser(n_inputs: int) -> Denoiser:
+        return Denoiser(
+            n_inputs,
+            len(panel),
+            width=settings.width,
+            edge_width=settings.edge_width,
+            n_layers=settings.n_layers,
+            n_heads=settings.n_heads,
+            n_neighbours=settings.n_neighbours,
+            dropout=settings.dropout,
+            use_edges=settings.frame_averaging,
+            absolute=settings.absolute_expression,
+            length_um=settings.length_um,
+            min_gap=settings.min_gap,
+            include_ties=settings.include_ties,
+            start_at_zero=settings.precondition,  # a correction starts as none
+        )
+
+    return make_flow(denoiser, settings, n_features, panel, flow_matching=settings.flow_matching)
 
 
 MODELS.add(
@@ -157,18 +87,6 @@ MODELS.add(
         STFlowSettings,
         "whole-slide flow matching with E(2)-invariant local attention",
         "Huang et al., ICML 2025",
-        presets={
-            "paper": {
-                "model": _PAPER,
-                "train": {
-                    "lr": 5e-4,
-                    "weight_decay": 0.0,
-                    "ema": 0.0,
-                    "epochs": 100,
-                    "patience": 20,
-                    "regions_per_section": 10,
-                },
-            },
-        },
+        presets={"paper": {"model": _PAPER, "train": PAPER_TRAIN}},
     ),
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import numpy as np
@@ -52,6 +54,241 @@ RIDGE: dict[str, tuple[Any, Given]] = {
 }
 TABLES = {"stflow": STFLOW, "ridge": RIDGE, "gene-mean": {}}
 BASE: dict[str, Given] = {"stflow": TINY, "ridge": {}, "gene-mean": {}}
+
+TABLES |= {
+    "knn": {
+        "n_neighbours": ((3,), {}),
+        "metric": ("cosine", {}),
+        "weights": ("uniform", {}),
+        "standardise": (False, {}),
+        "n_components": (3, {}),
+    },
+    "forest": {
+        "n_trees": (3, {}),
+        "per_gene": (True, {}),
+        "max_depth": (2, {}),
+        "min_leaf": (12, {}),
+        "max_features": (1.0, {}),
+    },
+    "hest-ridge": {
+        "n_components": (3, {}),
+        "penalty": (100.0, {}),
+        "solver": ("cholesky", {}),
+        "add_mean": (True, {}),
+    },
+    "stnet": {
+        "epochs": ((7,), {}),
+        "lr": (1e-3, {}),
+        "momentum": (0.5, {}),
+        "batch_size": (5, {}),
+        "standardise": (False, {}),
+    },
+    "bleep": {
+        "width": (16, {}),
+        "dropout": (0.6, {}),
+        "temperature": (1.0, {}),
+        "n_retrieved": (3, {}),
+        "weights": ("distance", {}),
+        "batch_size": (8, {}),
+        "mix_sections": (True, {}),
+        "through_targets": (True, {"weights": "distance", "width": 8}),
+        "transposed_targets": (True, {"weights": "distance", "width": 8}),
+        "n_components": (None, {}),
+        "standardise": (False, {}),
+    },
+}
+BASE |= {"knn": {}, "forest": {"n_trees": 5}, "hest-ridge": {}, "stnet": {"epochs": (5,)}, "bleep": {"n_components": 6}}
+
+TABLES |= {
+    "stem": {
+        "depth": (2, {}),
+        "width": (16, {}),
+        "n_heads": (4, {}),
+        "mlp_ratio": (2.0, {}),
+        "condition_width": (None, {}),
+        "dropout": (0.6, {}),
+        "feature_dropout": (0.0, {}),
+        "n_components": (None, {}),
+        "standardise": (False, {}),
+        "base": (False, {}),
+        "precondition": (False, {}),
+        "learned_variance": (True, {}),
+        "n_times": (30, {}),
+        "beta_first": (1e-3, {}),
+        "beta_last": (0.3, {}),
+        "sampler": ("ddim", {}),
+        "n_steps": (4, {}),
+        "mirrored": (False, {}),
+        "spots_per_step": (8, {}),
+    },
+}
+BASE |= {
+    "stem": {
+        "width": 8,
+        "depth": 1,
+        "n_heads": 2,
+        "condition_width": 8,
+        "n_components": 6,
+        "n_times": 20,
+        "beta_last": 0.5,
+        "n_steps": 3,
+    }
+}
+
+FLOW = {name: STFLOW[name] for name in list(STFLOW)[list(STFLOW).index("prior") :]}
+"""What every flow has, whatever its denoiser."""
+
+TABLES |= {
+    "egnn": {
+        "n_layers": (2, {}),
+        "width": (16, {}),
+        "n_neighbours": (3, {}),
+        "include_ties": (True, {"lattice": True}),
+        "dropout": (0.6, {}),
+        "move_positions": (True, {"n_layers": 2}),
+        **FLOW,
+    },
+    "e2cnn": {
+        "n_channels": (None, {}),
+        "n_first": (2, {}),
+        "n_fields": (2, {}),
+        "n_stages": (2, {}),
+        "pool": (True, {}),
+        "dropout": (0.6, {}),
+        **FLOW,
+    },
+}
+TABLES |= {  # of encoders without weights; `weights` itself is in test_gigapath.py
+    "gigapath": {
+        "n_layers": (2, {}),
+        "width": (24, {}),
+        "n_heads": (4, {}),
+        "segments": ((8, 16), {"dilations": (1, 2)}),
+        "dilations": ((1, 3), {"segments": (64, 64)}),
+        "cell_um": (300.0, {}),
+        "from_corner": (False, {}),
+        "standardise": (False, {}),
+        "final_norm": (True, {}),
+        "own_features": (True, {}),
+        "head": ("knn", {}),
+        "head_settings": ({"penalties": (50.0,)}, {}),
+    }
+}
+BASE |= {
+    "gigapath": {
+        "n_layers": 1,
+        "width": 16,
+        "n_heads": 2,
+        "own_features": False,
+        "segments": (64, 100),
+        "dilations": (1, 2),
+    },
+    "egnn": {"n_layers": 1, "width": 8, "n_steps": 2, "n_components": 6},
+    "e2cnn": {"n_channels": 4, "n_first": 1, "n_fields": 1, "n_steps": 2, "n_components": 6},
+}
+
+
+POINT: dict[str, tuple[Any, Given]] = {
+    "ratio": (1.0, {}),
+    "dropout": (0.6, {}),
+    "n_components": (None, {}),
+    "standardise": (False, {}),
+    "base": (False, {}),
+}
+TABLES |= {
+    "triplex": {
+        "width": (16, {}),
+        "n_heads": (4, {}),
+        "n_window_layers": (2, {}),
+        "n_global_layers": (2, {}),
+        "n_fusion_layers": (2, {}),
+        "n_neighbours": (5, {}),
+        "distillation": (0.9, {}),
+        "residual_positions": (False, {}),
+        "clamp": (True, {"base": False, "standardise": False}),
+        **POINT,
+    },
+    "histogene": {
+        "width": (16, {}),
+        "n_layers": (2, {}),
+        "n_heads": (4, {}),
+        "head_width": (8, {}),
+        "positions": ("linear", {}),
+        "length_um": (30.0, {}),
+        **POINT,
+    },
+}
+BASE |= {
+    "triplex": {"width": 8, "n_heads": 2, "n_components": 6},
+    "histogene": {"width": 8, "n_heads": 2, "head_width": 4, "n_components": 6},
+}
+
+
+def gene_vectors() -> str:
+    """A file of vectors for the genes of the toy sections."""
+    path = Path(mkdtemp()) / "vectors.csv"
+    path.write_text("gene,a,b\n" + "".join(f"GENE{i},{i - 4},{i % 3}\n" for i in range(toy.N_GENES)))
+    return str(path)
+
+
+JOINT: Given = {"diffuse": "nodes-and-edges"}
+TABLES |= {
+    "flag": {
+        "diffuse": ("nodes", {}),
+        "graph_width": (16, {}),
+        "graph_depth": (2, {}),
+        "graph_heads": (4, {}),
+        "edge_width": (8, JOINT),
+        "blocks": (True, {"diffuse": "nodes"}),
+        "n_neighbours": (3, {"diffuse": "nodes"}),
+        "block_um": (300.0, {"diffuse": "nodes", "blocks": True}),
+        "block_spots": (5, {"diffuse": "nodes", "blocks": True}),
+        "length_um": (30.0, {"diffuse": "nodes"}),
+        "routed": (False, {}),
+        "hand_over": ("genes", {}),
+        "bridge_width": (16, {}),
+        "width": (16, {}),
+        "depth": (3, {}),
+        "n_heads": (4, {}),
+        "dropout": (0.6, {}),
+        "align": (1.0, {}),
+        "align_block": (2, {}),
+        "align_width": (16, {}),
+        "vector_width": (2, {}),
+        "vectors": (gene_vectors(), {}),
+        "consistency": (5.0, JOINT),
+        "sigma_smallest": (0.1, {}),
+        "sigma_largest": (3.0, {}),
+        "levels_per_step": (2, {}),
+        "n_steps": (4, {}),
+        "levels": ("even", {}),
+        "mirrored": (False, {}),
+        "clamp": (True, {"base": False, "precondition": False}),
+        "n_components": (None, {}),
+        "standardise": (False, {}),
+        "precondition": (False, {}),
+        "base": (False, {}),
+    },
+}
+BASE |= {
+    "flag": {
+        "graph_width": 8,
+        "graph_depth": 1,
+        "graph_heads": 2,
+        "edge_width": 4,
+        "bridge_width": 8,
+        "width": 8,
+        "depth": 2,
+        "n_heads": 2,
+        "align_block": 1,
+        "align_width": 8,
+        "vector_width": 4,
+        "levels_per_step": 1,
+        "n_steps": 2,
+        "n_components": 6,
+    },
+}
+
 
 PRIORS = ("residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical")
 

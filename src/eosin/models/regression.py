@@ -1,0 +1,122 @@
+"""Point prediction by a network that sees all spots of a part: what TRIPLEX and HisToGene have in common.
+
+A network guesses expression at every spot, perhaps more than once (several heads, the first one counts); an objective
+compares the guesses with the target. As in `flow.py`, the network may work on standardised genes, and on what a
+cross-fitted ridge leaves over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eosin.models.base import Learned, Training
+from eosin.models.flow import InputMap, ValueScale
+from eosin.models.ridge import Ridge
+from eosin.types import Batch
+
+Objective = Callable[[Tensor, Tensor], Tensor]  # guesses [h s g], target [s g] -> scalar
+
+
+def squared_error(guesses: Tensor, target: Tensor) -> Tensor:
+    """Mean squared error of the first guess."""
+    return (guesses[0] - target).square().mean()
+
+
+class NetworkPart(Protocol):
+    """What a regression needs of a network."""
+
+    def geometry(self, batch: Batch, features: Tensor) -> Any:
+        """Neighbours and positions as tensors beside `features` [s f]."""
+        ...
+
+    def __call__(self, geometry: Any) -> Tensor:
+        """Guesses [h s g], the answer first."""
+        ...
+
+
+@dataclass
+class RegressionContext:
+    """One prepared batch: what the network sees, and the base's prediction (0 without a base)."""
+
+    geometry: Any
+    base: Tensor  # [s g] or [1 1]
+
+
+class RegressionModel(Learned):
+    """A regression with its parts handed in.
+
+    Parameters
+    ----------
+    clamp
+        Raise guesses below 0 (in the panel's values) to 0, in training too; there their gradient is 0.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        inputs: InputMap,
+        scale: ValueScale,
+        base: Ridge | None,
+        *,
+        clamp: bool = False,
+    ):
+        super().__init__()
+        self.network, self.inputs, self.scale = network, inputs, scale
+        self.objective, self.base, self.clamp = objective, base, clamp
+        self._out_of_fold: np.ndarray | None = None
+
+    def observe(self, training: Training) -> None:
+        self.inputs.observe(training.batch.features)
+        left = training.target
+        if self.base is not None:
+            self.base.solve(training)
+            self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
+            left = left - self._out_of_fold
+        self.scale.observe(left)
+
+    def prepare(self, batch: Batch) -> RegressionContext:
+        device = self.scale.mean.device
+        features = self.inputs(torch.from_numpy(batch.features).to(device))
+        return RegressionContext(self.network.geometry(batch, features), self._base(batch).to(device))
+
+    def _base(self, batch: Batch) -> Tensor:
+        if self.base is None:
+            return torch.zeros(1, 1)
+        if batch.training_rows is not None and self._out_of_fold is not None:
+            return torch.from_numpy(self._out_of_fold[batch.training_rows])
+        return torch.from_numpy(self.base.predict(batch).astype(np.float32))
+
+    def loss(self, context: RegressionContext, target: Tensor, rng: torch.Generator) -> Tensor:
+        return self.objective(self._guesses(context), (target - self._offset(context)) / self.scale.sd)
+
+    @torch.no_grad()
+    def draw(self, context: RegressionContext, n_draws: int, rng: torch.Generator) -> Tensor:
+        return (self._guesses(context)[:1] * self.scale.sd + self._offset(context)).cpu()
+
+    def _guesses(self, context: RegressionContext) -> Tensor:
+        """[h s g] on the network's scale."""
+        guesses = self.network(context.geometry)
+        return torch.maximum(guesses, -self._offset(context) / self.scale.sd) if self.clamp else guesses
+
+    def _offset(self, context: RegressionContext) -> Tensor:
+        return context.base + self.scale.mean
+
+    def arrays(self) -> dict[str, Tensor]:
+        own = super().arrays()
+        return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
+
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        if self.base is not None:
+            self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
+        super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
+
+    @property
+    def n_parameters(self) -> int:
+        return super().n_parameters + (0 if self.base is None else self.base.n_parameters)

@@ -6,8 +6,8 @@ one to predict, image features as channels. They released no code of that. Where
 
 - Own convolutions of the group D4 (quarter turns and mirrors), exact by construction, on an ordinary convolution.
 - A spot's neighbours go to the cell nearest to their offset; a channel marks the cells that have a spot.
-- Y_t and t join the features. By default all three are first mapped to a few channels: with 1024 or more, nearly all
-  work and parameters would be in the first convolution.
+- Y_t and t join the features. By default all three are first mapped to a few channels: with 1024 or more, most
+  of the work would be in the first convolution.
 - Normalised per spot and not per batch, so that a spot's prediction does not depend on what it is predicted with.
 - The default is one stage, read at the window's centre; preset `paper` shrinks and averages it, as published.
 """

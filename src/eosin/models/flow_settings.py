@@ -33,7 +33,7 @@ from eosin.types import GenePanel
 
 
 class FlowSettings(Settings, ABC):
-    """The flow's part of a model's settings: not a record by itself, models derive theirs from it and their network's."""
+    """The flow's part of a model's settings; models derive theirs from it and from their network's."""
 
     prior: Literal["residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
         "residual", description="where the flow starts; 'zinb-logits' reads prior_mean as the release does"

@@ -76,7 +76,7 @@ class Geometry:
         """Memory that all layers and steps share: fresh pages cost more here than the arithmetic on them."""
         known = self.buffers.get(name)
         if known is None or known.shape != shape or known.dtype != like.dtype:
-            self.buffers[name] = known = like.new_empty(shape)
+            self.buffers[name] = known = _large(shape, like)
         return known
 
     def chunks(self, k: int = 1) -> list[slice]:
@@ -176,6 +176,13 @@ class SpatialLayer(nn.Module):
         return new_h, self.head(new_h)
 
 
+def _large(shape: tuple[int, ...], like: Tensor) -> Tensor:
+    """Memory for a large result; NumPy asks the system for large pages, which torch does not."""
+    if not is_compiled(like):
+        return like.new_empty(shape)
+    return torch.from_numpy(np.empty(shape, np.float32))
+
+
 def _in_turn(function: Callable[[slice], None], chunks: list[slice]) -> None:
     for rows in chunks:
         function(rows)
@@ -237,7 +244,7 @@ class Denoiser(nn.Module):
         if self.use_edges and geometry.edge_states is None:
             half = self.layers[0].edge.fc2.in_features
             shape = (len(self.layers), *geometry.edges.shape[:2], half)
-            edge_states = geometry.edge_states = geometry.edges.new_empty(shape)
+            edge_states = geometry.edge_states = _large(shape, geometry.edges)
             for layer, states in zip(self.layers, edge_states):
 
                 def fill(rows: slice, layer: nn.Module = layer, states: Tensor = states) -> None:

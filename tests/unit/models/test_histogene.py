@@ -9,6 +9,7 @@ import torch
 import toy
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
+from eosin.models.check import check_model
 from eosin.models.histogene import HisToGeneSettings, build
 from eosin.types import Batch, GenePanel
 
@@ -123,3 +124,11 @@ def test_what_the_ridge_says_is_the_start():
     plain = replace(training.batch, training_rows=None)
     left_over = predicted(model, plain) - model.base.predict(plain)
     assert np.allclose(left_over, left_over[:1], atol=1e-4)  # the mean of what it leaves over, the same everywhere
+
+
+def test_the_published_model_holds_to_the_interface():
+    training = toy.training(30)
+    settings = HisToGeneSettings.of(
+        MODELS["histogene"].presets["paper"]["model"], {"width": 32, "n_heads": 4, "head_width": 8}
+    )
+    check_model(lambda: build(settings, toy.N_FEATURES, training.panel), training)

@@ -10,6 +10,7 @@ import toy
 from eosin.errors import EosinError
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
+from eosin.models.check import check_model
 from eosin.models.triplex import Distillation, TriplexSettings, build
 from eosin.models.triplex_net import Triplex, cells_around
 from eosin.spots import lattice_positions
@@ -188,3 +189,9 @@ def test_cells_of_two_parts_never_touch():
 def test_heads_must_divide_the_width():
     with pytest.raises(EosinError, match="do not divide"):
         build(TriplexSettings.of({"width": 30, "n_heads": 4}), 5, GenePanel(("A",)))
+
+
+def test_the_published_model_holds_to_the_interface():
+    training = toy.training(30)
+    settings = TriplexSettings.of(MODELS["triplex"].presets["paper"]["model"], {"width": 32})
+    check_model(lambda: build(settings, toy.N_FEATURES, training.panel), training)

@@ -22,6 +22,7 @@ _HOME = {
     "read": "eosin.verbs",
     "report": "eosin.verbs",
     "score": "eosin.verbs",
+    "study": "eosin.verbs",
     "train": "eosin.verbs",
     "demo": "eosin.demo",
     "load": "eosin.engine",

@@ -290,9 +290,55 @@ def bench(
     _say(f"all metrics in {out / 'scores.json'}; as a page: eosin report {out / 'scores.json'} -o bench.html")
 
 
+@app.command
+def study(
+    name: str,
+    data: Path,
+    *,
+    out: Out,
+    preset: str | None = None,
+    encoder: str = "stain",
+    genes: str = "var:50",
+    split: str | None = None,
+    seeds: int = 1,
+    draws: int = 16,
+    features: Path | None = None,
+    allow_leak: Annotated[bool, Parameter(negative="")] = False,
+    reader: Reader = None,
+    mpp: Mpp = None,
+) -> None:
+    """Run one of the papers' tables on your sections (see: eosin list studies); resumable; writes OUT/scores.json.
+
+    Parameters
+    ----------
+    name
+        Name of the study, as `refinement-steps`, `priors`, `ablations` or `panel-sizes`.
+    preset
+        `paper` or `small`, for every model of the study that has it; their defaults otherwise.
+    encoder
+        Encoders by commas.
+    genes
+        Panel, where the study does not vary it: `var:50`, `hvg:50`, `hmhvg:200`, a file of names, or names by commas.
+    split
+        As for `eosin bench`: `leave-section-out` (default), `leave-patient-out`, or train:test.
+    draws
+        Draws, where the study does not vary them.
+    allow_leak
+        Go on where test data is known before the test; every result is stamped with it.
+    """
+    from eosin import show, verbs
+
+    given = {"preset": preset, "encoders": encoder.split(","), "genes": genes, "split": split, "features": features}
+    found = verbs.study(
+        data, name, **given, seeds=seeds, draws=draws, out=out, allow_leak=allow_leak, reader=reader, mpp=mpp
+    )
+    show.study(found)
+    _say(f"all metrics in {out / 'scores.json'}")
+
+
 @app.command(name="list")
 def list_(kind: str) -> None:
-    """List the `models`, `encoders`, `readers` or `protocols` that are there."""
+    """List the `models`, `encoders`, `readers`, `protocols` or `studies` that are there."""
     from eosin import facts, show
 
     show.rows(facts.list_things(kind))

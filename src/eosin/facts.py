@@ -9,7 +9,7 @@ from typing import Any
 
 from eosin import data as door
 from eosin import engine
-from eosin.benchmark import protocol_facts
+from eosin.benchmark import STUDIES, protocol_facts
 from eosin.data.h5ad import our_record, read_h5ad
 from eosin.encoders import ENCODERS, get_encoder
 from eosin.errors import EosinError
@@ -62,7 +62,7 @@ def _prediction_facts(path: Path) -> dict[str, Any]:
 
 
 def list_things(kind: str) -> list[dict[str, Any]]:
-    """Names and facts of the `models`, `encoders`, `readers` or `protocols` that are there."""
+    """Names and facts of the `models`, `encoders`, `readers`, `protocols` or `studies` that are there."""
     if kind == "models":
         return [
             {"name": n, "title": MODELS[n].title, "paper": MODELS[n].paper, "presets": ", ".join(MODELS[n].presets)}
@@ -77,7 +77,9 @@ def list_things(kind: str) -> list[dict[str, Any]]:
         ]
     if kind == "protocols":
         return protocol_facts()
-    raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers, protocols")
+    if kind == "studies":
+        return [{"name": n, "shows": s.title, "rows": len(s.cells), "source": s.source} for n, s in STUDIES.items()]
+    raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers, protocols, studies")
 
 
 def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:

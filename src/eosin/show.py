@@ -59,9 +59,14 @@ def bench(scores: Mapping[str, Any]) -> None:
         _table(f"{metric}: {title}", *bench_table(cells, metric, scores["comparisons"] if metric == _PCC else ()))
     _table("costs, means over runs", *costs(cells))
     lines(remarks(scores))
-    for cell in cells:
-        if cell["status"] == "failed":
-            lines([f"failed: {cell['model']} {cell['split']} seed {cell['seed']}: {cell['error']}"])
+    _failures(cells)
+
+
+def study(found: Mapping[str, Any]) -> None:
+    """Print a study's tables."""
+    for metric, title in _COLUMNS:
+        _table(f"{metric}: {title}", *bench_table(found["cells"], metric, ()))
+    _failures(found["cells"])
 
 
 def plan(scores: Mapping[str, Any]) -> None:
@@ -72,6 +77,12 @@ def plan(scores: Mapping[str, Any]) -> None:
     lines([*scores["remarks"], f"{len(scores['plan'])} cells, at most about {sum(known):.0f} s one after another"])
     if lost:
         lines([f"{lost} cells could not be estimated"])
+
+
+def _failures(cells: Sequence[Mapping[str, Any]]) -> None:
+    for cell in cells:
+        if cell["status"] == "failed":
+            lines([f"failed: {cell['model']} {cell['split']} seed {cell['seed']}: {cell['error']}"])
 
 
 def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> None:

@@ -336,6 +336,57 @@ def bench(
     )
 
 
+def study(
+    data: Data,
+    name: str,
+    *,
+    preset: str | None = None,
+    encoders: Sequence[str] = ("stain",),
+    genes: str = "var:50",
+    split: str | None = None,
+    seeds: int = 1,
+    draws: int = 16,
+    features: str | Path | None = None,
+    out: str | Path,
+    reader: str | None = None,
+    mpp: float | None = None,
+    allow_leak: bool = False,
+) -> dict[str, Any]:
+    """One of the papers' tables (refinement steps, priors, ablations, panel sizes, ...) on your sections.
+
+    Every row is a grid of `bench`, with the tuned ridge beside it; what is done is not run again. Writes
+    `OUT/scores.json` over all rows.
+
+    Parameters
+    ----------
+    name
+        As `eosin list studies` names it.
+    preset
+        `paper` or `small`, for every model of the study that has it.
+    genes, draws
+        Where the study itself does not vary them.
+    """
+    cells = benchmark.study_cells(name, preset=preset)
+    sections = _sections(data, None, reader, mpp)
+
+    def run(cell: benchmark.StudyCell, folder: Path) -> dict[str, Any]:
+        return bench(
+            sections,
+            models=[cell.model],
+            settings={cell.model: {table: dict(values) for table, values in cell.settings.items()}},
+            encoders=encoders,
+            genes=cell.genes or genes,
+            split=split,
+            seeds=seeds,
+            draws=cell.draws or draws,
+            features=features,
+            out=folder,
+            allow_leak=allow_leak,
+        )
+
+    return benchmark.run_study(name, cells, run, out)
+
+
 DEFAULT_MODELS = ("gene-mean", "ridge", "stflow")
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from cli.conftest import Ground, Run
 
-VERBS = ("info", "encode", "train", "predict", "score", "report", "bench", "list", "demo")
+VERBS = ("info", "encode", "train", "predict", "score", "report", "bench", "study", "list", "demo")
 
 
 def python(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -39,7 +39,10 @@ def test_a_user_error_in_a_process_of_its_own_is_one_line() -> None:
     done = python("-m", "eosin", "list", "modells")
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "eosin: there is no list of 'modells'; known lists: models, encoders, readers, protocols\n"
+    assert (
+        done.stderr
+        == "eosin: there is no list of 'modells'; known lists: models, encoders, readers, protocols, studies\n"
+    )
 
 
 def test_log_and_progress_go_to_stderr_results_to_stdout(ground: Ground) -> None:

@@ -458,3 +458,35 @@ def test_demo_writes_what_it_says(eosin: Run, monkeypatch: pytest.MonkeyPatch, t
 def test_tables_in_a_pipe_are_not_broken_into_narrow_columns(eosin: Run, ground: Ground) -> None:
     """Paths must be whole where a script reads them."""
     assert str(ground.image) in eosin("info", ground.data).out
+
+
+# --- study --------------------------------------------------------------------------------------------------------
+
+
+def test_study_runs_every_row_beside_the_ridge_and_goes_on_where_it_was(
+    eosin: Run, ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from eosin.benchmark.studies import STUDIES, Study, StudyCell
+
+    rows = tuple(StudyCell(f"k = {k}", "knn", {"model": {"n_neighbours": [k]}}) for k in (2, 9))
+    monkeypatch.setattr("eosin.benchmark.studies.STUDIES", {**STUDIES, "few": Study("neighbours", "a test", rows)})
+    given = ("study", "few", ground.data, "--genes", "var:5", "--encoder", ENCODER, "--features", ground.features)
+    given = (*given, "--split", "A1,B1:A2,B2", "-o", "out")
+    said = eosin(*given)
+    assert said.code == 0, said.err
+    scores = json.loads(Path("out/scores.json").read_text())
+    assert [c["model"] for c in scores["cells"]] == ["k = 2", "ridge", "k = 9"]
+    pcc = {c["model"]: c["metrics"]["pcc"]["mean"] for c in scores["cells"]}
+    assert pcc["k = 2"] != pcc["k = 9"]
+    assert "k = 2" in said.out and "k = 9" in said.out
+    cells = {path: path.stat().st_mtime_ns for path in Path("out").rglob("cells/*")}
+    assert len(cells) == 4  # each row, and the ridge beside it
+    assert eosin(*given).code == 0
+    assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("cells/*")} == cells
+
+
+def test_study_offers_near_names(eosin: Run, ground: Ground) -> None:
+    said = eosin("study", "ablation", ground.data, "-o", "out")
+    assert said.code == 1
+    assert said.err.startswith("eosin: no study is called 'ablation'; did you mean 'ablations'")
+    assert not Path("out").exists()

@@ -164,6 +164,22 @@ def test_a_missing_spot_is_not_a_spot_of_zeros():
     assert not torch.allclose(found[full], found[holed], atol=1e-3)
 
 
+def test_the_network_sees_what_the_window_says():
+    """One spot's window built cell by cell: its channels where there is a spot, else zeros, and the mark."""
+    network, (xy, features, y) = net(n_channels=None), scene()
+    batch = Batch(xy, features, np.array([0, len(xy)]))
+    index, there = windows(batch)
+    spot = int(there.sum(1).argmin())
+    cells = torch.zeros(1, N_FEATURES + G + 2, 5, 5)
+    for cell in np.flatnonzero(there[spot]):
+        of = index[spot, cell]
+        cells[0, :, cell // 5, cell % 5] = torch.tensor([*features[of], *y[of], 0.4, 1.0])
+    with torch.no_grad():
+        literal = network.out(network.read(cells))[0]
+    assert not there[spot].all()
+    assert torch.allclose(run(network, xy, features, y)[spot], literal, atol=1e-5)
+
+
 def test_chunks_change_nothing(monkeypatch):
     network, (xy, features, y) = net(), scene()
     geometry = network.geometry(Batch(xy, features, np.array([0, 3, len(xy)])), torch.from_numpy(features))

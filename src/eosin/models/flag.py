@@ -17,18 +17,17 @@ Where eosin differs from the paper or its release, and why:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
 from eosin.generative.ve import LOG_SIGMA, SIGMA, VE, Clock, LinearGuess, Output, Score, heun_back
-from eosin.models.base import MODELS, Learned, ModelEntry, Training
+from eosin.models.base import MODELS, ModelEntry, Training
 from eosin.models.dit import GeneDiT
 from eosin.models.flag_graph import Blocks, Graph, GraphBuilder, Joined, Nearest, Nodes, NodesAndEdges, State
 from eosin.models.flag_net import (
@@ -42,6 +41,7 @@ from eosin.models.flag_net import (
 )
 from eosin.models.flow import InputMap, ValueScale
 from eosin.models.gene_embedding import CoExpression, GeneVectors, VectorFile, resize
+from eosin.models.on_base import OnBase
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import Batch, GenePanel
 
@@ -97,7 +97,7 @@ class FLAGContext:
     base: Tensor  # [s g] or [1 1]
 
 
-class GraphDiffusion(Learned):
+class GraphDiffusion(OnBase):
     """A variance-exploding diffusion on a graph of spots, with its parts handed in."""
 
     def __init__(
@@ -121,7 +121,7 @@ class GraphDiffusion(Learned):
         mirrored: bool,
         clamp: bool,
     ):
-        super().__init__()
+        super().__init__(base)
         self.generator, self.output, self.inputs, self.scale, self.alignment = (
             generator,
             output,
@@ -130,17 +130,12 @@ class GraphDiffusion(Learned):
             alignment,
         )
         self.state, self.noise, self.levels, self.clock, self.builder = state, noise, levels, clock, builder
-        self.base, self.vectors, self.n_genes = base, vectors, n_genes
+        self.vectors, self.n_genes = vectors, n_genes
         self.align, self.levels_per_step, self.mirrored, self.clamp = align, levels_per_step, mirrored, clamp
-        self._out_of_fold: np.ndarray | None = None
 
     def observe(self, training: Training) -> None:
         self.inputs.observe(training.batch.features)
-        left = training.target
-        if self.base is not None:
-            self.base.solve(training)
-            self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
-            left = left - self._out_of_fold
+        left = self.left_over(training)
         self.scale.observe(left)
         self.output.observe((left - self.scale.mean.cpu().numpy()) / self.scale.sd.cpu().numpy())
         if self.alignment is not None:
@@ -150,14 +145,7 @@ class GraphDiffusion(Learned):
     def prepare(self, batch: Batch) -> FLAGContext:
         device = self.scale.mean.device
         features = self.inputs(torch.from_numpy(batch.features).to(device))
-        return FLAGContext(self.builder.build(batch, features), self._base(batch).to(device))
-
-    def _base(self, batch: Batch) -> Tensor:
-        if self.base is None:
-            return torch.zeros(1, 1)
-        if batch.training_rows is not None and self._out_of_fold is not None:
-            return torch.from_numpy(self._out_of_fold[batch.training_rows])
-        return torch.from_numpy(self.base.predict(batch).astype(np.float32))
+        return FLAGContext(self.builder.build(batch, features), self.base_of(batch).to(device))
 
     def loss(self, context: FLAGContext, target: Tensor, rng: torch.Generator) -> Tensor:
         graph = context.graph
@@ -201,19 +189,6 @@ class GraphDiffusion(Learned):
             lambda x, sigma: self._guess(graph, x, one * sigma, shared)[0], start, self.levels, self.clock
         )
         return clean[..., : self.n_genes]
-
-    def arrays(self) -> dict[str, Tensor]:
-        own = super().arrays()
-        return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
-
-    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
-        if self.base is not None:
-            self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
-        super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
-
-    @property
-    def n_parameters(self) -> int:
-        return super().n_parameters + (0 if self.base is None else self.base.n_parameters)
 
 
 def _graph(s: FLAGSettings, n_features: int, n_noisy: int | None, n_out: int, edge_width: int | None) -> GraphEncoder:

@@ -12,7 +12,7 @@ follows the velocity that the guess implies (Algorithms 1 and 2). Two optional p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
@@ -23,7 +23,8 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from eosin.generative import Prior, ProbabilityPath, Sampler
-from eosin.models.base import Learned, Training
+from eosin.models.base import Training
+from eosin.models.on_base import OnBase
 from eosin.models.ridge import Fit, Ridge
 from eosin.types import Batch
 
@@ -102,7 +103,7 @@ class FlowContext:
     n_spots: int
 
 
-class FlowModel(Learned):
+class FlowModel(OnBase):
     """A flow with its parts handed in."""
 
     def __init__(
@@ -120,19 +121,14 @@ class FlowModel(Learned):
         precondition: bool = False,
         max_draws: int = 16,
     ):
-        super().__init__()
+        super().__init__(base)
         self.denoiser, self.prior, self.inputs, self.scale = denoiser, prior, inputs, scale
-        self.path, self.sampler, self.times, self.base = path, sampler, times, base
+        self.path, self.sampler, self.times = path, sampler, times
         self.n_genes, self.max_draws, self.precondition = n_genes, max_draws, precondition
-        self._out_of_fold: np.ndarray | None = None
 
     def observe(self, training: Training) -> None:
         self.inputs.observe(training.batch.features)
-        left = training.target
-        if self.base is not None:
-            self.base.solve(training)
-            self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
-            left = left - self._out_of_fold
+        left = self.left_over(training)
         self.scale.observe(left)
         self.prior.observe(training.counts, left)
 
@@ -141,14 +137,7 @@ class FlowModel(Learned):
         features = self.inputs(torch.from_numpy(batch.features).to(device))
         geometry = self.denoiser.geometry(batch, features)
         part = torch.from_numpy(batch.part_of_spot()).to(device)
-        return FlowContext(geometry, self._base(batch).to(device), part, len(batch))
-
-    def _base(self, batch: Batch) -> Tensor:
-        if self.base is None:
-            return torch.zeros(1, 1)
-        if batch.training_rows is not None and self._out_of_fold is not None:
-            return torch.from_numpy(self._out_of_fold[batch.training_rows])
-        return torch.from_numpy(self.base.predict(batch).astype(np.float32))
+        return FlowContext(geometry, self.base_of(batch).to(device), part, len(batch))
 
     def loss(self, context: FlowContext, target: Tensor, rng: torch.Generator) -> Tensor:
         y1 = self._inwards(target, context)
@@ -192,19 +181,6 @@ class FlowModel(Learned):
 
     def _outwards(self, values: Tensor, context: FlowContext) -> Tensor:
         return values * self.scale.sd + self.scale.mean + context.base
-
-    def arrays(self) -> dict[str, Tensor]:
-        own = super().arrays()
-        return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
-
-    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
-        if self.base is not None:
-            self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
-        super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
-
-    @property
-    def n_parameters(self) -> int:
-        return super().n_parameters + (0 if self.base is None else self.base.n_parameters)
 
 
 def spacings(distance: np.ndarray, valid: np.ndarray, starts: np.ndarray) -> np.ndarray:

@@ -7,16 +7,16 @@ cross-fitted ridge leaves over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eosin.models.base import Learned, Training
+from eosin.models.base import Training
 from eosin.models.flow import InputMap, ValueScale
+from eosin.models.on_base import OnBase
 from eosin.models.ridge import Ridge
 from eosin.types import Batch
 
@@ -48,7 +48,7 @@ class RegressionContext:
     base: Tensor  # [s g] or [1 1]
 
 
-class RegressionModel(Learned):
+class RegressionModel(OnBase):
     """A regression with its parts handed in.
 
     Parameters
@@ -67,31 +67,19 @@ class RegressionModel(Learned):
         *,
         clamp: bool = False,
     ):
-        super().__init__()
+        super().__init__(base)
         self.network, self.inputs, self.scale = network, inputs, scale
-        self.objective, self.base, self.clamp = objective, base, clamp
-        self._out_of_fold: np.ndarray | None = None
+        self.objective, self.clamp = objective, clamp
 
     def observe(self, training: Training) -> None:
         self.inputs.observe(training.batch.features)
-        left = training.target
-        if self.base is not None:
-            self.base.solve(training)
-            self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
-            left = left - self._out_of_fold
+        left = self.left_over(training)
         self.scale.observe(left)
 
     def prepare(self, batch: Batch) -> RegressionContext:
         device = self.scale.mean.device
         features = self.inputs(torch.from_numpy(batch.features).to(device))
-        return RegressionContext(self.network.geometry(batch, features), self._base(batch).to(device))
-
-    def _base(self, batch: Batch) -> Tensor:
-        if self.base is None:
-            return torch.zeros(1, 1)
-        if batch.training_rows is not None and self._out_of_fold is not None:
-            return torch.from_numpy(self._out_of_fold[batch.training_rows])
-        return torch.from_numpy(self.base.predict(batch).astype(np.float32))
+        return RegressionContext(self.network.geometry(batch, features), self.base_of(batch).to(device))
 
     def loss(self, context: RegressionContext, target: Tensor, rng: torch.Generator) -> Tensor:
         return self.objective(self._guesses(context), (target - self._offset(context)) / self.scale.sd)
@@ -107,16 +95,3 @@ class RegressionModel(Learned):
 
     def _offset(self, context: RegressionContext) -> Tensor:
         return context.base + self.scale.mean
-
-    def arrays(self) -> dict[str, Tensor]:
-        own = super().arrays()
-        return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
-
-    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
-        if self.base is not None:
-            self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
-        super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
-
-    @property
-    def n_parameters(self) -> int:
-        return super().n_parameters + (0 if self.base is None else self.base.n_parameters)

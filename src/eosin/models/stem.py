@@ -17,11 +17,10 @@ Where eosin differs from the paper or its release, and why:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -37,9 +36,10 @@ from eosin.generative.diffusion import (
     at,
     variational_bits,
 )
-from eosin.models.base import MODELS, Learned, ModelEntry, Training
+from eosin.models.base import MODELS, ModelEntry, Training
 from eosin.models.dit import GeneDiT, TimeEmbedding, start_small
 from eosin.models.flow import InputMap, ValueScale
+from eosin.models.on_base import OnBase
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import Batch, GenePanel
 
@@ -109,7 +109,7 @@ class NoiseNet(nn.Module):
         return answer if isinstance(answer, Tensor) else answer[0]
 
 
-class Stem(Learned):
+class Stem(OnBase):
     """A diffusion over each spot's expression with its parts handed in."""
 
     def __init__(
@@ -127,33 +127,21 @@ class Stem(Learned):
         mirrored: bool = True,
         spots_per_step: int = 256,
     ):
-        super().__init__()
+        super().__init__(base)
         self.net, self.inputs, self.scale = net, inputs, scale
-        self.schedule, self.sampler, self.base, self.n_genes = schedule, sampler, base, n_genes
+        self.schedule, self.sampler, self.n_genes = schedule, sampler, n_genes
         self.precondition, self.learned_variance, self.mirrored = precondition, learned_variance, mirrored
         self.spots_per_step = spots_per_step
-        self._out_of_fold: np.ndarray | None = None
 
     def observe(self, training: Training) -> None:
         self.inputs.observe(training.batch.features)
-        left = training.target
-        if self.base is not None:
-            self.base.solve(training)
-            self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
-            left = left - self._out_of_fold
+        left = self.left_over(training)
         self.scale.observe(left)
 
     def prepare(self, batch: Batch) -> StemContext:
         device = self.scale.mean.device
         features = self.inputs(torch.from_numpy(batch.features).to(device))
-        return StemContext(features, self._base(batch).to(device))
-
-    def _base(self, batch: Batch) -> Tensor:
-        if self.base is None:
-            return torch.zeros(1, 1)
-        if batch.training_rows is not None and self._out_of_fold is not None:
-            return torch.from_numpy(self._out_of_fold[batch.training_rows])
-        return torch.from_numpy(self.base.predict(batch).astype(np.float32))
+        return StemContext(features, self.base_of(batch).to(device))
 
     def loss(self, context: StemContext, target: Tensor, rng: torch.Generator) -> Tensor:
         """Mean squared error of the noise (of its correction, with `precondition`), plus the bits of the variance."""
@@ -216,19 +204,6 @@ class Stem(Learned):
             here = [self.net(x[d : d + draws, a : a + spots], shared) for d in range(0, k, draws)]
             pieces.append(torch.cat(here))
         return torch.cat(pieces, 1)
-
-    def arrays(self) -> dict[str, Tensor]:
-        own = super().arrays()
-        return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
-
-    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
-        if self.base is not None:
-            self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
-        super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
-
-    @property
-    def n_parameters(self) -> int:
-        return super().n_parameters + (0 if self.base is None else self.base.n_parameters)
 
 
 _SAMPLERS: dict[str, Callable[[int], DiffusionSampler]] = {

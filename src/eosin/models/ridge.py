@@ -16,8 +16,8 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
-from eosin.metrics import pearson_per_gene
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.held_out import mean_correlation
 from eosin.spots import Neighbours, neighbours
 from eosin.types import Batch, GenePanel
 
@@ -116,18 +116,10 @@ class Ridge(Solved):
             components = fit.components(training.batch.features[outside])
             for number, penalty in enumerate(penalties):
                 plain[number, outside] = components @ fit.weights(penalty) + fit.intercept
-        best = int(np.argmax([self._score(training, plain[i]) for i in range(len(penalties))]))
+        best = int(np.argmax([mean_correlation(training, plain[i]) for i in range(len(penalties))]))
         around = self._around(training.batch)
-        mix = max(mixes, key=lambda mix: self._score(training, _smooth(plain[best], around, mix)))
+        mix = max(mixes, key=lambda mix: mean_correlation(training, _smooth(plain[best], around, mix)))
         return penalties[best], mix
-
-    def _score(self, training: Training, predicted: np.ndarray) -> float:
-        """Mean correlation over genes within each group, then over groups; constant genes count as 0."""
-        each = []
-        for _, outside in folds(training.groups):
-            if len(outside) > 2:
-                each.append(np.nan_to_num(pearson_per_gene(training.target[outside], predicted[outside])).mean())
-        return float(np.mean(each)) if each else 0.0
 
     def _around(self, batch: Batch) -> Neighbours | None:
         if max(self.settings.smoothing) == 0:

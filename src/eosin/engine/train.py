@@ -13,6 +13,7 @@ import torch
 
 from eosin.config import Settings
 from eosin.engine.fit import Fitting
+from eosin.engine.selection import RULES, HeldOut, Validation
 from eosin.engine.settings import TrainSettings
 from eosin.engine.trained import Trained
 from eosin.errors import EosinError
@@ -20,7 +21,7 @@ from eosin.files import fingerprint
 from eosin.genes import choose_panel, target
 from eosin.grouping import grouped
 from eosin.models import MODELS, Learned, Solved, Training
-from eosin.types import Batch, GenePanel, Section
+from eosin.types import Batch, Features, GenePanel, Section
 
 log = logging.getLogger("eosin")
 
@@ -35,6 +36,7 @@ def train(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    validate: Validation | None = None,
 ) -> Trained:
     """Train a model on encoded, measured sections.
 
@@ -51,11 +53,15 @@ def train(
     out
         Checkpoint folder; written after every epoch. `resume` continues what lies there to the same weights
         as an uninterrupted run.
+    validate
+        Sections that choose the epoch, instead of a group inside the training sections: one run over all training
+        sections, of which the best epoch's weights are kept. Models without epochs ignore it.
 
     Raises
     ------
     EosinError
-        Sections without counts or features, an unknown model or setting, a panel that cannot be had.
+        Sections without counts or features, an unknown model or setting, a panel that cannot be had, validation
+        sections without the panel's genes or with features of another encoder.
     """
     if not sections:
         raise EosinError("there are no sections to train on", fix="name at least one measured section")
@@ -94,8 +100,9 @@ def train(
         machine.solve(training)
         result = trained(machine, {})
     elif isinstance(machine, Learned):
-        key = run_key(sections, model, model_settings, train_settings, panel, seed)
-        fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key)
+        key = run_key(sections, model, model_settings, train_settings, panel, seed, validate)
+        judge = None if validate is None else _judge(validate, features, panel, train_settings)
+        fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key, judge)
         machine, metrics = fitting.run(resume=resume, keep=lambda m, x: trained(m, x).save(out) if out else None)
         result = trained(machine, metrics)
     else:
@@ -108,7 +115,8 @@ def train(
 def resolve(model: str, settings: Mapping[str, Mapping[str, Any]] | None) -> tuple[str, dict[str, dict[str, Any]]]:
     """Name and settings tables of `name` or `name:preset`, with `settings` on top.
 
-    What is unknown or impossible in them is an `EosinError` here already, before anything is computed.
+    The model's own defaults of training stand under the preset's. What is unknown or impossible in the tables is an
+    `EosinError` here already, before anything is computed.
     """
     name, _, preset = model.partition(":")
     entry = MODELS[name]
@@ -119,6 +127,7 @@ def resolve(model: str, settings: Mapping[str, Mapping[str, Any]] | None) -> tup
     tables: dict[str, dict[str, Any]] = {
         table: dict(entry.presets[preset].get(table, {})) if preset else {} for table in ("model", "train")
     }
+    tables["train"] = {**entry.train, **tables["train"]}
     for table, values in (settings or {}).items():
         if table not in tables:
             raise EosinError(f"unknown settings table '{table}'", fix="known tables: model, train")
@@ -135,7 +144,7 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
         [s.patient for s in sections], [s.name for s in sections], [s.spots.xy_um for s in sections]
     )
     log.info("inner validation keeps each %s whole", level)
-    batch = Batch(batch.xy_um, batch.features, batch.starts, np.arange(len(batch)))
+    batch = Batch(batch.xy_um, batch.features, batch.starts, np.arange(len(batch)), batch.turned)
     return Training(
         batch,
         np.concatenate([target(section, panel) for section in sections]),
@@ -152,8 +161,13 @@ def run_key(
     train_settings: TrainSettings,
     panel: GenePanel,
     seed: int,
+    validate: Validation | None = None,
 ) -> str:
     """Hash of all that determines a run: a checkpoint of another run is not resumed."""
+    judged: tuple[Any, ...] = ()
+    if validate is not None:
+        by = [section.fingerprint() for section in validate.sections]
+        judged = (by, [validate.candidates, validate.draws, validate.seed])
     return fingerprint(
         [section.fingerprint() for section in sections],
         model,
@@ -162,4 +176,20 @@ def run_key(
         list(panel.names),
         panel.transform,
         seed,
+        *judged,
     )
+
+
+def _judge(validate: Validation, features: Features, panel: GenePanel, settings: TrainSettings) -> HeldOut:
+    """The sections that choose the epoch, once they fit to the training sections."""
+    if not validate.sections:
+        raise EosinError("there are no sections to choose the epoch on", fix="name at least one, or do not validate")
+    for section in validate.sections:
+        found = section.need_features()
+        if found.key != features.key:
+            raise EosinError(
+                f"section '{section.name}', which is to choose the epoch, has features of encoder '{found.encoder}' "
+                f"({found.key}), the training sections of '{features.encoder}' ({features.key})",
+                fix="encode all sections alike",
+            )
+    return HeldOut.outside(validate, RULES[settings.select], panel, settings.epochs)

@@ -97,6 +97,11 @@ class Learned(Model, nn.Module):
     def loss(self, context: Any, target: Tensor, rng: torch.Generator) -> Tensor:
         """Scalar to minimise for one batch of regions; `target` is [s g]."""
 
+    @property
+    def starts_from_base(self) -> bool:
+        """Whether an untrained one already predicts what a closed-form base does: no training is then a choice."""
+        return False
+
     def forward(self, context: Any, target: Tensor, rng: torch.Generator) -> Tensor:
         return self.loss(context, target, rng)  # wrappers for devices and precision hook into forward
 
@@ -125,6 +130,10 @@ class ModelEntry:
         For tables: what it is, and where it was published.
     presets
         Named settings: {"paper": {"model": {...}, "train": {...}}}.
+    train
+        What this model changes of the defaults of training: {"lr": 1e-3}. A preset goes over it, and a user over both.
+    drawing
+        Settings that only say how draws are made: a trained model can be given other ones.
     """
 
     build: Callable[[Any, int, GenePanel], Model]
@@ -132,6 +141,8 @@ class ModelEntry:
     title: str
     paper: str
     presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    train: Mapping[str, Any] = field(default_factory=dict)
+    drawing: tuple[str, ...] = ()
 
 
 MODELS: Registry[ModelEntry] = Registry("model")

@@ -24,6 +24,10 @@ class OnBase(Learned):
         self.base = base
         self._out_of_fold: np.ndarray | None = None
 
+    @property
+    def starts_from_base(self) -> bool:
+        return self.base is not None
+
     def left_over(self, training: Training) -> np.ndarray:
         """Solve the base; returns what it leaves of the target [s g], or all of it without a base."""
         if self.base is None:

@@ -3,7 +3,8 @@
 Each spot is a token; all tokens of a part attend to one another; a linear map reads the genes. The regression around
 the network is in `regression.py`. Where eosin differs from the paper or its release, and why:
 
-- A token is a linear map of the spot's frozen features. The published one maps the 37,632 raw pixels of its tile.
+- A token is a linear map of the spot's frozen features. The published one maps the 37,632 raw pixels of its tile:
+  `image_px`, preset `pixels`. Pixels are divided by 255, else they drown the positions.
 - Places are coordinates in µm, relative to the middle of the part. The release looks up whole rows and columns in
   tables of 64 entries: a spot beyond them fails (Visium has 128), and tables depend on how spots were numbered.
 - Positions are a linear map of the coordinates (as in STFlow's comparison) or sines of several wavelengths, as smooth
@@ -15,7 +16,7 @@ the network is in `regression.py`. Where eosin differs from the paper or its rel
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -24,9 +25,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from eosin.config import Settings
+from eosin.errors import EosinError
 from eosin.models.attention import Block, within_parts
-from eosin.models.base import MODELS, ModelEntry
-from eosin.models.flow import InputMap, ValueScale
+from eosin.models.base import MODELS, Learned, ModelEntry
+from eosin.models.flow import InputMap, ValueScale, by_rows
+from eosin.models.image_branch import PixelColumns
+from eosin.models.image_regression import ImageRegression
 from eosin.models.regression import RegressionModel, squared_error
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import Batch, GenePanel
@@ -48,6 +52,12 @@ class HisToGeneSettings(Settings):
     )
     standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the network")
     base: bool = Field(True, description="predict what a cross-fitted tuned ridge leaves over")
+    image_px: int | None = Field(
+        None,
+        ge=8,
+        description="also map tiles of so many pixels a side, which are the last features (or all of them), as "
+        "--encoder pixels?px=112 makes them; none: features only",
+    )
 
 
 class Sines(nn.Module):
@@ -85,11 +95,35 @@ class Nowhere(nn.Module):
 
 @dataclass
 class Tokens:
-    """One prepared batch: features [s f], coordinates [s 2] in `length_um` about the part's middle, parts."""
+    """One prepared batch: coordinates [s 2] in `length_um` about the part's middle, and first rows of the parts.
 
-    features: Tensor
+    A token is made of what is `seen`: features [s f], or features and tiles [s px px 3].
+    """
+
+    seen: Tensor | tuple[Tensor, Tensor]
     at: Tensor
     starts: list[int]
+
+
+class TileToken(nn.Module):
+    """A linear map of a tile's pixels, 0 to 1, and of the spot's features where there are any: [s w].
+
+    Some spots at a time: as numbers for the network, tiles take four times their bytes.
+    """
+
+    def __init__(self, px: int, n_features: int, width: int, chunk: int = 512):
+        super().__init__()
+        self.chunk = chunk
+        self.pixels = nn.Linear(3 * px**2, width)
+        self.features = nn.Linear(n_features, width, bias=False) if n_features else None
+
+    def forward(self, seen: tuple[Tensor, Tensor]) -> Tensor:
+        features, tiles = seen
+        token = by_rows(lambda rows: self._map(tiles[rows])[None], len(tiles), self.chunk)[0]
+        return token if self.features is None else token + self.features(features)
+
+    def _map(self, tiles: Tensor) -> Tensor:
+        return self.pixels(tiles.to(self.pixels.weight.device).flatten(1).float() / 255)
 
 
 class VisionTransformer(nn.Module):
@@ -97,9 +131,9 @@ class VisionTransformer(nn.Module):
 
     def __init__(
         self,
-        n_features: int,
-        n_genes: int,
         positions: nn.Module,
+        token: nn.Module,
+        n_genes: int,
         *,
         width: int,
         n_layers: int,
@@ -112,7 +146,7 @@ class VisionTransformer(nn.Module):
     ):
         super().__init__()
         self.length_um, self.positions = length_um, positions
-        self.token = nn.Linear(n_features, width)
+        self.token = token
         self.drop = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, n_heads, ratio, dropout, head_width) for _ in range(n_layers))
         self.norm = nn.LayerNorm(width)
@@ -130,10 +164,17 @@ class VisionTransformer(nn.Module):
         at = ((batch.xy_um - middle[part]) / self.length_um).astype(np.float32)
         return Tokens(features, torch.from_numpy(at).to(features.device), batch.starts.tolist())
 
+    def observe_tiles(self, tiles: Tensor) -> None:
+        """Nothing: a linear map needs no scale."""
+
+    def with_tiles(self, geometry: Tokens, tiles: Tensor) -> Tokens:
+        assert isinstance(geometry.seen, Tensor)
+        return replace(geometry, seen=(geometry.seen, tiles))
+
     def forward(self, tokens: Tokens) -> Tensor:
         """[1 s g]."""
         mix = within_parts(tokens.starts)
-        x = self.drop(self.token(tokens.features) + self.positions(tokens.at))[None]
+        x = self.drop(self.token(tokens.seen) + self.positions(tokens.at))[None]
         for block in self.blocks:
             x = block(x, mix)
         return self.head(self.norm(x))
@@ -142,13 +183,26 @@ class VisionTransformer(nn.Module):
 _POSITIONS = {"sinusoidal": Sines, "linear": Linear, "none": lambda width: Nowhere()}
 
 
-def build(settings: HisToGeneSettings, n_features: int, panel: GenePanel) -> RegressionModel:
+def build(settings: HisToGeneSettings, n_features: int, panel: GenePanel) -> Learned:
     """Put the parts together; no I/O, no device."""
-    inputs = InputMap(n_features, settings.n_components)
+    if settings.image_px is None:
+        return _regression(settings, n_features, panel)
+    columns = PixelColumns.of(n_features, settings.image_px)
+    if settings.base and columns.n_rest == 0:
+        raise EosinError(
+            "the ridge under 'histogene' has no features beside the pixels",
+            fix=f'use --model.base false, or encode with --encoder "stain+pixels?px={settings.image_px}"',
+        )
+    return ImageRegression(_regression(settings, columns.n_rest, panel), columns, turns=False)
+
+
+def _regression(settings: HisToGeneSettings, n_features: int, panel: GenePanel) -> RegressionModel:
+    inputs, px = InputMap(n_features, settings.n_components), settings.image_px
+    positions = _POSITIONS[settings.positions](settings.width)
     network = VisionTransformer(
-        inputs.n_out,
+        positions,
+        nn.Linear(inputs.n_out, settings.width) if px is None else TileToken(px, inputs.n_out, settings.width),
         len(panel),
-        _POSITIONS[settings.positions](settings.width),
         width=settings.width,
         n_layers=settings.n_layers,
         n_heads=settings.n_heads,
@@ -167,6 +221,29 @@ def build(settings: HisToGeneSettings, n_features: int, panel: GenePanel) -> Reg
     )
 
 
+_PAPER = {
+    "model": {
+        "width": 1024,
+        "n_layers": 4,
+        "n_heads": 16,
+        "head_width": 64,
+        "dropout": 0.1,
+        "n_components": None,
+        "standardise": False,
+        "base": False,
+    },
+    "train": {
+        "lr": 1e-5,
+        "weight_decay": 0.0,
+        "ema": 0.0,
+        "epochs": 100,
+        "regions_per_section": 1,
+        "regions_per_step": 1,
+        "min_region": 1.0,
+        "early_stopping": False,
+    },
+}
+
 MODELS.add(
     "histogene",
     ModelEntry(
@@ -175,28 +252,8 @@ MODELS.add(
         "vision transformer over the spots of a section",
         "Pang et al., 2021",
         presets={
-            "paper": {
-                "model": {
-                    "width": 1024,
-                    "n_layers": 4,
-                    "n_heads": 16,
-                    "head_width": 64,
-                    "dropout": 0.1,
-                    "n_components": None,
-                    "standardise": False,
-                    "base": False,
-                },
-                "train": {
-                    "lr": 1e-5,
-                    "weight_decay": 0.0,
-                    "ema": 0.0,
-                    "epochs": 100,
-                    "regions_per_section": 1,
-                    "regions_per_step": 1,
-                    "min_region": 1.0,
-                    "early_stopping": False,
-                },
-            },
+            "paper": _PAPER,
+            "pixels": {"model": {**_PAPER["model"], "image_px": 112}, "train": _PAPER["train"]},
             "small": {"model": {"width": 32, "n_heads": 2, "n_components": 64}},
         },
     ),

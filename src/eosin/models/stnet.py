@@ -1,7 +1,8 @@
 """ST-Net's head on frozen features: linear, from weights of zero and the training mean, by descent with momentum.
 
-He et al. (Nature Biomedical Engineering 2020) train a DenseNet-121 with this head on top. eosin's encoders are frozen,
-so only the head is left: 51,250 numbers for 1024 features and 50 genes, the size that STFlow's table gives it.
+He et al. (Nature Biomedical Engineering 2020) train a DenseNet-121 with this head on top: `image_px`, and
+`stnet_finetuned.py`. On a frozen encoder only the head is left: 51,250 numbers for 1024 features and 50 genes, the size
+that STFlow's table gives it.
 
 For a linear head the gradient is linear in the weights. Therefore the weights after T stochastic steps (batches drawn
 with replacement) have a mean that obeys the same recursion as descent on all spots at once, and that recursion is
@@ -9,7 +10,7 @@ solved per eigenvector of the features' second moments by a power of a 3 x 3 mat
 order of batches, no seed, and any number of epochs at the same cost. `tests/reference` holds it to a literal loop.
 
 Other differences: the number of epochs is chosen by inner cross-validation that keeps groups whole (paper: 50), and
-features are standardised; preset `paper` does neither. Test-time symmetries and the encoder's own training are absent.
+features are standardised; preset `paper` does neither. There are no symmetries: features are made once.
 """
 
 from __future__ import annotations
@@ -25,9 +26,11 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.errors import EosinError
-from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.base import MODELS, Model, ModelEntry, Solved, Training
 from eosin.models.held_out import mean_correlation
+from eosin.models.image_branch import Backbone, PixelColumns
 from eosin.models.ridge import folds
+from eosin.models.stnet_finetuned import FineTuned
 from eosin.types import Batch, GenePanel
 
 
@@ -44,6 +47,19 @@ class STNetSettings(Settings):
     momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step that is repeated")
     batch_size: int = Field(32, ge=1, description="spots in one step")
     standardise: bool = Field(True, description="standardise the features; False takes them as the encoder gives them")
+    image_px: int | None = Field(
+        None,
+        ge=8,
+        description="train an image network under the head, on tiles of so many pixels a side, which are the last "
+        "features (others are not looked at), as --encoder pixels?px=224 makes them; none: frozen features",
+    )
+    image_backbone: str = Field("densenet121", description="convolutional network of timm for `image_px`")
+    image_weights: str | None = Field(
+        None, description="its .safetensors file to start from; none: at random, with statistics of training tiles"
+    )
+    image_turns: bool = Field(
+        True, description="flip and turn the tiles of `image_px` at random in training, and average over all 8 after it"
+    )
 
 
 @dataclass(frozen=True)
@@ -154,15 +170,39 @@ class STNet(Solved):
         return self.weight.size + self.bias.size
 
 
+_OF_THE_HEAD = ("epochs", "lr", "momentum", "standardise")
+
+
+def build(settings: STNetSettings, n_features: int, panel: GenePanel) -> Model:
+    """The head in closed form, or with `image_px` the whole network."""
+    px = settings.image_px
+    if px is None:
+        return STNet(settings, n_features, panel)
+    fields = STNetSettings.model_fields
+    idle = [name for name in _OF_THE_HEAD if getattr(settings, name) != fields[name].default]
+    if idle:
+        raise EosinError(
+            f"'{idle[0]}' belongs to the head on frozen features and does nothing with image_px",
+            fix="leave it out; --train.epochs and --train.lr say how the whole network is trained",
+        )
+    columns = PixelColumns.of(n_features, px)
+    backbone = Backbone(settings.image_backbone, px, settings.image_weights)
+    return FineTuned(backbone, columns, len(panel), batch_size=settings.batch_size, turns=settings.image_turns)
+
+
 MODELS.add(
     "stnet",
     ModelEntry(
-        STNet,
+        build,
         STNetSettings,
-        "linear head trained by stopped descent, on a frozen encoder",
+        "linear head trained by stopped descent, on a frozen encoder or with one",
         "He et al., Nature Biomedical Engineering 2020",
         presets={
             "paper": {"model": {"epochs": (50,), "lr": 1e-6, "standardise": False}},
+            "finetune": {
+                "model": {"image_px": 224},
+                "train": {"lr": 1e-4, "epochs": 50, "patience": 10, "regions_per_section": 8, "regions_per_step": 1},
+            },
             "small": {},
         },
     ),

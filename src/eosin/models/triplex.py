@@ -1,8 +1,8 @@
 """TRIPLEX: target, neighbour and global views of a spot, fused (Chung et al., CVPR 2024).
 
 The network is in `triplex_net.py`, the regression around it in `regression.py`. All three views are made of frozen
-features, as in STFlow's comparison; the released one trains a ResNet-18 on the target's pixels. Where eosin differs
-from the paper or its release, and why:
+features, as in STFlow's comparison. With `image_px` a trained ResNet-18 makes the target view from the spot's pixels,
+as published (`image_branch.py`). Where eosin differs from the paper or its release, and why:
 
 - Neighbours are the nearest measured spots, not 24 tiles cut around the spot: no second encoding. On a square
   lattice these are the 5 x 5 window.
@@ -23,8 +23,10 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.errors import EosinError
-from eosin.models.base import MODELS, ModelEntry
+from eosin.models.base import MODELS, Learned, ModelEntry
 from eosin.models.flow import InputMap, ValueScale
+from eosin.models.image_branch import Backbone, BackboneTokens, PixelColumns
+from eosin.models.image_regression import ImageRegression
 from eosin.models.regression import RegressionModel
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.models.triplex_net import Triplex
@@ -50,6 +52,17 @@ class TriplexSettings(Settings):
     )
     standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the network")
     base: bool = Field(True, description="predict what a cross-fitted tuned ridge leaves over")
+    image_px: int | None = Field(
+        None,
+        ge=8,
+        description="train the target view on tiles of so many pixels a side, which are the last features, as "
+        "--encoder stain+pixels?px=64 makes them; none: frozen features",
+    )
+    image_backbone: str = Field("resnet18", description="convolutional network of timm for `image_px`")
+    image_weights: str | None = Field(
+        None, description="its .safetensors file to start from; none: at random, with statistics of training tiles"
+    )
+    image_turns: bool = Field(True, description="flip and turn the tiles of `image_px` at random in training")
 
 
 @dataclass(frozen=True)
@@ -68,10 +81,26 @@ class Distillation:
         return (fused - target).square().mean() + (1 - self.share) * to_target + self.share * to_fused
 
 
-def build(settings: TriplexSettings, n_features: int, panel: GenePanel) -> RegressionModel:
+def build(settings: TriplexSettings, n_features: int, panel: GenePanel) -> Learned:
     """Put the parts together; no I/O, no device."""
     if settings.width % settings.n_heads:
         raise EosinError(f"{settings.n_heads} heads do not divide width {settings.width}", fix="change one of them")
+    px = settings.image_px
+    if px is None:
+        return _regression(settings, n_features, panel, None)
+    columns = PixelColumns.of(n_features, px)
+    if columns.n_rest == 0:
+        raise EosinError(
+            "'triplex' has pixels but no features for the neighbours and the whole slide",
+            fix=f'encode with --encoder "stain+pixels?px={px}"',
+        )
+    own = BackboneTokens(Backbone(settings.image_backbone, px, settings.image_weights), settings.width)
+    return ImageRegression(_regression(settings, columns.n_rest, panel, own), columns, turns=settings.image_turns)
+
+
+def _regression(
+    settings: TriplexSettings, n_features: int, panel: GenePanel, own: BackboneTokens | None
+) -> RegressionModel:
     inputs = InputMap(n_features, settings.n_components)
     network = Triplex(
         inputs.n_out,
@@ -86,6 +115,7 @@ def build(settings: TriplexSettings, n_features: int, panel: GenePanel) -> Regre
         n_neighbours=settings.n_neighbours,
         residual_positions=settings.residual_positions,
         start_at_zero=settings.base,  # a correction starts as none
+        own=own,
     )
     return RegressionModel(
         network,

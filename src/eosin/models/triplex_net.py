@@ -1,6 +1,6 @@
-"""The network of TRIPLEX: three views of a spot, fused (Chung et al., CVPR 2024), on frozen features.
+"""The network of TRIPLEX: three views of a spot, fused (Chung et al., CVPR 2024).
 
-- *target*: the spot's own vector;
+- *target*: the spot's own vector, or the tokens that an image network makes of its tile;
 - *neighbours*: the vectors of the spots around it attend to one another, with a learned bias per relative place;
 - *global*: all spots of the part attend to one another, positions enter by a convolution on the lattice (APEG).
 
@@ -9,7 +9,7 @@ One stack of cross-attention, asked by the spot's global state, reads the target
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from eosin.models.attention import Block, within_parts, within_sets
+from eosin.models.image_branch import BackboneTokens
 from eosin.spots import lattice_positions, neighbours
 from eosin.types import Batch
 
@@ -31,6 +32,8 @@ class Views:
     ----------
     features
         [s f].
+    target
+        What the target view is made of: the features as one token [s 1 f], or tiles [s px px 3].
     near
         [s n] rows of the spots of each window, the spot itself first.
     hidden
@@ -44,6 +47,7 @@ class Views:
     """
 
     features: Tensor
+    target: Tensor
     near: Tensor
     hidden: Tensor
     place: Tensor
@@ -96,7 +100,13 @@ class Positions(nn.Module):
 
 
 class Triplex(nn.Module):
-    """Four guesses: of the fused views, and of each view alone."""
+    """Four guesses: of the fused views, and of each view alone.
+
+    Parameters
+    ----------
+    own
+        Makes the target view's tokens [s t w] from tiles; none: a linear map of the spot's features is the one token.
+    """
 
     def __init__(
         self,
@@ -113,12 +123,13 @@ class Triplex(nn.Module):
         n_neighbours: int,
         residual_positions: bool,
         start_at_zero: bool,
+        own: BackboneTokens | None = None,
         chunk: int = 1024,
     ):
         super().__init__()
         self.n_neighbours, self.chunk = n_neighbours, chunk
         self.drop = nn.Dropout(dropout)
-        self.own = nn.Linear(n_features, width)
+        self.own = own or nn.Linear(n_features, width)
         self.others = nn.Linear(n_features, width)
         self.window = Window(width, n_window_layers, n_heads, ratio, dropout)
         self.slide = nn.ModuleList(Block(width, n_heads, ratio, dropout) for _ in range(n_global_layers))
@@ -145,11 +156,17 @@ class Triplex(nn.Module):
             around,
         )
         tensors = [torch.from_numpy(np.ascontiguousarray(array)).to(features.device) for array in arrays]
-        return Views(features, *tensors, starts=batch.starts.tolist())
+        return Views(features, features[:, None], *tensors, starts=batch.starts.tolist())
+
+    def observe_tiles(self, tiles: Tensor) -> None:
+        self.own.observe(tiles)
+
+    def with_tiles(self, geometry: Views, tiles: Tensor) -> Views:
+        return replace(geometry, target=tiles)
 
     def forward(self, views: Views) -> Tensor:
         """Guesses [4 s g]: fused, target, neighbours, global."""
-        target, others = self.own(views.features), self.others(views.features)
+        target, others = self.own(views.target), self.others(views.features)  # [s t w], [s w]
         whole = self._whole(others, views)
         pieces = []
         for start in range(0, len(target), self.chunk):  # windows are 25 times the spots: never all at once
@@ -160,7 +177,7 @@ class Triplex(nn.Module):
             else:
                 pieces.append(self._read(*given))
         fused, window = torch.cat(pieces, dim=1)
-        return torch.stack([head(state) for head, state in zip(self.heads, (fused, target, window, whole))])
+        return torch.stack([head(state) for head, state in zip(self.heads, (fused, target.mean(1), window, whole))])
 
     def _read(self, whole: Tensor, target: Tensor, others: Tensor, views: Views, rows: slice) -> Tensor:
         """States of the fused views and of the window [2 s w], for some of the spots."""
@@ -183,7 +200,7 @@ class Triplex(nn.Module):
         never = torch.zeros_like(tokens[..., 0]).masked_fill(hidden, -torch.inf)[:, None, None]
         by_target, by_window = whole[:, None], whole[:, None]
         for block in self.fusion:
-            by_target = block(by_target, within_sets(never[..., :1]), target[:, None])
+            by_target = block(by_target, within_sets(never[..., :1]), target)
             by_window = block(by_window, within_sets(never), tokens)
         return self.fusion_norm(by_target + by_window)[:, 0]
 

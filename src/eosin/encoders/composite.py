@@ -1,0 +1,67 @@
+"""Several encoders as one, `stain+pixels?px=64`: their windows one after another, their vectors side by side."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from eosin.encoders.base import Encoder, EncoderCard
+
+
+class Composite(Encoder):
+    """Encoders side by side, in the order in which they are named."""
+
+    def __init__(self, parts: Sequence[Encoder]):
+        self._parts = tuple(parts)
+        cards = [part.card for part in parts]
+        self.views = tuple(view for part in parts for view in part.views)
+        self.spec = "+".join(part.spec for part in parts)
+        self.card = EncoderCard(
+            name="+".join(card.name for card in cards),
+            source="; ".join(dict.fromkeys(card.source for card in cards)),
+            licence=" and ".join(dict.fromkeys(card.licence for card in cards)),
+            commercial=all(card.commercial for card in cards),
+            gated=any(card.gated for card in cards),
+            width=sum(card.width for card in cards),
+            citation="; ".join(dict.fromkeys(card.citation for card in cards)),
+        )
+
+    @property
+    def key(self) -> str:
+        return "+".join(part.key for part in self._parts)
+
+    def to(self, device: torch.device | str) -> Composite:
+        self._parts = tuple(part.to(device) for part in self._parts)
+        return super().to(device)
+
+    def encode(self, tiles: Sequence[Tensor]) -> Tensor:
+        self.check_tiles(tiles)
+        ends = [0]
+        for part in self._parts:
+            ends.append(ends[-1] + len(part.views))
+        return torch.cat([part.encode(tiles[a:b]) for part, (a, b) in zip(self._parts, pairwise(ends))], 1)
+
+
+def split_spec(spec: str, known: Callable[[str], bool]) -> list[str]:
+    """The parts of a spec, one for each encoder.
+
+    A `+` among names always parts them. Behind a `:`, `@` or `?` it does so only where a known encoder's name follows:
+    the name of a file may hold one, and in a setting it stands for a space.
+    """
+    first, *pieces = spec.split("+")
+    parts = [first]
+    for piece in pieces:
+        if _name(parts[-1]) == parts[-1] or known(_name(piece)):
+            parts.append(piece)
+        else:
+            parts[-1] += "+" + piece
+    return parts
+
+
+def _name(part: str) -> str:
+    """What stands before an argument or settings."""
+    return re.split("[:@?]", part, maxsplit=1)[0]

@@ -15,14 +15,17 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
-    "bench": "eosin.verbs",
+    "bench": "eosin.comparing",
     "encode": "eosin.verbs",
+    "export": "eosin.exporting",
+    "fetch": "eosin.fetching",
     "info": "eosin.facts",
     "predict": "eosin.verbs",
     "read": "eosin.verbs",
-    "report": "eosin.verbs",
-    "score": "eosin.verbs",
-    "study": "eosin.verbs",
+    "report": "eosin.comparing",
+    "score": "eosin.comparing",
+    "study": "eosin.comparing",
+    "tissue": "eosin.verbs",
     "train": "eosin.verbs",
     "demo": "eosin.demo",
     "load": "eosin.engine",

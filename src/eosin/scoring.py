@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from eosin import metrics
 from eosin.errors import EosinError
+from eosin.gene_lists import GeneLists
 from eosin.genes import target
 from eosin.types import Prediction, Section
 
@@ -28,15 +30,12 @@ class _Pair:
     """[s] domain labels as text; None where no spot has one."""
 
 
-BIOMARKERS = ("GATA3", "ERBB2", "UBE2C", "VWF")
-"""The genes that STFlow (section 4.2) scores by name."""
-
-
 def score(
     predictions: Prediction | Sequence[Prediction],
     truths: Section | Sequence[Section],
     *,
     biomarkers: Sequence[str] | None = None,
+    pathways: str | Path | Mapping[str, Sequence[str]] | None = None,
     need_domains: bool = False,
 ) -> dict[str, Any]:
     """Score predictions of one model against the measured sections.
@@ -55,6 +54,9 @@ def score(
     biomarkers
         Genes to score by name as well; those that are not in the panel are listed as missing. By default
         `BIOMARKERS`, where the panel holds at least one of them.
+    pathways
+        Gene sets by name, or a .gmt file, whose co-expression is compared; sets with fewer than 3 genes in the panel
+        are counted.
     need_domains
         Refuse a section without domain labels, rather than leave it out of those metrics.
 
@@ -64,13 +66,14 @@ def score(
         Floats are finite or None (undefined; `n_undefined` counts for each metric the sections where it was).
         `pcc["per_gene"]` is each gene's mean over sections under the headline's rule, None where its truth is constant
         in all. `sections` holds each section's own numbers. `domains`: sections with labels, and spots of theirs
-        without; `biomarkers`: `pcc` by gene, their `mean`, and the `missing` ones.
+        without; `biomarkers`: `pcc` by gene, their `mean`, and the `missing` ones; `pathways`: `correlation` and
+        `difference`, means over the `sets`, where each stands by name.
 
     Raises
     ------
     EosinError
         A section, spot or gene of a prediction was not measured; predictions differ in panel; a section comes twice;
-        labels are needed and missing; no biomarker is in the panel.
+        labels are needed and missing; no biomarker or gene set is in the panel; a broken .gmt file.
     """
     predictions = [predictions] if isinstance(predictions, Prediction) else list(predictions)
     truths = [truths] if isinstance(truths, Section) else list(truths)
@@ -78,7 +81,8 @@ def score(
         raise EosinError("there is no prediction to score", fix="predict at least one section")
     pairs = _match(predictions, truths, need_domains=need_domains)
     panel = predictions[0].panel.names
-    named = _named(panel, biomarkers)
+    lists = GeneLists.of(biomarkers, pathways)
+    named, sets = lists.named(panel), lists.usable(panel)
     rows = {pair.name: _score_section(pair) for pair in pairs}
     keys = list(dict.fromkeys(key for row in rows.values() for key in row))
     over = {key: np.array([row[key] for row in rows.values() if key in row]) for key in keys}
@@ -106,11 +110,10 @@ def score(
     if named is not None:
         of_named = {gene: pcc["per_gene"][gene] for gene in named if gene in panel}
         mean = metrics.mean_defined(np.array(list(of_named.values())))
-        extra["biomarkers"] = {
-            "mean": mean,
-            "pcc": of_named,
-            "missing": [gene for gene in named if gene not in of_named],
-        }
+        missing = [gene for gene in named if gene not in of_named]
+        extra["biomarkers"] = {"mean": mean, "pcc": of_named, "missing": missing}
+    if sets:
+        extra["pathways"] = _pathways(pairs, panel, sets) | {"n_too_small": len(lists.pathways) - len(sets)}
     return _finite(
         {
             "pcc": pcc,
@@ -178,18 +181,21 @@ def _domain_counts(pairs: Sequence[_Pair]) -> dict[str, Any]:
     }
 
 
-def _named(panel: Sequence[str], biomarkers: Sequence[str] | None) -> list[str] | None:
-    """The biomarkers to report on: those asked for, or the usual ones where the panel has any."""
-    if biomarkers is None:
-        return list(BIOMARKERS) if set(BIOMARKERS) & set(panel) else None
-    wanted = list(dict.fromkeys(biomarkers))
-    if not set(wanted) & set(panel):
-        raise EosinError(
-            f"none of the {len(wanted)} biomarkers is among the panel's {len(panel)} genes"
-            + (f", first '{wanted[0]}'" if wanted else ""),
-            fix="train with a panel that holds them, as --genes GATA3,ERBB2, or spell them as the panel does",
-        )
-    return wanted
+def _pathways(pairs: Sequence[_Pair], panel: Sequence[str], sets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """Each gene set's co-expression, mean over sections, and the means over sets."""
+    rows = {}
+    for name, genes in sets.items():
+        found = [metrics.pathway_agreement(pair.truth, pair.mean, panel, genes) for pair in pairs]
+        rows[name] = {
+            "correlation": metrics.mean_defined(np.array([one.correlation for one in found])),
+            "difference": metrics.mean_defined(np.array([one.difference for one in found])),
+            "n_genes": len(set(genes) & set(panel)),
+            "n_missing": len(set(genes) - set(panel)),
+        }
+    over = {
+        key: metrics.mean_defined(np.array([r[key] for r in rows.values()])) for key in ("correlation", "difference")
+    }
+    return {**over, "sets": rows}
 
 
 def _match(predictions: Sequence[Prediction], truths: Sequence[Section], *, need_domains: bool) -> list[_Pair]:

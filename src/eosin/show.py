@@ -9,15 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from eosin.benchmark import costs, remarks
+from eosin.benchmark import costs, remarks, shown
 from eosin.benchmark import table as bench_table
-from eosin.metrics import METRICS
-
-_PCC = "pcc.mean"
-_COLUMNS = (
-    (_PCC, "Pearson correlation, mean over genes, then over test sections"),
-    ("mse", "mean squared error"),
-)
+from eosin.results import headline
 
 
 def facts(record: Mapping[str, Any], indent: int = 0) -> None:
@@ -52,11 +46,9 @@ def rows(records: Sequence[Mapping[str, Any]]) -> None:
 def bench(scores: Mapping[str, Any]) -> None:
     """Print a grid's tables, what must be known to read them, and what failed."""
     cells = scores["cells"]
-    shown = [
-        (metric, METRICS[metric].definition) for metric in scores.get("protocol", {}).get("metrics", ())
-    ] or _COLUMNS
-    for metric, title in shown:
-        _table(f"{metric}: {title}", *bench_table(cells, metric, scores["comparisons"] if metric == _PCC else ()))
+    first = headline(scores)
+    for metric, title in shown(scores):
+        _table(f"{metric}: {title}", *bench_table(cells, metric, scores["comparisons"] if metric == first else ()))
     _table("costs, means over runs", *costs(cells))
     lines(remarks(scores))
     _failures(cells)
@@ -64,8 +56,9 @@ def bench(scores: Mapping[str, Any]) -> None:
 
 def study(found: Mapping[str, Any]) -> None:
     """Print a study's tables."""
-    for metric, title in _COLUMNS:
+    for metric, title in shown(found):
         _table(f"{metric}: {title}", *bench_table(found["cells"], metric, ()))
+    lines(remarks(found))
     _failures(found["cells"])
 
 

@@ -1,53 +1,58 @@
-"""The report of a benchmark: `scores.json` of `eosin bench` as one self-contained HTML file."""
+"""The report of a benchmark: `scores.json` of `eosin bench` or `eosin study` as one self-contained HTML file."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eosin.errors import EosinError
+from eosin import results
 from eosin.files import atomic_file
-from eosin.reporting.charts import bench_chart
-from eosin.reporting.html import Markup, fold, join, number, page, picture, section, table, tag
-from eosin.reporting.tables import COLUMNS, Column, definitions, is_baseline, marked, model_name, pick
+from eosin.reporting.charts import models_chart, study_chart
+from eosin.reporting.grid import Grid, Row
+from eosin.reporting.html import Markup, fold, join, page, picture, section, table, tag
+from eosin.reporting.origins import costs, failures, runs, what_was_compared
+from eosin.reporting.series import read_series
+from eosin.reporting.tables import (
+    GROUPS,
+    Column,
+    Group,
+    columns_of,
+    columns_with_numbers,
+    definitions,
+    is_baseline,
+    marked,
+    missing_biomarkers,
+    number_table,
+    pathway_table,
+)
 
-_SHOWN = tuple(c for c in COLUMNS if c.key in ("mse", "rvd", "gsc", "ssc", "crps", "coverage_90"))
-_PCC = COLUMNS[0]
-
-
-@dataclass(frozen=True)
-class _Grid:
-    """Cells by row (model, encoder) and column (the rule of the split, as `leave-section-out`)."""
-
-    rows: list[tuple[str, str]]
-    columns: list[str]
-    cells: dict[tuple[tuple[str, str], str], list[Mapping[str, Any]]]
-
-    def summary(self, row: tuple[str, str], column: str, key: str) -> tuple[float | None, float, int]:
-        """Mean over seeds of the mean over splits, its sd over seeds, and how many seeds; None if a cell failed."""
-        by_seed: dict[Any, list[float | None]] = {}
-        for cell in self.cells.get((row, column), []):
-            value = pick(cell["metrics"], key) if cell["status"] == "done" else None
-            by_seed.setdefault(cell["seed"], []).append(value)
-        if not by_seed or any(value is None for values in by_seed.values() for value in values):
-            return None, 0.0, len(by_seed)
-        means = [float(np.mean([v for v in values if v is not None])) for values in by_seed.values()]
-        return float(np.mean(means)), float(np.std(means, ddof=1)) if len(means) > 1 else 0.0, len(means)
+_VARIED = tuple(
+    Column(key, label)
+    for key, label in (
+        ("pcc.mean", "PCC"),
+        ("mse", "MSE"),
+        ("gsc", "GSC"),
+        ("ssc", "SSC"),
+        ("rvd", "RVD"),
+        ("crps", "CRPS"),
+    )
+)
+"""What a study's chart shows against the setting that it varies."""
 
 
 def write_bench_report(
-    path: str | Path, scores: Mapping[str, Any], *, title: str = "Benchmark", when: str | None = None
+    path: str | Path, scores: Mapping[str, Any], *, title: str | None = None, when: str | None = None
 ) -> Path:
-    """Write one offline HTML file about a grid of models, encoders, splits and seeds.
+    """Write one offline HTML file about a grid of models, encoders, splits and seeds, or about a study.
 
     Every table shows the mean over the splits of a rule, then over seeds, ± the sd over seeds; a number is missing
-    where one of its cells failed, so that no model gains by failing on the hard sections. The tuned ridge stands first.
+    where one of its cells failed, so that no model gains by failing on the hard sections. The tuned ridge stands first,
+    a study's rows in its order.
 
     Parameters
     ----------
@@ -61,151 +66,157 @@ def write_bench_report(
     EosinError
         Another schema, no cells, or a cell without model, encoder, split, seed or status.
     """
-    cells = _check(scores)
-    grid, failed = _arrange(cells), [cell for cell in cells if cell["status"] != "done"]
+    grid = Grid.of(scores)
     when = when or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    done = f"{len(cells) - len(failed)} of {len(cells)} runs finished"
+    n = len(grid.cells)
     body = [
-        *(tag("p", note, class_="warn") for note in _remarks(grid, cells)),
+        *(tag("p", note, class_="warn") for note in _warnings(grid)),
         _headline(grid),
-        _other_metrics(grid),
-        _failures(failed),
-        _runs(cells),
+        _varied(grid),
+        *(_group(grid, group) for group in GROUPS),
+        costs(grid),
+        failures(grid),
+        what_was_compared(grid),
+        runs(grid),
     ]
-    lead = tag("p", f"{len(grid.rows)} models · {len(grid.columns)} split rules · {done} · {when}", class_="lead")
+    done = f"{n - len(grid.failed())} of {n} runs finished"
+    split_rules = f"{len(grid.families)} split rule" + ("" if len(grid.families) == 1 else "s")
+    lead = tag("p", f"{len(grid.rows)} rows · {split_rules} · {done} · {when}", class_="lead")
+    title = title or (f"Study: {grid.study}" if grid.study else "Benchmark")
     with atomic_file(path) as partial:
         partial.write_text(page(title, lead, *body), encoding="utf-8")
     return Path(path)
 
 
-def _check(scores: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    cells = scores.get("cells") if isinstance(scores, Mapping) else None
-    if not isinstance(cells, list) or scores.get("schema") != 1:
-        raise EosinError("these are no benchmark scores of schema 1", fix="give the scores.json of eosin bench")
-    if not cells:
-        raise EosinError("the benchmark has no runs", fix="run eosin bench first")
-    for cell in cells:
-        lost = [key for key in ("model", "encoder", "split", "seed", "status") if key not in cell]
-        if lost:
-            raise EosinError(f"a run in the benchmark scores lacks '{lost[0]}'", fix="run eosin bench again")
-    return [{"metrics": {}, **cell} for cell in cells]
-
-
-def _arrange(cells: Sequence[Mapping[str, Any]]) -> _Grid:
-    rows = list(dict.fromkeys((str(c["model"]), str(c["encoder"])) for c in cells))
-    grid = _Grid(sorted(rows, key=lambda r: not is_baseline(r[0])), list(dict.fromkeys(map(_rule, cells))), {})
-    for cell in cells:
-        grid.cells.setdefault(((str(cell["model"]), str(cell["encoder"])), _rule(cell)), []).append(cell)
-    return grid
-
-
-def _rule(cell: Mapping[str, Any]) -> str:
-    """`leave-section-out/C2` is one split of the rule `leave-section-out`."""
-    return str(cell["split"]).split("/")[0]
-
-
-def _remarks(grid: _Grid, cells: Sequence[Mapping[str, Any]]) -> list[str]:
-    said = (
-        []
-        if any(is_baseline(m) for m, _ in grid.rows)
-        else ["No tuned ridge was run: whether a model adds anything to it is not known."]
-    )
-    said += dict.fromkeys(f"{_rule(cell)}: {cell['note']}" for cell in cells if cell.get("note"))
+def _warnings(grid: Grid) -> list[str]:
+    said = results.warnings(grid.scores)
+    if not any(is_baseline(model) for model, _ in grid.rows):
+        said.insert(0, "No tuned ridge was run: whether a model adds anything to it is not known.")
+    if few := grid.unfinished():
+        names = ", ".join(f"{grid.name(row)} ({n})" for row, n in few.items())
+        said.append(f"Not every row has every run yet; means over fewer runs are not comparable: {names}.")
+    if failed := grid.failed():
+        said.append(f"{len(failed)} of {len(grid.cells)} runs failed; their reasons stand below.")
     return said
 
 
-def _headline(grid: _Grid) -> Markup:
-    n = max(grid.summary(row, column, _PCC.key)[2] for row in grid.rows for column in grid.columns)
+def _headline(grid: Grid) -> Markup:
+    metric = grid.headline
+    n = grid.n_seeds()
     seeds = f"{n} seeds; ± is the standard deviation between them." if n > 1 else "One seed: no spread is known."
+    best = "The best of each column is marked." if grid.one_panel else "Rows are of different gene panels."
+    said = [f"Taken {results.pooling(grid.scores)}. {seeds} {best}"]
+    compared = grid.scores.get("comparisons")
+    if compared:
+        said.append(f"To ridge: {results.of_comparisons(compared)}. Bold: the interval leaves out 0.")
     return section(
-        "Correlation",
-        _table(grid, _PCC),
-        definitions([_PCC]),
-        tag(
-            "p", f"{seeds} The best of each column is marked; Δ is the difference to the ridge baseline.", class_="soft"
-        ),
-        tag("div", picture(_chart(grid), "PCC of every model and split"), class_="paper"),
+        metric.label if grid.study else f"Headline: {metric.label}",
+        _headline_table(grid, metric),
+        definitions([metric]),
+        *(tag("p", text, class_="soft") for text in said),
+        tag("div", picture(_chart(grid, metric), f"{metric.label} of every model and split"), class_="paper"),
     )
 
 
-def _chart(grid: _Grid) -> bytes:
-    names = {row: row[0] if len({e for _, e in grid.rows}) == 1 else f"{row[0]}, {row[1]}" for row in grid.rows}
-    found = {row: [grid.summary(row, column, _PCC.key) for column in grid.columns] for row in grid.rows}
-    means = {names[row]: np.array([np.nan if v[0] is None else v[0] for v in found[row]]) for row in grid.rows}
-    return bench_chart(grid.columns, means, {names[row]: np.array([v[1] for v in found[row]]) for row in grid.rows})
-
-
-def _table(grid: _Grid, metric: Column) -> Markup:
-    """Models x split rules, with the mean over rules and the difference to the best ridge."""
-    found = {row: [grid.summary(row, column, metric.key) for column in grid.columns] for row in grid.rows}
-    means = {row: _mean([v[0] for v in values]) for row, values in found.items()}
-    ridge = _best(metric, [means[row] for row in grid.rows if is_baseline(row[0])])
-    best = [_best(metric, [found[row][i][0] for row in grid.rows]) for i in range(len(grid.columns))]
+def _headline_table(grid: Grid, metric: Column) -> Markup:
+    """Models x split rules, each with the difference to the ridge; with several rules also their mean."""
+    found = {row: [grid.summary(row, family, metric) for family in grid.families] for row in grid.rows}
+    best = [_best(metric, [found[row][i].mean for row in grid.rows]) for i in range(len(grid.families))]
+    several, one_of = len(grid.families) > 1, len(grid.rows) if grid.one_panel else 1
+    means = {row: float(np.mean([one.mean for one in found[row]])) for row in grid.rows}
     best_mean = _best(metric, list(means.values()))
     rows = []
     for row in grid.rows:
-        cells = [marked(v[0], best[i], one_of=len(grid.rows), text=_pm(v)) for i, v in enumerate(found[row])]
-        mean = means[row]
-        gain = "–" if mean is None or ridge is None or is_baseline(row[0]) else f"{mean - ridge:+.3f}".replace("-", "−")
-        rows.append([model_name(row[0]), row[1], *cells, marked(mean, best_mean, one_of=len(grid.rows)), gain])
-    return table(["model", "encoder", *(f"{c}, {metric.header}" for c in grid.columns), "mean", "Δ ridge"], rows)
+        line: list[Any] = grid.front(row)
+        for i, family in enumerate(grid.families):
+            value = found[row][i]
+            line += [marked(value, best[i], one_of=one_of), _difference(grid, row, family, metric, value.mean)]
+        if several:
+            line.append(marked(results.Summary(means[row], 0.0, 1), best_mean, one_of=one_of))
+        rows.append(line)
+    header = [part for family in grid.families for part in (_family_head(grid, family, metric), "to ridge (95 %)")]
+    return table([*grid.lead, *header, *(["mean"] if several else [])], rows)
 
 
-def _best(metric: Column, values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    if not known or metric.better == "expected":  # nearness to the expected share depends on the draws of each run
+def _family_head(grid: Grid, family: str, metric: Column) -> Markup:
+    leaks = any(cell.get("leak") for cell in grid.cells if results.split_family(cell["split"]) == family)
+    return join([f"{family}, {metric.header}", tag("span", "leak", class_="badge bad") if leaks else None])
+
+
+def _difference(grid: Grid, row: Row, family: str, metric: Column, mean: float) -> Markup:
+    """The difference to the tuned ridge with its interval; without an interval the plain difference."""
+    if is_baseline(row[0]):
+        return tag("td", "–")
+    one = grid.against(row, family)
+    if one is not None:
+        sure = one["low"] > 0 or one["high"] < 0
+        text = f"{_signed(one['difference'])} ({_signed(one['low'])} to {_signed(one['high'])})"
+        return tag("td", text, class_="sure" if sure else None)
+    if row in grid.unfinished():
+        return tag("td", "–")
+    apart = mean - grid.ridge(row, family, metric)
+    return tag("td", _signed(apart) if math.isfinite(apart) else "–")
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "−")
+
+
+def _best(metric: Column, values: list[float]) -> float | None:
+    known = [value for value in values if math.isfinite(value)]
+    return (max if metric.better == "up" else min)(known) if known else None
+
+
+def _chart(grid: Grid, metric: Column) -> bytes:
+    found = [[grid.summary(row, family, metric) for row in grid.rows] for family in grid.families]
+    against = [[grid.against(row, family) for row in grid.rows] for family in grid.families]
+    return models_chart([grid.name(row) for row in grid.rows], list(grid.families), found, against, metric.label)
+
+
+def _varied(grid: Grid) -> Markup | None:
+    """The metrics against the number that a study varies, where its rows' labels carry one."""
+    series = read_series([model for model, _ in grid.rows]) if grid.study else None
+    if series is None:
         return None
-    return max(known) if metric.better == "up" else min(known)
+    blocks = []
+    for family in grid.families:
+        encoders = dict.fromkeys(encoder for _, encoder in grid.rows)
+        for encoder in encoders:
+            lines = {
+                name: [(x, {c: grid.summary((label, encoder), family, c).mean for c in _VARIED}) for x, label in points]
+                for name, points in series.points.items()
+            }
+            there = [c for c in _VARIED if any(math.isfinite(v[c]) for line in lines.values() for _, v in line)]
+            labels = sorted({point for points in series.points.values() for point in points})
+            ridge = {c: [(x, grid.ridge((label, encoder), family, c)) for x, label in labels] for c in there}
+            panels = [
+                (c.header, {n: [(x, v[c]) for x, v in line] for n, line in lines.items()}, ridge[c]) for c in there
+            ]
+            if panels:
+                drawn = picture(study_chart(series.quantity, panels), f"Metrics against {series.quantity}")
+                caption = f"{family}, {encoder}. The dashed line is the tuned ridge."
+                blocks.append(tag("figure", tag("div", drawn, class_="paper"), tag("figcaption", caption)))
+    return section(f"Against {series.quantity}", *blocks) if blocks else None
 
 
-def _mean(values: Sequence[float | None]) -> float | None:
-    known = [v for v in values if v is not None]
-    return float(np.mean(known)) if known and len(known) == len(values) else None
-
-
-def _pm(value: tuple[float | None, float, int]) -> str:
-    mean, sd, n = value
-    return number(mean) + (f" ± {sd:.3f}" if mean is not None and n > 1 else "")
-
-
-def _other_metrics(grid: _Grid) -> Markup | None:
-    there = [
-        m for m in _SHOWN if any(grid.summary(r, c, m.key)[0] is not None for r in grid.rows for c in grid.columns)
-    ]
-    if not there:
+def _group(grid: Grid, group: Group) -> Markup | None:
+    """One group of metrics: a table for each split rule."""
+    metrics = grid.metrics()
+    columns = columns_of(group, metrics)
+    blocks: list[Markup] = []
+    for family in grid.families:
+        made = number_table(grid.lead, columns, grid.lines(family), mark=grid.one_panel)
+        if made is not None:
+            blocks += [tag("h3", family), made] if len(grid.families) > 1 else [made]
+    if not blocks:
         return None
-    return section("Other metrics", *(fold(m.header, definitions([m]), _table(grid, m)) for m in there))
+    if group.title == "Biomarkers" and (lost := missing_biomarkers(metrics)):
+        blocks.append(tag("p", f"Not in the panel of every run: {', '.join(lost)}.", class_="soft"))
+    if group.title == "Pathways":
+        blocks += [fold(f"Every gene set, {family}", _every_pathway(grid, family)) for family in grid.families]
+    return section(group.title, *blocks, definitions(columns_with_numbers(columns, metrics)))
 
 
-def _failures(failed: Sequence[Mapping[str, Any]]) -> Markup | None:
-    if not failed:
-        return None
-    rows = [
-        [c["model"], c["encoder"], c["split"], c["seed"], tag("td", c.get("error") or c["status"], class_="text bad")]
-        for c in failed
-    ]
-    return section("Failed runs", table(["model", "encoder", "split", "seed", "why"], rows, class_="wrap"))
-
-
-def _runs(cells: Sequence[Mapping[str, Any]]) -> Markup:
-    rows = [
-        [
-            join([c["model"]]),
-            c["encoder"],
-            c["split"],
-            ", ".join(map(str, c.get("test", ()))),
-            c["seed"],
-            c["status"],
-            number(pick(c["metrics"], _PCC.key)),
-            number(c.get("seconds"), 1),
-        ]
-        for c in cells
-    ]
-    header = ["model", "encoder", "split", "tested on", "seed", "status", "PCC", "seconds"]
-    settings = {f"{c['model']}, {c['encoder']}": c["settings"] for c in cells if c.get("settings")}
-    text = json.dumps(settings, indent=1, default=str, ensure_ascii=False)
-    return section(
-        "Where this comes from",
-        fold("Every run", table(header, rows, class_="wrap")),
-        fold("Settings", tag("pre", text)) if settings else None,
-    )
+def _every_pathway(grid: Grid, family: str) -> Markup:
+    values = [lambda column, row=row: grid.summary(row, family, column) for row in grid.rows]
+    return pathway_table([grid.name(row) for row in grid.rows], values, grid.metrics())

@@ -15,8 +15,9 @@ from eosin.reporting.charts import calibration, calibration_chart, gene_chart
 from eosin.reporting.gathered import Run
 from eosin.reporting.html import Markup, fold, join, number, picture, section, table, tag
 from eosin.reporting.maps import Thumbnail, draw_gene, draw_slide, extent_of, gene_layers, thumbnail_of, unit_of
-from eosin.reporting.tables import pick, score_table, section_table
+from eosin.reporting.tables import score_tables, section_table
 from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY, trust
+from eosin.results import pick
 from eosin.types import Prediction, Section
 
 _MOST_SECTIONS = 5
@@ -46,9 +47,24 @@ def remarks(run: Run, truth: Sequence[Section]) -> list[str]:
     said = []
     if any(section.platform == "synthetic" for section in truth):
         said.append("This is synthetic tissue: drawn by a program, for showing and testing. It is no patient's.")
+    for one in run.every():
+        said += origin_warnings(one)
     missing = [p.section for p in run.main if p.section not in run.truth]
     if run.truth and missing:
         said.append(f"Not measured, so not scored: {', '.join(missing)}.")
+    return list(dict.fromkeys(said))
+
+
+def origin_warnings(one: Prediction) -> list[str]:
+    """What a prediction's own record says against its score: leaks, and patients who are known."""
+    record, stamps = one.provenance, one.provenance.get("benchmark") or {}
+    said = [f"LEAK, not a result: {leak}" for leak in stamps.get("leak", ())]
+    if one.section in (record.get("trained_on") or ()):
+        said.append(f"LEAK, not a result: {one.model} was trained on section {one.section}")
+    elif one.section in one.panel.chosen_on and not said:
+        said.append(f"LEAK, not a result: the genes were chosen with section {one.section}")
+    if stamps.get("note"):
+        said.append(f"{stamps['note']}: {stamps.get('split', one.section)}")
     return said
 
 
@@ -71,7 +87,7 @@ def score_block(scores: Mapping[str, Mapping[str, Any]], *, has_truth: bool) -> 
         return section("Scores", tag("p", text, class_="soft"))
     per_section = section_table(scores)
     more = [tag("h3", "Per section"), per_section] if per_section else []
-    return section("Scores", score_table(scores), *more)
+    return section("Scores", *score_tables(scores), *more)
 
 
 def per_gene(run: Run, pcc: np.ndarray | None) -> Markup | None:
@@ -137,6 +153,8 @@ def details(run: Run, settings: Mapping[str, Any], thumbnails: Mapping[str, Thum
         ["seeds", ", ".join(sorted({str(p.seed) for p in run.main}))],
         ["genes chosen by", f"{panel.rule}, on {', '.join(panel.chosen_on) or 'no section'}"],
         ["values", unit_of(panel)],
+        ["trained on", ", ".join(map(str, run.main[0].provenance.get("trained_on") or ())) or "not recorded"],
+        *_benchmark(run.main[0].provenance.get("benchmark") or {}),
         ["images", ", ".join(f"{name} at {mpp:.3g} µm/px" for name, (_, mpp) in (thumbnails or {}).items()) or "none"],
     ]
     versions = [[name, version(name)] for name in ("eosin", "numpy", "scipy", "torch", "matplotlib", "anndata")]
@@ -148,6 +166,15 @@ def details(run: Run, settings: Mapping[str, Any], thumbnails: Mapping[str, Thum
         fold("Versions", table(["package", "version"], versions, class_="wrap")),
         fold("Provenance of each prediction", *origins),
     )
+
+
+def _benchmark(stamps: Mapping[str, Any]) -> list[list[str]]:
+    """What a prediction that a benchmark kept says of its split and protocol."""
+    rows = [["split", str(stamps["split"])]] if stamps.get("split") else []
+    if stamp := stamps.get("protocol"):
+        rows.append(["protocol", f"{stamp['name']}, version {stamp['version']}, sha256 {stamp['sha256']}"])
+        rows.append(["epoch chosen on", str(stamp["selection"])])
+    return rows
 
 
 def _figure(png: bytes, describe: str, caption: str | None = None) -> Markup:

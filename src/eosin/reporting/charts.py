@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eosin.reporting.maps import new_figure, to_png
+from eosin.results import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -90,19 +91,98 @@ def calibration_chart(truth: np.ndarray, draws: np.ndarray, unit: str) -> bytes:
     return to_png(figure)
 
 
-def bench_chart(splits: Sequence[str], means: Mapping[str, np.ndarray], sds: Mapping[str, np.ndarray]) -> bytes:
-    """A dot with its spread over seeds per model and split; means and sds are [splits], NaN where not run."""
-    figure = new_figure(10.5, min(0.7 + 0.42 * len(splits) + 0.1 * len(means), 14), layout="tight")
-    axis = figure.subplots()
-    for i, (model, values) in enumerate(means.items()):
-        y = np.arange(len(splits)) + (i - (len(means) - 1) / 2) * min(0.14, 0.7 / max(len(means), 1))
-        colour = _COLOURS[i % len(_COLOURS)]
-        axis.errorbar(values, y, xerr=np.nan_to_num(sds[model]), fmt="o", color=colour, markersize=5, label=model)
-    axis.set_yticks(np.arange(len(splits)), [split[:40] for split in splits])
-    axis.set(ylim=(len(splits) - 0.4, -0.6), xlabel="mean Pearson correlation, bars: sd over seeds")
-    axis.legend(frameon=False, fontsize=8, bbox_to_anchor=(1, 1), loc="upper left")
-    axis.grid(axis="y", color=_SOFT, linewidth=0.5)
+def models_chart(
+    names: Sequence[str],
+    families: Sequence[str],
+    found: Sequence[Sequence[Summary]],
+    against: Sequence[Sequence[Mapping[str, Any] | None]],
+    metric: str,
+) -> bytes:
+    """For each family of splits: every model's value with its sd over seeds, and where known its lead over the ridge.
+
+    `found` and `against` are [families][models]; a model without a number has no dot.
+    """
+    compared = any(one for row in against for one in row)
+    columns = 2 if compared else 1
+    height = 0.75 + 0.24 * len(names)
+    figure = new_figure(10.5, min(height * len(families), 60), layout="tight")
+    axes = figure.subplots(len(families), columns, squeeze=False, sharey=True)
+    y = np.arange(len(names))
+    for i, family in enumerate(families):
+        left = axes[i, 0]
+        means, sds = np.array([one.mean for one in found[i]]), np.array([one.sd for one in found[i]])
+        left.errorbar(means, y, xerr=sds, fmt="o", color=_COLOURS[0], markersize=5, elinewidth=1.2)
+        _bound(left, means, means - sds, y)
+        left.set_title(family[:60], fontsize=9, color=_INK, loc="left")
+        left.set_xlabel(f"{metric}, bars: sd over seeds" if sds.any() else metric)
+        left.set_yticks(y, [name[:44] for name in names])
+        left.set_ylim(len(names) - 0.4, -0.6)
+        _plain(left)
+        if compared:
+            _lead(axes[i, 1], y, against[i])
+    return to_png(figure)
+
+
+def _lead(axis: Axes, y: np.ndarray, against: Sequence[Mapping[str, Any] | None]) -> None:
+    """Differences to the ridge with their intervals; those that leave out 0 in full colour."""
+    axis.axvline(0, color=_INK, linewidth=0.8)
+    for place, one in zip(y, against):
+        if one is not None:
+            sure = one["low"] > 0 or one["high"] < 0
+            colour = _COLOURS[1] if sure else _COLOURS[4]
+            axis.hlines(place, one["low"], one["high"], color=colour, linewidth=1.6)
+            axis.plot(one["difference"], place, "o", color=colour, markersize=5)
+    values, lows = (np.array([np.nan if one is None else one[key] for one in against]) for key in ("difference", "low"))
+    _bound(axis, values, lows, y)
+    axis.locator_params(axis="x", nbins=6)
+    axis.set_xlabel("difference to the tuned ridge in PCC, 95 % interval")
     _plain(axis)
+
+
+def _bound(axis: Axes, values: np.ndarray, lows: np.ndarray, y: np.ndarray) -> None:
+    """Leave one value far below all others (a mean that predicts nothing) off the axis, with its number there."""
+    known = np.sort(lows[np.isfinite(lows)])
+    if len(known) < 3:
+        return
+    floor = known[1] - 0.3 * max(known[-1] - known[1], 0.02)
+    if known[0] >= known[1] - 3 * max(np.nanmax(values) - known[1], 0.02):
+        return
+    axis.set_xlim(left=floor)
+    place = int(np.nanargmin(values))
+    given = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8, "color": _INK}
+    axis.annotate(f"◂ {values[place]:.2f}", (floor, y[place]), **given)
+
+
+Points = Sequence[tuple[float, float]]
+Panel = tuple[str, Mapping[str, Points], Points]
+"""Title, lines by name as (x, y), and the ridge's; NaN is not drawn."""
+
+
+def study_chart(quantity: str, panels: Sequence[Panel]) -> bytes:
+    """A panel per metric, its lines against the number that a study varies."""
+    columns = min(3, len(panels))
+    rows = -(-len(panels) // columns)
+    figure = new_figure(10.5, 2.9 * rows + 0.4, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    names = list(panels[0][1])
+    for axis, (title, lines, ridge) in zip(axes, panels):
+        for i, name in enumerate(names):
+            x, y = np.array(lines[name], dtype=float).T
+            axis.plot(x, y, "o-", color=_COLOURS[i % len(_COLOURS)], markersize=4, linewidth=1.3, label=name)
+        axis.plot(*np.array(ridge, dtype=float).T, color=_INK, linewidth=0.9, linestyle="--")
+        shown = sorted({x for line in lines.values() for x, _ in line})
+        if shown[0] > 0 and shown[-1] / shown[0] >= 8:
+            axis.set_xscale("log")
+        axis.set_xticks(shown, [f"{x:g}" for x in shown])
+        axis.minorticks_off()
+        axis.set_title(title, fontsize=9.5, color=_INK, loc="left")
+        axis.set_xlabel(quantity)
+        _plain(axis)
+    for axis in axes[len(panels) :]:
+        axis.set_visible(False)
+    if len(names) > 1:
+        handles, said = axes[0].get_legend_handles_labels()
+        figure.legend(handles, said, frameon=False, fontsize=8, ncols=min(len(names), 5), loc="outside lower center")
     return to_png(figure)
 
 

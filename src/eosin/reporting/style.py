@@ -34,7 +34,8 @@ thead th { color: var(--soft); font-size: .82rem; vertical-align: bottom; }
 th:first-child { text-align: left; }
 tbody tr:last-child > * { border-bottom: 0; }
 td.best { background: var(--best); font-weight: 650; }
-td.bad { color: var(--warn); }
+td.bad, .badge.bad { color: var(--warn); }
+td.sure { font-weight: 650; }
 td.text, th.text { text-align: left; white-space: normal; }
 table.wrap td, table.wrap th { text-align: left; white-space: normal; overflow-wrap: anywhere; }
 .badge { font-size: .72rem; font-weight: 500; color: var(--soft); border: 1px solid var(--line); border-radius: 99px;

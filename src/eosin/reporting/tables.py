@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from eosin.metrics import METRICS
 from eosin.reporting.html import Markup, join, number, table, tag
+from eosin.results import Summary, is_number, pick
 
 
 @dataclass(frozen=True)
@@ -24,83 +24,213 @@ class Column:
         return METRICS[self.key].better
 
     @property
+    def definition(self) -> str:
+        return METRICS[self.key].definition
+
+    @property
     def header(self) -> str:
         return self.label + {"up": " ↑", "down": " ↓"}.get(self.better, "")
 
-    def best(self, rows: Iterable[Mapping[str, Any]]) -> float | None:
-        """The best value in some scores; the one nearest to what a perfect model has, where the metric has such."""
-        found = [(value, row) for row in rows if (value := pick(row, self.key)) is not None]
-        if not found:
-            return None
-        if self.better == "expected":
-            return min(found, key=lambda f: abs(f[0] - (pick(f[1], f"{self.key}_expected") or f[0])))[0]
-        values = [value for value, _ in found]
-        return max(values) if self.better == "up" else min(values)
+    def value(self, score: Mapping[str, Any]) -> float | None:
+        return pick(score, self.key)
 
 
-COLUMNS = (
-    Column("pcc.mean", "PCC"),
-    Column("pcc.pooled", "PCC pooled"),
-    Column("pcc_top10", "PCC-10"),
-    Column("mse", "MSE"),
-    Column("mae", "MAE"),
-    Column("rvd", "RVD"),
-    Column("gsc", "GSC"),
-    Column("ssc", "SSC"),
-    Column("crps", "CRPS"),
-    Column("coverage_90", "90 % cover"),
-    Column("coverage_90_expected", "… expected"),
+@dataclass(frozen=True)
+class Named:
+    """A number that a score holds under a name that is no metric's: a gene's, or a gene set's."""
+
+    key: tuple[str, ...]
+    label: str
+    better: str
+    definition: str = ""
+
+    @property
+    def header(self) -> str:
+        return self.label
+
+    def value(self, score: Mapping[str, Any]) -> float | None:
+        found: Any = score
+        for part in self.key:
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return float(found) if is_number(found) else None
+
+
+AnyColumn = Column | Named
+
+
+@dataclass(frozen=True)
+class Group:
+    """Metrics that answer one question, in one table."""
+
+    title: str
+    columns: tuple[Column, ...]
+
+
+PCC = Column("pcc.mean", "PCC")
+GROUPS = (
+    Group(
+        "Accuracy of the mean",
+        (
+            PCC,
+            Column("pcc.pooled", "PCC pooled"),
+            Column("pcc_top10", "PCC-10"),
+            Column("pcc_top50", "PCC-50"),
+            Column("mse", "MSE"),
+            Column("mae", "MAE"),
+        ),
+    ),
+    Group(
+        "Variation and structure",
+        (
+            Column("rvd", "RVD"),
+            Column("gsc", "GSC"),
+            Column("ssc", "SSC"),
+            Column("rvd_draw", "RVD of a draw"),
+            Column("gsc_draw", "GSC of a draw"),
+            Column("ssc_draw", "SSC of a draw"),
+        ),
+    ),
+    Group(
+        "Error bars",
+        (
+            Column("crps", "CRPS"),
+            Column("coverage_90", "90 % cover"),
+            Column("coverage_90_expected", "… expected"),
+        ),
+    ),
+    Group(
+        "Domains and marker genes",
+        (
+            Column("ari", "ARI"),
+            Column("ari_expected", "… of the truth"),
+            Column("nmi", "NMI"),
+            Column("nmi_expected", "… of the truth"),
+            Column("deg_overlap_20", "top 20 markers"),
+            Column("deg_overlap_50", "top 50 markers"),
+        ),
+    ),
+    Group("Biomarkers", (Column("biomarkers.mean", "mean"),)),
+    Group(
+        "Pathways",
+        (Column("pathways.correlation", "co-expression"), Column("pathways.difference", "difference")),
+    ),
+    Group(
+        "Correlation by other conventions",
+        (
+            Column("pcc.strict", "strict"),
+            Column("pcc.nan_mean", "defined only"),
+            Column("pcc.zero_filled", "undefined as 0"),
+            Column("pcc.pooled_strict", "pooled, strict"),
+        ),
+    ),
 )
+"""Every metric of the catalogue, once."""
 
-
-def pick(score: Mapping[str, Any], key: str) -> float | None:
-    """A finite number of a score by its path, as `pcc.mean`; a plain number under `pcc` is taken for its mean."""
-    value: Any = score
-    for part in key.split("."):
-        if isinstance(value, Mapping):
-            value = value.get(part)
-        elif part != "mean":
-            value = None
-    return float(value) if is_number(value) else None
-
-
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and bool(np.isfinite(value))
+Scores = Mapping[str, Mapping[str, Any]]
+"""Model -> metrics."""
+Line = tuple[Sequence[Any], Callable[[AnyColumn], Summary]]
+"""One row of a table: what stands in front of it, and its number in each column."""
 
 
 def is_baseline(model: str) -> bool:
     """Tuned ridge regression is what every model has to beat; presets are written `ridge:name`."""
-    return model.split(":")[0] == "ridge"
+    return model.split(":")[0].split(",")[0] == "ridge"
 
 
 def model_name(model: str) -> Markup:
     return join([model, tag("span", "baseline", class_="badge") if is_baseline(model) else None])
 
 
-def score_table(scores: Mapping[str, Mapping[str, Any]]) -> Markup:
-    """Models x headline metrics, with the columns that at least one model has, and their definitions."""
-    columns = [c for c in COLUMNS if any(pick(score, c.key) is not None for score in scores.values())]
-    best = {c.key: None if c.key.endswith("_expected") else c.best(scores.values()) for c in columns}
-    rows = [
-        [model_name(model), *(marked(pick(score, c.key), best[c.key], one_of=len(scores)) for c in columns)]
-        for model, score in scores.items()
-    ]
-    return join([table(["model", *(c.header for c in columns)], rows), definitions(columns)])
+def columns_of(group: Group, scores: Iterable[Mapping[str, Any]]) -> tuple[AnyColumn, ...]:
+    """A group's columns, with one for every biomarker that the scores hold by name."""
+    if group.title != "Biomarkers":
+        return group.columns
+    genes = dict.fromkeys(gene for score in scores for gene in _below(score, "biomarkers", "pcc"))
+    return (*group.columns, *(Named(("biomarkers", "pcc", gene), gene, "up") for gene in genes))
 
 
-def marked(value: float | None, best: float | None, *, one_of: int, text: str | None = None) -> Markup:
+def missing_biomarkers(scores: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Genes that were asked for and are not in a panel."""
+    lost = (dict(score.get("biomarkers") or {}).get("missing") or () for score in scores)
+    return list(dict.fromkeys(gene for genes in lost for gene in genes))
+
+
+def pathway_columns(scores: Iterable[Mapping[str, Any]]) -> list[Named]:
+    names = dict.fromkeys(name for score in scores for name in _below(score, "pathways", "sets"))
+    return [Named(("pathways", "sets", name, "correlation"), name, "up") for name in names]
+
+
+def pathway_table(
+    names: Sequence[str], values: Sequence[Callable[[AnyColumn], Summary]], scores: Iterable[Mapping[str, Any]]
+) -> Markup:
+    """Co-expression of every gene set: sets in rows, since their names are long, models in columns."""
+    rows = [[c.label, *(number(value(c).mean) for value in values)] for c in pathway_columns(scores)]
+    return table(["gene set, co-expression ↑", *names], rows)
+
+
+def number_table(
+    lead: Sequence[str], columns: Sequence[AnyColumn], lines: Sequence[Line], *, mark: bool = True
+) -> Markup | None:
+    """Rows x the columns that at least one row has, the best of each column marked; None where there is none."""
+    found = [(front, {column: value(column) for column in columns}) for front, value in lines]
+    there = [c for c in columns if any(math.isfinite(values[c].mean) for _, values in found)]
+    if not there:
+        return None
+    best = {c: _best(c, columns, [values for _, values in found]) for c in there}
+    one_of = len(found) if mark else 1
+    rows = [[*front, *(marked(values[c], best[c], one_of=one_of) for c in there)] for front, values in found]
+    return table([*lead, *(c.header for c in there)], rows)
+
+
+def marked(value: Summary, best: float | None, *, one_of: int) -> Markup:
     """A cell; the best of several is marked."""
-    won = one_of > 1 and value is not None and value == best
-    return tag("td", number(value) if text is None else text, class_="best" if won else None)
+    won = one_of > 1 and best is not None and value.mean == best
+    spread = f" ± {value.sd:.3f}" if value.sd >= 0.0005 and math.isfinite(value.mean) else ""
+    return tag("td", number(value.mean) + spread, class_="best" if won else None)
 
 
-def definitions(columns: Sequence[Column]) -> Markup:
-    return tag("dl", *(join([tag("dt", c.label), tag("dd", METRICS[c.key].definition)]) for c in columns))
+def definitions(columns: Sequence[AnyColumn]) -> Markup:
+    said = [c for c in columns if c.definition]
+    return tag("dl", *(join([tag("dt", c.label), tag("dd", c.definition)]) for c in said))
 
 
-def section_table(scores: Mapping[str, Mapping[str, Any]]) -> Markup | None:
+def score_tables(scores: Scores) -> list[Markup]:
+    """A table for every group of metrics that some model has, with what the columns mean."""
+    blocks: list[Markup] = []
+    for group in GROUPS:
+        columns = columns_of(group, scores.values())
+        made = number_table(["model"], columns, lines_of(scores))
+        if made is not None:
+            blocks += [tag("h3", group.title), made, definitions(columns_with_numbers(columns, scores.values()))]
+            lost = missing_biomarkers(scores.values()) if group.title == "Biomarkers" else []
+            if group.title == "Pathways":
+                values = [value for _, value in lines_of(scores)]
+                blocks.append(pathway_table(list(scores), values, scores.values()))
+            if lost:
+                blocks.append(tag("p", f"Not in the panel: {', '.join(lost)}.", class_="soft"))
+    return blocks
+
+
+def lines_of(scores: Scores) -> list[Line]:
+    def reader(score: Mapping[str, Any]) -> Callable[[AnyColumn], Summary]:
+        return lambda column: single(column.value(score))
+
+    return [([model_name(model)], reader(score)) for model, score in scores.items()]
+
+
+def single(value: float | None) -> Summary:
+    """One number, of one seed."""
+    return Summary(math.nan if value is None else value, 0.0, 1)
+
+
+def columns_with_numbers(columns: Sequence[AnyColumn], scores: Iterable[Mapping[str, Any]]) -> list[AnyColumn]:
+    known = list(scores)
+    return [column for column in columns if any(column.value(score) is not None for score in known)]
+
+
+def section_table(scores: Scores) -> Markup | None:
     """PCC of each section and model, where the scores hold it."""
-    per = {m: s["pcc"]["per_section"] for m, s in scores.items() if _has_sections(s)}
+    per = {m: s["pcc"]["per_section"] for m, s in scores.items() if _below(s, "pcc", "per_section")}
     if not per:
         return None
     names = sorted({name for values in per.values() for name in values})
@@ -108,10 +238,26 @@ def section_table(scores: Mapping[str, Mapping[str, Any]]) -> Markup | None:
     for name in names:
         values = [per[m].get(name) for m in per]
         best = max((v for v in values if is_number(v)), default=None)
-        rows.append([name, *(marked(v, best, one_of=len(per)) for v in values)])
+        rows.append([name, *(marked(single(v if is_number(v) else None), best, one_of=len(per)) for v in values)])
     return table(["section", *(f"{m}, PCC" for m in per)], rows)
 
 
-def _has_sections(metrics: Mapping[str, Any]) -> bool:
-    pcc = metrics.get("pcc")
-    return isinstance(pcc, Mapping) and isinstance(pcc.get("per_section"), Mapping) and bool(pcc["per_section"])
+def _best(column: AnyColumn, columns: Sequence[AnyColumn], rows: Sequence[Mapping[AnyColumn, Summary]]) -> float | None:
+    """The best value of a column; the one nearest to what a perfect model has, where the metric has such."""
+    known = [row for row in rows if math.isfinite(row[column].mean)]
+    if not known:
+        return None
+    if column.better == "expected":
+        goal = next((c for c in columns if c.key == f"{column.key}_expected"), None)
+        apart = {row[column].mean: abs(row[column].mean - row[goal].mean) for row in known} if goal else {}
+        apart = {value: distance for value, distance in apart.items() if math.isfinite(distance)}
+        return min(apart, key=lambda value: apart[value]) if apart else None
+    return (max if column.better == "up" else min)(row[column].mean for row in known)
+
+
+def _below(score: Mapping[str, Any], *path: str) -> Mapping[str, Any]:
+    """What a score holds at a path; nothing where it holds no table there."""
+    found: Any = score
+    for part in path:
+        found = found.get(part) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}

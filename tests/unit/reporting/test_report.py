@@ -216,3 +216,45 @@ def test_one_spot_is_enough(tmp_path: Path) -> None:
     one = replace(prediction, spots=prediction.spots.take(np.array([0])), draws=prediction.draws[:, :1])
     page = write(tmp_path, predictions=[one], truth=[truth])
     assert "No gene varies" in page
+
+
+def test_a_leak_that_the_file_knows_is_said_first(tmp_path: Path) -> None:
+    prediction, truth = make()
+    stamp = {"name": "p", "version": 3, "sha256": "cd" * 32, "selection": "test"}
+    stamps = {"split": "x/A1", "note": "same-patient", "leak": ["selection: on the test"], "protocol": stamp}
+    leaky = replace(prediction, provenance={"trained_on": ["B1"], "benchmark": stamps})
+    page = write(tmp_path, predictions=[leaky], truth=[truth])
+    top = page.split("<h2>")[0]
+    assert "LEAK, not a result: selection: on the test" in top and "same-patient: x/A1" in top
+    assert "p, version 3, sha256 " + "cd" * 32 in page
+    own = replace(prediction, provenance={"trained_on": ["A1"]})
+    assert "was trained on section A1" in write(tmp_path, predictions=[own], truth=[truth]).split("<h2>")[0]
+    chosen = replace(prediction, panel=replace(prediction.panel, chosen_on=("A1",)))
+    assert "the genes were chosen with section A1" in write(tmp_path, predictions=[chosen], truth=[truth])
+    honest = replace(prediction, provenance={"trained_on": ["B1"]})
+    assert "LEAK" not in write(tmp_path, predictions=[honest], truth=[truth])
+
+
+def test_domains_and_biomarkers_of_a_score_are_shown_by_name(tmp_path: Path) -> None:
+    prediction, truth = make()
+    scores = {
+        "stflow": {
+            "pcc": {"mean": 0.4},
+            **{"ari": 0.21, "ari_expected": 0.43, "nmi": 0.31, "nmi_expected": 0.53, "deg_overlap_20": 0.61},
+            "biomarkers": {"mean": 0.7, "pcc": {"GOOD": 0.71}, "missing": ["VWF", "GATA3"]},
+            "pathways": {"correlation": 0.81, "difference": 0.1, "sets": {"HYPOXIA": {"correlation": 0.83}}},
+        }
+    }
+    text = Tags(write(tmp_path, predictions=[prediction], truth=[truth], scores=scores)).text
+    for part in (
+        "Domains and marker genes",
+        "0.210",
+        "0.430",
+        "0.530",
+        "0.610",
+        "0.710",
+        "HYPOXIA",
+        "0.830",
+        "Not in the panel: VWF, GATA3.",
+    ):
+        assert part in text, part

@@ -11,7 +11,9 @@ from eosin.metrics import METRICS
 from eosin.reporting import write_bench_report
 from eosin.reporting.charts import calibration, spread_and_error
 from eosin.reporting.html import join, number, tag
-from eosin.reporting.tables import COLUMNS, pick, score_table
+from eosin.reporting.series import read_series
+from eosin.reporting.tables import GROUPS, score_tables
+from eosin.results import pick
 
 
 def cell(
@@ -26,8 +28,14 @@ def bench(tmp_path: Path, *cells: dict[str, Any]) -> str:
     return path.read_text(encoding="utf-8")
 
 
-def test_every_column_is_a_defined_metric() -> None:
-    assert {column.key for column in COLUMNS} <= set(METRICS)
+def score_table(scores: dict[str, dict[str, Any]]) -> str:
+    return join(score_tables(scores))
+
+
+def test_every_metric_stands_in_one_group() -> None:
+    """A metric that is computed and on no page would be lost; one in two groups would be read twice."""
+    shown = [column.key for group in GROUPS for column in group.columns]
+    assert sorted(shown) == sorted(METRICS)
 
 
 def test_best_follows_the_direction_of_the_metric() -> None:
@@ -88,12 +96,13 @@ def test_a_failure_costs_its_number_and_is_listed(tmp_path: Path) -> None:
     page = bench(tmp_path, cell("stflow", 0.9), failed, cell("ridge", 0.4))
     assert "broke &lt;here&gt;" in page
     assert "0.900" not in page.split("Failed runs")[0]
+    assert "1 of 3 runs failed" in page
     assert "2 of 3 runs finished" in page
 
 
 def test_notes_of_the_splits_are_shown_once(tmp_path: Path) -> None:
     page = bench(tmp_path, cell("ridge", 0.4, note="same patient"), cell("stflow", 0.4, note="same patient"))
-    assert page.count("same patient") == 1
+    assert page.split("<h2>")[0].count("same patient") == 1
 
 
 @pytest.mark.parametrize(
@@ -131,3 +140,118 @@ def test_spread_meets_error_bin_by_bin() -> None:
     sd, error = spread_and_error(scale * rng.standard_normal((300, 40)), draws)
     np.testing.assert_allclose(error, sd, rtol=0.15)
     assert (np.diff(sd) > 0).all()
+
+
+def scores_of(*cells: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {"schema": 1, "cells": list(cells), **more}
+
+
+def page_of(tmp_path: Path, scores: dict[str, Any]) -> str:
+    return write_bench_report(tmp_path / "page.html", scores, when="now").read_text(encoding="utf-8")
+
+
+def test_a_leak_is_said_first_and_marks_its_column(tmp_path: Path) -> None:
+    leak = ["panel: the gene panel was chosen with test section 'A'"]
+    page = page_of(tmp_path, scores_of(cell("ridge", 0.4, leak=leak), cell("stflow", 0.5, leak=leak)))
+    said = "LEAK, not a result: leave-section-out: panel: the gene panel was chosen with test section &#x27;A&#x27;"
+    assert said in page.split("<h2>")[0]
+    assert '<span class="badge bad">leak</span>' in page
+    assert "leak</span>" not in page_of(tmp_path, scores_of(cell("ridge", 0.4)))
+
+
+def test_the_protocol_stands_in_full(tmp_path: Path) -> None:
+    stamp = {
+        **{"name": "p/q", "version": 7, "sha256": "ab" * 32, "split": "published", "selection": "validation"},
+        **{"unseen_patients": True, "metrics": ["pcc.mean", "mse"], "pooling": "spots"},
+    }
+    cells = [cell(m, v, metrics={"pcc": {"mean": v, "pooled": v / 2}}) for m, v in (("ridge", 0.4), ("stflow", 0.6))]
+    page = page_of(tmp_path, scores_of(*cells, protocol=stamp))
+    for text in ("p/q, version 7", "ab" * 32, "no patient is on both sides", "validation", "published by its authors"):
+        assert text in page
+    headline = page.split("Headline: PCC pooled")[1].split("</table>")[0]
+    assert '<td class="best">0.300</td>' in headline and "0.600" not in headline
+    assert "over the spots of all test sections" in page
+
+
+def test_intervals_to_the_ridge_are_bold_where_they_leave_out_nothing(tmp_path: Path) -> None:
+    against = [
+        {"model": m, "encoder": "stain", "split": "leave-section-out", "difference": d, "low": low, "high": 0.05}
+        | {"n_sections": 1, "n_genes": 5}
+        for m, d, low in (("sure", 0.03, 0.01), ("unsure", 0.02, -0.01))
+    ]
+    cells = [cell("ridge", 0.4), cell("sure", 0.43), cell("unsure", 0.42)]
+    page = page_of(tmp_path, scores_of(*cells, comparisons=against))
+    assert '<td class="sure">+0.030 (+0.010 to +0.050)</td>' in page
+    assert "<td>+0.020 (−0.010 to +0.050)</td>" in page
+    assert "over genes only for leave-section-out: one section" in page
+
+
+def test_costs_domains_and_biomarkers_have_tables(tmp_path: Path) -> None:
+    metrics = {
+        "pcc": {"mean": 0.5},
+        "ari": 0.25,
+        "ari_expected": 0.75,
+        "biomarkers": {"mean": 0.3, "pcc": {"HLA.A": 0.3125}, "missing": ["VWF"]},
+        "pathways": {"correlation": 0.5, "difference": 0.1, "sets": {"HYPOXIA": {"correlation": 0.4375}}},
+    }
+    spent = {"seconds_per_1000": 0.125, "mib_per_1000": 12.5, "device": "cpu", "threads": 1}
+    one = cell("ridge", 0.5, metrics=metrics, n_parameters=1234567, seconds_train=3.25, inference=spent)
+    page = page_of(tmp_path, scores_of(one))
+    for text in ("1 234 567", "3.2", "0.125", "12.5", "0.250", "0.750", "HLA.A", "0.312", "HYPOXIA", "0.438"):
+        assert text in page, text
+    assert "Not in the panel of every run: VWF." in page
+    assert "cpu, 1 thread." in page
+
+
+def test_a_row_that_lacks_runs_is_marked_and_not_compared(tmp_path: Path) -> None:
+    cells = [cell("ridge", v, split=f"leave-section-out/{s}") for s, v in (("A", 0.2), ("B", 0.6))]
+    page = page_of(tmp_path, scores_of(*cells, cell("stflow", 0.5)))
+    assert "means over fewer runs are not comparable: stflow (1)" in page
+    assert "+0.100" not in page
+    assert "unfinished" not in page_of(tmp_path, scores_of(*cells))
+
+
+def test_a_study_keeps_its_order_and_shows_what_it_varies(tmp_path: Path) -> None:
+    labels = ["S = 10", "S = 2", "S = 5"]
+    cells = [cell(label, 0.1 * i, asked="stflow") for i, label in enumerate(labels)]
+    page = page_of(tmp_path, scores_of(*cells, cell("ridge", 0.1, asked="ridge"), study="refinement-steps"))
+    assert "Study: refinement-steps" in page and "<h2>Against S</h2>" in page
+    places = [page.index(f">{name}<") for name in labels]
+    assert places == sorted(places) and page.index(">ridge<") < places[0]
+    assert "Against" not in page_of(tmp_path, scores_of(*cells))  # a grid of models varies no number
+
+
+def test_panels_of_a_study_have_their_own_ridge_and_no_common_best(tmp_path: Path) -> None:
+    cells = [
+        cell(f"{name}, {genes}", value, asked=asked, settings={"genes": f"hmhvg:{genes}"})
+        for genes, low in ((50, 0.5), (100, 0.1))
+        for name, asked, value in (("m", "stflow", low + 0.02), ("ridge", "ridge", low))
+    ]
+    page = page_of(tmp_path, scores_of(*cells, study="panel-sizes"))
+    assert page.count("<td>+0.020</td>") == 2
+    assert 'class="best"' not in page
+    assert "Rows are of different gene panels" in page
+
+
+@pytest.mark.parametrize(
+    ("labels", "quantity", "lines"),
+    [
+        (["S = 1", "S = 16", "S = 2"], "S", {"S": [1, 2, 16]}),
+        (["stem, 4 draws", "stem, 1 draws", "stflow, 1 draws", "stflow, 2 draws"], "draws", {"stem": [1, 4]}),
+        (["ddim 50", "ddim 20", "dpm 20", "dpm 10", "ancestral, every step"], "the varied setting", {"ddim": [20, 50]}),
+        (["node-only diffusion, 50 genes", "node-only diffusion, 100 genes", "ridge, hmhvg:50"], "genes", {}),
+    ],
+)
+def test_the_varied_number_is_read_from_labels(labels: list[str], quantity: str, lines: dict[str, list[float]]) -> None:
+    found = read_series(labels)
+    assert found is not None and found.quantity == quantity
+    for name, numbers in lines.items():
+        assert [x for x, _ in found.points[name]] == numbers
+    assert all("ridge" not in name for name in found.points)
+
+
+@pytest.mark.parametrize(
+    "labels", [["stflow", "egnn"], ["mean 0.1, dispersion 2", "mean 0.2, dispersion 2"], ["S = 1"]]
+)
+def test_labels_without_one_varied_number_have_no_chart(labels: list[str]) -> None:
+    assert read_series(labels) is None

@@ -1,0 +1,45 @@
+"""Flags that several commands of the command line share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+Mpp = Annotated[float | None, Parameter(help="µm per pixel at full resolution, for images that do not say it")]
+Reader = Annotated[str | None, Parameter(help="reader to use; by default the one that recognises the layout")]
+Lattice = Annotated[str, Parameter(help="spots of a bare image: `square` or `hexagonal`, as Visium's")]
+Pitch = Annotated[float, Parameter(help="distance of the spots of a bare image, µm")]
+SpotWidth = Annotated[float | None, Parameter(help="width of the spots of a bare image, µm; by default their distance")]
+Points = Annotated[
+    Path | None, Parameter(help="spots of a bare image: table with x,y (px) or x_um,y_um and id, or GeoJSON Points")
+]
+TissueMask = Annotated[Path | None, Parameter(help="GeoJSON mask of a bare image's tissue; else it is found")]
+Out = Annotated[Path, Parameter(name=["--out", "-o"])]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class How:
+    """Flags of every command that reads measured sections."""
+
+    bin_um: Annotated[float | None, Parameter(help="width of pseudo-spots, µm, for Visium HD and Xenium")] = None
+    gene_names: Annotated[str | None, Parameter(help="call genes by `symbol` or `ensembl`; needs a gene table")] = None
+    gene_table: Annotated[Path | None, Parameter(help="table of symbol, ensembl_id, aliases, previous, species")] = None
+
+
+AS_IS = How()
+
+
+Biomarkers = Annotated[
+    str | None,
+    Parameter(help="genes to score by name, by commas; by default GATA3,ERBB2,UBE2C,VWF where the panel has one"),
+]
+Pathways = Annotated[Path | None, Parameter(help=".gmt file of gene sets whose co-expression is compared")]
+
+
+def names_of(text: str | None) -> list[str] | None:
+    """Names by commas; none where nothing is named."""
+    return [name.strip() for name in text.split(",") if name.strip()] if text else None

@@ -1,0 +1,51 @@
+"""Settings on the command line, as --model.NAME VALUE and --train.NAME VALUE: taken from it before it is parsed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from eosin.errors import EosinError
+
+Overrides = dict[str, dict[str, Any]]
+
+_given: Overrides = {}
+"""What `take` found, for `over`."""
+
+
+def take(tokens: list[str]) -> list[str]:
+    """Take --model.NAME VALUE and --train.NAME VALUE out of the line and keep them for `over`."""
+    _given.clear()
+    kept: list[str] = []
+    rest = iter(tokens)
+    for token in rest:
+        table, dot, name = token.removeprefix("--").partition(".")
+        if not (token.startswith("--") and dot and table in {"model", "train"}):
+            kept.append(token)
+            continue
+        name, equals, value = name.partition("=")
+        if not equals:
+            value = next(rest, None)
+        if value is None:
+            raise EosinError(f"setting {token} has no value", fix=f"write {token} VALUE")
+        _given.setdefault(table, {})[name.replace("-", "_")] = literal(value)
+    return kept
+
+
+def literal(text: str) -> Any:
+    """A flag's text as TOML would read it: numbers, true, false, arrays; `none`; else the text itself."""
+    import tomllib
+
+    if text.lower() == "none":
+        return None
+    try:
+        return tomllib.loads(f"x = {text}")["x"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def over(tables: Overrides) -> Overrides:
+    """Settings of a file with the flags' on top."""
+    merged = {table: {k.replace("-", "_"): v for k, v in values.items()} for table, values in tables.items()}
+    for table, values in _given.items():
+        merged.setdefault(table, {}).update(values)
+    return merged

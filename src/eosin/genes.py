@@ -17,6 +17,7 @@ from scipy import sparse
 
 from eosin.config import Registry
 from eosin.errors import EosinError
+from eosin.gene_ids import rename_advice
 from eosin.types import GenePanel, Section
 
 Elementwise = Callable[[np.ndarray], np.ndarray]
@@ -302,9 +303,9 @@ def _common_genes(sections: Sequence[Section]) -> tuple[str, ...]:
     common = set.intersection(*sets)
     if common:
         return tuple(sorted(common))
-    fix = "check that both use the same kind of gene names (symbols or Ensembl), or leave one out"
     for (one, ones), (other, others) in combinations(zip(sections, sets), 2):
         if not ones & others:
+            fix = rename_advice(ones, others) or "check that both are of one species and panel, or leave one out"
             raise EosinError(f"sections '{one.name}' and '{other.name}' share no gene", fix=fix)
     if len(sets) == 1:
         raise EosinError(f"section '{sections[0].name}' has no genes", fix="leave it out")
@@ -353,7 +354,7 @@ def _check_measured(names: tuple[str, ...], sections: Sequence[Section], path: P
         if missing:
             name = missing[0]
             near = [g for g in genes if g.lower() == name.lower()] or get_close_matches(name, genes, n=1, cutoff=0.7)
-            fix = f"did you mean '{near[0]}'?" if near else _known_rules()
+            fix = f"did you mean '{near[0]}'?" if near else rename_advice(missing, genes) or _known_rules()
             raise EosinError(f"gene '{name}' is not measured in section '{section.name}'", file=path, fix=fix)
     return names
 

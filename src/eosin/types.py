@@ -16,6 +16,7 @@ from scipy import sparse
 
 from eosin.errors import EosinError
 from eosin.files import fingerprint
+from eosin.gene_ids import rename_advice
 
 
 @dataclass(frozen=True)
@@ -85,21 +86,37 @@ class Features:
         Name by which the encoder is asked for, as `stain`.
     key
         Encoder, version, weights, field of view and transform in one string: equal keys mean comparable numbers.
+    turned
+        [s 7 f] float32: the same of the image under seven flips and quarter turns, for training; None where they
+        were not encoded.
     """
 
     values: np.ndarray
     encoder: str
     key: str
+    turned: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values, dtype=np.float32)
         if values.ndim != 2:
             raise EosinError(f"features have shape {values.shape}", fix="give one row per spot")
-        if not np.isfinite(values).all():
+        object.__setattr__(self, "values", values)
+        if self.turned is not None:
+            object.__setattr__(self, "turned", np.ascontiguousarray(self.turned, dtype=np.float32))
+            if self.turned.shape != (len(values), 7, values.shape[1]):
+                raise EosinError(
+                    f"features have shape {values.shape}, those of turned images {self.turned.shape}",
+                    fix="give seven rows per spot",
+                )
+        if not all(np.isfinite(part).all() for part in (values, self.turned) if part is not None):
             raise EosinError(
                 f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again"
             )
-        object.__setattr__(self, "values", values)
+
+    def take(self, rows: np.ndarray) -> Features:
+        """The features of some spots, in the order of `rows`."""
+        turned = None if self.turned is None else self.turned[rows]
+        return Features(self.values[rows], self.encoder, self.key, turned)
 
 
 @dataclass(frozen=True)
@@ -189,7 +206,7 @@ class Section:
         return replace(
             self,
             spots=self.spots.take(rows),
-            features=None if self.features is None else replace(self.features, values=self.features.values[rows]),
+            features=None if self.features is None else self.features.take(rows),
             counts=None if self.counts is None else self.counts[rows],
             domains=None if self.domains is None else tuple(np.asarray(self.domains, dtype=object)[rows]),
         )
@@ -201,9 +218,10 @@ class Section:
         column = {gene: j for j, gene in enumerate(self.genes)}
         missing = [name for name in names if name not in column]
         if missing:
+            fix = "choose a panel of genes that all sections have, or leave the section out"
             raise EosinError(
                 f"section '{self.name}' lacks {len(missing)} of the panel's {len(names)} genes, first '{missing[0]}'",
-                fix="choose a panel of genes that all sections have, or leave the section out",
+                fix=rename_advice(missing, self.genes) or fix,
             )
         return self.counts[:, [column[name] for name in names]].toarray()
 
@@ -339,12 +357,16 @@ class Batch:
     training_rows
         [s] int64 where the spots are training spots: their rows in the whole training batch, so that a model can
         use what it knows of them out of fold. Absent at inference.
+    turned
+        [s 7 f] float32 features of the images flipped and turned, where all sections have them. Only training shows
+        them, in place of some spots' features; no model looks here.
     """
 
     xy_um: np.ndarray
     features: np.ndarray
     starts: np.ndarray
     training_rows: np.ndarray | None = None
+    turned: np.ndarray | None = None
 
     @classmethod
     def of(cls, sections: Sequence[Section]) -> Batch:
@@ -355,17 +377,21 @@ class Batch:
                 f"the sections' features come from {len(keys)} encoders or settings: {', '.join(sorted(keys))}",
                 fix="encode all sections alike",
             )
+        turned = [turned for section in sections if (turned := section.need_features().turned) is not None]
         return cls(
             np.concatenate([section.spots.xy_um for section in sections]),
             np.concatenate([section.need_features().values for section in sections]),
             np.cumsum([0, *(len(section) for section in sections)]),
+            turned=np.concatenate(turned) if len(turned) == len(sections) > 0 else None,
         )
 
     def regions(self, rows: Sequence[np.ndarray]) -> Batch:
         """Some of its spots as a new batch: one part for each array of rows."""
         chosen = np.concatenate(rows)
         known = None if self.training_rows is None else self.training_rows[chosen]
-        return Batch(self.xy_um[chosen], self.features[chosen], np.cumsum([0, *(len(r) for r in rows)]), known)
+        turned = None if self.turned is None else self.turned[chosen]
+        starts = np.cumsum([0, *(len(r) for r in rows)])
+        return Batch(self.xy_um[chosen], self.features[chosen], starts, known, turned)
 
     def part_of_spot(self) -> np.ndarray:
         """[s] index of the part that each spot belongs to."""

@@ -6,15 +6,17 @@ import contextlib
 import difflib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 from scipy import sparse
 
 from eosin.config import Registry
 from eosin.errors import EosinError
+from eosin.gene_names import rename
+from eosin.gene_tables import read_gene_table
 from eosin.progress import task
 from eosin.types import Section
 
@@ -59,12 +61,21 @@ class Reader(ABC):
             A file is missing, cut short or holds something else; the error names the file.
         """
 
+    def pooled(self, bin_um: float) -> Reader:
+        """The same reader with spots of another width: squares of `bin_um` µm. Only where spots can be made wider."""
+        fix = f"leave it out, or give data of {' or '.join(_pooling())}"
+        raise EosinError(f"reader '{self.name}' reads spots as they are and cannot take --bin-um {bin_um:g}", fix=fix)
+
     def describe(self, path: Path) -> dict[str, Any]:
         """What is worth telling of the whole folder beside its sections (JSON-able)."""
         return {}
 
 
 READERS: Registry[Reader] = Registry("reader")
+
+
+def _pooling() -> list[str]:
+    return [name for name in READERS if type(READERS[name]).pooled is not Reader.pooled]
 
 
 def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]:
@@ -101,12 +112,23 @@ def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]
     return fitting[0]
 
 
+class Reading(TypedDict, total=False):
+    """What `read` can be told of pooling and gene names; every verb that reads hands it on."""
+
+    bin_um: float | None
+    gene_names: str | None
+    gene_table: str | Path | None
+
+
 def read(
     path: str | Path,
     *,
     reader: str | None = None,
     sections: Sequence[str] | None = None,
     mpp: float | None = None,
+    bin_um: float | None = None,
+    gene_names: str | None = None,
+    gene_table: str | Path | None = None,
 ) -> list[Section]:
     """Read measured sections.
 
@@ -120,14 +142,20 @@ def read(
         Which sections, in this order; by default all.
     mpp
         µm per pixel at full resolution, where the files do not say or say it wrongly.
+    bin_um
+        Width of the squares that molecules or small bins are pooled to, where the platform has no spots.
+    gene_names, gene_table
+        Call genes by `symbol` or `ensembl`, by this table (`eosin.gene_tables`).
 
     Raises
     ------
     EosinError
-        As `recognise` and the reader, and for a section that is not there.
+        As `recognise`, the reader and `eosin.gene_names.rename`, and for a section that is not there.
     """
     path = Path(path)
     chosen, _ = recognise(path, reader)
+    chosen = chosen if bin_um is None else chosen.pooled(bin_um)
+    call = _naming(gene_names, gene_table)
     known = chosen.names(path)
     if not known:
         raise EosinError("holds no sections", file=path, fix=f"reader '{chosen.name}' looks for {chosen.looks_for}")
@@ -139,17 +167,33 @@ def read(
     found = []
     with task("read sections", len(wanted), "sections") as tick:
         for name in wanted:
-            found.append(chosen.read_section(path, name, mpp=mpp))
+            found.append(call(chosen.read_section(path, name, mpp=mpp)))
             for note in found[-1].notes:
                 log.info("%s: %s", name, note)
             tick()
     return found
 
 
-def describe(path: str | Path, reader: str | None = None, mpp: float | None = None) -> dict[str, Any]:
-    """What is in `path`, JSON-able: reader, reason, and per section spots, genes, molecules, scale and notes."""
+def _naming(gene_names: str | None, gene_table: str | Path | None) -> Callable[[Section], Section]:
+    """What calls a section's genes as asked for."""
+    if gene_table is None:
+        if gene_names is not None:
+            fix = "give one by --gene-table, with columns symbol and ensembl_id"
+            raise EosinError(f"calling genes by {gene_names} needs a table of genes", fix=fix)
+        return lambda section: section
+    table = read_gene_table(gene_table)
+    return lambda section: rename(section, table, gene_names or "symbol")
+
+
+def describe(
+    path: str | Path, reader: str | None = None, mpp: float | None = None, **how: Unpack[Reading]
+) -> dict[str, Any]:
+    """What is in `path`, JSON-able: reader, reason, and per section spots, genes, molecules, scale and notes.
+
+    `how` as in `read`.
+    """
     chosen, reason = recognise(path, reader)
-    sections = read(path, reader=chosen.name, mpp=mpp)
+    sections = read(path, reader=chosen.name, mpp=mpp, **how)
     told = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
     return {**told, "sections": [_describe(section) for section in sections]}
 

@@ -14,6 +14,7 @@ from scipy import sparse
 
 from eosin.data import write_sections
 from eosin.types import Image, Section, Spots
+from unit.data.layouts_10x import LAYOUTS_10X
 
 GENES = tuple(f"GENE{i}" for i in range(30))
 
@@ -149,4 +150,57 @@ def hest_bench(folder: Path, names: tuple[str, ...] = ("INT1", "INT2", "INT3")) 
     return folder
 
 
-LAYOUTS = {"eosin": native, "h5ad": single, "legacy-st": legacy_st, "hest": hest, "hest-bench": hest_bench}
+def stimage(folder: Path) -> Path:
+    """ST slides with a radius of 54 px (100 µm wide), a Visium slide; one position without counts, one row too many."""
+    for technology, name, radius in (("ST", "S1", 54.0), ("Visium", "V1", 110.0)):
+        ids = [f"{name}_{j}" for j in range(36)]
+        step = radius * (4 if technology == "ST" else 2 * 100 / 55)
+        xy = lattice(6, step) + 0.25
+        places = pd.DataFrame({"yaxis": xy[:, 1], "xaxis": xy[:, 0], "r": radius}, index=ids)
+        table = pd.DataFrame(counts(36, len(technology)), index=[*ids[1:], "stray"], columns=list(GENES))
+        table = table.astype(float) if technology == "Visium" else table  # printed as 3.0
+        _write(folder / technology / "coord" / f"{name}_coord.csv", places.to_csv())
+        _write(folder / technology / "gene_exp" / f"{name}_count.csv", table.to_csv())
+        placeholder(folder / technology / "image" / f"{name}.png")
+    meta = pd.DataFrame({"slide": ["S1", "V1"], "species": "human", "tech": ["ST", "Visium"], "pmid": "1"})
+    _write(folder / "meta" / "meta_all_gene.csv", meta.to_csv(index=False))
+    return folder
+
+
+def spatialdata(folder: Path) -> Path:
+    """A section with its image inside, which is reduced four times."""
+    from spatialdata import SpatialData
+    from spatialdata.models import Image2DModel, ShapesModel, TableModel
+    from spatialdata.transformations import Identity, Scale
+
+    ids = [f"bc{j}" for j in range(36)]
+    circles = ShapesModel.parse(
+        lattice(6, 400.0), geometry=0, radius=110.0, index=pd.Index(ids), transformations={"global": Identity()}
+    )
+    adata = anndata.AnnData(
+        X=sparse.csr_matrix(counts(36, 5).astype(np.float32)),
+        obs=pd.DataFrame({"region": pd.Categorical(["circles"] * 36), "id": ids, "patient": "P3"}, index=ids),
+        var=pd.DataFrame(index=list(GENES)),
+    )
+    order = np.random.default_rng(0).permutation(36)
+    table = TableModel.parse(adata[order].copy(), region="circles", region_key="region", instance_key="id")
+    pixels = np.random.default_rng(1).integers(0, 255, (3, 300, 400), dtype=np.uint8)
+    scale = {"global": Scale([10.0, 10.0], axes=("x", "y"))}
+    image = Image2DModel.parse(pixels, dims=("c", "y", "x"), transformations=scale)
+    sdata = SpatialData(images={"he": image}, shapes={"circles": circles}, tables={"table": table})
+    sdata.attrs["slide_properties"] = {"mpp": 0.25}
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    sdata.write(folder.with_suffix(".zarr"))
+    return folder.with_suffix(".zarr")
+
+
+LAYOUTS = {
+    "eosin": native,
+    "h5ad": single,
+    "legacy-st": legacy_st,
+    "hest": hest,
+    "hest-bench": hest_bench,
+    "stimage": stimage,
+    "spatialdata": spatialdata,
+}
+LAYOUTS |= LAYOUTS_10X

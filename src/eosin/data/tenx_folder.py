@@ -1,0 +1,168 @@
+"""What the folders of 10x Genomics have in common: samples, spot positions, scale factors, images, patients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eosin.data.readers import IMAGE_SUFFIXES
+from eosin.data.tenx_matrix import AGAIN, reading
+from eosin.errors import EosinError
+from eosin.files import read_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres")
+_SUFFIXES = (*IMAGE_SUFFIXES, ".btf")
+_NOT_THE_SLIDE = ("cytassist", "aligned", "detected", "hires", "lowres", "morphology", "fiducial")
+
+
+def samples(path: Path, fits: Callable[[Path], bool]) -> dict[str, Path]:
+    """Sections under `path` and the folder of each: `path` itself or its `outs/`, else those of its subfolders.
+
+    A section is called as the folder that holds its `outs/`, or as its own folder.
+    """
+    alone = next((folder for folder in (path, path / "outs") if fits(folder)), None)
+    if alone is not None:
+        whole = path.resolve()
+        return {(whole.parent if whole.name == "outs" else whole).name: alone}
+    found = {}
+    for child in sorted(path.glob("*")):
+        folder = next((folder for folder in (child, child / "outs") if fits(folder)), None)
+        if folder is not None and not child.name.startswith("."):
+            found[child.name] = folder
+    return found
+
+
+def find_matrix(folder: Path) -> tuple[Path, list[str]]:
+    """The matrix of counts in a folder, filtered rather than raw, HDF5 rather than text; and a note on a raw one."""
+    for kind in ("filtered", "raw"):
+        files = [file for file in sorted(folder.glob(f"*{kind}_feature_bc_matrix.h5")) if not file.name.startswith(".")]
+        if len(files) > 1:
+            raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=folder, fix="keep one")
+        texts = [text] if (text := folder / f"{kind}_feature_bc_matrix").is_dir() else []
+        for found in (*files, *texts):
+            return found, [] if kind == "filtered" else [f"counts are from {found.name}; there is no filtered one"]
+    fix = "put Space Ranger's matrix there; of a download keep matrix and spatial/ together"
+    raise EosinError("no filtered_feature_bc_matrix.h5", file=folder, fix=fix)
+
+
+def positions_file(folder: Path) -> Path:
+    """The table of positions in `spatial/`, whatever its version calls it."""
+    found = [file for name in ("", "_list") if (file := folder / "spatial" / f"tissue_positions{name}.csv").is_file()]
+    if not found:
+        raise EosinError("no tissue_positions.csv", file=folder / "spatial", fix="copy all of Space Ranger's spatial/")
+    return found[0]
+
+
+def read_positions(file: Path) -> pd.DataFrame:
+    """Table of `COLUMNS` with unique barcodes and finite numbers; with or without a heading, as versions differ.
+
+    Raises
+    ------
+    EosinError
+        The file is missing, cut short, or holds other columns or something other than numbers.
+    """
+    import pandas as pd
+
+    with reading(file, "a table of positions"):
+        frame = pd.read_csv(file, header=None, dtype=str, keep_default_na=False)
+    if frame.shape[1] != len(COLUMNS):
+        fix = f"its columns are {', '.join(COLUMNS)}"
+        raise EosinError(f"has {frame.shape[1]} columns, expected {len(COLUMNS)}", file=file, fix=fix)
+    heading = list(frame.iloc[0].str.strip())
+    if set(heading) & set(COLUMNS):
+        if sorted(heading) != sorted(COLUMNS):
+            unknown = next(name for name in heading if name not in COLUMNS or heading.count(name) > 1)
+            raise EosinError(f"has a column '{unknown}'", file=file, fix=f"its columns are {', '.join(COLUMNS)}")
+        frame = frame.iloc[1:].set_axis(heading, axis=1)
+    else:
+        frame = frame.set_axis(list(COLUMNS), axis=1)
+    return check_positions(frame, file)
+
+
+def check_positions(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """The table with numbers for text; refuses what is none, and barcodes that occur twice."""
+    import pandas as pd
+
+    frame = frame.reset_index(drop=True)
+    for column in COLUMNS[1:]:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        if not np.isfinite(numbers).all():
+            row = int(np.flatnonzero(~np.isfinite(numbers))[0])
+            problem = f"'{frame[column].iloc[row]}' in column '{column}' of '{frame['barcode'].iloc[row]}' is no number"
+            raise EosinError(problem, file=file, fix=AGAIN)
+        frame[column] = numbers
+    if frame["barcode"].duplicated().any():
+        again = frame["barcode"][frame["barcode"].duplicated()].iloc[0]
+        raise EosinError(f"barcode '{again}' occurs twice", file=file, fix="keep one of each")
+    return frame
+
+
+def read_factors(folder: Path) -> dict[str, float]:
+    """The numbers of `spatial/scalefactors_json.json` that are positive and finite; none if there is no file."""
+    file = folder / "spatial" / "scalefactors_json.json"
+    if not file.is_file():
+        return {}
+    found = read_json(file)
+    if not isinstance(found, dict):
+        raise EosinError("holds no table of scale factors", file=file, fix=AGAIN)
+    return {key: number for key, value in found.items() if (number := positive(value)) is not None}
+
+
+def positive(value: Any) -> float | None:
+    """A finite positive number, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if np.isfinite(value) and value > 0 else None
+
+
+def find_slide(folder: Path, name: str) -> tuple[Path | None, list[str]]:
+    """The full-resolution image, which Space Ranger does not copy into its outputs.
+
+    A file of the section's name, beside the sample, in it, or in its `outs/`; else the only image in the sample or its
+    `outs/`. Notes say why there is none.
+    """
+    sample = folder.parent if folder.name == "outs" else folder
+    inside = [sample] if sample == folder else [sample, folder]
+    for place in (*inside, sample.resolve().parent):
+        for suffix in _SUFFIXES:
+            if (file := place / f"{name}{suffix}").is_file():
+                return file, []
+    found = [file for place in inside for file in sorted(place.glob("*")) if _may_be_slide(file)]
+    if len(found) == 1:
+        return found[0], []
+    if found:
+        return None, [f"{len(found)} images lie beside the counts and none is called {name}.tif"]
+    return None, [f"no full-resolution image, as {name}.tif beside the counts"]
+
+
+def _may_be_slide(file: Path) -> bool:
+    name = file.name.lower()
+    is_image = name.endswith(_SUFFIXES) and not name.startswith(".") and file.is_file()
+    return is_image and not any(word in name for word in _NOT_THE_SLIDE)
+
+
+def patient_of(path: Path, name: str) -> tuple[str, list[str]]:
+    """The patient of a section from `patients.csv` (columns section, patient) in the data folder.
+
+    10x's files do not name patients. Without the table each section is its own patient, and a note says so, since
+    splits that leave patients out rely on it.
+    """
+    import pandas as pd
+
+    file = path / "patients.csv"
+    if not file.is_file():
+        return name, ["the files name no patient: the section counts as its own (patients.csv would tell)"]
+    with reading(file, "a table of patients"):
+        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    if not {"section", "patient"} <= set(table.columns):
+        raise EosinError("lacks a column 'section' or 'patient'", file=file, fix="its columns are section, patient")
+    found = dict(zip(table["section"], table["patient"]))
+    if not found.get(name):
+        raise EosinError(f"names no patient for section '{name}'", file=file, fix=f"add a line {name},PATIENT")
+    return found[name], []

@@ -1,0 +1,265 @@
+"""Feature-barcode matrices of 10x Genomics: `*_feature_bc_matrix.h5`, or the folder of `matrix.mtx.gz` and its names.
+
+What the file declares is checked against what it holds before anything is allocated, and links are not followed:
+these files come from elsewhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import sparse
+
+from eosin.errors import EosinError
+from eosin.hdf5 import probe
+
+if TYPE_CHECKING:
+    import h5py
+
+GENE_EXPRESSION = "Gene Expression"
+AGAIN = "the file is cut short, damaged or of another kind; copy or download it again"
+_BLOCK = 1 << 22
+"""Values read at a time: 4 M, 50 MB, and a few times that while they are added up."""
+_TIGHTEST = 1100
+"""gzip packs no tighter than 1032 to 1: a declared size beyond this many times the stored one is a lie."""
+
+
+class FeatureMatrix(ABC):
+    """Counts of genes by barcode, read in blocks of rows.
+
+    Attributes
+    ----------
+    barcodes
+        [b] bytes, unique.
+    genes
+        Gene symbols, unique; features of other types are left out, columns of one symbol added up.
+    notes
+        What was left out or added up.
+    """
+
+    def __init__(self, barcodes: Sequence[Any] | np.ndarray, features: dict[str, np.ndarray], file: Path):
+        self.file = file
+        self.barcodes = np.asarray(barcodes, dtype="S")
+        if len(np.unique(self.barcodes)) != len(self.barcodes):
+            raise EosinError("a barcode occurs twice", file=file, fix="give one sample at a time")
+        self.genes, self._columns, self.notes = _genes(features)
+        if not self.genes:
+            raise EosinError(f"holds no feature of type '{GENE_EXPRESSION}'", file=file, fix="give gene expression")
+
+    def blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        """The first row of each block and its counts [rows g], in order."""
+        for start, block in self._raw_blocks():
+            yield start, sparse.csr_matrix(_whole(block, self.file) @ self._columns)
+
+    def rows(self, wanted: np.ndarray) -> sparse.csr_matrix:
+        """Counts [len(wanted) g] of the rows `wanted`: numbers, ascending."""
+        found = [sparse.csr_matrix((0, len(self.genes)), dtype=np.float32)]
+        for start, block in self.blocks():
+            first, last = np.searchsorted(wanted, [start, start + len(block.indptr) - 1])
+            found.append(block[wanted[first:last] - start])
+        return sparse.csr_matrix(sparse.vstack(found))
+
+    @abstractmethod
+    def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        """As `blocks`, with all features."""
+
+
+@contextlib.contextmanager
+def open_matrix(place: Path) -> Iterator[FeatureMatrix]:
+    """Open a matrix: an `.h5` file, or a folder with `matrix.mtx`, `features.tsv`, `barcodes.tsv` (also `.gz`).
+
+    Raises
+    ------
+    EosinError
+        The file is missing, cut short, links to other files, contradicts itself or holds no gene expression.
+    """
+    with contextlib.ExitStack() as stack:
+        with reading(place, "a 10x matrix"):  # the opening only: what the caller raises later is its own
+            matrix = _Text(place) if place.is_dir() else _OnDisk(stack.enter_context(_open_h5(place)), place)
+        yield matrix
+
+
+@contextlib.contextmanager
+def reading(file: Path, what: str) -> Iterator[None]:
+    """Whatever a library raises on a damaged file becomes one line that names the file."""
+    try:
+        yield
+    except (MemoryError, EosinError):
+        raise
+    except Exception as error:  # HDF5, Arrow, zlib and the text readers raise nearly anything, wherever the damage is
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise EosinError(f"not readable as {what} ({reason})", file=file, fix=AGAIN) from error
+
+
+class _OnDisk(FeatureMatrix):
+    """The `matrix` group of an HDF5 file; only the names and row ends are held in memory."""
+
+    def __init__(self, file: h5py.File, path: Path):
+        group = _child(file, "matrix", path)
+        features = _child(group, "features", path)
+        names = {
+            key: _array(features, key, path, "S") for key in ("id", "name", "feature_type") if _holds(features, key)
+        }
+        super().__init__(_array(group, "barcodes", path, "S"), names, path)
+        shape = _array(group, "shape", path, "iu")
+        self._ends = _array(group, "indptr", path, "iu").astype(np.int64)
+        self._values, self._at = _vector(group, "data", path, "iuf"), _vector(group, "indices", path, "iu")
+        self._n = len(next(iter(names.values()))), len(self.barcodes)
+        if tuple(shape) != self._n:
+            said = f"{self._n[0]} features and {self._n[1]} barcodes"
+            raise EosinError(f"declares a shape of {tuple(map(int, shape))} but names {said}", file=path, fix=AGAIN)
+        ends = self._ends
+        fits = len(ends) == self._n[1] + 1 and ends[0] == 0 and ends[-1] == len(self._values) == len(self._at)
+        if not fits or np.any(np.diff(ends) < 0):
+            raise EosinError("its values and row ends do not agree", file=path, fix=AGAIN)
+
+    def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        start = 0
+        while start < len(self.barcodes):
+            end = int(np.searchsorted(self._ends, self._ends[start] + _BLOCK, side="right")) - 1
+            end = min(max(end, start + 1), len(self.barcodes))
+            first, last = int(self._ends[start]), int(self._ends[end])
+            with reading(self.file, "a 10x matrix"):
+                at, values = self._at[first:last].astype(np.int64), self._values[first:last]
+            if len(at) and (at.min() < 0 or at.max() >= self._n[0]):
+                raise EosinError(f"holds counts of feature {at.max()}, of {self._n[0]}", file=self.file, fix=AGAIN)
+            rows = np.array(self._ends[start : end + 1] - first)
+            yield start, sparse.csr_matrix((values, at, rows), (end - start, self._n[0]))
+            start = end
+
+
+class _Text(FeatureMatrix):
+    """A folder of text files, read whole."""
+
+    def __init__(self, folder: Path):
+        barcodes = [row[0] for row in _table(folder, "barcodes.tsv")]
+        rows = _table(folder, "features.tsv", "genes.tsv")
+        if rows and any(len(row) != len(rows[0]) for row in rows):
+            raise EosinError("features have rows of different lengths", file=folder, fix=AGAIN)
+        columns = [np.array(column, dtype="S") for column in zip(*(map(str.encode, row) for row in rows))]
+        super().__init__([one.encode() for one in barcodes], dict(zip(("id", "name", "feature_type"), columns)), folder)
+        self._counts = _read_mtx(_one_of(folder, "matrix.mtx"), len(rows), len(barcodes))
+
+    def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
+        yield 0, self._counts
+
+
+def _genes(features: dict[str, np.ndarray]) -> tuple[tuple[str, ...], sparse.csr_matrix, list[str]]:
+    """Gene symbols, the map [features g] from columns of the file to them, and notes."""
+    names = features.get("name", features.get("id", np.zeros(0, dtype="S1"))).astype(object)
+    if "id" in features:
+        names = np.where(names == b"", features["id"].astype(object), names)  # a gene without a symbol
+    kept = np.ones(len(names), dtype=bool)
+    if "feature_type" in features:
+        kept = features["feature_type"] == GENE_EXPRESSION.encode()
+    symbols = [name.decode("utf-8") for name in names[kept]]
+    order = {symbol: j for j, symbol in enumerate(dict.fromkeys(symbols))}
+    notes = []
+    if others := int((~kept).sum()):
+        notes.append(f"{others} features of other types than gene expression were left out")
+    if again := len(symbols) - len(order):
+        notes.append(f"{again} columns with a repeated gene name were added to the first of that name")
+    places = (np.flatnonzero(kept), np.array([order[symbol] for symbol in symbols], dtype=np.int64))
+    ones = np.ones(len(symbols), dtype=np.float32)
+    return tuple(order), sparse.csr_matrix((ones, places), (len(names), len(order))), notes
+
+
+def _whole(block: sparse.csr_matrix, file: Path) -> sparse.csr_matrix:
+    """The block as float32, if it holds counts; checked here, because sums hide what single values show."""
+    values = block.data
+    if values.size and not (np.isfinite(values).all() and values.min() >= 0 and np.all(values == np.round(values))):
+        raise EosinError("holds values that are no counts", file=file, fix="give raw counts of molecules")
+    return sparse.csr_matrix(block, dtype=np.float32)
+
+
+# --- HDF5 ---------------------------------------------------------------------------------------------------------
+
+
+def _open_h5(path: Path) -> h5py.File:
+    import h5py
+
+    if not path.is_file():
+        raise EosinError("no such file", file=path, fix="give the sample its matrix of counts")
+    probe(path)
+    return h5py.File(path, "r")
+
+
+def _holds(group: h5py.Group, name: str) -> bool:
+    return group.id.links.exists(name.encode())  # `name in group` would open what a link points to
+
+
+def _child(group: h5py.Group, name: str, path: Path) -> Any:
+    """What `name` is in `group`, if it lies in this file: a link to another would read whatever it names."""
+    import h5py
+
+    if not _holds(group, name):
+        raise EosinError(f"has no '{name}' in '{group.name}'", file=path, fix="give a file written by Space Ranger")
+    if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
+        raise EosinError(f"'{name}' is a link to elsewhere, which is not followed", file=path, fix="copy it whole")
+    return group[name]
+
+
+def _vector(group: h5py.Group, name: str, path: Path, kinds: str) -> Any:
+    """The dataset `name`, of one axis and of a kind of NumPy's, whose declared size its stored bytes can hold."""
+    found = _child(group, name, path)
+    if getattr(found, "ndim", None) != 1:
+        raise EosinError(f"'{found.name}' is no list of values", file=path, fix=AGAIN)
+    if found.external or found.is_virtual:
+        raise EosinError(f"'{found.name}' is kept in other files, which are not read", file=path, fix="copy it whole")
+    is_text = found.dtype.kind in "OS"
+    if (not is_text or kinds != "S") and found.dtype.kind not in kinds:
+        raise EosinError(f"'{found.name}' holds {found.dtype}", file=path, fix=AGAIN)
+    if found.size * found.dtype.itemsize > _TIGHTEST * found.id.get_storage_size() + 4096:
+        raise EosinError(f"'{found.name}' declares {found.size} values that are not there", file=path, fix=AGAIN)
+    return found
+
+
+def _array(group: h5py.Group, name: str, path: Path, kinds: str) -> np.ndarray:
+    values = _vector(group, name, path, kinds)[:]
+    return np.array([_bytes(value) for value in values], dtype="S") if values.dtype.kind == "O" else values
+
+
+def _bytes(value: Any) -> bytes:
+    return value if isinstance(value, bytes) else str(value).encode()
+
+
+# --- text ---------------------------------------------------------------------------------------------------------
+
+
+def _one_of(folder: Path, *names: str) -> Path:
+    for name in names:
+        for file in (folder / f"{name}.gz", folder / name):
+            if file.is_file():
+                return file
+    raise EosinError(f"no {names[0]}.gz", file=folder, fix="give matrix.mtx.gz, features.tsv.gz and barcodes.tsv.gz")
+
+
+def _table(folder: Path, *names: str) -> list[list[str]]:
+    file = _one_of(folder, *names)
+    with reading(file, "a table"):
+        data = file.read_bytes()
+        text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode("utf-8")
+    return [line.split("\t") for line in text.splitlines() if line]
+
+
+def _read_mtx(file: Path, n_features: int, n_barcodes: int) -> sparse.csr_matrix:
+    """Counts [b features] of a Matrix Market file, whose header must agree with the names and the file's size."""
+    from scipy.io import mminfo, mmread
+
+    with reading(file, "a Matrix Market file"):
+        rows, columns, entries, layout, kind, symmetry = mminfo(file)
+        if (layout, symmetry) != ("coordinate", "general") or kind not in ("integer", "real"):
+            raise EosinError(f"is a {symmetry} {layout} matrix of {kind} values", file=file, fix=AGAIN)
+        if (rows, columns) != (n_features, n_barcodes):
+            said = f"{n_features} features and {n_barcodes} barcodes are named"
+            raise EosinError(f"declares {rows} x {columns}, but {said}", file=file, fix=AGAIN)
+        most = file.stat().st_size * (_TIGHTEST if file.suffix == ".gz" else 1) / 6  # "1 1 1\n"
+        if entries > most:
+            raise EosinError(f"declares {entries} values that are not there", file=file, fix=AGAIN)
+        return sparse.csr_matrix(sparse.csc_matrix(mmread(file)).T)

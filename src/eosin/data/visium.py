@@ -1,0 +1,160 @@
+"""Reader of Visium as Space Ranger writes it: v1, v2, CytAssist; spots of 55 µm, 100 µm apart on a hexagonal lattice.
+
+`outs/filtered_feature_bc_matrix.h5` (or its folder of text), `outs/spatial/` with positions and scale factors. The
+full-resolution image is not among the outputs and lies beside them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from eosin.data import tenx_folder as tenx
+from eosin.data.readers import READERS, Reader, blame, need_known
+from eosin.data.tenx_matrix import open_matrix
+from eosin.errors import EosinError
+from eosin.types import Image, Section, Spots, check_mpp
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PITCH_UM = 100.0
+DIAMETER_UM = 55.0
+_TOLERANCE = 0.1
+
+
+class Visium(Reader):
+    """Space Ranger's outputs of one sample, or a folder of several."""
+
+    name = "visium"
+    platform = "Visium"
+    looks_for = "[{section}/][outs/]filtered_feature_bc_matrix.h5 with spatial/tissue_positions.csv"
+
+    def recognise(self, path: Path) -> str | None:
+        found = len(self.names(path))
+        return f"{found} Space Ranger outputs with spatial/tissue_positions" if found else None
+
+    def names(self, path: Path) -> list[str]:
+        return list(tenx.samples(path, _fits))
+
+    def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        found = tenx.samples(path, _fits)
+        need_known(name, found, "section", file=path)
+        folder = found[name]
+        places = tenx.positions_file(folder)
+        positions = tenx.read_positions(places)
+        file, raw = tenx.find_matrix(folder)
+        slide, missing = tenx.find_slide(folder, name)
+        scale, said = scale_of_lattice(positions, slide, mpp, places)
+        patient, unnamed = tenx.patient_of(path, name)
+        with open_matrix(file) as matrix:
+            rows, kept, lost = join(matrix.barcodes, positions, file)
+            counts = matrix.rows(rows)
+        image, fallback = (Image(slide, scale), []) if slide else hires_image(folder, scale)
+        with blame(file):
+            return Section(
+                name=name,
+                patient=patient,
+                spots=Spots(pixels(kept) * scale, DIAMETER_UM, tuple(kept["barcode"])),
+                image=image,
+                counts=counts,
+                genes=matrix.genes,
+                platform=self.platform,
+                notes=(*raw, *matrix.notes, *lost, *said, *missing, *fallback, *unnamed),
+            )
+
+
+def _fits(folder: Path) -> bool:
+    """Whether a folder looks like outputs of Visium; the bins of Visium HD have their positions as Parquet."""
+    spatial = folder / "spatial"
+    if (folder / "binned_outputs").is_dir() or (spatial / "tissue_positions.parquet").is_file():
+        return False
+    names = ("tissue_positions.csv", "tissue_positions_list.csv", "scalefactors_json.json")
+    return any((spatial / name).is_file() for name in names)
+
+
+def join(barcodes: np.ndarray, positions: pd.DataFrame, file: Path) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
+    """Rows of the matrix that lie in tissue, their positions in the same order, and notes on the rest."""
+    import pandas as pd
+
+    in_tissue = positions[positions["in_tissue"] == 1]
+    if in_tissue.empty:
+        raise EosinError("no position is marked as in tissue", file=file, fix="detect tissue in Space Ranger again")
+    place = pd.Index(np.asarray(in_tissue["barcode"], dtype="S")).get_indexer(pd.Index(barcodes))
+    rows = np.flatnonzero(place >= 0)
+    if not len(rows):
+        example = f"'{barcodes[0].decode()}'" if len(barcodes) else "none"
+        problem = f"no barcode of the matrix ({example}) is among the positions in tissue"
+        raise EosinError(problem, file=file, fix="pair matrix and spatial/ of one sample")
+    notes = []
+    if off := len(barcodes) - len(rows):
+        notes.append(f"{off} of {len(barcodes)} rows of counts are not in tissue and were left out")
+    if empty := len(in_tissue) - len(rows):
+        notes.append(f"{empty} of {len(in_tissue)} positions in tissue have no counts and were left out")
+    return rows, in_tissue.iloc[place[rows]], notes
+
+
+def pixels(positions: pd.DataFrame) -> np.ndarray:
+    """Centres [s 2] in pixels of the full-resolution image: x is the column, y the row."""
+    return positions[["pxl_col_in_fullres", "pxl_row_in_fullres"]].to_numpy(np.float64)
+
+
+def scale_of_lattice(
+    positions: pd.DataFrame, slide: Path | None, mpp: float | None, file: Path
+) -> tuple[float, list[str]]:
+    """µm per pixel: as given, else as the image says, else from the lattice; and a note where two disagree."""
+    lattice = _mpp_of_lattice(positions)
+    said = None if mpp is not None or slide is None else _said_by(slide)
+    known, source = (mpp, "as given") if mpp is not None else (said, "as the image says")
+    if known is None:
+        if lattice is None:
+            raise EosinError("too few positions to find the scale from the pitch", file=file, fix="give --mpp")
+        return check_mpp(lattice, file), [f"{lattice:.4f} µm/px from the 100 µm pitch"]
+    note = f"{known:.4g} µm/px {source}"
+    if lattice is not None and abs(known / lattice - 1) > _TOLERANCE:
+        note += f", which makes the pitch {PITCH_UM * known / lattice:.0f} µm where 100 is usual"
+    return check_mpp(known, file), [note]
+
+
+def _mpp_of_lattice(positions: pd.DataFrame) -> float | None:
+    """µm per pixel from a fit of the pixels to the array: also right where few spots have a neighbour.
+
+    Columns are half a pitch apart and rows √3/2 of one, since every other place of a row is void.
+    """
+    array = positions[["array_col", "array_row"]].to_numpy(np.float64) * (PITCH_UM * np.array([0.5, np.sqrt(0.75)]))
+    if len(array) < 3 or np.linalg.matrix_rank(array_um := array - array.mean(0)) < 2:
+        return None
+    px = pixels(positions)
+    try:
+        with np.errstate(all="ignore"):
+            px_per_um, *_ = np.linalg.lstsq(array_um, px - px.mean(0), rcond=None)
+            area = abs(np.linalg.det(px_per_um))
+    except np.linalg.LinAlgError:  # numbers beyond any image
+        return None
+    return float(1 / np.sqrt(area)) if area > 0 else None
+
+
+def _said_by(slide: Path) -> float | None:
+    from eosin.slide import scale_of  # image libraries load only where a file is asked
+
+    try:
+        return scale_of(slide)
+    except EosinError:
+        return None  # whoever encodes it says what is wrong with it
+
+
+def hires_image(folder: Path, scale: float) -> tuple[Image | None, list[str]]:
+    """The reduced image of the outputs, where there is no other; `scale` is µm per pixel at full resolution."""
+    file = folder / "spatial" / "tissue_hires_image.png"
+    factor = tenx.read_factors(folder).get("tissue_hires_scalef")
+    if not file.is_file() or factor is None:
+        return None, ["no tissue_hires_image.png with its scale either: no image"]
+    reduced = scale / factor
+    if not 0.05 <= reduced <= 10:
+        return None, [f"tissue_hires_image.png would have {reduced:.3g} µm/px and is not used: no image"]
+    return Image(file, reduced), [f"tissue_hires_image.png, {reduced:.3g} µm/px, is used: windows will be coarse"]
+
+
+READERS.add(Visium.name, Visium())

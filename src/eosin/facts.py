@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from eosin import data as door
 from eosin import engine
 from eosin.benchmark import STUDIES, protocol_facts
+from eosin.data import Reading
 from eosin.data.h5ad import our_record, read_h5ad
-from eosin.encoders import ENCODERS, get_encoder
+from eosin.encoders import ENCODERS, EncoderCard, get_encoder, zoo_card
+from eosin.encoders.published import NAMES as ZOO
 from eosin.errors import EosinError
 from eosin.models import MODELS
 from eosin.slide import open_slide
 
 
-def info(path: str | Path, *, reader: str | None = None, mpp: float | None = None) -> dict[str, Any]:
+def info(
+    path: str | Path, *, reader: str | None = None, mpp: float | None = None, **how: Unpack[Reading]
+) -> dict[str, Any]:
     """What a slide, a data folder, a prediction or a checkpoint holds, as plain values."""
     path = Path(path)
     if not path.exists():
@@ -32,7 +36,7 @@ def info(path: str | Path, *, reader: str | None = None, mpp: float | None = Non
     ):
         return _prediction_facts(path)
     if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
-        return {"kind": "data", **door.describe(path, reader, mpp)}
+        return {"kind": "data", **door.describe(path, reader, mpp, **how)}
     with open_slide(path, mpp=mpp) as slide:
         return {
             "kind": "slide",
@@ -65,7 +69,13 @@ def list_things(kind: str) -> list[dict[str, Any]]:
     """Names and facts of the `models`, `encoders`, `readers`, `protocols` or `studies` that are there."""
     if kind == "models":
         return [
-            {"name": n, "title": MODELS[n].title, "paper": MODELS[n].paper, "presets": ", ".join(MODELS[n].presets)}
+            {
+                "name": n,
+                "title": MODELS[n].title,
+                "paper": MODELS[n].paper,
+                "presets": ", ".join(MODELS[n].presets),
+                "train": ", ".join(f"{key} = {value}" for key, value in MODELS[n].train.items()),
+            }
             for n in MODELS
         ]
     if kind == "encoders":
@@ -87,10 +97,31 @@ def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _encoder_facts(name: str) -> dict[str, Any]:
-    """An encoder's card; those that need an argument (weights) say how they are asked for."""
-    about = (ENCODERS[name].__doc__ or "").strip().split("\n")[0]
+    """An encoder's card, without its weights; those whose card depends on what is asked for have only their title."""
+    if name in ZOO:
+        card, about = zoo_card(name).encoder_card(name), zoo_card(name).title
+    else:
+        card, about = _card_as_made(name), (ENCODERS[name].__doc__ or "").strip().split("\n")[0]
+    return {
+        "features": card and card.width,
+        "um/px": card and card.um_per_px,
+        "parameters": card and (card.parameters or 0),
+        "licence": card and card.licence,
+        "commercial": card and _word(card.commercial),
+        "gated": card and _word(card.gated),
+        "about": about,
+    }
+
+
+def _card_as_made(name: str) -> EncoderCard | None:
+    """The card of an encoder without weights, with the scale of its first window; None where weights are needed."""
     try:
-        card = get_encoder(name).card
+        encoder = get_encoder(name)
     except EosinError:
-        return {"about": about}
-    return {"about": about, "features": card.width, "licence": card.licence, "commercial": card.commercial}
+        return None
+    first = encoder.views[0]
+    return replace(encoder.card, um_per_px=encoder.card.um_per_px or first.width_um / first.px)
+
+
+def _word(held: bool) -> str:  # noqa: FBT001
+    return "yes" if held else "no"

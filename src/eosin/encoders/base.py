@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -62,6 +63,24 @@ class EncoderCard:
         Number of features.
     citation
         What to cite.
+    revision
+        Commit of the source that the weights are taken from; None where none is known.
+    architecture
+        Name of the network.
+    px, um_per_px
+        Side and scale of the window it was made for: pixels, and µm per pixel.
+    mean, std
+        Normalisation of red, green and blue on 0-1.
+    pooling
+        How its output becomes one vector.
+    precision
+        In what its authors compute. eosin computes in float32 unless asked otherwise.
+    parameters
+        Number of parameters.
+    page
+        Where the weights, their licence, and access to them are found.
+    note
+        What is uncertain on this card.
     """
 
     name: str
@@ -71,6 +90,17 @@ class EncoderCard:
     gated: bool
     width: int
     citation: str
+    revision: str | None = None
+    architecture: str = ""
+    px: int | None = None
+    um_per_px: float | None = None
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+    pooling: str = ""
+    precision: str = ""
+    parameters: int | None = None
+    page: str = ""
+    note: str = ""
 
 
 class Encoder(ABC):
@@ -169,8 +199,8 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
     Parameters
     ----------
     spec
-        `NAME`, `NAME:ARGUMENT` or either with `?setting=value&...`, as `stain`, `stain?px=112` or
-        `timm:resnet50@weights.safetensors?widths_um=165,330`.
+        `NAME`, `NAME:ARGUMENT`, `NAME@WEIGHTS`, or any with `?setting=value&...`, as `stain`, `stain?px=112` or
+        `timm:resnet50@weights.safetensors?widths_um=165,330`; or several of these joined by `+`.
     settings
         More settings; they win over those in `spec`.
 
@@ -183,7 +213,14 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
         if settings:
             raise EosinError(f"encoder '{spec.card.name}' is made already", fix="give its settings where it is made")
         return spec
+    from eosin.encoders.composite import Composite, split_spec  # made of encoders, which this module defines
+
+    parts = split_spec(spec, ENCODERS.__contains__)
+    if len(parts) > 1:
+        if settings:
+            raise EosinError(f"settings are given for '{spec}', which is several encoders", fix="write each its own")
+        return Composite([get_encoder(part) for part in parts])
     head, _, query = spec.partition("?")
-    name, _, argument = head.partition(":")
+    name, argument = (*re.split("[:@]", head, maxsplit=1), "")[:2]  # `timm:ARCH@FILE`, `uni@FILE`
     named: dict[str, Any] = {key.replace("-", "_"): value for key, value in parse_qsl(query, keep_blank_values=True)}
     return ENCODERS[name](argument, **{**named, **settings})

@@ -1,0 +1,140 @@
+"""Files of weights: found, fetched from the hub, read, and put into a network that they must fit exactly."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from eosin.errors import EosinError
+
+HUB_FILE = "model.safetensors"
+_HUB_NAME = re.compile(r"[\w.-]+/[\w.-]+")
+_CONVERT = "convert them with torch.load(..., weights_only=True) and safetensors.torch.save_file: a pickle runs code"
+
+
+def locate(weights: str, revision: str | None = None) -> Path:
+    """The file of weights: a .safetensors file, the one in a folder, or fetched once from the hub into its cache.
+
+    Parameters
+    ----------
+    weights
+        A file, a folder, or ORGANISATION/MODEL on the hub.
+    revision
+        Commit on the hub.
+
+    Raises
+    ------
+    EosinError
+        There is no such file, it is a pickle, or the hub does not give it.
+    """
+    path = Path(weights)
+    if path.is_dir():
+        return _in_folder(path)
+    if path.is_file():
+        if path.suffix != ".safetensors":
+            raise EosinError("weights are read from .safetensors only", file=path, fix=_CONVERT)
+        return path
+    if path.suffix == ".safetensors" or not _HUB_NAME.fullmatch(weights):
+        raise EosinError("no such file of weights", file=path, fix="give a .safetensors file or ORGANISATION/MODEL")
+    return fetch(weights, HUB_FILE, revision)
+
+
+def _in_folder(folder: Path) -> Path:
+    found = sorted(folder.glob("*.safetensors"))
+    named = [file for file in found if file.name == HUB_FILE] or found
+    if len(named) == 1:
+        return named[0]
+    if named:
+        names = ", ".join(file.name for file in named[:4])
+        raise EosinError(f"holds {len(named)} files of weights ({names})", file=folder, fix="name the file itself")
+    pickles = sorted(file.name for file in folder.iterdir() if file.suffix in {".bin", ".pth", ".pt", ".ckpt"})
+    if pickles:
+        raise EosinError(f"holds weights only as a pickle ('{pickles[0]}')", file=folder, fix=_CONVERT)
+    raise EosinError("holds no .safetensors file", file=folder, fix="give the file or folder of the weights")
+
+
+def fetch(name: str, file: str, revision: str | None = None, *, gated_fix: str | None = None) -> Path:
+    """A file of a model on the hub, downloaded once.
+
+    Parameters
+    ----------
+    name
+        ORGANISATION/MODEL.
+    file
+        Its name in the model's repository.
+    revision
+        Commit; the newest where None.
+    gated_fix
+        What to do where access must be asked for.
+    """
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
+
+    try:
+        return Path(hf_hub_download(name, file, revision=revision))
+    except GatedRepoError as error:
+        fix = gated_fix or "ask for access on its page and log in with a token, or use an open encoder such as 'stain'"
+        raise EosinError(f"the weights '{name}' are gated", fix=fix) from error
+    except RepositoryNotFoundError as error:
+        raise EosinError(f"the hub has no model '{name}'", fix="check the name, or log in if it is private") from error
+    except EntryNotFoundError as error:
+        fix = "check the connection, or give a local .safetensors file"
+        raise EosinError(f"no file {file} of '{name}' in the cache or on the hub", fix=fix) from error
+    except (HfHubHTTPError, OSError) as error:
+        fix = "check the connection, or give a local .safetensors file"
+        raise EosinError(f"the weights '{name}' cannot be fetched ({error})", fix=fix) from error
+
+
+def read_tensors(file: Path) -> dict[str, Tensor]:
+    """The file's tensors by name, floating ones in single precision."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        given = load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise EosinError(
+            f"not readable as safetensors ({error})", file=file, fix="fetch or convert it again"
+        ) from error
+    return {name: value.float() if value.is_floating_point() else value for name, value in given.items()}
+
+
+def heads(model: nn.Module) -> tuple[str, ...]:
+    """Prefixes of a timm model's classifier, which a file may hold and an encoder has not."""
+    named = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
+    return tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
+
+
+def fit(
+    model: nn.Module, given: Mapping[str, Tensor], what: str, *, file: Path, optional: Collection[str] = ()
+) -> None:
+    """Put tensors into a model; any difference but for `optional` prefixes in the file is an error.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    given
+        Tensors under the model's own names.
+    what
+        What the model is called in an error.
+    file
+        Where the tensors are from.
+    optional
+        Beginnings of names that the model need not know.
+    """
+    wanted = model.state_dict()
+    extra = [n for n in given if n not in wanted and not n.startswith(tuple(optional))]
+    missing = [n for n in wanted if n not in given and not n.endswith("num_batches_tracked")]
+    unlike = [n for n in wanted if n in given and given[n].shape != wanted[n].shape]
+    for names, fault in ((missing, "lack"), (unlike, "hold in another shape"), (extra, "hold, unknown to it,")):
+        if names:
+            raise EosinError(
+                f"the weights {fault} {len(names)} tensors of {what}, first '{names[0]}'",
+                file=file,
+                fix="give the architecture that the weights were made for",
+            )
+    model.load_state_dict({n: given[n] for n in wanted if n in given}, strict=False)

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from eosin.data import hest, hest_bench, legacy_st, native, single_file  # noqa: F401  each registers its reader
+from eosin.data import (  # noqa: F401  each registers its reader
+    hest,
+    hest_bench,
+    legacy_st,
+    native,
+    single_file,
+    spatialdata_reader,
+    stimage,
+    visium,
+    visium_hd,
+    xenium,
+)
 from eosin.data.anndata_door import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
 from eosin.data.hest_bench import hest_genes, hest_patches, hest_splits
 from eosin.data.native import write_sections
-from eosin.data.readers import READERS, Reader, describe, read, recognise
+from eosin.data.readers import READERS, Reader, Reading, describe, read, recognise
+from eosin.data.spatialdata_door import to_spatialdata, write_spatialdata
 from eosin.data.splits import Split, inner_groups, splits
 
 __all__ = [
     "READERS",
     "Reader",
+    "Reading",
     "Split",
     "Thumbnails",
     "add_layers",
@@ -25,6 +38,8 @@ __all__ = [
     "recognise",
     "splits",
     "to_anndata",
+    "to_spatialdata",
     "write_prediction",
     "write_sections",
+    "write_spatialdata",
 ]

@@ -6,6 +6,8 @@ import hashlib
 import io
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from scipy import sparse
 
 from eosin.errors import EosinError
 from eosin.files import atomic_file
+from eosin.hdf5 import open_foreign
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -30,19 +33,43 @@ def read_h5ad(path: str | Path) -> AnnData:
     Raises
     ------
     EosinError
-        The file is missing, cut short, damaged or no AnnData.
+        The file is missing, cut short, damaged, no AnnData, or leads into other files.
     """
     from anndata.io import read_h5ad as read_anndata
 
     path = Path(path)
     if not path.is_file():
         raise EosinError("no such file", file=path, fix="check the path")
-    _check_seal(path)
+    with _readable(path), _opened(path):
+        return read_anndata(path)
+
+
+def peek_h5ad(path: str | Path, key: str) -> list[str] | None:
+    """One column of an `.h5ad` file, as texts, without reading the rest; `None` where there is none."""
+    from anndata.io import read_elem
+
+    path = Path(path)
+    if not path.is_file():
+        raise EosinError("no such file", file=path, fix="check the path")
+    with _readable(path), _opened(path) as file:
+        if key not in file:
+            return None
+        return list(map(str, np.asarray(read_elem(file[key]))))
+
+
+def _opened(path: Path) -> AbstractContextManager[Any]:
+    """The file to look into; one that our seal says is whole cannot crash HDF5 by damage."""
+    return open_foreign(path, walk=not _check_seal(path))
+
+
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn what reading a damaged file raises into one line that names it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # duplicate names are ours to judge
-            return read_anndata(path)
-    except MemoryError:
+            yield
+    except EosinError:
         raise
     # HDF5 raises OSError, KeyError or RuntimeError, and AnnData's decoders nearly anything, wherever the damage is.
     except Exception as error:
@@ -69,8 +96,8 @@ def write_h5ad(adata: AnnData, path: str | Path, *, compress: bool = True) -> No
         file.write(_SEAL + hashlib.sha256(body).digest())
 
 
-def _check_seal(path: Path) -> None:
-    """Compare a file of ours with the digest behind its end; files without one are let through.
+def _check_seal(path: Path) -> bool:
+    """Compare a file of ours with the digest behind its end; whether it has one. Files without one are let through.
 
     HDF5 has no checksum over its own bookkeeping and can crash the process where that is damaged. It ignores bytes
     behind its end and cuts them off when it changes a file, so that the seal harms no other tool and never outlives
@@ -83,7 +110,7 @@ def _check_seal(path: Path) -> None:
             file.seek(max(n_body, 0))
             tail = file.read()
             if n_body < 0 or not tail.startswith(_SEAL):
-                return
+                return False
             file.seek(0)
             digest = hashlib.sha256()
             while n_body > 0 and (piece := file.read(min(1 << 20, n_body))):
@@ -93,6 +120,7 @@ def _check_seal(path: Path) -> None:
         raise EosinError(f"cannot be read ({error.strerror})", file=path, fix="check the file's permissions") from error
     if tail[len(_SEAL) :] != digest.digest():
         raise EosinError("not readable: altered since it was written", file=path, fix="write or download it again")
+    return True
 
 
 def our_record(adata: AnnData, path: str | Path, kind: str | None = None) -> dict[str, Any]:

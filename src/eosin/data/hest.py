@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.foreign import foreign_diameter_px
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, merge_repeats
 from eosin.data.scale import median_pitch
-from eosin.data.single_file import foreign_diameter_px
 from eosin.errors import EosinError
 from eosin.files import read_json
 from eosin.types import Image, Section, Spots, check_mpp

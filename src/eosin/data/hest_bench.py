@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.foreign import foreign_diameter_px
 from eosin.data.h5ad import read_h5ad, spatial
 from eosin.data.hest import genes_only
 from eosin.data.readers import READERS, Reader, blame, need_known
-from eosin.data.single_file import foreign_diameter_px
 from eosin.data.splits import Split
 from eosin.errors import EosinError
 from eosin.files import read_json
+from eosin.hdf5 import open_foreign
 from eosin.types import Section, Spots, check_mpp
 
 PATCH_UM = 112.0
@@ -129,8 +130,15 @@ def _samples(path: Path) -> dict[str, tuple[Path, Path]]:
     for number in _numbers(path / "splits"):
         for side in ("train", "test"):
             for row in _rows(path / "splits" / f"{side}_{number}.csv"):
-                known[row["sample_id"]] = (path / row["patches_path"], path / row["expr_path"])
+                known[row["sample_id"]] = _within(path, row["patches_path"]), _within(path, row["expr_path"])
     return known
+
+
+def _within(path: Path, said: str) -> Path:
+    """A file that a table names, which must lie in the task's folder: tables come from elsewhere."""
+    if Path(said).is_absolute() or ".." in Path(said).parts or "\0" in said:
+        raise EosinError(f"a split names '{said}', which leads out of the folder", file=path, fix=_AGAIN)
+    return path / said
 
 
 def _numbers(folder: Path) -> list[int]:
@@ -157,18 +165,16 @@ def _rows(file: Path) -> list[dict[str, str]]:
 
 def _read_patches(file: Path) -> tuple[list[str], dict[str, float]]:
     """Barcodes of a patch file and the numbers among its attributes; the images stay on disk."""
-    import h5py
-
     if not file.is_file():
         raise EosinError("no such file", file=file, fix=_AGAIN)
     try:
-        with h5py.File(file, "r") as stored:
+        with open_foreign(file) as stored:
             raw = np.asarray(stored["barcode"][()]).ravel()
             images = stored["img"]
             attributes = dict(stored.attrs) | dict(stored["coords"].attrs if "coords" in stored else {})
             n_images, width = images.shape[:2]
             attributes |= dict(images.attrs) | {"width": width}
-    except (OSError, KeyError, RuntimeError, ValueError, AttributeError, IndexError) as error:
+    except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise EosinError(f"not readable as a patch file ({error})", file=file, fix=_AGAIN) from error
     barcodes = [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in raw]
     if not barcodes:

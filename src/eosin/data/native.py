@@ -76,7 +76,11 @@ def write_sections(sections: Sequence[Section], folder: str | Path, *, copy_imag
             if image is not None and copy_images:
                 image = _place_image(image, section.name, folder, made)
             _note_new(file, made)
-            write_h5ad(_to_anndata(section, image, file), file)
+            adata = section_to_anndata(section)
+            if image is not None:  # relative, since the folder may be moved as a whole
+                relative = os.path.relpath(image.resolve(), file.parent.resolve())
+                adata.uns["eosin"]["image"] = Path(relative).as_posix()
+            write_h5ad(adata, file)
         _note_new(folder / "index.json", made)
         write_json(folder / "index.json", {"schema": SCHEMA, "kind": "sections", "sections": names})
     except BaseException:
@@ -111,7 +115,8 @@ def _place_image(source: Path, name: str, folder: Path, made: list[Path]) -> Pat
     return target
 
 
-def _to_anndata(section: Section, image: Path | None, file: Path) -> AnnData:
+def section_to_anndata(section: Section) -> AnnData:
+    """A section as AnnData: counts in `X`, positions in `obsm`, and all the rest in `uns["eosin"]`."""
     import anndata
     import pandas as pd
 
@@ -132,10 +137,8 @@ def _to_anndata(section: Section, image: Path | None, file: Path) -> AnnData:
         "spatial_unit": "um" if mpp is None else "px",
         "notes": json.dumps(list(section.notes)),
     }
-    if section.image is not None and image is not None:
-        record["mpp"] = float(section.image.mpp)
-        relative = os.path.relpath(image.resolve(), file.parent.resolve())  # the folder may be moved as a whole
-        record["image"] = Path(relative).as_posix()
+    if section.image is not None:
+        record |= {"mpp": float(section.image.mpp), "image": str(section.image.path)}
     if section.features is not None:
         adata.obsm["features"] = section.features.values
         record |= {"encoder": section.features.encoder, "features_key": section.features.key}

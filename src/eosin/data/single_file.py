@@ -1,4 +1,7 @@
-"""Reader of one `.h5ad` file: a section that eosin wrote, or any AnnData with raw counts and `obsm["spatial"]`."""
+"""Reader of `.h5ad` files: sections that eosin wrote, or any AnnData with raw counts and `obsm["spatial"]`.
+
+A file that holds several libraries (`obs["library_id"]`, as scanpy and squidpy name them) is read as several sections.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.h5ad import our_record, raw_counts, read_h5ad, spatial
+from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, patient_of
+from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial
 from eosin.data.native import own_section
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, merge_repeats, need_known
+from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
 from eosin.data.scale import median_pitch
 from eosin.errors import EosinError
 from eosin.types import Image, Section, Spots, check_mpp
@@ -17,26 +21,50 @@ from eosin.types import Image, Section, Spots, check_mpp
 if TYPE_CHECKING:
     from anndata import AnnData
 
+LIBRARY = "library_id"
+_PITCH_UM = (1.0, 1000.0)  # outside, no spots of any platform lie
+
 
 class SingleFile(Reader):
-    """One `.h5ad` file: a section that eosin wrote, or any AnnData with counts and `obsm["spatial"]`."""
+    """One `.h5ad` file, or a folder of them."""
 
     name = "h5ad"
     platform = "various"
-    looks_for = "one .h5ad file with obsm['spatial']"
+    looks_for = "one .h5ad file with obsm['spatial'], or a folder of such files"
 
     def recognise(self, path: Path) -> str | None:
-        return "a single .h5ad file" if path.is_file() and path.suffix == ".h5ad" else None
+        if path.is_file():
+            return "a single .h5ad file" if path.suffix == ".h5ad" else None
+        found = len(_files(path))
+        return f"{found} files *.h5ad" if found else None
 
     def names(self, path: Path) -> list[str]:
-        return [path.stem]
+        return list(_sections(path))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
-        need_known(name, self.names(path), "section", file=path)
-        return read_section_file(path, mpp=mpp, name=name)
+        known = _sections(path)
+        need_known(name, known, "section", file=path)
+        file, library = known[name]
+        return read_section_file(file, mpp=mpp, name=name, library=library)
 
 
-def read_section_file(path: str | Path, *, mpp: float | None = None, name: str | None = None) -> Section:
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(f for f in path.glob("*.h5ad") if not f.name.startswith("."))
+
+
+def _sections(path: Path) -> dict[str, tuple[Path, str | None]]:
+    """Sections by name: the file each is in, and its library where the file has several."""
+    found: dict[str, tuple[Path, str | None]] = {}
+    for file in _files(path):
+        libraries = sorted(set(peek_h5ad(file, f"obs/{LIBRARY}") or ()))
+        for library in libraries if len(libraries) > 1 else [None]:
+            found[file.stem if library is None else f"{file.stem}-{library}"] = file, library
+    return found
+
+
+def read_section_file(
+    path: str | Path, *, mpp: float | None = None, name: str | None = None, library: str | None = None
+) -> Section:
     """Read one `.h5ad` file of measured spots.
 
     Parameters
@@ -47,6 +75,8 @@ def read_section_file(path: str | Path, *, mpp: float | None = None, name: str |
         µm per pixel; needed where `uns["eosin"]["mpp"]` does not say it.
     name
         The section's name where the file has none.
+    library
+        Only the spots with this `obs["library_id"]`.
 
     Raises
     ------
@@ -61,53 +91,63 @@ def read_section_file(path: str | Path, *, mpp: float | None = None, name: str |
         raise EosinError("is a prediction, not a measured section", file=path, fix=fix)
     if record.get("kind") == "section":
         return own_section(adata, record, path, mpp)
-    return _foreign_section(adata, record, path, mpp, name or path.stem)
+    if library is not None:
+        adata = adata[np.flatnonzero(np.asarray(adata.obs[LIBRARY].astype(str)) == library)].copy()
+    return _foreign_section(adata, record, path, mpp, name or path.stem, library)
 
 
-def _foreign_section(adata: AnnData, record: dict[str, Any], path: Path, mpp: float | None, name: str) -> Section:
+def _foreign_section(
+    adata: AnnData, record: dict[str, Any], path: Path, mpp: float | None, name: str, library: str | None
+) -> Section:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
+    xy, notes = spatial(adata, path), []
+    in_um = record.get("spatial_unit") == "um"
     scale = mpp if mpp is not None else record.get("mpp")
-    if scale is None:
-        fix = "give --mpp, the µm per pixel of the full-resolution image"
-        raise EosinError("does not say the scale of obsm['spatial']", file=path, fix=fix)
-    scale = check_mpp(scale, path)
-    counts, notes = raw_counts(adata, path)
-    counts, genes, more = merge_repeats(counts, list(map(str, adata.var_names)))
-    xy_um = spatial(adata, path) * scale
-    diameter_um = record.get("diameter_um") or foreign_diameter_px(adata) * scale
+    if scale is None and not in_um:
+        raise _no_scale(xy, path)
+    scale = None if scale is None else check_mpp(scale, path)
+    unit_um = 1.0 if in_um or scale is None else scale
+    counts, genes, more = counts_of(adata, path)
+    xy_um = xy * unit_um
+    diameter_um = record.get("diameter_um") or foreign_diameter_px(adata, library) * unit_um
     notes += more
+    pitch_um = median_pitch(xy_um[np.isfinite(xy_um).all(1)])
+    if np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
+        notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
     if not diameter_um:
-        pitch_um = median_pitch(xy_um)
         diameter_um = pitch_um / 2 if pitch_um > 0 else 100.0
         notes.append(f"spot diameter assumed to be half the pitch, {diameter_um:.3g} µm")
-    images = [file for suffix in IMAGE_SUFFIXES if (file := path.with_suffix(suffix)).is_file()]
-    if not images:
-        notes.append("no image of the same name beside the file")
-    patients = set(map(str, adata.obs["patient"])) if "patient" in adata.obs else set()
+    image, missing = _image(path, library, scale)
     with blame(path):
         return Section(
             name=name,
-            patient=patients.pop() if len(patients) == 1 else name,
+            patient=patient_of(adata, name),
             spots=Spots(xy_um, diameter_um, tuple(adata.obs_names)),
-            image=Image(images[0], scale) if images else None,
+            image=image,
             counts=counts,
             genes=tuple(genes),
-            domains=tuple(map(str, adata.obs["domain"])) if "domain" in adata.obs else None,
-            notes=tuple(notes),
+            domains=domains_of(adata),
+            notes=(*notes, *missing),
         )
 
 
-def foreign_diameter_px(adata: AnnData) -> float:
-    """`spot_diameter_fullres` of the first library in `uns["spatial"]`, in pixels; 0 where there is none."""
-    libraries = adata.uns.get("spatial")
-    if not isinstance(libraries, dict):
-        return 0.0
-    for library in libraries.values():
-        factors = library.get("scalefactors", {}) if isinstance(library, dict) else {}
-        value = factors.get("spot_diameter_fullres") if isinstance(factors, dict) else None
-        if isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0:
-            return float(value)
-    return 0.0
+def _no_scale(xy: np.ndarray, path: Path) -> EosinError:
+    pitch = median_pitch(xy[np.isfinite(xy).all(1)])
+    hint = f"; if the spots are Visium's, 100 µm apart, it is {100 / pitch:.4g}" if pitch > 0 else ""
+    fix = f"give --mpp, the µm per pixel of the full-resolution image{hint}"
+    return EosinError("does not say the scale of obsm['spatial']", file=path, fix=fix)
+
+
+def _image(path: Path, library: str | None, scale: float | None) -> tuple[Image | None, list[str]]:
+    """The image of the library's name, or the file's, beside the file."""
+    stems = [path.stem] if library is None else [library, f"{path.stem}-{library}"]
+    beside = (path.with_name(f"{stem}{suffix}") for stem in stems for suffix in IMAGE_SUFFIXES)
+    found = next((file for file in beside if file.is_file()), None)
+    if found is None:
+        return None, ["no image of the same name beside the file"]
+    if scale is None:
+        return None, [f"{found.name} is left out: positions are µm, and the image's scale is not said (--mpp)"]
+    return Image(found, scale), []
 
 
 READERS.add(SingleFile.name, SingleFile())

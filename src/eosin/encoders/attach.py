@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eosin.encoders.feature_section import tile_width_px
 from eosin.encoders.section import file_name
 from eosin.encoders.store import FeatureFile, read_features
 from eosin.errors import EosinError
@@ -47,7 +48,7 @@ def attach(section: Section, folder: str | Path, encoder: str) -> Section | None
     rows = _rows(section, file, path)
     name = str(file.attrs.get("encoder", encoder))
     key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
-    return section.with_features(Features(file.values[rows], name, key))
+    return section.with_features(Features(file.values, name, key, file.turned).take(rows))
 
 
 def _candidates(section: Section, folder: Path) -> list[Path]:
@@ -85,10 +86,10 @@ def _rows(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
 def _by_place(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
     from scipy.spatial import cKDTree
 
-    width = file.attrs.get("patch_size_level0")
+    width = tile_width_px(file.attrs)
     if section.image is None or width is None:
         fix = "encode the section again, or add 'barcodes' to the file"
         raise EosinError("has neither spot names nor a tile width to match positions by", file=path, fix=fix)
-    centres = file.origins_px + float(width) / 2
+    centres = file.origins_px + width / 2
     apart, rows = cKDTree(centres).query(section.spots.xy_um / section.image.mpp)
     return np.where(apart <= _TOLERANCE_PX, rows, -1)

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from eosin.data import read
-from eosin.data.legacy_st import UNLABELLED, _any_numbers, _whole_numbers
+from eosin.data.count_table import _any_numbers, _whole_numbers
+from eosin.data.legacy_st import UNLABELLED
 from eosin.errors import EosinError
 from unit.data.layouts import GENES, counts, lattice, legacy_st, st_labels
 
@@ -128,14 +129,14 @@ def test_both_ways_of_parsing_agree(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     values = rng.integers(0, 10 ** rng.integers(1, 8, (20, 9)))
     cells = ["\t".join(map(str, row)) for row in values]
-    fast = _whole_numbers("\t".join(cells))
+    fast = _whole_numbers("\t".join(cells) + "\t", "\t")
     assert fast is not None and np.array_equal(fast.reshape(20, 9), values)
-    assert np.array_equal(_any_numbers(["r"] * 20, cells, ["g"] * 9, tmp_path), values)
+    assert np.array_equal(_any_numbers([("r", row) for row in cells], ["g"] * 9, "\t", tmp_path), values)
 
 
 @pytest.mark.parametrize("text", ["1\t\t2", "1\t2.0", "1\t-2", "1\t12345678", " 1\t2", "1\t\u0661", ""])
 def test_fast_way_leaves_all_but_short_whole_numbers(text: str) -> None:
-    assert _whole_numbers(text) is None
+    assert _whole_numbers(f"{text}\t", "\t") is None
 
 
 def test_whole_numbers_written_as_decimals_are_counts(tmp_path: Path) -> None:

@@ -1,0 +1,100 @@
+"""A section made of a feature file alone: its tiles are the spots. For slides that TRIDENT or CLAM has encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.encoders.store import FeatureFile, read_features
+from eosin.errors import EosinError
+from eosin.types import Features, Section, Spots, check_mpp
+
+
+def is_feature_file(path: str | Path) -> bool:
+    """Whether a name is that of a feature file. `.pt` counts, so that the refusal can say why."""
+    return Path(path).suffix.lower() in {".h5", ".hdf5", ".pt"} and Path(path).is_file()
+
+
+def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = None) -> Section:
+    """A section without counts and image: one spot at the centre of every tile of a feature file.
+
+    Parameters
+    ----------
+    path
+        A file of eosin, of TRIDENT or of CLAM (`h5_files/{slide}.h5`): `features` [s f], `coords` [s 2], the top left
+        of the tiles in full-resolution pixels.
+    encoder
+        What encoded it, where the file does not say so.
+    mpp
+        µm per pixel of the slide at full resolution; needed where the file does not say it.
+
+    Raises
+    ------
+    EosinError
+        A damaged file, a pickle, or an unknown scale or width of a tile.
+    """
+    path = Path(path)
+    if path.suffix.lower() == ".pt":
+        fix = "give the .h5 file of the same slide (in CLAM's h5_files/)"
+        raise EosinError("is a pickle, which runs code when it is opened", file=path, fix=fix)
+    file = read_features(path)
+    scale, width_px = _scale(file.attrs, mpp, path), _width_px(file.attrs, path)
+    centres_um = file.centres_um if file.centres_um is not None else (file.origins_px + width_px / 2) * scale
+    ids = file.ids or tuple(f"{x:.0f}x{y:.0f}" for x, y in file.origins_px)
+    return Section(
+        name=path.stem,
+        patient=path.stem,
+        spots=Spots(centres_um, width_px * scale, ids),
+        features=features_of(file, encoder),
+        platform="feature file",
+        notes=(f"{len(ids)} tiles of {width_px * scale:.0f} µm from {path.name}, without an image",),
+    )
+
+
+def features_of(file: FeatureFile, encoder: str) -> Features:
+    """A file's features under the key that `attach` gives them too, so that they fit a model trained on such."""
+    name = str(file.attrs.get("encoder", encoder))
+    key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
+    return Features(file.values, name, key)
+
+
+def tile_width_px(attrs: Mapping[str, Any]) -> float | None:
+    """Width of a tile in full-resolution pixels, as TRIDENT says it, or from CLAM's patch and downsample."""
+    width = _number(attrs.get("patch_size_level0"))
+    patch = _number(attrs.get("patch_size"))
+    if width is not None or patch is None:
+        return width
+    factor = _number(attrs.get("downsample"))
+    level0 = _number(attrs.get("patch_level"), zero=True) == 0
+    return patch * factor if factor is not None else patch if level0 else None
+
+
+def _width_px(attrs: Mapping[str, Any], path: Path) -> float:
+    width = tile_width_px(attrs)
+    if width is None:
+        fix = "add the attribute patch_size_level0 (pixels of the full-resolution slide) to its 'coords'"
+        raise EosinError("does not say how wide its tiles are", file=path, fix=fix)
+    return width
+
+
+def _scale(attrs: Mapping[str, Any], mpp: float | None, path: Path) -> float:
+    """µm per pixel. A magnification is not taken for one: 40x is anything from 0.22 to 0.27."""
+    found = (mpp, *(_number(attrs.get(key)) for key in ("mpp", "mpp_level0", "level0_mpp")))
+    known = next((value for value in found if value is not None), None)
+    if known is None:
+        raise EosinError("does not say the slide's µm per pixel", file=path, fix="give --mpp")
+    return check_mpp(known, path)
+
+
+def _number(value: Any, *, zero: bool = False) -> float | None:
+    """A positive number (or 0 where allowed), or the first of a pair of equal ones as CLAM writes; else `None`."""
+    try:
+        numbers = np.asarray(value, dtype=np.float64).ravel()
+    except (TypeError, ValueError):
+        return None
+    if not len(numbers) or not np.isfinite(numbers).all() or np.ptp(numbers) > 0.02 * abs(numbers[0]):
+        return None
+    return float(numbers[0]) if numbers[0] > 0 or (zero and numbers[0] == 0) else None

@@ -1,0 +1,95 @@
+"""`.h5ad` files of other tools: several libraries, folders, units, and where counts may lie."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata
+import numpy as np
+import pytest
+from scipy import sparse
+
+from eosin.data import read, write_sections
+from eosin.errors import EosinError
+from unit.data.layouts import counts, lattice, placeholder, section, single
+
+
+def change(file: Path, edit) -> Path:
+    adata = anndata.read_h5ad(file)
+    edit(adata)
+    adata.write_h5ad(file)
+    return file
+
+
+def two_libraries(adata: anndata.AnnData) -> None:
+    adata.obs["library_id"] = ["one"] * 20 + ["two"] * 16
+    adata.uns["spatial"]["two"] = {"scalefactors": {"spot_diameter_fullres": 400.0}}
+    adata.uns["spatial"]["one"] = adata.uns["spatial"].pop("lib")
+
+
+def test_libraries_of_one_file_are_sections(tmp_path: Path) -> None:
+    file = change(single(tmp_path), two_libraries)
+    placeholder(tmp_path / "two.tif")
+    one, two = read(file)
+    assert [one.name, two.name] == ["slide7-one", "slide7-two"] and (len(one), len(two)) == (20, 16)
+    assert (one.spots.diameter_um, two.spots.diameter_um) == (55.0, 100.0)
+    assert two.counts is not None and np.array_equal(two.counts.toarray(), counts(36, 3)[20:])
+    assert np.allclose(two.spots.xy_um, lattice(6, 400.0)[20:] * 0.25)
+    assert one.image is None and two.image and two.image.path.name == "two.tif"
+    assert read(file, sections=["slide7-two"])[0].fingerprint() == two.fingerprint()
+
+
+def test_a_single_library_is_the_file(tmp_path: Path) -> None:
+    file = change(single(tmp_path), lambda a: a.obs.__setitem__("library_id", "only"))
+    assert [one.name for one in read(file)] == ["slide7"]
+
+
+def test_a_folder_of_files(tmp_path: Path) -> None:
+    change(single(tmp_path), two_libraries)
+    made = write_sections([section("B1", "B")], tmp_path / "made") / "sections" / "B1.h5ad"
+    made.rename(tmp_path / "ours.h5ad")
+    found = read(tmp_path)
+    assert [one.name for one in found] == ["B1", "slide7-one", "slide7-two"]
+    assert found[0].patient == "B"
+
+
+def test_positions_in_um_need_no_scale(tmp_path: Path) -> None:
+    def um(adata: anndata.AnnData) -> None:
+        adata.uns["eosin"] = {"spatial_unit": "um"}
+
+    (one,) = read(change(single(tmp_path), um))
+    assert np.allclose(one.spots.xy_um, lattice(6, 400.0)) and one.spots.diameter_um == 220.0
+    assert one.image is None and any("slide7.svs is left out" in note for note in one.notes)
+    (one,) = read(tmp_path / "slide7.h5ad", mpp=0.25)
+    assert np.allclose(one.spots.xy_um, lattice(6, 400.0)) and one.image and one.image.mpp == 0.25
+
+
+def test_an_unknown_scale_is_asked_for_with_what_visium_would_be(tmp_path: Path) -> None:
+    with pytest.raises(EosinError, match=r"give --mpp.*Visium's, 100 µm apart, it is 0\.25$"):
+        read(change(single(tmp_path), lambda a: a.uns.pop("eosin")))
+
+
+def test_an_impossible_pitch_is_told(tmp_path: Path) -> None:
+    file = change(single(tmp_path), lambda a: a.obsm.__setitem__("spatial", lattice(6, 400.0) * 20))
+    assert any("2e+03 µm apart: the scale may be wrong" in note for note in read(file)[0].notes)
+
+
+def test_counts_in_raw_as_cellxgene_keeps_them(tmp_path: Path) -> None:
+    def normalised(adata: anndata.AnnData) -> None:
+        adata.raw = adata.copy()
+        adata.X = sparse.csr_matrix(np.log1p(adata.X.toarray()))
+        adata.obs["donor_id"] = adata.obs.pop("patient")
+
+    (one,) = read(change(single(tmp_path), normalised))
+    assert one.counts is not None and np.array_equal(one.counts.toarray(), counts(36, 3))
+    assert "counts are from raw.X" in one.notes and one.patient == "P7"
+
+
+def test_dense_columns_and_integers_are_counts_too(tmp_path: Path) -> None:
+    expected = read(single(tmp_path))[0].fingerprint()
+    for matrix in (counts(36, 3), sparse.csc_matrix(counts(36, 3).astype(np.int64)), counts(36, 3).astype(np.float64)):
+
+        def put(adata: anndata.AnnData, matrix=matrix) -> None:
+            adata.X = matrix
+
+        assert read(change(tmp_path / "slide7.h5ad", put))[0].fingerprint() == expected

@@ -77,6 +77,8 @@ def test_every_registered_model_is_solved_or_learned(classes: list[type]) -> Non
 FORBIDDEN_CALLS = {"print", "eval", "exec", "compile", "__import__", "input"}
 FORBIDDEN_MODULES = {"pickle", "dill", "cloudpickle", "joblib", "yaml", "marshal", "shelve"}
 FORBIDDEN_METHODS = {("torch", "load"), ("torch", "save"), ("np", "load"), ("os", "system"), ("subprocess", "run")}
+ALLOWED = {"hdf5.py": "subprocess.run()"}
+"""A damaged HDF5 file can crash the library that reads it: it is walked by this interpreter in another process."""
 
 
 def faults(tree: ast.AST, *, may_print: bool) -> Iterator[str]:
@@ -106,7 +108,7 @@ def faults(tree: ast.AST, *, may_print: bool) -> Iterator[str]:
 def test_no_forbidden_construct(name: str) -> None:
     tree = ast.parse((SOURCE / name).read_text(encoding="utf-8"))
     found = list(faults(tree, may_print=name == "cli.py"))
-    assert found == []
+    assert [fault for fault in found if name not in ALLOWED or not fault.endswith(ALLOWED[name])] == []
 
 
 @pytest.mark.parametrize(

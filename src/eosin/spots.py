@@ -1,4 +1,4 @@
-"""Geometry of spots: lattices on tissue, neighbours, local frames. Linear in spots, nothing all-pairs."""
+"""Geometry of spots: neighbours, local frames, cells of the lattice. Linear in spots, nothing all-pairs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from eosin.errors import EosinError
-from eosin.types import Spots
 
 _TIE = 1e-6  # distances that agree to this fraction are the same distance: they differ by rounding only
 
@@ -182,41 +181,6 @@ def nearest_spacing_um(xy_um: np.ndarray) -> float:
     if len(xy_um) < 2:
         return float("nan")
     return float(np.median(cKDTree(xy_um).query(xy_um, k=2)[0][:, 1]))
-
-
-def lay_spots(
-    tissue: np.ndarray,
-    um_per_px: float,
-    *,
-    pitch_um: float = 100.0,
-    diameter_um: float = 100.0,
-    hexagonal: bool = False,
-) -> Spots:
-    """Lay a lattice of spots on tissue.
-
-    Parameters
-    ----------
-    tissue
-        [h w] bool, origin at the image's top left.
-    um_per_px
-        Scale of that mask.
-    pitch_um
-        Distance between neighbouring spots; `hexagonal` shifts every second row by half of it, as Visium.
-    """
-    height_um, width_um = tissue.shape[0] * um_per_px, tissue.shape[1] * um_per_px
-    row_um = pitch_um * (np.sqrt(3) / 2 if hexagonal else 1.0)
-    rows = np.arange(pitch_um / 2, height_um, row_um)
-    columns = np.arange(pitch_um / 2, width_um, pitch_um)
-    y, x = np.meshgrid(rows, columns, indexing="ij")
-    if hexagonal:
-        x = x + (np.arange(len(rows)) % 2)[:, None] * (pitch_um / 2)
-    at = (np.minimum((y / um_per_px).astype(int), tissue.shape[0] - 1), (x / um_per_px).astype(int))
-    on = (x < width_um) & tissue[at[0], np.minimum(at[1], tissue.shape[1] - 1)]
-    if not on.any():
-        raise EosinError("no tissue was found to lay spots on", fix="check the image, or give positions")
-    row, column = np.nonzero(on)
-    ids = tuple(f"r{r}c{c}" for r, c in zip(row, column))
-    return Spots(np.column_stack([x[on], y[on]]), diameter_um, ids)
 
 
 def lattice_positions(xy_um: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:

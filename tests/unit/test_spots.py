@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eosin.errors import EosinError
-from eosin.spots import lattice_positions, lay_spots, local_frames, nearest_spacing_um, neighbours
+from eosin.spots import lattice_positions, local_frames, nearest_spacing_um, neighbours
 
 
 def literal_neighbours(xy, k):
@@ -97,28 +97,6 @@ def test_square_lattice_interiors_have_no_axes_and_say_so():
     inside = ((rows > 0) & (rows < 6) & (columns > 0) & (columns < 6)).ravel()
     assert frames.degenerate[inside].all()
     assert not frames.along[inside][..., 0].any()
-
-
-def test_lattice_covers_tissue_only_and_ids_are_unique():
-    tissue = np.zeros((50, 80), dtype=bool)
-    tissue[10:40, 20:70] = True
-    spots = lay_spots(tissue, 10.0, pitch_um=50.0)
-    assert len(spots) == 6 * 10
-    assert spots.xy_um.min(0).tolist() == [225.0, 125.0]
-    assert nearest_spacing_um(spots.xy_um) == 50.0
-
-
-def test_hexagonal_lattice_has_six_equal_neighbours():
-    spots = lay_spots(np.ones((60, 60), dtype=bool), 10.0, pitch_um=100.0, hexagonal=True)
-    middle = np.argmin(np.linalg.norm(spots.xy_um - 300, axis=1))
-    near = neighbours(spots.xy_um, 6)
-    distance = np.linalg.norm(spots.xy_um[near.index[middle]] - spots.xy_um[middle], axis=1)
-    assert distance == pytest.approx([100.0] * 6)
-
-
-def test_no_tissue_is_one_clear_line():
-    with pytest.raises(EosinError, match="no tissue"):
-        lay_spots(np.zeros((10, 10), dtype=bool), 10.0)
 
 
 def lattice(n, *, hexagonal=False, turned=0.0, jitter=0.0, pitch=100.0, lines_down=False, seed=0):

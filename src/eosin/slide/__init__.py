@@ -1,7 +1,31 @@
-"""Slides: open one, read a window given in µm, find its tissue. The only room that knows slide libraries."""
+"""Slides: open one, read a window given in µm, find its tissue, lay spots on it.
 
+The only room that knows slide libraries.
+"""
+
+from eosin.slide.lattice import LATTICES, HexagonalLattice, Lattice, SquareLattice
+from eosin.slide.layout import AtPoints, Layout, OnTissue, layout_of
 from eosin.slide.opening import open_slide, scale_of
+from eosin.slide.outlines import read_tissue, write_tissue
+from eosin.slide.points import read_points
 from eosin.slide.slide import Slide
 from eosin.slide.tissue import Tissue, find_tissue
 
-__all__ = ["Slide", "Tissue", "find_tissue", "open_slide", "scale_of"]
+__all__ = [
+    "LATTICES",
+    "AtPoints",
+    "HexagonalLattice",
+    "Lattice",
+    "Layout",
+    "OnTissue",
+    "Slide",
+    "SquareLattice",
+    "Tissue",
+    "find_tissue",
+    "layout_of",
+    "open_slide",
+    "read_points",
+    "read_tissue",
+    "scale_of",
+    "write_tissue",
+]

@@ -9,8 +9,8 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.slide import Slide
-from eosin.slide.source import Source
-from eosin.slide.tiff import TiffFacts, is_tiff, open_plain, read_facts
+from eosin.slide.source import Source, check_claim
+from eosin.slide.tiff import TiffFacts, check_facts, is_tiff, open_plain, read_facts
 from eosin.slide.vendor import OpenSlideSource, TiffSlideSource
 from eosin.slide.whole import open_pillow
 from eosin.types import check_mpp
@@ -77,7 +77,8 @@ def _tell(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
 def _existing(path: str | Path) -> Path:
     path = Path(path)
     if not path.is_file():
-        raise EosinError("a folder, not an image" if path.is_dir() else "no such image", file=path)
+        what = "a folder, not an image" if path.is_dir() else "not a file" if path.exists() else "no such image"
+        raise EosinError(what, file=path, fix="give the path of an image file")
     return path
 
 
@@ -98,16 +99,35 @@ def _open(path: Path) -> tuple[Source, tuple[float, float] | None]:
 
 def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, tuple[float, float] | None]:
     if vendor not in (None, "generic-tiff"):
-        source: OpenSlideSource | TiffSlideSource = OpenSlideSource(path)
-        return source, source.scale_xy or read_facts(path).scale_xy
+        return _open_scanner(path)
     facts = read_facts(path)
     if vendor is None and not _worth_tiles(facts):
-        return open_plain(path, facts.size_px), facts.scale_xy
+        return open_plain(path, facts), facts.scale_xy
+    check_facts(facts, path, whole=False)
+    source: OpenSlideSource | TiffSlideSource
     source = OpenSlideSource(path) if vendor is not None else TiffSlideSource(path)
     if vendor is not None and facts.n_levels > len(source.levels):  # OME keeps its levels where OpenSlide looks not
         source.close()
         source = TiffSlideSource(path)
     return source, facts.scale_xy or source.scale_xy
+
+
+def _open_scanner(path: Path) -> tuple[Source, tuple[float, float] | None]:
+    """A TIFF of a scanner that OpenSlide knows; tifffile's reading of it is welcome, not needed."""
+    try:
+        facts = read_facts(path)
+    except EosinError:
+        facts = None
+    if facts is not None:
+        check_facts(facts, path, whole=False)
+    source = OpenSlideSource(path)
+    size_px = source.levels[0].width, source.levels[0].height
+    try:
+        check_claim(3 * size_px[0] * size_px[1], path, size_px, tiled=True)
+    except EosinError:
+        source.close()
+        raise
+    return source, source.scale_xy or (None if facts is None else facts.scale_xy)
 
 
 def _worth_tiles(facts: TiffFacts) -> bool:

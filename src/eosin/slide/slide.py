@@ -13,6 +13,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.slide.geometry import choose_level, read_box
 from eosin.slide.source import Source
+from eosin.slide.whole import WholeImage
 
 _THREADS = min(4, os.cpu_count() or 1)
 _BLOCK_PX = 4096
@@ -36,6 +37,11 @@ class Slide:
         self.path, self.mpp, self._source = path, mpp, source
         self.size_px = (source.levels[0].width, source.levels[0].height)
         self._closed = threading.Event()
+
+    @property
+    def whole(self) -> bool:
+        """Whether the image is decoded all at once, so that it can be read everywhere or nowhere."""
+        return isinstance(self._source, WholeImage)
 
     @property
     def size_um(self) -> tuple[float, float]:

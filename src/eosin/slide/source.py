@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from eosin.errors import EosinError
+
 MAX_PIXELS = 2_500_000_000
 """Largest image that is decoded whole (50,000 x 50,000 px, 7.5 GB): beyond it, most likely a forged header."""
+MAX_TILE_PIXELS = 16_777_216
+"""Largest tile (4096 x 4096 px): decoded at once, whatever the window."""
+_TRUSTED_BYTES = 144_000_000
+"""What any header may claim (48 million pixels), because no machine minds it."""
+_WHOLE_RATIO, _TILED_RATIO = 200, 5_000
+"""Decoded bytes per byte of file. Tissue has 2 to 50 and blank glass as JPEG up to 150; a slide whose glass was not
+stored has more, but is read window by window."""
+
+_ROWS = 1024
 
 
 @dataclass(frozen=True)
@@ -50,7 +65,7 @@ def levels_of(sizes_px: list[tuple[int, int]]) -> tuple[Level, ...]:
     levels = []
     for width, height in sizes_px:
         ratio = (full_w / width + full_h / height) / 2
-        whole = round(ratio)
+        whole = max(1, round(ratio))
         if abs(full_w / whole - width) <= 1.01 and abs(full_h / whole - height) <= 1.01:
             ratio = float(whole)
         levels.append(Level(width, height, ratio))
@@ -59,8 +74,49 @@ def levels_of(sizes_px: list[tuple[int, int]]) -> tuple[Level, ...]:
 
 def flat_rgb(rgba: np.ndarray) -> np.ndarray:
     """RGB uint8 of an RGBA image laid on white: where a scanner recorded nothing there is background."""
-    alpha = rgba[..., 3:]
-    if alpha.min() == 255:
+    if rgba[..., 3].min() == 255:
         return np.ascontiguousarray(rgba[..., :3])
-    alpha = alpha.astype(np.uint16)
-    return ((rgba[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
+    flat = np.empty((*rgba.shape[:2], 3), np.uint8)
+    for top in range(0, len(rgba), _ROWS):  # by rows, because the products need twice the memory of the image
+        rows = rgba[top : top + _ROWS]
+        alpha = rows[..., 3:].astype(np.uint16)
+        flat[top : top + _ROWS] = (rows[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    return flat
+
+
+def check_claim(n_bytes: int, path: Path, size_px: tuple[int, int], *, tiled: bool = False) -> None:
+    """Refuse a header that claims far more pixels than its file can hold, before memory is taken for them.
+
+    Parameters
+    ----------
+    n_bytes
+        Size of the decoded image.
+    size_px
+        Width and height, to be told.
+    tiled
+        Whether it is read window by window.
+    """
+    if min(size_px) < 1:
+        fix = "its header is damaged: copy or export it again"
+        raise EosinError(f"claims {size_px[0]} x {size_px[1]} px", file=path, fix=fix)
+    if n_bytes > max(_TRUSTED_BYTES, (_TILED_RATIO if tiled else _WHOLE_RATIO) * path.stat().st_size):
+        raise EosinError(
+            f"claims {size_px[0]} x {size_px[1]} px in a file of {path.stat().st_size:,} bytes",
+            file=path,
+            fix="its header is damaged or forged: copy or export it again",
+        )
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep tifffile's log of what it finds odd from the user: what matters becomes an error."""
+    log = logging.getLogger("tifffile")
+    log.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        log.removeFilter(_nothing)
+
+
+def _nothing(_: logging.LogRecord) -> bool:
+    return False

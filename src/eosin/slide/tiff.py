@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.slide.source import MAX_TILE_PIXELS, check_claim, quiet
 from eosin.slide.whole import WholeImage, as_rgb, check_size
 
 _UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
@@ -19,9 +20,12 @@ _UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
 
 @dataclass(frozen=True)
 class TiffFacts:
-    """Width and height in px, whether it is tiled and has reduced levels, and µm per pixel in x and y if said."""
+    """Width and height in px, their bytes decoded (as RGB at least) and those of the largest tile, whether it is tiled
+    and has reduced levels, and µm per pixel in x and y if said."""
 
     size_px: tuple[int, int]
+    n_bytes: int
+    tile_bytes: int
     tiled: bool
     n_levels: int
     scale_xy: tuple[float, float] | None
@@ -37,10 +41,16 @@ def read_facts(path: Path) -> TiffFacts:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with quiet(), tifffile.TiffFile(path) as file:
             page: Any = file.pages[0]
+            levels = file.series[0].levels
             facts = TiffFacts(
-                (page.imagewidth, page.imagelength), page.is_tiled, len(file.series[0].levels), _scale(file, page)
+                (page.imagewidth, page.imagelength),
+                max(levels[0].nbytes, 3 * page.imagewidth * page.imagelength),
+                max(_tile_bytes(level.keyframe) for level in levels),
+                page.is_tiled,
+                len(levels),
+                _scale(file, page),
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
         fix = "the file is incomplete or damaged: copy or export it again"
@@ -48,17 +58,34 @@ def read_facts(path: Path) -> TiffFacts:
     return facts
 
 
-def open_plain(path: Path, size_px: tuple[int, int]) -> WholeImage:
+def check_facts(facts: TiffFacts, path: Path, *, whole: bool) -> None:
+    """Refuse a TIFF whose pixels or tiles are more than its file can hold."""
+    if whole:
+        check_size(*facts.size_px, path)
+    check_claim(facts.n_bytes, path, facts.size_px, tiled=not whole)
+    if facts.tile_bytes > max(3 * MAX_TILE_PIXELS, 4 * facts.n_bytes if whole else 0):
+        fix = "convert it to a TIFF with tiles of 256 or 512 px"
+        raise EosinError(f"claims tiles of {facts.tile_bytes:,} bytes", file=path, fix=fix)
+
+
+def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
     """A TIFF decoded whole when first read."""
-    check_size(*size_px, path)
-    return WholeImage(size_px, lambda: _decode(path))
+    check_facts(facts, path, whole=True)
+    return WholeImage(facts.size_px, lambda: _decode(path))
+
+
+def _tile_bytes(page: Any) -> int:
+    """Size of one tile, decoded; 0 for strips, which are no larger than the image."""
+    if not page.is_tiled:
+        return 0
+    return int(np.prod([int(n) for n in page.chunks], dtype=object)) * page.dtype.itemsize
 
 
 def _decode(path: Path) -> np.ndarray:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as file:
+        with quiet(), tifffile.TiffFile(path) as file:
             level: Any = file.series[0].levels[0]
             pixels, axes = level.asarray(), level.axes
     except Exception as error:  # decoders raise anything on damaged strips

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.source import flat_rgb, levels_of
+from eosin.slide.source import flat_rgb, levels_of, quiet
 from eosin.slide.whole import as_rgb
 
 _DAMAGED = "the file is incomplete or damaged: copy it again"
@@ -21,9 +21,10 @@ class OpenSlideSource:
     def __init__(self, path: Path):
         import openslide
 
-        self._path, self._error = path, openslide.OpenSlideError
+        self._path, self._error, self._open = path, openslide.OpenSlideError, openslide.OpenSlide
+        self._lock = threading.Lock()
         try:
-            self._slide = openslide.OpenSlide(path)
+            self._slide = self._open(path)
         except openslide.OpenSlideError as error:
             raise EosinError(f"OpenSlide cannot open it ({error})", file=path, fix=_DAMAGED) from error
         self.levels = levels_of(list(self._slide.level_dimensions))
@@ -37,9 +38,25 @@ class OpenSlideSource:
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         # OpenSlide divides the corner by its own ratio of sizes; multiplying by the same gives back pixel (x, y).
         corner = (round(x * self._theirs[level]), round(y * self._theirs[level]))
+        slide = self._slide
         try:
-            return flat_rgb(np.asarray(self._slide.read_region(corner, level, (width, height))))
-        except self._error as error:
+            pixels = slide.read_region(corner, level, (width, height))
+        except self._error:
+            pixels = self._again(slide, corner, level, (width, height))
+        return flat_rgb(np.asarray(pixels))
+
+    def _again(self, failed: Any, corner: tuple[int, int], level: int, size_px: tuple[int, int]) -> Any:
+        """The same from a handle of its own: an open slide that met one damaged place refuses every later read.
+
+        The error may be another thread's, so a failed handle is exchanged for all, and not closed while they use it.
+        """
+        try:
+            with self._lock, quiet():
+                if self._slide is failed:
+                    self._slide = self._open(self._path)
+            with self._open(self._path) as own:
+                return own.read_region(corner, level, size_px)
+        except (self._error, OSError) as error:
             raise EosinError(f"cannot be decoded ({error})", file=self._path, fix=_DAMAGED) from error
 
     def close(self) -> None:
@@ -54,8 +71,9 @@ class TiffSlideSource:
 
         self._path, self._lock = path, threading.Lock()
         try:
-            self._slide: Any = tiffslide.TiffSlide(path)
-            self.levels = levels_of(list(self._slide.level_dimensions))
+            with quiet():
+                self._slide: Any = tiffslide.TiffSlide(path)
+                self.levels = levels_of(list(self._slide.level_dimensions))
         except Exception as error:  # a damaged file makes the parsers below tiffslide raise anything
             raise EosinError(f"tiffslide cannot open it ({error})", file=path, fix=_DAMAGED) from error
 
@@ -70,7 +88,7 @@ class TiffSlideSource:
         full, this = self.levels[0], self.levels[level]
         corner = (-(-x * full.width // this.width), -(-y * full.height // this.height))
         try:
-            with self._lock:
+            with self._lock, quiet():
                 pixels = self._slide.read_region(corner, level, (width, height), as_array=True)
         except Exception as error:  # decoders raise anything on damaged tiles
             raise EosinError(f"cannot be decoded ({error})", file=self._path, fix=_DAMAGED) from error

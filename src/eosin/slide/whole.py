@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.source import MAX_PIXELS, Level, flat_rgb
+from eosin.slide.source import MAX_PIXELS, Level, check_claim, flat_rgb
 
 Decode = Callable[[], np.ndarray]
 
 _PILLOW = threading.Lock()
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "WEBP")
+"""Formats that Pillow decodes itself. Of others some start programs (EPS) or read further files."""
 _SMALLEST_LEVEL_PX = 512
 
 
@@ -46,12 +48,13 @@ def open_pillow(path: Path) -> WholeImage:
     """An image that Pillow knows. The size limit is ours: Pillow's own would refuse every full-resolution section."""
     image = _open(path)
     width, height = image.size
+    image.close()
     check_size(width, height, path)
+    check_claim(max(3, len(image.getbands())) * width * height, path, (width, height))
     if image.mode.startswith(("I", "F")):
         raise EosinError(
             f"an image of mode '{image.mode}', not of 8-bit colour", file=path, fix="export it as 8-bit RGB"
         )
-    image.close()
     return WholeImage((width, height), lambda: _decode_pillow(path))
 
 
@@ -86,10 +89,10 @@ def _open(path: Path):
     with _PILLOW:  # the limit is a global of Pillow's: lent for the moment of opening, then put back
         theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
-            return Image.open(path)
+            return Image.open(path, formats=_FORMATS)
         except UnidentifiedImageError:
             raise EosinError("not an image that eosin can read", file=path, fix=READABLE) from None
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
+        except Exception as error:  # a damaged header makes Pillow's parsers raise anything
             raise EosinError(f"cannot be read as an image ({error})", file=path, fix=READABLE) from error
         finally:
             Image.MAX_IMAGE_PIXELS = theirs
@@ -106,7 +109,9 @@ def _decode_pillow(path: Path) -> np.ndarray:
                 return as_rgb(np.asarray(image), path)
             see_through = "A" in image.mode or "transparency" in image.info
             return as_rgb(np.asarray(image.convert("RGBA" if see_through else "RGB")), path)
-        except (OSError, ValueError, SyntaxError, EOFError) as error:
+        except EosinError:
+            raise
+        except Exception as error:  # as above: struct.error, zlib.error, IndexError, MemoryError, ...
             fix = "the file is incomplete or damaged: copy or export it again"
             raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
 

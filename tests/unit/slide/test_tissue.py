@@ -6,8 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from eosin.slide import find_tissue, open_slide
+from eosin.slide import find_tissue, open_slide, tissue
 from unit.slide import pictures
 
 GLASS, PINK, PURPLE = (242, 240, 243), (222, 150, 190), (110, 70, 150)
@@ -53,6 +54,50 @@ def test_borders_pens_and_dust_are_not_tissue(tmp_path: Path) -> None:
     picture[90:105, 60:300] = (40, 160, 80)  # green pen
     picture[430:434, 80:84] = PINK  # dust
     assert _agreement(_found(tmp_path, picture).mask, disc) > 0.9
+
+
+PENS = {
+    "blue": (40, 60, 200),
+    "navy": (20, 30, 110),
+    "green": (40, 160, 80),
+    "black": (25, 22, 28),
+    "red": (215, 35, 50),
+}
+
+
+@pytest.mark.parametrize("pen", PENS)
+def test_soft_rims_of_pens_are_not_tissue(tmp_path: Path, pen: str) -> None:
+    """Where a stroke fades into the glass, its colour passes through those of stain."""
+    picture = _glass(np.random.default_rng(4)).astype(float)
+    disc = _disc(330, 330, 110)
+    picture[disc] = PINK
+    stroke = gaussian_filter((_disc(150, 120, 70) & ~_disc(150, 120, 45)).astype(float), 7)[..., None]
+    picture = (1 - stroke) * picture + stroke * np.array(PENS[pen])
+    mask = _found(tmp_path, picture.astype(np.uint8)).mask
+    assert _agreement(mask, disc) > 0.95
+    assert not mask[:100, :120].any()
+
+
+def test_haze_beside_the_tissue_is_not_tissue(tmp_path: Path) -> None:
+    """Eosin that ran out over the glass is as pink as pale tissue, but it fades slowly and has no grain."""
+    rng = np.random.default_rng(5)
+    picture, disc = _glass(rng).astype(float), _disc(300, 250, 110)
+    haze = gaussian_filter(_disc(360, 300, 150).astype(float), 30)[..., None]
+    picture += haze * (np.array([245, 197, 226]) - GLASS)  # saturation 48 at its strongest
+    pale = np.array([240, 190, 222]) + rng.normal(0, 1, (500, 600, 1)) * 30  # as pale as the haze, but with grain
+    picture[disc] = np.where(_disc(300, 250, 60)[..., None], pale, np.array(PINK))[disc]
+    mask = _found(tmp_path, np.clip(picture, 0, 255).astype(np.uint8)).mask
+    assert _agreement(mask, disc) > 0.93
+    assert mask[125, 150] and not mask[190, 210]
+
+
+def test_coarse_scales_do_not_make_the_mask_endless(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tissue, "MOST_PX", 10_000)
+    picture, disc = _glass(np.random.default_rng(6)), _disc(300, 250, 140)
+    picture[disc] = PINK
+    found = _found(tmp_path, picture)
+    assert found.mask.size <= 10_200 and found.um_per_px > 20
+    assert found.area_um2 == pytest.approx(np.pi * (140 * 4.0) ** 2, rel=0.1)
 
 
 def test_empty_glass_has_none_and_full_tissue_is_all(tmp_path: Path) -> None:

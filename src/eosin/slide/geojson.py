@@ -1,0 +1,151 @@
+"""GeoJSON as QuPath, TRIDENT and LazySlide write it: outlines and points in full-resolution pixels."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.files import atomic_file
+
+_MOST_BYTES = 512_000_000
+_FIX = "export it again as GeoJSON, with coordinates in full-resolution pixels"
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """One geometry.
+
+    Attributes
+    ----------
+    kind
+        `Polygon`, `MultiPolygon`, `Point`, ...
+    coordinates
+        As the file has them: not checked yet.
+    name
+        What the file calls it, or None.
+    """
+
+    kind: str
+    coordinates: Any
+    name: str | None = None
+
+
+def is_geojson(path: str | Path) -> bool:
+    """Whether a name is that of a GeoJSON file."""
+    return Path(path).suffix.lower() in {".geojson", ".json"}
+
+
+def read_geometries(path: str | Path) -> list[Geometry]:
+    """All geometries of a file: a FeatureCollection, a list of features, a feature or a bare geometry.
+
+    Features whose class ends with `*` are left out: so QuPath marks what is to be ignored.
+
+    Raises
+    ------
+    EosinError
+        No such file, not JSON, or not GeoJSON.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise EosinError("no such file", file=path, fix="check the path")
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise EosinError(f"is larger than {_MOST_BYTES:,} bytes", file=path, fix="simplify its outlines")
+        tree = json.loads(path.read_text(encoding="utf-8-sig"))
+        return list(_walk(tree))
+    except OSError as error:
+        raise EosinError(f"cannot be read ({error.strerror})", file=path, fix="check its permissions") from error
+    except RecursionError:
+        raise EosinError("not GeoJSON (nested too deeply)", file=path, fix=_FIX) from None
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise EosinError(f"not GeoJSON ({error})", file=path, fix=_FIX) from error
+
+
+def _walk(tree: Any, name: str | None = None) -> Iterator[Geometry]:
+    if isinstance(tree, list):
+        for one in tree:
+            yield from _walk(one)
+        return
+    if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
+        raise ValueError("an object without a type")
+    if tree["type"] == "FeatureCollection":
+        yield from _walk(list(tree["features"]))
+    elif tree["type"] == "GeometryCollection":
+        yield from _walk(list(tree["geometries"]))
+    elif tree["type"] == "Feature":
+        about = tree.get("properties") or {}
+        kind = str((about.get("classification") or {}).get("name", ""))
+        if tree.get("geometry") is not None and not kind.endswith("*"):
+            yield from _walk(tree["geometry"], _name(tree, about))
+    else:
+        yield Geometry(tree["type"], tree["coordinates"], name)
+
+
+def _name(feature: dict[str, Any], about: dict[str, Any]) -> str | None:
+    found = next(
+        (value for value in (about.get("id"), about.get("name"), feature.get("id")) if value is not None), None
+    )
+    return None if found is None else str(found)
+
+
+def rings_of(geometry: Geometry) -> list[list[np.ndarray]]:
+    """The polygons of a geometry, each an outline [n 2] and its holes; none of a point or a line.
+
+    Raises
+    ------
+    ValueError
+        Coordinates that are no finite numbers, or an outline of fewer than three points.
+    """
+    polygons = {"Polygon": [geometry.coordinates], "MultiPolygon": geometry.coordinates}.get(geometry.kind, [])
+    try:
+        return [list(map(_ring, polygon)) for polygon in polygons if len(polygon)]
+    except TypeError:
+        raise ValueError("its outlines are not lists of positions") from None
+
+
+def points_of(geometry: Geometry) -> np.ndarray:
+    """The points of a geometry [n 2]; none of an outline.
+
+    Raises
+    ------
+    ValueError
+        Coordinates that are no numbers.
+    """
+    points = {"Point": [geometry.coordinates], "MultiPoint": geometry.coordinates}.get(geometry.kind, [])
+    return _pairs(points)
+
+
+def _ring(coordinates: Any) -> np.ndarray:
+    ring = _pairs(coordinates)
+    if len(ring) < 3 or not np.isfinite(ring).all():
+        raise ValueError("an outline needs three points or more, all of finite numbers")
+    return ring
+
+
+def _pairs(coordinates: Any) -> np.ndarray:
+    """Positions [n 2]; a third number, a height, is dropped."""
+    try:
+        pairs = [(float(position[0]), float(position[1])) for position in coordinates]
+    except (TypeError, IndexError, KeyError, OverflowError):
+        raise ValueError("positions are not pairs of numbers") from None
+    return np.array(pairs, dtype=np.float64).reshape(-1, 2)
+
+
+def write_polygons(path: str | Path, polygons: Sequence[Sequence[np.ndarray]], kind: str = "Tissue") -> None:
+    """Write polygons (an outline [n 2] and its holes each) as a FeatureCollection that QuPath opens."""
+    features = [
+        {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [np.round(ring, 2).tolist() for ring in rings]},
+            "properties": {"objectType": "annotation", "name": f"{kind} {i + 1}", "classification": {"name": kind}},
+        }
+        for i, rings in enumerate(polygons)
+    ]
+    with atomic_file(path) as partial:
+        partial.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")

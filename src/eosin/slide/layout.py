@@ -1,0 +1,90 @@
+"""Where the spots of a bare image are: a lattice on its tissue, or places that the user gives."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.slide.lattice import LATTICES, Lattice, SquareLattice
+from eosin.slide.outlines import read_tissue
+from eosin.slide.points import read_points
+from eosin.slide.slide import Slide
+from eosin.slide.tissue import find_tissue
+from eosin.types import Spots
+
+
+class Layout(ABC):
+    """A way to lay spots on a slide."""
+
+    @abstractmethod
+    def lay(self, slide: Slide) -> Spots:
+        """The spots of a slide; an `EosinError` where there are none."""
+
+
+@dataclass(frozen=True)
+class OnTissue(Layout):
+    """A lattice on the tissue.
+
+    Attributes
+    ----------
+    lattice
+        Kind and pitch.
+    spot_um
+        Width of a spot, µm; by default the pitch. What the encoder sees of it is the encoder's own setting.
+    mask
+        GeoJSON of the tissue; it is found in the image where there is none.
+    """
+
+    lattice: Lattice = field(default_factory=SquareLattice)
+    spot_um: float | None = None
+    mask: Path | None = None
+
+    def lay(self, slide: Slide) -> Spots:
+        tissue = find_tissue(slide) if self.mask is None else read_tissue(self.mask, slide)
+        return self.lattice.lay(tissue, self.spot_um)
+
+
+@dataclass(frozen=True)
+class AtPoints(Layout):
+    """Spots at the points of a file, on tissue or not; 100 µm wide unless `spot_um` says otherwise."""
+
+    path: Path
+    spot_um: float | None = None
+
+    def lay(self, slide: Slide) -> Spots:
+        return read_points(self.path, slide, 100.0 if self.spot_um is None else self.spot_um)
+
+
+def layout_of(
+    lattice: str | Lattice = "square",
+    pitch_um: float = 100.0,
+    spot_um: float | None = None,
+    points: str | Path | None = None,
+    tissue: str | Path | None = None,
+) -> Layout:
+    """The layout that flags ask for.
+
+    Parameters
+    ----------
+    lattice
+        A name of `LATTICES` with `pitch_um`, or a lattice.
+    spot_um
+        Width of a spot, µm.
+    points
+        Table or GeoJSON of positions, in place of a lattice.
+    tissue
+        GeoJSON mask, in place of the tissue that is found.
+    """
+    if spot_um is not None and not (np.isfinite(spot_um) and spot_um > 0):
+        raise EosinError(f"a spot of {spot_um:g} µm is impossible", fix="give a positive --spot-um")
+    if points is not None and tissue is not None:
+        raise EosinError("both points and tissue are given", fix="give --points, or --tissue with a lattice")
+    if points is not None:
+        return AtPoints(Path(points), spot_um)
+    if not isinstance(lattice, Lattice):
+        lattice = LATTICES[lattice](pitch_um)
+    return OnTissue(lattice, spot_um, None if tissue is None else Path(tissue))

@@ -1,0 +1,133 @@
+"""Positions that the user gives: a table or GeoJSON points become spots."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.slide.geojson import is_geojson, points_of, read_geometries
+from eosin.slide.lattice import names_of_places
+from eosin.slide.slide import Slide
+from eosin.types import Spots
+
+_COLUMNS = "give columns x,y (full-resolution pixels) or x_um,y_um (µm), and id where spots have names"
+_MOST_BYTES = 512_000_000
+
+
+def read_points(path: str | Path, slide: Slide, spot_um: float = 100.0) -> Spots:
+    """Spots at given positions of a slide.
+
+    Parameters
+    ----------
+    path
+        A table with a heading (`.csv`, `.tsv`): columns `x`, `y` in full-resolution pixels or `x_um`, `y_um` in µm,
+        and `id` where spots have names. Or GeoJSON Points, in full-resolution pixels.
+    slide
+        Gives size and scale.
+    spot_um
+        Width of a spot, µm.
+
+    Raises
+    ------
+    EosinError
+        No such columns, no numbers, no points, two of one name or at one place, or a point outside the image.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise EosinError("no such file", file=path, fix="check the path")
+    xy, names = _of_geojson(path, slide.mpp) if is_geojson(path) else _of_table(path, slide.mpp)
+    if not len(xy):
+        raise EosinError("holds no points", file=path, fix=_COLUMNS)
+    labels = names if names is not None else [f"point {i + 1}" for i in range(len(xy))]
+    _check(xy, labels, slide, path)
+    return Spots(xy, spot_um, names_of_places(xy) if names is None else tuple(names))
+
+
+def _check(xy: np.ndarray, labels: Sequence[str], slide: Slide, path: Path) -> None:
+    """Refuse positions that cannot be meant, naming the first."""
+    bad = np.flatnonzero(~np.isfinite(xy).all(1))
+    if bad.size:
+        raise EosinError(f"the position of '{labels[bad[0]]}' is not a finite number", file=path, fix="correct it")
+    width, height = slide.size_um
+    off = np.flatnonzero(((xy < 0) | (xy > (width, height))).any(1))
+    if off.size:
+        x, y = xy[off[0]]
+        raise EosinError(
+            f"{off.size} of {len(xy)} points lie outside the image of {width:.0f} x {height:.0f} µm, first "
+            f"'{labels[off[0]]}' at {x:.0f}, {y:.0f} µm",
+            file=path,
+            fix="check units and --mpp: columns x,y are pixels, x_um,y_um are µm",
+        )
+    for values, what in ((labels, "id"), (list(map(tuple, np.round(xy, 3))), "position")):
+        first: dict[object, int] = {}
+        for i, value in enumerate(values):
+            if value in first:
+                pair = f"points {first[value] + 1} and {i + 1} have the same {what}"
+                raise EosinError(pair + (f" '{value}'" if what == "id" else ""), file=path, fix="give each once")
+            first[value] = i
+
+
+def _of_geojson(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
+    found, names = [], []
+    try:
+        for geometry in read_geometries(path):
+            points = points_of(geometry)
+            found.append(points)
+            names += [geometry.name if geometry.kind == "Point" else None] * len(points)
+    except ValueError as error:
+        raise EosinError(f"not usable as points ({error})", file=path, fix="export it again") from error
+    named = [name for name in names if name is not None]
+    xy = np.concatenate(found) * mpp if found else np.empty((0, 2))
+    return xy, named if len(named) == len(names) else None
+
+
+def _of_table(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise EosinError(f"is larger than {_MOST_BYTES:,} bytes", file=path, fix="give fewer points")
+        text = path.read_text(encoding="utf-8-sig")
+        heading = text.partition("\n")[0]
+        rows = csv.reader(text.splitlines(), delimiter=max(",\t;", key=heading.count), strict=True)
+        columns = [name.strip().lower() for name in next(rows, [])]
+        x, y, unit_um = _which(columns, mpp, path)
+        label = columns.index("id") if "id" in columns else None
+        xy, names = [], []
+        for row in rows:
+            if any(cell.strip() for cell in row):
+                xy.append((_number(row, x, path, rows.line_num), _number(row, y, path, rows.line_num)))
+                names.append("" if label is None else (row[label].strip() if label < len(row) else ""))
+    except OSError as error:
+        raise EosinError(f"cannot be read ({error.strerror})", file=path, fix="check its permissions") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise EosinError(f"not readable as a table ({error})", file=path, fix=_COLUMNS) from error
+    if label is not None and "" in names:
+        raise EosinError(f"point {names.index('') + 1} has no id", file=path, fix="give every point one, or none")
+    return np.array(xy, dtype=np.float64).reshape(-1, 2) * unit_um, None if label is None else names
+
+
+def _which(columns: list[str], mpp: float, path: Path) -> tuple[int, int, float]:
+    """Columns of x and y, and µm per unit."""
+    pairs = [(pair, unit) for pair, unit in ((("x", "y"), mpp), (("x_um", "y_um"), 1.0)) if set(pair) <= set(columns)]
+    if len(pairs) != 1:
+        problem = "has both pixels and µm" if pairs else f"has columns {', '.join(columns)[:80] or 'of no name'}"
+        raise EosinError(problem, file=path, fix=_COLUMNS)
+    (x, y), unit = pairs[0]
+    if columns.count(x) + columns.count(y) > 2:
+        raise EosinError(f"has column {x} or {y} twice", file=path, fix=_COLUMNS)
+    return columns.index(x), columns.index(y), unit
+
+
+def _number(row: list[str], column: int, path: Path, line: int) -> float:
+    text = row[column].strip() if column < len(row) else ""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise EosinError(f"line {line}: '{text[:40]}' is not a finite number", file=path, fix="correct the position")
+    return value

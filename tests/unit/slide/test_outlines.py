@@ -1,0 +1,138 @@
+"""Masks go to GeoJSON and back unchanged, and those of other tools are read as they are meant."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from eosin.errors import EosinError
+from eosin.slide import Tissue, open_slide, read_tissue, write_tissue
+from eosin.slide.geojson import read_geometries
+from unit.slide import pictures
+
+SQUARE = [[40, 40], [120, 40], [120, 80], [40, 80], [40, 40]]
+HOLE = [[60, 50], [80, 50], [80, 70], [60, 70], [60, 50]]
+FAR = [[160, 10], [190, 10], [190, 30], [160, 30], [160, 10]]
+
+
+@pytest.fixture(scope="module")
+def slide(tmp_path_factory: pytest.TempPathFactory):
+    """200 x 100 px of 2 µm: a mask of 8 µm has 50 x 25 pixels of 4 px each."""
+    picture = np.full((100, 200, 3), 255, np.uint8)
+    with open_slide(pictures.save_image(tmp_path_factory.mktemp("slide") / "s.png", picture), mpp=2.0) as opened:
+        yield opened
+
+
+def _expected(*, far: bool, hole: bool = True) -> np.ndarray:
+    mask = np.zeros((25, 50), bool)
+    mask[10:20, 10:30] = True
+    if hole:
+        mask[13:17, 15:20] = False  # rows 50 to 70 hold the centres of pixels 13 to 16, columns 60 to 80 those of 15-19
+        mask[12, 15:20] = mask[17, 15:20] = False  # centres at 50 and 70: on the hole's edge
+    if far:
+        mask[3:7, 40:47] = True
+    return mask
+
+
+def _feature(geometry: dict, **about: object) -> dict:
+    return {"type": "Feature", "id": "u", "geometry": geometry, "properties": about}
+
+
+POLYGON = {"type": "Polygon", "coordinates": [SQUARE, HOLE]}
+BOTH = {"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE], [FAR]]}
+IGNORED = {"name": "Ignore*", "color": [1, 2, 3]}
+
+
+@pytest.mark.parametrize(
+    ("tree", "far"),
+    [
+        (POLYGON, False),
+        (_feature(BOTH, objectType="annotation"), True),
+        ({"type": "FeatureCollection", "features": [_feature(POLYGON), _feature(BOTH)]}, True),
+        ([_feature(POLYGON, classification={"name": "Tissue"}), _feature(BOTH, classification=IGNORED)], False),
+        ({"type": "GeometryCollection", "geometries": [BOTH, {"type": "Point", "coordinates": [1, 1]}]}, True),
+    ],
+)
+def test_every_form_of_geojson_gives_the_mask_it_draws(tmp_path: Path, slide, tree: object, *, far: bool) -> None:
+    path = tmp_path / "m.geojson"
+    path.write_text(json.dumps(tree))
+    tissue = read_tissue(path, slide)
+    assert tissue.um_per_px == 8.0 and tissue.mask.shape == (25, 50)
+    wrong = np.logical_xor(tissue.mask, _expected(far=far))
+    on_edge = np.zeros_like(wrong)
+    on_edge[[12, 17], 15:20] = True  # a centre on an edge may fall either way
+    on_edge[[2, 7], 40:47] = True
+    on_edge[:, [14, 20, 39, 40, 47]] = True
+    assert not wrong[~on_edge].any()
+
+
+def test_an_outline_that_leaves_the_image_is_cut_not_bent(tmp_path: Path, slide) -> None:
+    path = tmp_path / "m.geojson"
+    path.write_text(json.dumps({"type": "Polygon", "coordinates": [[[-1e9, -1e9], [1e9, 1e9], [-1e9, 1e9]]]}))
+    mask = read_tissue(path, slide).mask
+    rows, columns = np.indices(mask.shape)
+    off_line = np.abs(np.subtract(rows, columns)) > 1
+    assert np.array_equal(mask[off_line], np.greater(rows, columns)[off_line])
+
+
+@settings(max_examples=60, deadline=None)
+@given(arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 14))))
+def test_a_mask_comes_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, mask: np.ndarray) -> None:
+    """Whatever its pieces, holes, islands in holes and corners that touch; at a scale that is no whole number."""
+
+    class Still:
+        size_px, mpp = (round(mask.shape[1] * 8 / 0.53), round(mask.shape[0] * 8 / 0.53)), 0.53
+        size_um = (size_px[0] * mpp, size_px[1] * mpp)
+
+    path = tmp_path_factory.mktemp("m") / "m.geojson"
+    write_tissue(path, Tissue(mask, 8.0), 0.53)
+    if mask.any():
+        assert np.array_equal(read_tissue(path, Still(), 8.0).mask, mask)  # pyright: ignore[reportArgumentType]
+    else:
+        assert read_geometries(path) == []
+
+
+def _nested(depth: int) -> str:
+    return '{"type": "FeatureCollection", "features": [' * depth + "]}" * depth
+
+
+BROKEN: dict[str, tuple[str | bytes, str]] = {
+    "empty": ("", "not GeoJSON"),
+    "cut": (json.dumps(POLYGON)[:60], "not GeoJSON"),
+    "binary": (b"\x89PNG\r\n\x1a\n\xff", "not GeoJSON"),
+    "number": ("3", "not GeoJSON"),
+    "untyped": ("{}", "not GeoJSON"),
+    "no-coordinates": ('{"type": "Polygon"}', "not GeoJSON"),
+    "deep": (_nested(100_000), "not GeoJSON"),
+    "no-polygon": ('{"type": "Point", "coordinates": [1, 2]}', "no polygon"),
+    "nan": ('{"type": "Polygon", "coordinates": [[[NaN, 1], [2, 2], [3, 1]]]}', "finite"),
+    "two-points": ('{"type": "Polygon", "coordinates": [[[1, 1], [2, 2]]]}', "three points"),
+    "words": ('{"type": "Polygon", "coordinates": [[["a", 1], [2, 2], [3, 1]]]}', "not usable"),
+    "flat": ('{"type": "MultiPolygon", "coordinates": [1, 2, 3]}', "not usable"),
+    "scalar": ('{"type": "MultiPolygon", "coordinates": 7}', "not usable"),
+    "elsewhere": (json.dumps({"type": "Polygon", "coordinates": [[[900, 900], [950, 900], [950, 950]]]}), "no tissue"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_mask_is_one_line(tmp_path: Path, slide, name: str) -> None:
+    text, problem = BROKEN[name]
+    path = tmp_path / f"{name}.geojson"
+    (path.write_bytes if isinstance(text, bytes) else path.write_text)(text)  # type: ignore[arg-type]
+    with pytest.raises(EosinError, match=problem) as caught:
+        read_tissue(path, slide)
+    assert "\n" not in str(caught.value) and str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [lambda p: None, lambda p: p.mkdir()])
+def test_no_file_is_one_line(tmp_path: Path, slide, make: Callable[[Path], None]) -> None:
+    make(tmp_path / "m.geojson")
+    with pytest.raises(EosinError, match="no such file"):
+        read_tissue(tmp_path / "m.geojson", slide)

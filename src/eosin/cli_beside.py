@@ -1,0 +1,112 @@
+"""The commands beside the main job: export, fetch, doctor. `cli` takes them up."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from eosin.flags import Mpp, Out, names_of
+
+Flag = Annotated[bool, Parameter(negative="")]
+
+
+def export(
+    source: Path,
+    *,
+    out: Out,
+    genes: str | None = None,
+    layers: str | None = None,
+    outline: str | None = None,
+    mpp: Mpp = None,
+) -> None:
+    """Write a prediction for another program; the format follows from the suffix of OUT.
+
+    Parameters
+    ----------
+    source
+        A predicted .h5ad, or a feature file (.h5).
+    out
+        `.geojson` (QuPath), `.csv`, `.parquet` (R, pandas), `.h5ad` (scanpy) or `.zarr` (SpatialData).
+    genes
+        Only these genes, by commas.
+    layers
+        For .csv, .parquet and .geojson, by commas: `mean`, `sd`, `q05`, `q95`; by default mean and sd.
+    outline
+        For .geojson: `circle`, `square` or `point`.
+    """
+    from eosin import show
+    from eosin.exporting import export as run
+
+    written = run(source, out, genes=names_of(genes), layers=names_of(layers), outline=outline, mpp=mpp)
+    show.lines([f"{written} written"])
+
+
+def fetch(
+    what: str,
+    name: str | None = None,
+    *,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    organ: list[str] | None = None,
+    platform: list[str] | None = None,
+    id: list[str] | None = None,
+    parts: str | None = None,
+    revision: str | None = None,
+    url: list[str] | None = None,
+    dry_run: Flag = False,
+) -> None:
+    """Fetch data sets, weights of encoders, or tables of gene names; goes on where it was stopped.
+
+    Parameters
+    ----------
+    what
+        `hest` or `stimage` (measured sections), `weights` (of an encoder) or `genes` (names of genes).
+    name
+        For `weights` an encoder or ORGANISATION/MODEL, for `genes` the species: `human` or `mouse`.
+    out
+        Folder of a data set, or file of a gene table.
+    organ
+        Only sections of this organ (repeat the flag).
+    platform
+        Only sections measured so, as the data set names it: `Visium`, `Xenium` (repeat the flag).
+    id
+        Only these sections (repeat the flag).
+    parts
+        Folders of HEST-1k to fetch, by commas: `st,wsis,metadata` are what eosin reads.
+    revision
+        Commit on the hub, so that the files are the same next year.
+    url
+        Where the gene table lies, if not at its usual place (repeat the flag for several tables to join).
+    dry_run
+        Say what would be fetched, and how much it is.
+    """
+    from eosin import show
+    from eosin.fetching import fetch as run
+
+    wish = {"organ": organ, "platform": platform, "id": id, "parts": names_of(parts), "revision": revision, "url": url}
+    show.lines(run(what, name, out=out, dry_run=dry_run, **wish))
+
+
+def doctor(*, online: Flag = False, json: Flag = False) -> None:
+    """Check that eosin can work here: readers, devices, disk, cache, token, versions. Exit code 1 if it cannot.
+
+    Parameters
+    ----------
+    online
+        Also ask the hub which gated encoders this token may have.
+    json
+        Print the checks as JSON.
+    """
+    from json import dumps
+
+    from eosin import show
+    from eosin.doctor import doctor as run
+    from eosin.doctor import need_essentials
+
+    found = run(online=online)
+    if json:
+        show.lines([dumps(found, indent=1)])
+    else:
+        show.rows(found)
+    need_essentials(found)

@@ -1,0 +1,261 @@
+"""Whether eosin can work on this machine: one check, one line, and for each failure the command that mends it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.encoders.published import NAMES, zoo_card
+from eosin.errors import EosinError
+from eosin.fetching.hub import endpoint, is_offline, told
+from eosin.inputs import CACHE
+
+OK, NOTE, FAILS = "ok", "note", "FAILS"
+"""States of a check: fine; eosin works, but not everything does; eosin cannot work."""
+
+_NEEDED = ("torch", "timm", "safetensors", "anndata", "scanpy", "h5py", "pandas", "pyarrow", "scikit-learn", "scipy")
+_READERS = ("openslide", "tiffslide")
+_LITTLE_BYTES, _TOO_LITTLE_BYTES = 5_000_000_000, 200_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    check
+        What.
+    state
+        `ok`, `note` or `FAILS`.
+    found
+        What was found there.
+    fix
+        The command or order that mends it; empty where nothing is to be done.
+    """
+
+    check: str
+    state: str
+    found: str
+    fix: str = ""
+
+
+def doctor(*, online: bool = False) -> list[dict[str, Any]]:
+    """Look at readers, devices, disk, cache, token and libraries.
+
+    Parameters
+    ----------
+    online
+        Also ask the hub which gated encoders the token may have; nothing else here uses the network.
+
+    Returns
+    -------
+    list of dict
+        `check`, `state` (`ok`, `note`: some things do not work, `FAILS`: eosin cannot work), `found`, `fix`.
+    """
+    probes: list[tuple[str, Callable[[], Check], str]] = [
+        ("python", _python, "install Python 3.11 or newer"),
+        ("libraries", _libraries, _reinstall("eosin")),
+        *((name, _reader_probe(name), _reinstall(package)) for name, package in _PACKAGE.items()),
+        ("numba", _numba, _reinstall("numba")),
+        ("processor", _processor, _reinstall("torch")),
+        ("gpu", _gpu, "nvidia-smi, then install the torch that fits its driver"),
+        ("disk", lambda: _disk(Path.cwd()), "choose another folder by --out"),
+        ("feature cache", lambda: _writable("feature cache", CACHE.resolve()), "change to a folder of your own"),
+        ("hub cache", lambda: _writable("hub cache", _hub_cache(), NOTE), "export HF_HOME=FOLDER"),
+        ("token", _token, "export HF_TOKEN=YOUR_TOKEN"),
+        ("spatialdata", _spatialdata, "pip install spatialdata"),
+    ]
+    found = [_guarded(name, probe, fix) for name, probe, fix in probes]
+    return [asdict(check) for check in (*found, *(_gates() if online else ()))]
+
+
+def need_essentials(found: Sequence[dict[str, Any]]) -> None:
+    """Fail where something that eosin cannot do without is not there.
+
+    Raises
+    ------
+    EosinError
+        It names the checks.
+    """
+    failed = [one for one in found if one["state"] == FAILS]
+    if failed:
+        names = ", ".join(one["check"] for one in failed)
+        raise EosinError(f"{len(failed)} of {len(found)} checks fail: {names}", fix=failed[0]["fix"])
+
+
+_PACKAGE = {"openslide": "openslide-python openslide-bin", "tiffslide": "tiffslide"}
+
+
+def _reinstall(package: str) -> str:
+    return f"pip install --force-reinstall {package}"
+
+
+def _guarded(name: str, probe: Callable[[], Check], fix: str) -> Check:
+    try:
+        return probe()
+    except Exception as error:  # a broken library raises anything, also when it is imported
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return Check(name, FAILS, reason[:200], fix)
+
+
+def _python() -> Check:
+    state = OK if sys.version_info >= (3, 11) else FAILS
+    fix = "" if state == OK else "install Python 3.11 or newer"
+    return Check("python", state, f"{platform.python_version()} on {platform.system()} {platform.machine()}", fix)
+
+
+def _libraries() -> Check:
+    found = {name: _version(name) for name in ("eosin", "numpy", *_NEEDED)}
+    missing = [name for name, known in found.items() if known is None]
+    if missing:
+        return Check("libraries", FAILS, f"{', '.join(missing)} not installed", f"pip install {' '.join(missing)}")
+    return Check("libraries", OK, ", ".join(f"{name} {known}" for name, known in found.items()))
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _reader_probe(name: str) -> Callable[[], Check]:
+    def probe() -> Check:
+        from eosin.slide.write_tiff import write_tiff
+
+        pixels = np.full((256, 256, 3), (200, 120, 160), dtype=np.uint8)
+        with tempfile.TemporaryDirectory() as folder:
+            file = Path(folder) / "tiny.tif"
+            write_tiff(file, lambda top, bottom: pixels[top:bottom], 256, 256)
+            read = _OPENERS[name](file)
+        if not np.array_equal(read, pixels[:8, :8]):
+            return Check(name, FAILS, "reads other pixels than were written", _reinstall(_PACKAGE[name]))
+        versions = ", ".join(f"{part} {_version(part)}" for part in _PACKAGE[name].split())
+        return Check(name, OK, f"{versions}; opens a TIFF")
+
+    return probe
+
+
+def _by_openslide(file: Path) -> np.ndarray:
+    import openslide
+
+    with openslide.OpenSlide(file) as slide:
+        return np.asarray(slide.read_region((0, 0), 0, (8, 8)).convert("RGB"))
+
+
+def _by_tiffslide(file: Path) -> np.ndarray:
+    import tiffslide
+
+    with tiffslide.TiffSlide(file) as slide:
+        return np.asarray(slide.read_region((0, 0), 0, (8, 8), as_array=True))[..., :3]
+
+
+_OPENERS = {"openslide": _by_openslide, "tiffslide": _by_tiffslide}
+
+
+def _numba() -> Check:
+    import numba
+
+    added = numba.njit(lambda a, b: a + b)(2, 3)
+    if added != 5:
+        return Check("numba", FAILS, f"computes 2 + 3 = {added}", _reinstall("numba"))
+    return Check("numba", OK, f"{numba.__version__}; compiles")
+
+
+def _processor() -> Check:
+    import torch
+
+    square = torch.eye(8) @ torch.eye(8)
+    if not torch.equal(square, torch.eye(8)):
+        return Check("processor", FAILS, "multiplies matrices wrongly", _reinstall("torch"))
+    memory = ""
+    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
+        memory = f", {told(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))} memory"
+    return Check("processor", OK, f"{os.cpu_count()} cores, {torch.get_num_threads()} threads{memory}, float32")
+
+
+def _gpu() -> Check:
+    import torch
+
+    if not torch.cuda.is_available():
+        return Check("gpu", NOTE, "none that torch can use; small models train on the processor")
+    device = torch.cuda.get_device_properties(0)
+    product = (torch.eye(8, device="cuda") @ torch.eye(8, device="cuda")).trace().item()
+    if product != 8:
+        return Check("gpu", FAILS, f"{device.name} multiplies matrices wrongly", "export CUDA_VISIBLE_DEVICES=")
+    precision = "float32, float16, bfloat16" if torch.cuda.is_bf16_supported() else "float32, float16"
+    return Check("gpu", OK, f"{torch.cuda.device_count()} x {device.name}, {told(device.total_memory)}, {precision}")
+
+
+def _disk(folder: Path) -> Check:
+    free = shutil.disk_usage(folder).free
+    found = f"{told(free)} free in {folder}"
+    if free < _TOO_LITTLE_BYTES:
+        return Check("disk", FAILS, found, "free some space, or choose another folder by --out")
+    if free < _LITTLE_BYTES:
+        return Check("disk", NOTE, found, "features of a large cohort need more: choose another folder by --out")
+    return Check("disk", OK, found)
+
+
+def _writable(name: str, folder: Path, otherwise: str = FAILS) -> Check:
+    """Whether a folder, or where it would be made, can be written; nothing is left behind."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        fix = "change to a folder of your own" if otherwise == FAILS else "export HF_HOME=FOLDER"
+        return Check(name, otherwise, f"{folder} cannot be written ({error.strerror})", fix)
+    return Check(name, OK, f"{folder} can be written")
+
+
+def _hub_cache() -> Path:
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def _token() -> Check:
+    from huggingface_hub import get_token
+
+    offline = "; HF_HUB_OFFLINE is set" if is_offline() else ""
+    if get_token() is None:
+        found = f"none; open data and encoders need none{offline}"
+        return Check("token", NOTE, found, "for gated ones: export HF_TOKEN=YOUR_TOKEN")
+    return Check("token", OK, f"there is one{offline}")
+
+
+def _spatialdata() -> Check:
+    known = _version("spatialdata")
+    if known is None:
+        return Check("spatialdata", NOTE, "not installed; needed for .zarr only", "pip install spatialdata")
+    return Check("spatialdata", OK, known)
+
+
+def _gates() -> Iterator[Check]:
+    """For each gated encoder on the hub, whether the token opens it."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import GatedRepoError
+
+    api = HfApi(endpoint=endpoint())
+    cards = {card.hub: card for card in map(zoo_card, NAMES) if card.gated and card.hub is not None}
+    for hub, card in cards.items():
+        try:
+            api.auth_check(hub)
+            yield Check(f"access to {hub}", OK, f"granted; licence {card.licence}")
+        except GatedRepoError:
+            yield Check(f"access to {hub}", NOTE, "not granted", f"ask at {card.page}, and export HF_TOKEN=YOUR_TOKEN")
+        except Exception as error:  # the client's libraries raise many kinds; none of them stops the other checks
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            yield Check(f"access to {hub}", NOTE, f"not known ({reason[:120]})", "check the connection")

@@ -1,0 +1,71 @@
+"""A prediction's numbers a block of spots at a time, so that a slide of 300 000 spots needs no second copy of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.types import GenePanel, Prediction, Spots, first_repeat
+
+LAYERS: Mapping[str, Callable[[Prediction], np.ndarray]] = {
+    "mean": lambda one: one.mean,
+    "sd": lambda one: one.sd,
+    "q05": lambda one: one.quantile(0.05),
+    "q95": lambda one: one.quantile(0.95),
+}
+"""What can be said of a gene at a spot, in the panel's model values."""
+
+_BLOCK = 8192
+
+
+def chosen_layers(prediction: Prediction, layers: Sequence[str] | None) -> tuple[str, ...]:
+    """The layers that were asked for; by default the mean, with its standard deviation where there are draws."""
+    if layers is None:
+        return ("mean", "sd") if prediction.n_draws > 1 else ("mean",)
+    for name in layers:
+        if name not in LAYERS:
+            raise EosinError(f"there is no layer '{name}'", fix=f"known ones: {', '.join(LAYERS)}")
+    if prediction.n_draws < 2 and any(name != "mean" for name in layers):
+        raise EosinError("one draw has no standard deviation and no quantiles", fix="export --layers mean")
+    return tuple(dict.fromkeys(layers))
+
+
+def with_genes(prediction: Prediction, genes: Sequence[str] | None) -> Prediction:
+    """The prediction of some genes only, in the order that was asked for."""
+    if genes is None:
+        return prediction
+    place = {name: column for column, name in enumerate(prediction.panel.names)}
+    if unknown := [name for name in genes if name not in place]:
+        some = ", ".join(prediction.panel.names[:6])
+        raise EosinError(f"gene '{unknown[0]}' was not predicted", fix=f"the panel is {some}, ...")
+    names = tuple(dict.fromkeys(genes))
+    if not names:
+        raise EosinError("no gene is named to export", fix="name some, or leave --genes out")
+    panel = replace(prediction.panel, names=names)
+    return replace(prediction, panel=panel, draws=prediction.draws[:, :, [place[name] for name in names]])
+
+
+def column_names(panel: GenePanel, layers: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
+    """Headings gene by gene, `GATA3` for the mean and `GATA3_sd` for another layer; never one twice."""
+    names = [gene if layer == "mean" else f"{gene}_{layer}" for gene in panel.names for layer in layers]
+    if len({*taken, *names}) < len(taken) + len(names):
+        repeat = first_repeat([*taken, *names])
+        raise EosinError(f"two columns would be called '{repeat}'", fix="export fewer genes by --genes")
+    return names
+
+
+def blocks(prediction: Prediction, layers: Sequence[str]) -> Iterator[tuple[slice, np.ndarray]]:
+    """Rows of spots and their numbers [b, genes x layers], in the order of `column_names`."""
+    spots = prediction.spots
+    for start in range(0, len(spots), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(spots)))
+        part = replace(
+            prediction,
+            spots=Spots(spots.xy_um[rows], spots.diameter_um, spots.ids[rows]),
+            draws=prediction.draws[:, rows],
+        )
+        values = np.stack([LAYERS[name](part) for name in layers], -1)  # [b g layers]
+        yield rows, values.reshape(len(values), -1)

@@ -1,0 +1,68 @@
+"""The verb: a prediction or a feature file, written for another program."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import eosin.exporting.geojson
+import eosin.exporting.stores
+import eosin.exporting.tables  # noqa: F401 - each registers its formats
+from eosin.data import read_prediction
+from eosin.encoders.feature_section import is_feature_file, section_of_features
+from eosin.errors import EosinError
+from eosin.exporting.formats import Wish, format_of
+from eosin.exporting.rows import with_genes
+from eosin.types import Prediction
+
+
+def export(
+    source: Prediction | str | Path,
+    out: str | Path,
+    *,
+    genes: Sequence[str] | None = None,
+    layers: Sequence[str] | None = None,
+    outline: str | None = None,
+    mpp: float | None = None,
+) -> Path:
+    """Write a prediction, or a feature file, in the format that the suffix of `out` names.
+
+    Parameters
+    ----------
+    source
+        A prediction, its `.h5ad`, or a feature file (`.h5`).
+    out
+        `.geojson` (QuPath), `.csv`, `.parquet`, `.h5ad` (AnnData) or `.zarr` (SpatialData); whole or not at all.
+    genes
+        Only these, in this order.
+    layers
+        For tables and GeoJSON: some of `mean`, `sd`, `q05`, `q95`; by default the mean and, with two draws or more, sd.
+    outline
+        For GeoJSON: `circle` (default), `square` or `point`.
+    mpp
+        µm per pixel, where the prediction or the feature file does not say it.
+
+    Returns
+    -------
+    Path
+        What was written.
+
+    Raises
+    ------
+    EosinError
+        No such format, gene or layer; a wish that the format cannot fulfil; the file is no prediction.
+    """
+    out = Path(out)
+    chosen = format_of(out)
+    if not isinstance(source, Prediction) and out.exists() and out.resolve() == Path(source).resolve():
+        raise EosinError("would be written over itself", file=out, fix="choose another --out")
+    wish = Wish(None if layers is None else tuple(layers), outline, mpp)
+    if not isinstance(source, Prediction) and is_feature_file(source):
+        if genes is not None or layers is not None or outline is not None:
+            raise EosinError("a feature file has no genes, layers and outlines", file=source, fix="leave them out")
+        chosen.write_features(section_of_features(source, "unknown", mpp=mpp), out)
+        return out
+    prediction = source if isinstance(source, Prediction) else read_prediction(source)
+    chosen.check(wish)
+    chosen.write(with_genes(prediction, genes), out, wish)
+    return out

@@ -1,0 +1,54 @@
+"""`.h5ad` and `.zarr`: AnnData and SpatialData, for scanpy, squidpy and the viewers of scverse."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eosin.data.anndata_door import write_prediction
+from eosin.data.h5ad import put_positions, write_h5ad
+from eosin.exporting.formats import FORMATS, Format, Wish
+from eosin.types import Prediction, Section
+
+
+class H5ad(Format):
+    """One AnnData file without the draws: the mean in `X`, error bars in layers; or features in `X`."""
+
+    opened_by = "scanpy, squidpy"
+
+    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
+        self.check(wish)
+        write_prediction(prediction, path, draws=False)
+
+    def write_features(self, section: Section, path: Path) -> None:
+        import anndata
+        import pandas as pd
+
+        features = section.need_features()
+        obs = pd.DataFrame(index=pd.Index(section.spots.ids, dtype=object))
+        var = pd.DataFrame(index=pd.Index([f"f{i}" for i in range(features.values.shape[1])], dtype=object))
+        adata = anndata.AnnData(X=features.values, obs=obs, var=var)
+        put_positions(adata, section.spots.xy_um, None if section.image is None else section.image.mpp)
+        adata.uns["eosin"] = {
+            "kind": "features",
+            "section": section.name,
+            "encoder": features.encoder,
+            "encoder_key": features.key,
+            "spatial_unit": "um" if section.image is None else "px",
+        }
+        write_h5ad(adata, path, compress=False)
+
+
+class Zarr(Format):
+    """A SpatialData store: spots as circles in pixels and µm, the prediction as the table that annotates them."""
+
+    opened_by = "SpatialData, napari-spatialdata"
+
+    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
+        from eosin.data.spatialdata_door import write_spatialdata
+
+        self.check(wish)
+        write_spatialdata(prediction, path)
+
+
+FORMATS.add("h5ad", H5ad())
+FORMATS.add("zarr", Zarr())

@@ -1,0 +1,110 @@
+"""`.csv` and `.parquet`: one row a spot, for R, pandas and spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import json
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.exporting.formats import FORMATS, Format, Wish
+from eosin.exporting.rows import blocks, chosen_layers, column_names
+from eosin.files import atomic_file
+from eosin.types import Prediction, Section
+
+PLACE = ("spot", "x_um", "y_um")
+"""The first columns: the spot's name and its centre, µm from the top left of the image."""
+_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """What a table shall hold.
+
+    Attributes
+    ----------
+    ids, xy_um
+        Names [s] and centres [s 2].
+    names
+        Headings of the numbers.
+    parts
+        Blocks of rows, with their numbers [b n].
+    about
+        What the numbers are, for formats that have a place for it.
+    """
+
+    ids: Sequence[str]
+    xy_um: np.ndarray
+    names: Sequence[str]
+    parts: Iterator[tuple[slice, np.ndarray]]
+    about: Mapping[str, object]
+
+
+class Table(Format):
+    """A table of spots."""
+
+    takes = frozenset({"layers"})
+
+    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
+        layers = chosen_layers(prediction, wish.layers)
+        about = {"section": prediction.section, "model": prediction.model, "transform": prediction.panel.transform}
+        names = column_names(prediction.panel, layers, PLACE)
+        spots = prediction.spots
+        self.write_sheet(Sheet(spots.ids, spots.xy_um, names, blocks(prediction, layers), about), path)
+
+    def write_features(self, section: Section, path: Path) -> None:
+        features = section.need_features()
+        names = [f"f{i}" for i in range(features.values.shape[1])]
+        parts = ((slice(i, i + _ROWS), features.values[i : i + _ROWS]) for i in range(0, len(section), _ROWS))
+        about = {"section": section.name, "encoder": features.encoder, "encoder_key": features.key}
+        self.write_sheet(Sheet(section.spots.ids, section.spots.xy_um, names, parts, about), path)
+
+    @abstractmethod
+    def write_sheet(self, sheet: Sheet, path: Path) -> None:
+        """Write the table, block by block."""
+
+
+class Csv(Table):
+    """Comma-separated text, UTF-8, with a heading."""
+
+    opened_by = "R, pandas, spreadsheets"
+
+    def write_sheet(self, sheet: Sheet, path: Path) -> None:
+        with atomic_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow([*PLACE, *sheet.names])
+            for rows, values in sheet.parts:
+                for name, (x, y), numbers in zip(sheet.ids[rows], sheet.xy_um[rows], values):
+                    writer.writerow([name, f"{x:.3f}", f"{y:.3f}", *(f"{v:.6g}" for v in numbers.tolist())])
+
+
+class Parquet(Table):
+    """Apache Parquet, one row group a block; what the numbers are stands in the schema's metadata under `eosin`."""
+
+    opened_by = "pandas, polars, R's arrow"
+
+    def write_sheet(self, sheet: Sheet, path: Path) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        kinds = [pa.string(), pa.float64(), pa.float64(), *[pa.float32()] * len(sheet.names)]
+        schema = pa.schema(list(zip([*PLACE, *sheet.names], kinds)), {"eosin": json.dumps(dict(sheet.about))})
+        with atomic_file(path) as partial:
+            try:
+                with parquet.ParquetWriter(partial, schema) as writer:
+                    for rows, values in sheet.parts:
+                        xy = sheet.xy_um[rows]
+                        numbers = [np.ascontiguousarray(column, dtype=np.float32) for column in values.T]
+                        columns = [list(sheet.ids[rows]), xy[:, 0].copy(), xy[:, 1].copy(), *numbers]
+                        writer.write_table(pa.table(columns, schema=schema))
+            except pa.ArrowException as error:
+                raise EosinError(f"cannot be written as parquet ({error})", file=path) from error
+
+
+FORMATS.add("csv", Csv())
+FORMATS.add("parquet", Parquet())

@@ -1,0 +1,150 @@
+"""A trained model as LazySlide takes it: an object for `zs.tl.feature_prediction`, whose tiles are the spots.
+
+LazySlide has no entry-point group for models; it takes any object with `name`, `model`, `features_model_name`,
+`predict`, `to`, `get_transform` and `try_compile`. With `needs_coords` it hands over the tiles' origins, and with
+`whole_slide` all tiles of the slide in one call, which neighbourhoods need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin import engine
+from eosin.engine import Trained
+from eosin.errors import EosinError
+from eosin.models import Learned
+from eosin.types import Features, Section, Spots, check_mpp
+
+SAME_ENCODER: Mapping[str, str] = {
+    "uni": "uni",
+    "uni2-h": "uni2",
+    "gigapath-tile": "gigapath",
+    "virchow": "virchow",
+    "virchow2": "virchow2",
+    "h-optimus-0": "h-optimus-0",
+    "h-optimus-1": "h-optimus-1",
+    "h0-mini": "h0-mini",
+    "phikon": "phikon",
+    "phikon-v2": "phikonv2",
+    "ctranspath": "ctranspath",
+}
+"""What LazySlide calls the encoders that are the same in both; its tables of features are called so.
+
+CONCH is not among them: there its features are projected to text, here they are not, and both are 512 wide.
+"""
+
+
+class LazySlideModel:
+    """A trained model behind LazySlide's protocol of feature prediction.
+
+    Parameters
+    ----------
+    trained
+        A trained model or its checkpoint folder.
+    mpp
+        µm per pixel of the slide at full resolution: LazySlide hands over pixels only.
+    tile_um
+        Width of its tiles, µm.
+    draws, seed
+        As in `eosin.predict`; a point model gives one draw whatever is asked.
+    """
+
+    needs_coords = True
+    whole_slide = True
+
+    def __init__(self, trained: Trained | str | Path, *, mpp: float, tile_um: float, draws: int = 16, seed: int = 0):
+        self._trained = trained if isinstance(trained, Trained) else engine.load(trained)
+        self._mpp = check_mpp(mpp, "mpp")
+        if not (np.isfinite(tile_um) and tile_um > 0):
+            raise EosinError(f"tiles of {tile_um} µm are impossible", fix="give the width of LazySlide's tiles in µm")
+        self._tile_um, self._draws, self._seed = float(tile_um), draws, seed
+        self._device = "cpu"
+
+    @property
+    def name(self) -> str:
+        return f"eosin-{self._trained.name}"
+
+    @property
+    def model(self) -> Any:
+        """The network, or the closed-form model."""
+        return self._trained.model
+
+    @property
+    def features_model_name(self) -> str:
+        """The table of features that LazySlide looks for; `eosin-...` where it has no such encoder of its own."""
+        own = self._trained.encoder.partition("?")[0].partition("@")[0]
+        return SAME_ENCODER.get(own, f"eosin-{own}")
+
+    def get_transform(self) -> Callable[..., Any] | None:
+        """None: the model sees features, no pixels."""
+        return None
+
+    def to(self, device: Any) -> LazySlideModel:
+        """Remember the device; a closed-form model stays where it is."""
+        self._device = "cpu" if device is None else str(device)
+        return self
+
+    def try_compile(self, **_: Any) -> None:
+        """Nothing: what is worth compiling is compiled already."""
+
+    def predict(self, features: Any, coords: Any = None) -> dict[str, np.ndarray]:
+        """Predict every gene of the panel at every tile of one slide.
+
+        Parameters
+        ----------
+        features
+            [n f], of the encoder that the model was trained on.
+        coords
+            [n 2] origins (top left) of the tiles, x before y, pixels of the full resolution.
+
+        Returns
+        -------
+        dict
+            For each gene its mean [n], and with two draws or more `{gene}_sd` [n]; float32.
+
+        Raises
+        ------
+        EosinError
+            No coordinates, or another width of features.
+        """
+        values = np.asarray(features.toarray() if hasattr(features, "toarray") else features, dtype=np.float32)
+        places = _places(coords, len(values))
+        centres_um = places * self._mpp + self._tile_um / 2
+        section = Section(
+            name="slide",
+            patient="slide",
+            spots=Spots(centres_um, self._tile_um, tuple(map(str, range(len(values))))),
+            features=Features(values, self._trained.encoder, self._trained.encoder_key),
+        )
+        self._need_width(values)
+        device = self._device if isinstance(self._trained.model, Learned) else "cpu"
+        told = engine.predict(self._trained, section, draws=self._draws, seed=self._seed, device=device)
+        genes = told.panel.names
+        spread = {f"{gene}_sd": column for gene, column in zip(genes, told.sd.T)} if told.n_draws > 1 else {}
+        return {**dict(zip(genes, told.mean.T)), **spread}
+
+    def _need_width(self, values: np.ndarray) -> None:
+        """Features of another encoder mostly have another width; LazySlide does not say whose they are."""
+        width = self._trained.n_features
+        if values.ndim != 2 or values.shape[1] != width:
+            fix = f"extract features by '{self.features_model_name}' and give their key"
+            raise EosinError(f"the model takes {width} features a tile, not an array {values.shape}", fix=fix)
+
+
+def as_lazyslide(trained: Trained | str | Path, *, mpp: float, tile_um: float, draws: int = 16) -> LazySlideModel:
+    """A trained model or its checkpoint folder as a model for LazySlide; see `LazySlideModel`."""
+    return LazySlideModel(trained, mpp=mpp, tile_um=tile_um, draws=draws)
+
+
+def _places(coords: Any, n: int) -> np.ndarray:
+    if coords is None:
+        fix = "call it by zs.tl.feature_prediction of a LazySlide that knows needs_coords, or pass coords"
+        raise EosinError("the model needs the tiles' coordinates", fix=fix)
+    places = np.asarray(coords, dtype=np.float64)
+    if places.shape != (n, 2):
+        raise EosinError(f"coords are {places.shape}, not ({n}, 2)", fix="give the tiles' origins, x before y")
+    return places

@@ -17,9 +17,9 @@ from eosin.data import Reading
 from eosin.data.splits import Split
 from eosin.errors import EosinError
 from eosin.files import read_json
-from eosin.gene_lists import GeneLists
 from eosin.genes import choose_panel
 from eosin.inputs import Data, Settings, folder_of, need_reading, sections_of, thumbnails, truth_of, with_features
+from eosin.metrics.gene_lists import GeneLists
 from eosin.reporting import write_bench_report, write_report
 from eosin.scoring import score as score_predictions
 from eosin.types import GenePanel, Prediction, Section
@@ -202,7 +202,7 @@ def bench(
 
 
 def study(
-    data: Data,
+    data: Data | None,
     name: str,
     *,
     preset: str | None = None,
@@ -221,7 +221,7 @@ def study(
     """One of the papers' tables (refinement steps, priors, ablations, panel sizes, ...) on your sections.
 
     Every row is a grid of `bench`, with the tuned ridge beside it; what is done is not run again. Writes
-    `OUT/scores.json` over all rows.
+    `OUT/scores.json` over all rows. The study `efficiency` needs no data and writes `OUT/efficiency.json`.
 
     Parameters
     ----------
@@ -233,6 +233,10 @@ def study(
         Where the study itself does not vary them.
     """
     cells = benchmark.study_cells(name, preset=preset)
+    if not benchmark.STUDIES[name].needs_data:
+        return benchmark.measure_efficiency(cells, out)
+    if data is None:
+        raise EosinError(f"study '{name}' needs measured sections", fix=f"eosin study {name} DATA -o OUT")
     sections = sections_of(data, None, reader, mpp, **how)
 
     def run(cell: benchmark.StudyCell, folder: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ import numpy as np
 
 from eosin import metrics
 from eosin.errors import EosinError
-from eosin.gene_lists import GeneLists
 from eosin.genes import target
+from eosin.metrics.gene_lists import GeneLists
 from eosin.types import Prediction, Section
 
 

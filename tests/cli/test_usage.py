@@ -10,7 +10,7 @@ import pytest
 
 from cli.conftest import Ground, Run
 
-VERBS = ("info", "encode", "train", "predict", "score", "report", "bench", "study", "list", "demo")
+VERBS = ("info", "tissue", "encode", "train", "predict", "export", "score", "report", "bench", "study", "fetch", "doctor", "list", "demo")
 
 
 def python(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -119,7 +119,7 @@ def test_a_closed_pipe_is_no_error(eosin: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_settings_of_one_command_do_not_reach_the_next(eosin: Run, ground: Ground) -> None:
     assert eosin("train", "nowhere", "-o", "run", "--model.width", "16").code == 1
-    from eosin import cli
+    from eosin.overrides import over
 
     assert eosin("list", "models").code == 0
-    assert cli._over({}) == {}
+    assert over({}) == {}

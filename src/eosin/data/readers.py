@@ -15,8 +15,8 @@ from scipy import sparse
 
 from eosin.config import Registry
 from eosin.errors import EosinError
-from eosin.gene_names import rename
-from eosin.gene_tables import read_gene_table
+from eosin.genes.names import rename
+from eosin.genes.tables import read_gene_table
 from eosin.progress import task
 from eosin.types import Section
 
@@ -145,12 +145,12 @@ def read(
     bin_um
         Width of the squares that molecules or small bins are pooled to, where the platform has no spots.
     gene_names, gene_table
-        Call genes by `symbol` or `ensembl`, by this table (`eosin.gene_tables`).
+        Call genes by `symbol` or `ensembl`, by this table (`eosin.genes.tables`).
 
     Raises
     ------
     EosinError
-        As `recognise`, the reader and `eosin.gene_names.rename`, and for a section that is not there.
+        As `recognise`, the reader and `eosin.genes.names.rename`, and for a section that is not there.
     """
     path = Path(path)
     chosen, _ = recognise(path, reader)

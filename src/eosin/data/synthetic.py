@@ -23,7 +23,9 @@ from eosin.data.tissue_image import Look, render
 from eosin.data.tissue_layout import MORPHOLOGY, Tissue, draw_tissue
 from eosin.files import atomic_file
 from eosin.progress import task
-from eosin.spots import lay_spots, neighbours
+from eosin.slide.lattice import HexagonalLattice, SquareLattice
+from eosin.slide.tissue import Tissue as Mask
+from eosin.spots import neighbours
 from eosin.types import Image, Section, Spots
 
 ROLES = (*MORPHOLOGY, "neighbour", "hidden", "clone", "flat", "silent")
@@ -219,9 +221,8 @@ def _draw_section(rng: np.random.Generator, settings: TissueSettings, patient: i
 
 def _lay(rng: np.random.Generator, tissue: Tissue, settings: TissueSettings) -> Spots:
     on = shrink(tissue.tissue, settings.mpp) > 0.6
-    spots = lay_spots(
-        on, GRID_UM, pitch_um=settings.pitch_um, diameter_um=settings.diameter_um, hexagonal=settings.hexagonal
-    )
+    kind = HexagonalLattice if settings.hexagonal else SquareLattice
+    spots = kind(settings.pitch_um).lay(Mask(on, GRID_UM), settings.diameter_um)
     return replace(spots, xy_um=spots.xy_um + rng.normal(0, settings.jitter_um, spots.xy_um.shape))
 
 

@@ -16,8 +16,8 @@ from eosin.errors import EosinError
 from eosin.fetching.hub import is_offline
 from eosin.fetching.sources import SOURCES, Order, Source
 from eosin.files import atomic_file
-from eosin.gene_names import Gene
-from eosin.gene_tables import read_gene_table
+from eosin.genes.names import Gene
+from eosin.genes.tables import read_gene_table
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "human": ("https://storage.googleapis.com/public-download-files/hgnc/tsv/tsv/hgnc_complete_set.txt",),

@@ -60,6 +60,14 @@ METRICS: dict[str, Metric] = {
     ),
     "deg_overlap_50": Metric("the same of 50 top genes", "up", _DOMAINS),
     "biomarkers.mean": Metric("pcc.mean over the named biomarkers alone", "up", "STFlow, section 4.2"),
+    "pathways.correlation": Metric(
+        "gsc over the genes of each given gene set, mean over sections, then over sets", "up", "FLAG, section 4.5"
+    ),
+    "pathways.difference": Metric(
+        "mean absolute difference of the same gene-gene correlations, mean over sections, then over sets",
+        "down",
+        "eosin",
+    ),
     "coverage_90": Metric("share of truth inside the draws' central 90 % interval", "expected", "standard"),
     "coverage_90_expected": Metric("coverage_90 of a perfect model with as many draws", "expected", "order statistics"),
 }

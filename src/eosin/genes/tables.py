@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from eosin.errors import EosinError
 from eosin.gene_ids import ensembl_id
-from eosin.gene_names import Gene, GeneTable
+from eosin.genes.names import Gene, GeneTable
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -89,12 +89,18 @@ class Features:
     turned
         [s 7 f] float32: the same of the image under seven flips and quarter turns, for training; None where they
         were not encoded.
+    licence
+        Of the encoder's weights: it binds what is trained on the features.
+    commercial
+        Whether that licence allows commercial use; False where it is unknown.
     """
 
     values: np.ndarray
     encoder: str
     key: str
     turned: np.ndarray | None = None
+    licence: str = "unknown"
+    commercial: bool = False
 
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values, dtype=np.float32)
@@ -116,7 +122,7 @@ class Features:
     def take(self, rows: np.ndarray) -> Features:
         """The features of some spots, in the order of `rows`."""
         turned = None if self.turned is None else self.turned[rows]
-        return Features(self.values[rows], self.encoder, self.key, turned)
+        return replace(self, values=self.values[rows], turned=turned)
 
 
 @dataclass(frozen=True)

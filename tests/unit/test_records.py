@@ -77,6 +77,25 @@ def test_features_refuse(values: np.ndarray) -> None:
         Features(values, "e", "k")
 
 
+@pytest.mark.parametrize(
+    "turned", [np.zeros((3, 2)), np.zeros((3, 6, 2)), np.zeros((2, 7, 2)), np.full((3, 7, 2), np.nan)]
+)
+def test_turned_features_refuse(turned: np.ndarray) -> None:
+    with pytest.raises(EosinError):
+        Features(np.zeros((3, 2)), "e", "k", turned)
+
+
+def test_turned_features_stay_with_their_spots() -> None:
+    turned = np.arange(3 * 7 * 2, dtype=np.float32).reshape(3, 7, 2)
+    one = section(features=Features(np.zeros((3, 2)), "e", "k", turned), counts=None, genes=None)
+    assert np.array_equal(one.take(np.array([2, 0])).need_features().turned, turned[[2, 0]])
+    both = Batch.of([one, replace(one, name="other").take(np.array([1]))])
+    assert np.array_equal(both.turned, turned[[0, 1, 2, 1]])
+    assert np.array_equal(both.regions([np.array([3]), np.array([2, 0])]).turned, turned[[1, 2, 0]])
+    bare = one.with_features(Features(np.zeros((3, 2)), "e", "k"))
+    assert Batch.of([one, replace(bare, name="bare")]).turned is None
+
+
 def test_expression_is_by_name_in_the_order_asked_for() -> None:
     assert section().expression(("h", "g")).tolist() == COUNTS[:, ::-1].tolist()
     with pytest.raises(EosinError, match="'S' lacks 2 of the panel's 3 genes, first 'x'"):

@@ -1,8 +1,9 @@
 """Training, prediction and checkpoints, for every model alike."""
 
 from eosin.engine.predict import predict
+from eosin.engine.selection import Validation
 from eosin.engine.settings import TrainSettings
 from eosin.engine.train import resolve, train
 from eosin.engine.trained import Trained, load, versions
 
-__all__ = ["TrainSettings", "Trained", "load", "predict", "resolve", "train", "versions"]
+__all__ = ["TrainSettings", "Trained", "Validation", "load", "predict", "resolve", "train", "versions"]

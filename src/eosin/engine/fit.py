@@ -1,8 +1,10 @@
 """Gradient training of one `Learned` model: epochs, averaging, early stopping, and a state to continue from.
 
 Two phases. *Select*: a group of the training sections (a patient, else a section, else a region) is held out, and
-the epoch with the best correlation on it is noted. *Refit*: a fresh model is trained on all training sections for
-that many epochs, since small cohorts cannot spare a section. The test sections are never seen.
+the epoch with the best score on it is noted. *Refit*: a fresh model is trained on all training sections for that many
+epochs, since small cohorts cannot spare a section. The test sections are never seen.
+
+Or one, *validate*: the sections that choose the epoch are given, and the weights of the best epoch are kept.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +22,13 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from eosin.engine.augment import Turning
+from eosin.engine.progress import REFIT, SELECT, VALIDATE, Progress
 from eosin.engine.regions import Regions
+from eosin.engine.selection import RULES, HeldOut
 from eosin.engine.settings import TrainSettings
 from eosin.engine.trained import read_arrays, write_arrays
 from eosin.errors import EosinError
-from eosin.metrics import pearson_per_gene
 from eosin.models import Learned, Training
 from eosin.progress import task
 
@@ -32,19 +36,6 @@ log = logging.getLogger("eosin")
 
 STATE = "training.safetensors"
 Keep = Callable[[Learned, Mapping[str, Any]], Any]
-
-
-@dataclass
-class Progress:
-    """Where a run stands; travels with the arrays in the state file."""
-
-    phase: str
-    epochs: int
-    epoch: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_score: float = -2.0
-    history: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Fitting:
@@ -58,9 +49,11 @@ class Fitting:
         seed: int,
         folder: Path | None,
         key: str,
+        validate: HeldOut | None = None,
     ):
         self.build, self.training, self.settings, self.seed = build, training, settings, seed
-        self.folder, self.key = folder, key
+        self.folder, self.key, self.validate = folder, key, validate
+        self.rule = RULES[settings.select]
         self.accelerator = Accelerator(
             mixed_precision=settings.precision, cpu=settings.device == "cpu" or not torch.cuda.is_available()
         )
@@ -69,18 +62,20 @@ class Fitting:
         """Train to the end; returns the model on the CPU and what was measured."""
         progress, arrays = self._open(resume=resume)
         s = self.settings
-        if progress.phase == "select":
+        if progress.phase == SELECT:
             held, inside = self._hold_out()
-            machine = self._phase(progress, arrays, self.training.take(inside), self.training.take(held), keep)
+            judge = HeldOut.group(self.training.take(held), self.rule, s.validation_draws)
+            machine = self._phase(progress, arrays, self.training.take(inside), judge, keep)
             if not s.refit:
                 return machine, self._metrics(progress)
-            progress = Progress("refit", progress.best_epoch, best_score=progress.best_score, history=progress.history)
+            progress = replace(progress, phase=REFIT, epochs=progress.best_epoch, epoch=0, step=0)
             arrays = None
-        return self._phase(progress, arrays, self.training, None, keep), self._metrics(progress)
+        return self._phase(progress, arrays, self.training, self.validate, keep), self._metrics(progress)
 
     def _open(self, *, resume: bool) -> tuple[Progress, dict[str, Tensor] | None]:
         many = len(np.unique(self.training.groups)) > 1
-        first = Progress("select" if self.settings.early_stopping and many else "refit", self.settings.epochs)
+        inner = SELECT if self.settings.early_stopping and many else REFIT
+        first = Progress(inner if self.validate is None else VALIDATE, self.settings.epochs)
         if not resume:
             return first, None
         if self.folder is None or not (self.folder / STATE).is_file():
@@ -106,13 +101,15 @@ class Fitting:
         progress: Progress,
         arrays: dict[str, Tensor] | None,
         training: Training,
-        held: Training | None,
+        judge: HeldOut | None,
         keep: Keep,
     ) -> Learned:
         """Train one model from scratch, or from a saved state, to the end of its phase."""
         run = _Run(self, training, progress)
         if arrays is not None:
             run.restore(arrays)
+        elif judge is not None and run.machine.starts_from_base:
+            self._judge(run, progress, judge, {"phase": progress.phase, "epoch": 0, "loss": None})
         settings = self.settings
         n_steps = run.regions.n_steps(settings.regions_per_section, settings.regions_per_step)
         with task(f"train ({progress.phase})", progress.epochs * n_steps, "steps") as tick:
@@ -122,18 +119,23 @@ class Fitting:
                 loss = run.epoch(tick)
                 progress.epoch += 1
                 record = {"phase": progress.phase, "epoch": progress.epoch, "loss": loss}
-                if held is not None:
-                    record["pcc_held_out"] = score = run.score(held)
-                    if score > progress.best_score:
-                        progress.best_score, progress.best_epoch = score, progress.epoch
-                        run.best = run.averaged()
-                progress.history.append({**record, "seconds": round(time.monotonic() - started, 3)})
+                self._judge(run, progress, judge, record)
+                record["seconds"] = round(time.monotonic() - started, 3)
                 self._save(run, progress, keep)
-        run.load(run.best if held is not None and run.best else run.averaged())
+        run.load(run.best if judge is not None and run.best else run.averaged())
         return run.finished()
 
+    def _judge(self, run: _Run, progress: Progress, judge: HeldOut | None, record: dict[str, Any]) -> None:
+        """Add an epoch to the history, with what the held-out spots say of it."""
+        if judge is not None and judge.asked_after(progress.epoch):
+            found = run.measure(judge)
+            record |= {f"{name}_held_out": value for name, value in found.items()}
+            if progress.note(self.rule.score(found[self.rule.name])):
+                run.best = run.averaged()
+        progress.history.append(record)
+
     def _stalled(self, progress: Progress) -> bool:
-        return progress.phase == "select" and progress.epoch - progress.best_epoch >= self.settings.patience
+        return progress.phase == SELECT and progress.epoch - progress.gain_epoch >= self.settings.patience
 
     def _save(self, run: _Run, progress: Progress, keep: Keep) -> None:
         if self.folder is None or not self.accelerator.is_main_process:
@@ -146,11 +148,13 @@ class Fitting:
         run.load(own)
 
     def _metrics(self, progress: Progress) -> dict[str, Any]:
-        held_out = progress.best_score if progress.best_score > -2 else None
+        chosen = progress.chosen()
         return {
             "finished": True,
-            "epochs": progress.epoch if progress.phase == "refit" else progress.best_epoch,
-            "pcc_held_out": held_out,
+            "epochs": progress.epoch if progress.phase == REFIT else progress.best_epoch,
+            "selected_by": self.rule.name if chosen else None,
+            "pcc_held_out": None,
+            **{name: value for name, value in chosen.items() if name.endswith("_held_out")},
             "history": progress.history,
         }
 
@@ -162,6 +166,7 @@ class _Run:
         s = fitting.settings
         self.settings, self.accelerator, self.progress = s, fitting.accelerator, progress
         self.training = training
+        self.turning = Turning(training.batch, s.augment, fitting.seed)
         self.machine = fitting.build()
         self.machine.observe(training)
         optimiser = torch.optim.AdamW(self.machine.parameters(), lr=s.lr, weight_decay=s.weight_decay)
@@ -180,7 +185,7 @@ class _Run:
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
         for rows in self.regions.epoch(s.regions_per_section, s.regions_per_step * world, self.choice):
             rows = rows[rank::world] or rows[:1]
-            context = self.machine.prepare(self.training.batch.regions(rows))
+            context = self.machine.prepare(self.turning.regions(rows))
             goal = torch.from_numpy(self.training.target[np.concatenate(rows)]).to(self.accelerator.device)
             with self.accelerator.autocast():
                 loss = self.wrapped(context, goal, self.noise)
@@ -191,23 +196,20 @@ class _Run:
             self.progress.step += 1
             self._update_average()
             losses.append(loss.detach())
-            tick(1, note=f"epoch {self.progress.epoch + 1}, best {max(self.progress.best_score, 0):.3f}")
+            best = "" if self.progress.best_score is None else f", best {abs(self.progress.best_score):.3f}"
+            tick(1, note=f"epoch {self.progress.epoch + 1}{best}")
         mean = float(torch.stack(losses).mean())
         if not np.isfinite(mean):
             raise EosinError("the training loss is not a finite number", fix="use a smaller --train.lr")
         return mean
 
-    def score(self, held: Training) -> float:
-        """Correlation of the mean of a few draws with the held-out group, by the averaged weights."""
+    def measure(self, judge: HeldOut) -> dict[str, float]:
+        """What the held-out spots say of the averaged weights."""
         own = self.averaged(raw=True)
         self.load(self.averaged())
-        self.machine.eval()
-        context = self.machine.prepare(replace(held.batch, training_rows=None))
-        fixed = torch.Generator().manual_seed(0)
-        drawn = self.machine.draw(context, self.settings.validation_draws, fixed)
+        found = judge.measure(self.machine)
         self.load(own)
-        correlations = pearson_per_gene(held.target, drawn.mean(0).numpy())
-        return float(np.nan_to_num(correlations).mean())
+        return found
 
     def _weights(self) -> dict[str, Tensor]:
         return {name: p.detach().clone() for name, p in self.machine.named_parameters()}
@@ -239,6 +241,7 @@ class _Run:
             arrays |= {f"optimiser.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
         choice = json.dumps(self.choice.bit_generator.state).encode()
         arrays["random.choice"] = torch.frombuffer(bytearray(choice), dtype=torch.uint8)
+        arrays["random.turning"] = self.turning.state()
         arrays["random.noise"] = self.noise.get_state()
         arrays["random.torch"] = torch.get_rng_state()
         if torch.cuda.is_available():
@@ -260,6 +263,7 @@ class _Run:
                 state["state"].setdefault(int(number), {})[slot] = value
         self.optimiser.load_state_dict(state)
         self.choice.bit_generator.state = json.loads(arrays["random.choice"].numpy().tobytes())
+        self.turning.restore(arrays["random.turning"])
         self.noise.set_state(arrays["random.noise"])
         torch.set_rng_state(arrays["random.torch"])
         if "random.cuda" in arrays and torch.cuda.is_available():

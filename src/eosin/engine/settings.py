@@ -14,12 +14,18 @@ class TrainSettings(Settings):
     regions_per_section: int = Field(4, ge=1, description="random regions of each section in an epoch")
     regions_per_step: int = Field(2, ge=1, description="regions in one gradient step")
     min_region: float = Field(0.0, ge=0, le=1, description="smallest region as a share of the section's spots")
+    augment: float = Field(
+        0.0, ge=0, le=1, description="share of a step's spots whose tile is seen flipped or turned; needs --symmetries"
+    )
     lr: float = Field(3e-4, gt=0, description="Adam's learning rate")
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay; 0 is plain Adam")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     ema: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 keeps the last")
     early_stopping: bool = Field(True, description="hold out a group of the training sections to choose the epoch")
     patience: int = Field(4, ge=1, description="epochs without gain on the held-out group after which to stop")
+    select: Literal["pcc", "crps"] = Field(
+        "pcc", description="what is best on the held-out group: correlation of the mean, or CRPS of 16 or more draws"
+    )
     refit: bool = Field(True, description="then train on all training sections for the chosen number of epochs")
     validation_draws: int = Field(2, ge=1, description="draws averaged when the held-out group is predicted")
     precision: Literal["no", "fp16", "bf16"] = Field("no", description="mixed precision, through accelerate")

@@ -89,6 +89,8 @@ def train(
             seed,
             tuple({"name": s.name, "patient": s.patient, "fingerprint": s.fingerprint()} for s in sections),
             {**metrics, "seconds": round(time.monotonic() - started, 2)},
+            features.licence,
+            all(s.need_features().commercial for s in sections),
         )
 
     def build() -> Any:

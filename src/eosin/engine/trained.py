@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,8 @@ class Trained:
         Name, patient and fingerprint of each training section.
     metrics
         What training measured (history, held-out scores, seconds).
+    licence, commercial
+        Of the encoder's weights, and whether it allows commercial use; it binds the model, too.
     """
 
     model: Model
@@ -67,6 +69,8 @@ class Trained:
     seed: int
     trained_on: tuple[Mapping[str, str], ...]
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    licence: str = "unknown"
+    commercial: bool = False
 
     def config(self) -> dict[str, Any]:
         return {
@@ -78,6 +82,8 @@ class Trained:
             "encoder": self.encoder,
             "encoder_key": self.encoder_key,
             "n_features": self.n_features,
+            "licence": self.licence,
+            "commercial": self.commercial,
             "n_parameters": self.model.n_parameters,
             "seed": self.seed,
             "trained_on": [dict(section) for section in self.trained_on],
@@ -104,7 +110,9 @@ class Trained:
             f"Predicts {len(self.panel)} genes ({self.panel.rule}, values {self.panel.transform}) at spots of H&E "
             f"tissue from features of encoder `{self.encoder}`.\n\n"
             f"- Source: {entry.paper}\n- Trained on: {sections}\n- Seed: {self.seed}\n"
-            f"- Parameters: {self.model.n_parameters:,}\n- Held-out scores and history: `metrics.json`\n\n"
+            f"- Parameters: {self.model.n_parameters:,}\n- Held-out scores and history: `metrics.json`\n"
+            f"- Licence of the encoder's weights: {self.licence}; commercial use "
+            f"{'allowed' if self.commercial else 'not allowed, or not known to be'}\n\n"
             "For research. Not validated for any clinical use. The licence of the encoder and of the training data "
             "apply to this model as well.\n\nUse: `eosin predict THIS_FOLDER SECTION -o P.h5ad`\n"
         )
@@ -161,7 +169,38 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         config["seed"],
         tuple(config["trained_on"]),
         metrics,
+        config.get("licence", "unknown"),  # older checkpoints do not say
+        config.get("commercial", False),
     )
+
+
+def with_settings(trained: Trained, settings: Mapping[str, Any]) -> Trained:
+    """The same arrays under other settings of how draws are made, as the sampler and its steps.
+
+    Parameters
+    ----------
+    settings
+        Over the model's own; only those that its `ModelEntry.drawing` names may differ, since what was learned holds
+        under the others only.
+
+    Raises
+    ------
+    EosinError
+        Another setting would change, or an unknown or impossible one is given.
+    """
+    entry: ModelEntry = MODELS[trained.name]
+    wanted = entry.settings.of({**trained.model_settings, **settings}, source="[model]")
+    resolved = wanted.model_dump(mode="json")
+    fixed = [k for k, v in resolved.items() if k not in entry.drawing and v != trained.model_settings.get(k, v)]
+    if fixed:
+        may = ", ".join(entry.drawing) or "none of its settings"
+        raise EosinError(
+            f"setting '{fixed[0]}' of a trained '{trained.name}' cannot change: its arrays depend on it",
+            fix=f"train again, or change one that only draws use: {may}",
+        )
+    model = entry.build(wanted, trained.n_features, trained.panel)
+    model.load_arrays({name: value.clone() for name, value in trained.model.arrays().items()})
+    return replace(trained, model=model, model_settings=resolved)
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Tensor], header: Mapping[str, str]) -> None:

@@ -12,7 +12,8 @@ Where eosin differs from the paper or its release, and why:
   v-prediction (Salimans and Ho, 2022).
 - The variance of a step back is fixed, as in the paper. The release learns it; `learned_variance` does so too, with
   a density of continuous values at the first time where the release counts 256 grey levels.
-- Images under flips and rotations are not seen: features are frozen and there is one vector per spot.
+- Tiles under flips and rotations are seen with `eosin encode --symmetries` and `train.augment = 0.8`, the paper's four
+  turned tiles to one as it lies. They are chosen anew in every step, not once. It is off unless asked for.
 """
 
 from __future__ import annotations
@@ -256,6 +257,7 @@ MODELS.add(
         StemSettings,
         "conditional diffusion over the genes of each spot",
         "Zhu et al., ICLR 2025",
+        drawing=("sampler", "n_steps", "mirrored"),
         presets={
             "paper": {
                 "model": _PAPER,

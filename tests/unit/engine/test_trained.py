@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def test_config_says_all_that_made_the_model(sections, tmp_path: Path) -> None:
     assert [s["fingerprint"] for s in config["trained_on"]] == [s.fingerprint() for s in sections[:3]]
     assert {"eosin", "torch", "numpy"} <= set(config["versions"])
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert metrics["finished"] is True and metrics["history"][0]["epoch"] == 1
+    assert metrics["finished"] is True and [r["epoch"] for r in metrics["history"]][:2] == [0, 1]
     card = (tmp_path / "run" / "README.md").read_text()
     assert "A1 (patient A)" in card and "encoder `toy`" in card and "Huang" in card
 
@@ -155,6 +156,19 @@ def test_presets_and_tables_are_resolved_in_order() -> None:
 def test_resolve_refuses(model: str, settings, says: str) -> None:
     with pytest.raises(EosinError, match=says):
         resolve(model, settings)
+
+
+def test_a_model_may_bring_defaults_of_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Default of training < the model's < the preset's < the user's."""
+    entry = replace(MODELS["stflow"], train={"lr": 0.5, "epochs": 7, "patience": 9})
+    monkeypatch.setitem(MODELS._known, "stflow", entry)
+    assert resolve("stflow", None)[1]["train"] == {"lr": 0.5, "epochs": 7, "patience": 9}
+    paper = resolve("stflow:paper", {"train": {"epochs": 3}})[1]["train"]
+    assert (paper["epochs"], paper["lr"], paper["patience"]) == (3, 5e-4, 20)
+    assert entry.train == {"lr": 0.5, "epochs": 7, "patience": 9}  # resolving changed no entry
+    monkeypatch.setitem(MODELS._known, "stflow", replace(entry, train={"learning_rate": 1}))
+    with pytest.raises(EosinError, match=r"unknown setting 'learning_rate' in \[train\]"):
+        resolve("stflow", None)
 
 
 def test_nothing_to_train_on() -> None:

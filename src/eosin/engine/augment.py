@@ -1,0 +1,61 @@
+"""Tiles seen flipped and turned in training, as in Stem (Zhu et al., ICLR 2025): tissue has no upright.
+
+The features of the seven turns were encoded beforehand. Positions, expression and the base's prediction stay.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eosin.errors import EosinError
+from eosin.types import Batch
+
+
+class Turning:
+    """Chooses anew in every step which spots are seen turned, and how; from a random stream of its own.
+
+    Parameters
+    ----------
+    batch
+        All training spots.
+    share
+        Chance of a spot to be seen under one of the seven turns, 0 to 1. At 0 nothing is drawn and nothing changes.
+    seed
+        Of the training run.
+
+    Raises
+    ------
+    EosinError
+        A share above 0, and not all spots have turned features.
+    """
+
+    def __init__(self, batch: Batch, share: float, seed: int):
+        self.as_it_lies, self.turned, self.share = replace(batch, turned=None), batch.turned, share
+        self.rng = np.random.default_rng([seed, 4])
+        if share > 0 and batch.turned is None:
+            raise EosinError(
+                f"train.augment is {share:g}, but not all training sections have features of their tiles turned",
+                fix="encode them with --symmetries, or leave --train.augment at 0",
+            )
+
+    def regions(self, rows: Sequence[np.ndarray]) -> Batch:
+        """The batch's regions, some spots with the features of their tile turned."""
+        seen = self.as_it_lies.regions(rows)  # a copy
+        if self.share > 0 and self.turned is not None:
+            chosen = np.flatnonzero(self.rng.random(len(seen)) < self.share)
+            which = self.rng.integers(self.turned.shape[1], size=len(chosen))
+            seen.features[chosen] = self.turned[np.concatenate(rows)[chosen], which]
+        return seen
+
+    def state(self) -> Tensor:
+        """Where its random stream stands, as bytes."""
+        return torch.frombuffer(bytearray(json.dumps(self.rng.bit_generator.state).encode()), dtype=torch.uint8)
+
+    def restore(self, state: Tensor) -> None:
+        self.rng.bit_generator.state = json.loads(state.numpy().tobytes())

@@ -17,9 +17,11 @@ from pydantic_core import PydanticUndefined
 from eosin.config import Settings
 from eosin.data import READERS
 from eosin.data.synthetic import TissueSettings
-from eosin.encoders import ENCODERS, get_encoder
+from eosin.encoders import ENCODERS, get_encoder, zoo_card
 from eosin.encoders.pretrained import TimmSettings
+from eosin.encoders.published import NAMES as ZOO
 from eosin.encoders.stain import StainSettings
+from eosin.encoders.zoo import ZooSettings
 from eosin.engine import TrainSettings
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, gene_rules
@@ -88,14 +90,40 @@ def readers() -> str:
 
 def encoders() -> str:
     rows = []
-    for name in ENCODERS:
+    for name in (one for one in ENCODERS if one not in ZOO):
         try:
             card = get_encoder(name).card
         except EosinError:
             rows.append([f"`{name}:ARCH@WEIGHTS`", "of the architecture", "of the weights", "of the weights"])
             continue
         rows.append([f"`{name}`", str(card.width), card.licence, "yes" if card.commercial else "no"])
+    widths = [zoo_card(name).width for name in ZOO]
+    some = ", ".join(f"`{name}`" for name in ("uni2-h", "virchow2", "h-optimus-1", "phikon-v2"))
+    rows.append([f"{some} and {len(ZOO) - 4} more", f"{min(widths)} to {max(widths)}", "each its own", "some"])
     return markdown(["encoder", "features", "licence", "commercial use"], rows)
+
+
+def zoo() -> str:
+    rows = []
+    for name in ZOO:
+        card = zoo_card(name)
+        terms = f"{card.licence}; {'commercial' if card.commercial else 'not commercial'}"
+        way = "a pickle to convert" if card.is_pickle else "hub, pinned" if card.revision else "hub"
+        rows.append(
+            [
+                f"`{name}`",
+                card.title,
+                str(card.width),
+                f"{card.parameters / 1e6:.0f}",
+                f"{card.px} px, {card.um_per_px:g} µm/px",
+                card.pooling,
+                terms,
+                "yes" if card.gated else "no",
+                f"{way}: {card.hub or card.page.partition('://')[2]}",
+            ]
+        )
+    header = ["name", "what it is", "features", "10⁶ parameters", "window", "pooling", "licence", "gated", "weights"]
+    return markdown(header, rows)
 
 
 def metrics() -> str:
@@ -117,12 +145,14 @@ TABLES: dict[str, Callable[[], str]] = {
     "models": models,
     "readers": readers,
     "encoders": encoders,
+    "zoo": zoo,
     "metrics": metrics,
     "gene-rules": lambda: markdown(["rule", "what it chooses"], [[f"`{k}`", v] for k, v in gene_rules().items()]),
     "transforms": lambda: markdown(["transform", "value"], [[f"`{n}`", TRANSFORMS[n].unit] for n in TRANSFORMS]),
     "settings-train": lambda: settings_table(TrainSettings, {"stflow:paper": presets("stflow", "train")["paper"]}),
     "settings-stain": lambda: settings_table(StainSettings),
     "settings-timm": lambda: settings_table(TimmSettings),
+    "settings-zoo": lambda: settings_table(ZooSettings),
     "settings-tissue": lambda: settings_table(TissueSettings),
 }
 

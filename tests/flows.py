@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,33 @@ def learned(name: str, training: Training, n_updates: int, *, lr: float = 1e-2, 
 def drawn(model: Model, batch: Batch, k: int = 4) -> np.ndarray:
     with torch.no_grad():
         return model.draw(model.prepare(batch), k, torch.Generator().manual_seed(5)).numpy()
+
+
+def denoised(
+    network: Any, xy: np.ndarray, features: np.ndarray, y: torch.Tensor, starts: np.ndarray | None = None
+) -> torch.Tensor:
+    """What a denoiser says [s g] of one noisy state at time 0.4; one section if `starts` does not part the spots."""
+    batch = Batch(xy, features, np.array([0, len(xy)]) if starts is None else starts)
+    with torch.no_grad():
+        return network(network.geometry(batch, torch.from_numpy(features)), y[None], torch.tensor([0.4]))[0]
+
+
+def chunks_change_nothing(network: Any, batch: Batch, y: torch.Tensor, shrink: Callable[[], None]) -> bool:
+    """Whether answers and gradients stay what they were once `shrink` has lowered the sizes of chunks."""
+    geometry = network.geometry(batch, torch.from_numpy(batch.features))
+    draws, t = torch.stack([y, y + 1]), torch.tensor([0.4])
+
+    def gradients() -> list[torch.Tensor]:
+        network.zero_grad()
+        network(geometry, draws, t).square().sum().backward()
+        return [p.grad.clone() for p in network.parameters()]
+
+    whole, slopes = network(geometry, draws, t).detach(), gradients()
+    shrink()
+    with torch.no_grad():
+        same = torch.allclose(network(network.precompute(geometry), draws, t), whole, atol=1e-5)
+    geometry.embedded = None
+    return same and all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(slopes, gradients()))
 
 
 def training_pcc(name: str, n_updates: int, **settings: Any) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+import torch
 from scipy import sparse
 
 from eosin.engine.train import gather
 from eosin.genes import choose_panel
-from eosin.models import Training
-from eosin.types import Features, Section, Spots
+from eosin.models import MODELS, Model, Training
+from eosin.types import Batch, Features, Section, Spots
 
 N_FEATURES, N_GENES = 12, 10
 
@@ -43,3 +47,38 @@ def cohort(n: int = 60) -> list[Section]:
 def training(n: int = 60, genes: str = "var:6") -> Training:
     sections = cohort(n)
     return gather(sections, choose_panel(genes, sections))
+
+
+def made(name: str, training: Training, **settings: Any) -> Any:
+    """A model as its entry builds it, not trained yet."""
+    entry = MODELS[name]
+    return entry.build(entry.settings.of(settings), training.batch.features.shape[1], training.panel)
+
+
+def solved(name: str, training: Training, **settings: Any) -> Any:
+    """A closed-form model of these spots."""
+    model = made(name, training, **settings)
+    model.solve(training)
+    return model
+
+
+def fitted(name: str, training: Training, n_steps: int, **settings: Any) -> Any:
+    """A network after some steps over all these spots at once."""
+    torch.manual_seed(0)
+    model = made(name, training, **settings)
+    model.observe(training)
+    model.train()
+    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    goal, rng = torch.from_numpy(training.target), torch.Generator().manual_seed(0)
+    context = model.prepare(training.batch)
+    for _ in range(n_steps):
+        optimiser.zero_grad()
+        model.loss(context, goal, rng).backward()
+        optimiser.step()
+    return model.eval()
+
+
+def point(model: Model, batch: Batch) -> np.ndarray:
+    """What a point model says of spots [s g], as of spots that it was not trained on."""
+    context = model.prepare(replace(batch, training_rows=None))
+    return model.draw(context, 1, torch.Generator())[0].numpy()

@@ -6,11 +6,12 @@ import logging
 import time
 from pathlib import Path
 
-from eosin import verbs
+from eosin import comparing, verbs
 from eosin.benchmark.table import pick
 from eosin.data import read_prediction
 from eosin.data.synthetic import simulate, write_cohort
 from eosin.files import write_json
+from eosin.inputs import thumbnails
 from eosin.reporting import write_report
 
 log = logging.getLogger("eosin")
@@ -38,7 +39,7 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
     sections = verbs.encode(data, out=out / "features")
     lonely = next(s for s in sections if sum(t.patient == s.patient for t in sections) == 1)
     split = ",".join(s.name for s in sections if s is not lonely) + f":{lonely.name}"
-    scores = verbs.bench(
+    scores = comparing.bench(
         sections, models=MODELS, genes=GENES, split=split, out=out / "bench", draws=16, keep_predictions=True
     )
     write_json(out / "scores.json", scores)
@@ -50,7 +51,7 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
         predictions=predictions,
         truth=[lonely],
         scores={cell["model"]: cell["metrics"] for cell in scores["cells"]},
-        thumbnails=verbs.thumbnails(predictions),
+        thumbnails=thumbnails(predictions),
         title=f"Section {lonely.name} of an unseen patient, simulated tissue",
         settings=dict(predictions[0].provenance),
         notes=["Simulated tissue: the numbers show that the machinery works, not how well it does on patients."],

@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from eosin.benchmark import costs, remarks, shown
+from eosin.benchmark import costs, efficiency_rows, remarks, shown
 from eosin.benchmark import table as bench_table
 from eosin.results import headline
 
@@ -60,6 +60,18 @@ def study(found: Mapping[str, Any]) -> None:
         _table(f"{metric}: {title}", *bench_table(found["cells"], metric, ()))
     lines(remarks(found))
     _failures(found["cells"])
+
+
+def efficiency(found: Mapping[str, Any]) -> None:
+    """Print time and memory against spots."""
+    rows(efficiency_rows(found))
+    load = found["load"]
+    lines(
+        [
+            f"one prediction of {load['draws']} draw, {load['n_features']} features, {load['n_genes']} genes, "
+            f"{load['threads']} thread; growth: the exponent between the two largest sizes, 1 is linear"
+        ]
+    )
 
 
 def plan(scores: Mapping[str, Any]) -> None:

@@ -732,3 +732,27 @@ def test_the_simulated_full_disk_is_full_and_then_is_not(tmp_path: Path) -> None
     with no_room(400), pytest.raises(OSError):
         (tmp_path / "x").write_bytes(bytes(1000))
     (tmp_path / "x").write_bytes(bytes(1000))
+
+
+@pytest.mark.parametrize("verb", ["score", "bench"])
+@pytest.mark.parametrize(
+    ("flags", "says"),
+    [
+        (("--pathways", "bad.gmt"), ("bad.gmt", "line 1 is no gene set")),
+        (("--pathways", "none.gmt"), ("none.gmt", "no such gene-set file")),
+        (("--pathways", "far.gmt"), ("none of the 1 gene sets has 3 genes",)),
+        (("--biomarkers", "TP53,MYC"), ("none of the 2 biomarkers", "TP53")),
+    ],
+)
+def test_genes_and_gene_sets_that_cannot_be_scored(
+    refused: Callable[..., str], ground: Ground, tmp_path: Path, verb: str, flags: tuple[str, ...], says: tuple[str]
+) -> None:
+    """A benchmark refuses them before anything is trained."""
+    (tmp_path / "bad.gmt").write_text("only a name\n")
+    (tmp_path / "far.gmt").write_text("SET\tabout\tTP53\tMYC\tKRAS\n")
+    beside = ("--features", ground.features, "--encoder", ENCODER, "--split", "A1,B1:A2", "--genes", "var:6")
+    words = {
+        "score": ("score", ground.prediction, ground.data),
+        "bench": ("bench", ground.data, "--models", "ridge", *beside, "-o", "out"),
+    }
+    refused(*words[verb], *flags, says=says)

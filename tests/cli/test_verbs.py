@@ -233,6 +233,15 @@ def test_score_prints_the_numbers_of_the_library(eosin: Run, ground: Ground) -> 
     assert "n_draws: 3" in said.out
 
 
+def test_score_takes_genes_and_gene_sets_by_name(eosin: Run, ground: Ground) -> None:
+    genes = read_prediction(ground.prediction).panel.names
+    Path("sets.gmt").write_text("HYPOXIA\tabout\t" + "\t".join(genes[:4]) + "\nTINY\tabout\tNONE\n")
+    said = eosin("score", ground.prediction, ground.data, "--biomarkers", f"{genes[1]},VWF", "--pathways", "sets.gmt")
+    assert said.code == 0, said.err
+    for text in (f"{genes[1]}: ", "missing: VWF", "HYPOXIA", "n_too_small: 1"):
+        assert text in said.out, text
+
+
 LOADS = re.compile(
     r"""(?:src|href|action|data)\s*=\s*["']?\s*(?:https?:)?//|@import|url\(\s*["']?(?:https?:)?//""", re.I
 )
@@ -338,6 +347,32 @@ def test_report_of_a_grid_stands_alone(eosin: Run, grid: tuple[object, ...]) -> 
     said = eosin("report", "out/scores.json", "-o", "b.html")
     assert said.code == 0, said.err
     assert "ridge" in check_alone(Path("b.html"))
+
+
+def test_bench_names_the_biomarkers_that_a_panel_lacks(eosin: Run, grid: tuple[object, ...], ground: Ground) -> None:
+    gene = read_prediction(ground.prediction).panel.names[0]
+    given = [*grid[:-4], "--biomarkers", f"{gene},VWF", "-o", "out"]
+    given[given.index("--genes") + 1] = ",".join(read_prediction(ground.prediction).panel.names)
+    said = eosin(*given)
+    assert said.code == 0, said.err
+    assert "biomarkers that are not in every panel: VWF" in said.out
+    scores = json.loads(Path("out/scores.json").read_text())
+    assert all(list(cell["metrics"]["biomarkers"]["pcc"]) == [gene] for cell in scores["cells"])
+    assert eosin("report", "out/scores.json", "-o", "b.html").code == 0
+    assert f"{gene}, VWF" in check_alone(Path("b.html"))
+
+
+def test_report_of_a_study_stands_alone(eosin: Run, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eosin.benchmark import studies
+
+    cells = tuple(studies.StudyCell(f"K = {k}", "knn", {"model": {"n_neighbours": (k,)}}) for k in (2, 5))
+    monkeypatch.setattr(studies, "STUDIES", {"tiny": studies.Study("a small one", "none", cells)})
+    beside = ("--features", ground.features, "--encoder", ENCODER, "--genes", "var:5", "--split", "A1,B1:A2,B2")
+    assert eosin("study", "tiny", ground.data, *beside, "-o", "s").code == 0
+    assert eosin("report", "s/scores.json", "-o", "s.html").code == 0
+    text = check_alone(Path("s.html"))
+    assert "Study: tiny" in text and "Against K" in text
+    assert "paired bootstrap" in text  # a study's own file has no comparisons
 
 
 @pytest.mark.parametrize(("rule", "n"), [("leave-section-out", 4), ("leave-patient-out", 2), ("A1:A2;B1:B2", 2)])

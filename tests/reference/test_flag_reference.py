@@ -107,5 +107,5 @@ def test_all_neighbours_are_a_block():
 def test_pieces_give_what_the_whole_gives(monkeypatch):
     layer, _, _, graph, nodes, context = ready(None)
     whole, _ = layer(graph, nodes, None, context)
-    monkeypatch.setattr(flag_net, "CHUNK", 1)
+    monkeypatch.setitem(flag_net.CHUNK, "cpu", 1)
     assert torch.allclose(layer(graph, nodes, None, context)[0], whole, atol=1e-12)

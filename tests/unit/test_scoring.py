@@ -44,7 +44,7 @@ def numbers(tree: dict, prefix: str = "") -> set[str]:
     for key, value in tree.items():
         if isinstance(value, float):
             keys.add(prefix + key)
-        elif isinstance(value, dict) and key in ("pcc", "biomarkers"):
+        elif isinstance(value, dict) and key in ("pcc", "biomarkers", "pathways"):
             keys |= numbers({k: v for k, v in value.items() if not isinstance(v, dict)}, f"{key}.")
     return keys
 
@@ -152,7 +152,7 @@ def test_one_spot_is_none_and_counted():
 
 
 def test_it_is_json_and_every_number_is_described():
-    found = score([predict(A, k=4), predict(B, k=4)], [A, labelled(B)], biomarkers=["G05"])
+    found = score([predict(A, k=4), predict(B, k=4)], [A, labelled(B)], biomarkers=["G05"], pathways={"P": GENES})
     assert json.loads(json.dumps(found, allow_nan=False)) == found
     undescribed = numbers(found) - set(METRICS)
     assert not undescribed
@@ -262,3 +262,30 @@ def test_the_usual_biomarkers_are_scored_where_the_panel_has_one():
     found = score(predict(truth, panel=GenePanel(names)), truth)["biomarkers"]
     assert list(found["pcc"]) == ["ERBB2"]
     assert found["missing"] == ["GATA3", "UBE2C", "VWF"]
+
+
+def test_pathways_are_scored_by_name_over_sections():
+    sets = {"FIRST": GENES[2:6], "SECOND": (*GENES[6:], "ABSENT"), "SMALL": (GENES[2], GENES[3], "NONE")}
+    good, bad = predict(A, noise=0), predict(B, noise=4.0)
+    found = score([good, bad], [A, B], pathways=sets)["pathways"]
+    assert set(found["sets"]) == {"FIRST", "SECOND"} and found["n_too_small"] == 1
+    assert (found["sets"]["SECOND"]["n_genes"], found["sets"]["SECOND"]["n_missing"]) == (6, 1)
+    for name in found["sets"]:
+        each = [
+            metrics.pathway_agreement(target(t, PANEL), p.mean, PANEL.names, sets[name]).correlation
+            for t, p in ((A, good), (B, bad))
+        ]
+        assert each[0] == pytest.approx(1)
+        assert found["sets"][name]["correlation"] == pytest.approx(np.mean(each))
+    both = [found["sets"][name]["correlation"] for name in ("FIRST", "SECOND")]
+    assert found["correlation"] == pytest.approx(np.mean(both))
+    assert found["difference"] > 0
+    assert "pathways" not in score(predict(A), A)
+
+
+def test_pathways_come_from_a_file_and_need_genes_of_the_panel(tmp_path):
+    file = tmp_path / "sets.gmt"
+    file.write_text("P\tabout\t" + "\t".join(GENES[2:7]) + "\n")
+    assert score(predict(A), A, pathways=file) == score(predict(A), A, pathways={"P": GENES[2:7]})
+    with pytest.raises(EosinError, match="none of the 1 gene sets has 3 genes among the panel's 10"):
+        score(predict(A), A, pathways={"OTHER": ("TP53", "MYC", "KRAS", GENES[2])})

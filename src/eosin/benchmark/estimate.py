@@ -119,7 +119,5 @@ def _timed(
 def _epochs(cell: Cell, plan: Plan) -> int:
     """The most epochs that a run of the cell may take."""
     settings = TrainSettings.of(resolve(cell.model, plan.settings.get(cell.model))[1]["train"])
-    if plan.protocol is not None and plan.protocol.selection.on != "inner":
-        n = plan.protocol.selection.candidates
-        return round(settings.epochs * (n + 1) / 2)
-    return settings.epochs * (2 if settings.early_stopping and settings.refit else 1)
+    outside = plan.protocol is not None and plan.protocol.selection.on != "inner"
+    return settings.epochs * (2 if settings.early_stopping and settings.refit and not outside else 1)

@@ -18,6 +18,7 @@ from eosin.data.splits import SAME_PATIENT, Split
 from eosin.engine import TrainSettings, resolve, versions
 from eosin.errors import EosinError
 from eosin.files import fingerprint, read_json, write_json
+from eosin.metrics.gene_lists import USUAL, GeneLists
 from eosin.models import MODELS
 from eosin.progress import task
 from eosin.types import GenePanel, Section
@@ -44,6 +45,7 @@ class Plan:
     protocol: Protocol | None
     leaks: Mapping[str, Sequence[Leak]]
     """By the name of the split."""
+    lists: GeneLists = USUAL
 
     def predictions(self, cell: Cell) -> tuple[Path, ...]:
         """Where the cell's predictions are kept, one file per test section."""
@@ -65,7 +67,20 @@ class Plan:
             SelectionTable.of({}) if self.protocol is None else self.protocol.selection,
             self.save,
             self.predictions(cell),
+            self.lists,
+            {"split": cell.split.name, "note": cell.split.note, **self.stamps(cell.split)},
         )
+
+    def stamps(self, split: Split) -> dict[str, Any]:
+        """What a result of this split carries, where there is such: validation sections, the protocol, leaks."""
+        stamps: dict[str, Any] = {}
+        if split.validation:
+            stamps["validation"] = list(split.validation)
+        if self.protocol is not None:
+            stamps["protocol"] = self.protocol.stamp()
+        if leaks := self.leaks.get(split.name):
+            stamps["leak"] = [str(leak) for leak in leaks]
+        return stamps
 
     def finished(self, cell: Cell, record: Mapping[str, Any]) -> dict[str, Any] | None:
         """What lies in the cell's file, if it answers the same question and is done."""
@@ -93,6 +108,7 @@ def bench(
     isolate: bool = False,
     dry_run: bool = False,
     remarks: Sequence[str] = (),
+    lists: GeneLists = USUAL,
 ) -> dict[str, Any]:
     """Run every cell that is not yet done; write `OUT/scores.json` after each.
 
@@ -122,6 +138,8 @@ def bench(
         Train nothing and write nothing; `estimate` every cell instead, under `plan` of the answer.
     remarks
         Lines that stand under the tables.
+    lists
+        Biomarkers and pathways to score by name.
 
     Returns
     -------
@@ -134,7 +152,7 @@ def bench(
         An unknown model or setting, or a leak, before anything is trained.
     """
     plan = prepare(
-        sections, models, splits, genes, transform, seeds, draws, settings, Path(out), save, protocol, allow_leak
+        sections, models, splits, genes, transform, seeds, draws, settings, Path(out), save, protocol, allow_leak, lists
     )
     if dry_run:
         from eosin.benchmark.estimate import estimate  # which builds on this file
@@ -173,6 +191,7 @@ def prepare(
     save: Save | None,
     protocol: Protocol | None,
     allow_leak: bool,  # noqa: FBT001 - internal
+    lists: GeneLists,
 ) -> Plan:
     """Everything that can be refused without training is refused here."""
     for name, n in (("seeds", seeds), ("draws", draws)):
@@ -204,7 +223,7 @@ def prepare(
         for model in dict.fromkeys(models)
         for seed in range(seeds)
     )
-    return Plan(cells, by_name, known, genes, transform, draws, out, save, protocol, leaks)
+    return Plan(cells, by_name, known, genes, transform, draws, out, save, protocol, leaks, lists)
 
 
 def _run(cell: Cell, plan: Plan, run: Any) -> dict[str, Any]:
@@ -237,13 +256,6 @@ def describe(cell: Cell, plan: Plan) -> dict[str, Any]:
         resolved["panel_given"] = fingerprint(list(given.names))
     split = cell.split
     used = [plan.sections[cell.encoder][one] for one in (*split.train, *split.validation, *split.test)]
-    stamps: dict[str, Any] = {}
-    if split.validation:
-        stamps["validation"] = list(split.validation)
-    if plan.protocol is not None:
-        stamps["protocol"] = plan.protocol.stamp()
-    if leaks := plan.leaks.get(split.name):
-        stamps["leak"] = [str(leak) for leak in leaks]
     return {
         "model": cell.model,
         "encoder": cell.encoder,
@@ -255,5 +267,6 @@ def describe(cell: Cell, plan: Plan) -> dict[str, Any]:
         "settings": resolved,
         "fingerprints": {section.name: section.fingerprint() for section in used},
         "versions": versions(),
-        **stamps,
+        **plan.stamps(split),
+        **plan.lists.asked(),
     }

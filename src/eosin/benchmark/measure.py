@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +16,12 @@ import torch
 from eosin.benchmark.memory import Peak
 from eosin.benchmark.protocol import SelectionTable
 from eosin.data.splits import Split
-from eosin.engine import Trained, TrainSettings, predict, resolve, train
+from eosin.engine import Trained, Validation, predict, train
 from eosin.errors import EosinError
 from eosin.files import fingerprint
 from eosin.genes import target
-from eosin.metrics import mean_defined, pcc_counted
+from eosin.metrics import pcc_counted
+from eosin.metrics.gene_lists import USUAL, GeneLists
 from eosin.models import Solved
 from eosin.scoring import score
 from eosin.types import GenePanel, Prediction, Section
@@ -67,6 +68,10 @@ class Job:
         What chooses the epoch.
     save, files
         How and where each test section's prediction is kept; not at all if `save` is None.
+    lists
+        Biomarkers and pathways to score by name.
+    stamps
+        Split, leaks and protocol: what a kept prediction says of where it comes from.
     """
 
     cell: Cell
@@ -78,6 +83,8 @@ class Job:
     selection: SelectionTable
     save: Save | None = None
     files: tuple[Path, ...] = ()
+    lists: GeneLists = USUAL
+    stamps: Mapping[str, Any] = field(default_factory=dict)
 
 
 def outcome(job: Job) -> dict[str, Any]:
@@ -122,10 +129,10 @@ def measure(job: Job) -> dict[str, Any]:
     seconds, mib = time.monotonic() - begun, peak.mib()
     if job.save is not None:
         for prediction, path in zip(predictions, job.files):
-            job.save(prediction, path)
+            job.save(replace(prediction, provenance={**prediction.provenance, "benchmark": dict(job.stamps)}), path)
     per_thousand = 1000 / sum(len(section) for section in judged)
     return {
-        "metrics": score(predictions, judged),
+        "metrics": score(predictions, judged, biomarkers=job.lists.biomarkers, pathways=job.lists.pathways),
         "pcc_genes": {p.section: _per_gene(p, section) for p, section in zip(predictions, judged)},
         "n_parameters": trained.model.n_parameters,
         "panel": list(trained.panel.names),
@@ -148,45 +155,24 @@ def _per_gene(prediction: Prediction, section: Section) -> list[float | None]:
 
 def _trained(job: Job) -> tuple[Trained, dict[str, Any]]:
     """The model, and which epoch was chosen on what where the protocol chooses it outside training."""
-    if job.selection.on == "inner":
-        return _train(job, job.settings), {}
     split = job.cell.split
-    judges = [job.sections[name] for name in (split.test if job.selection.on == "test" else split.validation)]
-    _, tables = resolve(job.cell.model, job.settings)
-    most, n = TrainSettings.of(tables["train"]).epochs, job.selection.candidates
-    best, scores = None, {}
-    for epochs in sorted({max(1, round(most * k / n)) for k in range(1, n + 1)}, reverse=True):
-        fixed = {"epochs": epochs, "early_stopping": False}
-        trained = _train(job, {**(job.settings or {}), "train": {**(job.settings or {}).get("train", {}), **fixed}})
-        if isinstance(trained.model, Solved):
-            return trained, {}  # without epochs there is nothing to choose
-        scores[epochs] = _mean_pcc(trained, judges, job)
-        if best is None or scores[epochs] > scores[best[0]]:
-            best = epochs, trained
-    if best is None:
-        raise EosinError("no number of epochs to choose from", fix="raise candidates under [selection]")
-    return best[1], {"epochs_chosen": best[0], "chosen_on": job.selection.on, "pcc_of_epochs": _text_keys(scores)}
-
-
-def _text_keys(scores: Mapping[int, float]) -> dict[str, float]:
-    return {str(epochs): round(value, 6) for epochs, value in scores.items()}
-
-
-def _train(job: Job, settings: Tables | None) -> Trained:
-    return train(
-        [job.sections[name] for name in job.cell.split.train],
+    judges = {"inner": (), "validation": split.validation, "test": split.test}[job.selection.on]
+    outside = [job.sections[name] for name in judges]
+    trained = train(
+        [job.sections[name] for name in split.train],
         model=job.cell.model,
-        settings=settings,
+        settings=job.settings,
         panel=job.panel,
         transform=job.transform,
         seed=job.cell.seed,
+        validate=Validation(outside, job.selection.candidates, job.draws, job.cell.seed) if outside else None,
     )
-
-
-def _mean_pcc(trained: Trained, judges: Sequence[Section], job: Job) -> float:
-    """Mean correlation over genes and sections; what cannot be told counts as 0."""
-    each = []
-    for section in judges:
-        predicted = predict(trained, section, draws=job.draws, seed=job.cell.seed)
-        each.append(mean_defined(pcc_counted(target(section, trained.panel), predicted.mean)))
-    return float(np.mean(np.nan_to_num(each)))
+    if not outside or isinstance(trained.model, Solved):
+        return trained, {}  # without epochs there is nothing to choose
+    judged = {str(one["epoch"]): one.get("pcc_held_out") for one in trained.metrics["history"]}
+    scores = {epoch: round(pcc, 6) for epoch, pcc in judged.items() if pcc is not None}
+    return trained, {
+        "epochs_chosen": trained.metrics["epochs"],
+        "chosen_on": job.selection.on,
+        "pcc_of_epochs": scores,
+    }

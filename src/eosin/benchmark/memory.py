@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 from pathlib import Path
 
 import torch
@@ -36,6 +39,13 @@ def _reset_and_read() -> float | None:
     except OSError:
         return None
     return _field("VmRSS")
+
+
+def return_freed_memory() -> None:
+    """Hand back to the system what this process has freed; does nothing where that cannot be asked for."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _field(name: str) -> float | None:

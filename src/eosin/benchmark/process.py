@@ -13,7 +13,7 @@ import multiprocessing
 import multiprocessing.connection
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from types import ModuleType
 from typing import Any
@@ -43,24 +43,34 @@ def outcome_apart(job: Job) -> dict[str, Any]:
     """
     if not _can_travel(job):
         return outcome(job)
-    context = _context()
-    receive, send = context.Pipe(duplex=False)
-    process = context.Process(target=_work, args=(send, job, torch.get_num_threads()), name=f"eosin {job.cell.name}")
-    try:
-        with _without_main():
-            process.start()
-        send.close()  # so that the pipe ends when the process does
+    with apart(_work, job, torch.get_num_threads(), name=job.cell.name) as (process, receive):
         reply = _await(receive)
         process.join(_GRACE_S)
-    finally:
-        _end(process)
-        receive.close()
     if reply is None:
-        return failure(_why(process.exitcode))
+        return failure(why_ended(process.exitcode))
     if reply.get("unknown"):
         log.info("%s: its model is known to this process only and is run in it", job.cell.name)
         return outcome(job)
     return reply
+
+
+@contextlib.contextmanager
+def apart(work: Callable[..., None], *given: Any, name: str) -> Iterator[tuple[Any, Connection]]:
+    """A process of its own that does `work(send, *given)`, and the end of the pipe on which it answers.
+
+    `work` is a function of a module. The process is ended with the block.
+    """
+    context = _context()
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(send, *given), name=f"eosin {name}")
+    try:
+        with _without_main():
+            process.start()
+        send.close()  # so that the pipe ends when the process does
+        yield process, receive
+    finally:
+        _end(process)
+        receive.close()
 
 
 def _context() -> Any:
@@ -101,7 +111,8 @@ def _end(process: Any) -> None:
         process.join()
 
 
-def _why(code: int | None) -> str:
+def why_ended(code: int | None) -> str:
+    """Why a process ended without an answer, by its exit code."""
     if code is not None and code < 0:
         name = signal.Signals(-code).name if -code in signal.valid_signals() else f"signal {-code}"
         if name == "SIGKILL":

@@ -51,7 +51,7 @@ class SelectionTable(Settings):
     on: Literal["inner", "validation", "test"] = Field(
         "inner", description="what chooses the epoch: groups inside training, the split's validation, or the test"
     )
-    candidates: int = Field(4, ge=1, description="numbers of epochs to choose from, evenly up to the setting's")
+    candidates: int = Field(4, ge=1, description="epochs to choose from, evenly up to the setting's")
 
 
 class ScoreTable(Settings):
@@ -113,6 +113,7 @@ class Protocol:
             "selection": self.selection.on,
             "unseen_patients": self.claims.unseen_patients,
             "metrics": list(self.score.metrics),
+            "pooling": self.score.pooling,
         }
 
 

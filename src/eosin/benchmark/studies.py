@@ -15,8 +15,8 @@ from typing import Any
 
 from eosin.errors import EosinError
 from eosin.files import write_json
+from eosin.metrics.gene_lists import BIOMARKERS
 from eosin.models import MODELS
-from eosin.scoring import BIOMARKERS
 
 SCHEMA = 1
 
@@ -51,11 +51,15 @@ class StudyCell:
 
 @dataclass(frozen=True)
 class Study:
-    """A named grid, what it shows and where it was published."""
+    """A named grid, what it shows and where it was published.
+
+    `needs_data` is False where rows are measured on simulated sections (`eosin.benchmark.efficiency`).
+    """
 
     title: str
     source: str
     cells: tuple[StudyCell, ...]
+    needs_data: bool = True
 
 
 def _row(label: str, model: str, *, genes: str | None = None, draws: int | None = None, **settings: Any) -> StudyCell:
@@ -133,9 +137,24 @@ STUDIES: Mapping[str, Study] = {
         ),
     ),
     "flag-ablations": Study(
-        "FLAG without its alignment to gene embeddings",
+        "FLAG without diffusion, without its alignment to gene vectors, and without the graph of spots",
         "FLAG, table 2",
-        (_row("FLAG", "flag"), _row("without alignment", "flag", align=0.0)),
+        (
+            _row("FLAG", "flag"),
+            _row("without diffusion (supervised)", "flag", diffusion=False),
+            _row("without alignment", "flag", align=0.0),
+            _row("without spatial graph", "flag", spatial_graph=False),
+        ),
+    ),
+    "efficiency": Study(
+        "time and memory of one prediction against the number of spots, features given",
+        "STFlow, figure 5; FLAG, table 10",
+        (
+            *(_row(m, m) for m in ("ridge", "stflow", "egnn", "e2cnn", "gigapath", "triplex", "histogene", "flag")),
+            *(_row(f"FLAG, {label}", "flag", diffuse=kind) for label, kind in _FLAG_KINDS.items() if kind != "genes"),
+            _row("stem", "stem"),
+        ),
+        needs_data=False,
     ),
     "biomarkers": Study(
         "four genes scored by name",

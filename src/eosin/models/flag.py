@@ -1,9 +1,10 @@
 """FLAG: diffusion over genes, conditioned on a graph of spots and aligned with gene vectors (Si et al., 2026).
 
-Networks are in `flag_net.py`, the graph and the diffused states in `flag_graph.py`, gene vectors in
-`gene_embedding.py`, the mathematics of the diffusion in `eosin.generative.ve`; here are the settings and the model.
-The paper's two forerunners, node-only and joint node-edge diffusion on the graph, are the same parts without the
-transformer over genes (`diffuse`).
+Networks are in `flag_net.py` and `flag_generators.py`, the graph and the diffused states in `flag_graph.py`, how the
+network is trained and asked in `flag_process.py`, gene vectors in `gene_embedding.py`, the mathematics of the
+diffusion in `eosin.generative.ve`; here are the settings and the model. The paper's two forerunners, node-only and
+joint node-edge diffusion on the graph, are the same parts without the transformer over genes (`diffuse`); its
+ablations are FLAG with another part in one place (`diffusion`, `spatial_graph`, `align`).
 
 Where eosin differs from the paper or its release, and why:
 
@@ -26,19 +27,32 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
-from eosin.generative.ve import LOG_SIGMA, SIGMA, VE, Clock, LinearGuess, Output, Score, heun_back
+from eosin.errors import EosinError
+from eosin.generative.ve import LOG_SIGMA, SIGMA, VE, LinearGuess, Output, Score
 from eosin.models.base import MODELS, ModelEntry, Training
 from eosin.models.dit import GeneDiT
-from eosin.models.flag_graph import Blocks, Graph, GraphBuilder, Joined, Nearest, Nodes, NodesAndEdges, State
-from eosin.models.flag_net import (
-    CHUNK,
+from eosin.models.flag_generators import (
     Alignment,
     GeneGenerator,
     Generator,
-    GraphEncoder,
     JointGenerator,
     NodeGenerator,
+    OwnFeatures,
 )
+from eosin.models.flag_graph import (
+    Alone,
+    Blocks,
+    Graph,
+    GraphBuilder,
+    Joined,
+    Nearest,
+    Neighbourhood,
+    Nodes,
+    NodesAndEdges,
+    State,
+)
+from eosin.models.flag_net import GraphEncoder
+from eosin.models.flag_process import Diffusion, Process, Regression
 from eosin.models.flow import InputMap, ValueScale
 from eosin.models.gene_embedding import CoExpression, GeneVectors, VectorFile, resize
 from eosin.models.on_base import OnBase
@@ -60,6 +74,10 @@ class FLAGSettings(Settings):
     block_spots: int = Field(512, ge=2, description="most spots of a block; fuller ones are cut in two")
     length_um: float = Field(112.0, gt=0, description="length of the distance kernel, µm")
     routed: bool = Field(True, description="the graph sees the noisy state too, so that neighbours are drawn together")
+    spatial_graph: bool = Field(
+        True, description="False: a spot's condition comes from its own features alone ('w/o Spatial Graph')"
+    )
+    diffusion: bool = Field(True, description="False: the same network as a regression ('w/o Diffusion')")
     hand_over: Literal["state", "genes"] = Field(
         "state", description="what the graph hands on per spot: its whole state, or a number per gene as the release"
     )
@@ -97,47 +115,33 @@ class FLAGContext:
     base: Tensor  # [s g] or [1 1]
 
 
-class GraphDiffusion(OnBase):
-    """A variance-exploding diffusion on a graph of spots, with its parts handed in."""
+class GraphModel(OnBase):
+    """A network over a graph of spots and how it is trained and asked, with its parts handed in."""
 
     def __init__(
         self,
         generator: Generator,
-        state: State,
-        output: Output,
-        noise: VE,
-        levels: list[float],
-        clock: Clock,
+        process: Process,
         builder: GraphBuilder,
         inputs: InputMap,
         scale: ValueScale,
         base: Ridge | None,
         alignment: Alignment | None,
         vectors: GeneVectors,
-        n_genes: int,
         *,
         align: float,
-        levels_per_step: int,
-        mirrored: bool,
         clamp: bool,
     ):
         super().__init__(base)
-        self.generator, self.output, self.inputs, self.scale, self.alignment = (
-            generator,
-            output,
-            inputs,
-            scale,
-            alignment,
-        )
-        self.state, self.noise, self.levels, self.clock, self.builder = state, noise, levels, clock, builder
-        self.vectors, self.n_genes = vectors, n_genes
-        self.align, self.levels_per_step, self.mirrored, self.clamp = align, levels_per_step, mirrored, clamp
+        self.generator, self.process, self.inputs, self.scale = generator, process, inputs, scale
+        self.alignment, self.vectors, self.builder = alignment, vectors, builder
+        self.align, self.clamp = align, clamp
 
     def observe(self, training: Training) -> None:
         self.inputs.observe(training.batch.features)
         left = self.left_over(training)
         self.scale.observe(left)
-        self.output.observe((left - self.scale.mean.cpu().numpy()) / self.scale.sd.cpu().numpy())
+        self.process.observe((left - self.scale.mean.cpu().numpy()) / self.scale.sd.cpu().numpy())
         if self.alignment is not None:
             vectors = resize(self.vectors.of(training), self.alignment.vectors.shape[1])
             self.alignment.vectors.copy_(torch.from_numpy(vectors))
@@ -148,47 +152,17 @@ class GraphDiffusion(OnBase):
         return FLAGContext(self.builder.build(batch, features), self.base_of(batch).to(device))
 
     def loss(self, context: FLAGContext, target: Tensor, rng: torch.Generator) -> Tensor:
-        graph = context.graph
-        clean = self.state.clean(graph, (target - context.base - self.scale.mean) / self.scale.sd)
-        k, n_parts = self.levels_per_step, int(graph.part.max()) + 1
-        t = self.noise.sample_times(k * n_parts, rng).view(k, n_parts).to(clean.device)[:, graph.part]  # one per part
-        sigma = self.noise.sigma(t)[..., None]
-        noisy = clean + sigma * self.state.noise(graph, k, self.n_genes, rng).to(clean.device)
-        guess, tokens = self._guess(graph, noisy, sigma)
-        loss = self.state.cost(graph, self.output.error(guess, clean, sigma), guess)
+        values = (target - context.base - self.scale.mean) / self.scale.sd
+        loss, tokens = self.process.cost(self.generator, context.graph, values, rng)
         if self.alignment is not None and tokens is not None:
             loss = loss + self.align * self.alignment(tokens)
         return loss
 
-    def _guess(
-        self, graph: Graph, noisy: Tensor, sigma: Tensor, shared: Tensor | None = None
-    ) -> tuple[Tensor, Tensor | None]:
-        """Clean state from a noisy one [k s c] at levels [k s 1] or [1 1 1], and gene tokens."""
-        level = 1000 * self.noise.time(sigma)[..., 0]
-        answer, tokens = self.generator(graph, self.output.enter(noisy, sigma), level, shared)
-        return self.output.guess(noisy, answer, sigma), tokens
-
     @torch.no_grad()
     def draw(self, context: FLAGContext, n_draws: int, rng: torch.Generator) -> Tensor:
-        graph = context.graph
-        k = (n_draws + 1) // 2 if self.mirrored else n_draws
-        noise = self.state.noise(graph, k, self.n_genes, rng)
-        if self.mirrored:
-            noise = torch.stack([noise, -noise], 1).flatten(0, 1)[:n_draws]
-        shared = self.generator.precompute(graph)
-        size = max(1, CHUNK // (len(graph) * max(self.n_genes, graph.index.shape[1])))
-        drawn = [self._draw(graph, noise[a : a + size], shared) for a in range(0, n_draws, size)]
-        values = torch.cat(drawn) * self.scale.sd + self.scale.mean + context.base
+        drawn = self.process.draw(self.generator, context.graph, n_draws, rng)
+        values = drawn * self.scale.sd + self.scale.mean + context.base
         return (values.clamp(min=0) if self.clamp else values).cpu()
-
-    def _draw(self, graph: Graph, noise: Tensor, shared: Tensor | None) -> Tensor:
-        noise = noise.to(self.scale.mean.device)
-        one = noise.new_ones(1, 1, 1)
-        start = self.output.start(noise, one * self.levels[0])
-        clean = heun_back(
-            lambda x, sigma: self._guess(graph, x, one * sigma, shared)[0], start, self.levels, self.clock
-        )
-        return clean[..., : self.n_genes]
 
 
 def _graph(s: FLAGSettings, n_features: int, n_noisy: int | None, n_out: int, edge_width: int | None) -> GraphEncoder:
@@ -208,8 +182,12 @@ def _genes(s: FLAGSettings, n_features: int, g: int) -> tuple[Generator, State, 
     n_handed = g if s.hand_over == "genes" else s.graph_width
     tap = min(s.align_block, s.depth) if s.align else None
     dit = GeneDiT(g, s.width, s.depth, s.n_heads, tap=tap, dropout=s.dropout)
-    graph = _graph(s, n_features, g if s.routed else None, n_handed, None)
-    generator = GeneGenerator(graph, n_handed, dit, bridge_width=s.bridge_width, routed=s.routed)
+    routed = s.routed and s.spatial_graph and s.diffusion  # else there is no noisy state for a graph to see
+    if s.spatial_graph:
+        graph = _graph(s, n_features, g if routed else None, n_handed, None)
+    else:
+        graph = OwnFeatures(n_features, n_handed, width=s.graph_width, dropout=s.dropout)
+    generator = GeneGenerator(graph, n_handed, dit, bridge_width=s.bridge_width, routed=routed)
     return generator, Nodes(), Alignment(g, s.width, s.align_width, s.vector_width) if s.align else None
 
 
@@ -236,11 +214,9 @@ _KINDS: dict[str, Callable[[FLAGSettings, int, int], tuple[Generator, State, Ali
 }
 
 
-def build(settings: FLAGSettings, n_features: int, panel: GenePanel) -> GraphDiffusion:
-    """Put the parts together; no I/O, no device."""
-    s, g = settings, len(panel)
-    inputs = InputMap(n_features, s.n_components)
-    generator, state, alignment = _KINDS[s.diffuse](s, inputs.n_out, g)
+def _process(s: FLAGSettings, state: State, g: int) -> Process:
+    if not s.diffusion:
+        return Regression(g)
     output: Output = LinearGuess(g) if s.precondition else Score()
     if isinstance(state, NodesAndEdges):
         output = Joined(output, LinearGuess(1) if s.precondition else Score(), g)
@@ -249,24 +225,41 @@ def build(settings: FLAGSettings, n_features: int, panel: GenePanel) -> GraphDif
         "curved": lambda: (noise.curved_levels(s.n_steps), SIGMA),
         "even": lambda: (noise.even_levels(s.n_steps), LOG_SIGMA),
     }[s.levels]()
-    around = Blocks(s.block_um, s.block_spots) if s.blocks else Nearest(s.n_neighbours)
-    return GraphDiffusion(
+    return Diffusion(state, output, noise, levels, clock, g, levels_per_step=s.levels_per_step, mirrored=s.mirrored)
+
+
+def _around(s: FLAGSettings) -> Neighbourhood:
+    if not s.spatial_graph:
+        return Alone()
+    return Blocks(s.block_um, s.block_spots) if s.blocks else Nearest(s.n_neighbours)
+
+
+def build(settings: FLAGSettings, n_features: int, panel: GenePanel) -> GraphModel:
+    """Put the parts together; no I/O, no device.
+
+    Raises
+    ------
+    EosinError
+        A diffusion on the graph is asked for without graph or without diffusion; widths that heads do not divide.
+    """
+    s, g = settings, len(panel)
+    if s.diffuse != "genes" and not (s.spatial_graph and s.diffusion):
+        raise EosinError(
+            f"diffuse = '{s.diffuse}' is a diffusion on the graph, and one of both is switched off",
+            fix="leave spatial_graph and diffusion on, or set diffuse = 'genes'",
+        )
+    inputs = InputMap(n_features, s.n_components)
+    generator, state, alignment = _KINDS[s.diffuse](s, inputs.n_out, g)
+    return GraphModel(
         generator,
-        state,
-        output,
-        noise,
-        levels,
-        clock,
-        GraphBuilder(around, s.length_um, pairs=isinstance(state, NodesAndEdges)),
+        _process(s, state, g),
+        GraphBuilder(_around(s), s.length_um, pairs=isinstance(state, NodesAndEdges)),
         inputs,
         ValueScale(g, standardise=s.standardise),
         Ridge(RidgeSettings.of(), n_features, panel) if s.base else None,
         alignment,
         VectorFile(s.vectors) if s.vectors else CoExpression(),
-        g,
         align=s.align,
-        levels_per_step=s.levels_per_step,
-        mirrored=s.mirrored,
         clamp=s.clamp,
     )
 

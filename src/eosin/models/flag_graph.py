@@ -38,6 +38,14 @@ class Nearest(Neighbourhood):
         return neighbours(xy_um, self.k, starts=starts)
 
 
+class Alone(Neighbourhood):
+    """Nobody: every spot by itself."""
+
+    def of(self, xy_um: np.ndarray, starts: np.ndarray) -> Neighbours:
+        none = np.zeros((len(xy_um), 0), dtype=np.int64)
+        return Neighbours(none, none.astype(bool))
+
+
 @dataclass(frozen=True)
 class Blocks(Neighbourhood):
     """All spots of one square; squares begin at the part's own corner, and crowded ones are cut in two.

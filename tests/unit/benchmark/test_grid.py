@@ -12,6 +12,7 @@ import toy
 from eosin.benchmark import bench, grid, measure
 from eosin.data import splits
 from eosin.errors import EosinError
+from eosin.metrics.gene_lists import GeneLists
 from eosin.types import Prediction, Section
 
 Cells = list[dict[str, Any]]
@@ -206,3 +207,30 @@ def test_a_copy_of_a_training_section_is_a_leak(sections: list[Section], tmp_pat
     twin = replace(sections[0], name="Z9", patient="Z")
     with pytest.raises(EosinError, match=r"leaks: .*'Z9' have the same counts"):
         run([*sections, twin], tmp_path / "out", split="A1:Z9")
+
+
+def test_named_genes_and_sets_are_scored_and_are_another_question(sections: list[Section], tmp_path: Path) -> None:
+    plain = run(sections, tmp_path, models=["gene-mean"], split="A1,A2:B1", genes="GENE1,GENE2,GENE3,GENE4")
+    lists = GeneLists.of(["GENE2", "ABSENT"], {"P": ("GENE1", "GENE2", "GENE3")})
+    given = {"models": ["gene-mean"], "split": "A1,A2:B1", "genes": "GENE1,GENE2,GENE3,GENE4", "lists": lists}
+    (named,) = run(sections, tmp_path, **given)
+    assert list(named["metrics"]["biomarkers"]["pcc"]) == ["GENE2"]
+    assert named["metrics"]["biomarkers"]["missing"] == ["ABSENT"]
+    assert list(named["metrics"]["pathways"]["sets"]) == ["P"]
+    assert named["lists"]["biomarkers"] == ["GENE2", "ABSENT"] and named["lists"]["pathways"] == 1
+    assert "lists" not in plain[0] and named["key"] != plain[0]["key"]
+    other = GeneLists.of(["GENE2", "ABSENT"], {"P": ("GENE1", "GENE2", "GENE4")})
+    assert run(sections, tmp_path, **{**given, "lists": other})[0]["key"] != named["key"]
+
+
+def test_a_kept_prediction_says_which_split_it_is_of(sections: list[Section], tmp_path: Path) -> None:
+    kept: list[Prediction] = []
+    run(
+        sections,
+        tmp_path,
+        models=["gene-mean"],
+        split="A1,B1:A2",
+        save=lambda prediction, _: kept.append(prediction),
+    )
+    assert kept[0].provenance["benchmark"] == {"split": "A1,B1:A2", "note": "same-patient"}
+    assert kept[0].provenance["trained_on"] == ["A1", "B1"]

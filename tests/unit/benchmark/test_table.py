@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eosin.benchmark import costs, remarks, table
+from eosin.benchmark import costs, remarks, shown, table
 from eosin.benchmark.table import pick, split_family, summary
 
 
@@ -91,3 +91,33 @@ def test_what_a_reader_must_know_stands_below() -> None:
     said = "\n".join(remarks({"cells": cells, "protocol": stamp, "remarks": ["added"]}))
     for text in ("protocol p, version 2", "abab", "LEAK, not a result: x: panel", "same-patient: y", "added"):
         assert text in said
+
+
+def test_the_headline_is_pooled_over_spots_where_the_protocol_says_so() -> None:
+    stamp = {"name": "p", "version": 2, "sha256": "ab" * 32, "split": "generated", "selection": "inner"}
+    stamp |= {"metrics": ["pcc.mean", "mse"]}
+    cells = [
+        {**cell(m, "x", 0, v), "metrics": {"pcc": {"mean": v, "pooled": 1 - v}}} for m, v in (("a", 0.2), ("b", 0.6))
+    ]
+    for pooling, headline, best in (("spots", "pcc.pooled", "a"), ("section", "pcc.mean", "b")):
+        scores = {"cells": cells, "protocol": {**stamp, "pooling": pooling}}
+        (first, title), *others = shown(scores)
+        assert first == headline and title.startswith("headline, ")
+        assert ("spots of all test sections" in title) == (pooling == "spots")
+        assert "mse" in dict(others)
+        assert [row[0] for row in table(cells, first)[1] if "*" in row[2]] == [best]
+        assert f"headline {headline}" in remarks(scores)[0]
+
+
+@pytest.mark.parametrize(
+    ("stamp", "headline"),
+    [
+        ({}, "pcc.mean"),
+        ({"metrics": ["pcc.strict"], "pooling": "spots"}, "pcc.pooled_strict"),
+        ({"metrics": ["pcc.pooled_strict", "pcc.mean"], "pooling": "spots"}, "pcc.pooled_strict"),
+        ({"metrics": ["mse"], "pooling": "spots"}, "mse"),
+        ({"metrics": ["pcc.mean"]}, "pcc.mean"),  # written before pooling was stamped
+    ],
+)
+def test_every_headline_has_its_pooled_form(stamp: dict[str, Any], headline: str) -> None:
+    assert shown({"cells": [], "protocol": stamp})[0][0] == headline

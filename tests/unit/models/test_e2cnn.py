@@ -13,6 +13,7 @@ from eosin.models import MODELS, e2cnn_net
 from eosin.models.check import check_model
 from eosin.models.e2cnn_net import E2CNN, ORDER, FieldNorm, GroupConv, windows
 from eosin.types import Batch
+from flows import chunks_change_nothing, denoised
 
 G, N_FEATURES = 5, 6
 QUARTERS = [(turns, flip) for turns in range(4) for flip in (False, True)]
@@ -31,12 +32,6 @@ def scene(seed=0, jitter=12.0):
     keep = rng.random(64) > 0.15  # holes in the tissue
     features, y = rng.normal(size=(64, N_FEATURES)).astype(np.float32), rng.random((64, G)).astype(np.float32)
     return xy[keep], features[keep], torch.from_numpy(y[keep])
-
-
-def run(network, xy, features, y, starts=None):
-    batch = Batch(xy, features, np.array([0, len(xy)]) if starts is None else starts)
-    with torch.no_grad():
-        return network(network.geometry(batch, torch.from_numpy(features)), y[None], torch.tensor([0.4]))[0]
 
 
 def moved(x, turns, flip):
@@ -99,7 +94,7 @@ def test_the_norm_is_alike_for_all_channels_of_a_field():
 def test_quarter_turns_and_mirrors_of_the_tissue_change_nothing(shape, turns, flip):
     network, (xy, features, y) = net(**shape), scene()
     turn = np.linalg.matrix_power(np.array([[0.0, -1.0], [1.0, 0.0]]), turns) @ np.diag([-1.0 if flip else 1.0, 1.0])
-    plain, other = run(network, xy, features, y), run(network, xy @ turn + 5e3, features, y)
+    plain, other = denoised(network, xy, features, y), denoised(network, xy @ turn + 5e3, features, y)
     assert torch.allclose(plain, other, atol=1e-5)
 
 
@@ -107,7 +102,7 @@ def test_positions_matter():
     network, (xy, features, y) = net(), scene()
     exchanged = xy.copy()
     exchanged[[0, 30]] = exchanged[[30, 0]]
-    assert not torch.allclose(run(network, xy, features, y), run(network, exchanged, features, y), atol=1e-3)
+    assert not torch.allclose(denoised(network, xy, features, y), denoised(network, exchanged, features, y), atol=1e-3)
 
 
 def test_windows_of_a_square_lattice_hold_its_neighbours():
@@ -138,18 +133,20 @@ def test_windows_stay_in_their_section_and_survive_odd_places():
     assert (index[len(xy) :][there[len(xy) :]] >= len(xy)).all() and (index[: len(xy)] < len(xy)).all()
     network = net()
     for place in (xy * 0, xy * [1, 0]):
-        assert torch.isfinite(run(network, place, features, y)).all()
+        assert torch.isfinite(denoised(network, place, features, y)).all()
 
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_sections_together_are_as_alone(shape):
     network, (xy, features, y) = net(**shape), scene()
     n = len(xy)
-    together = run(
+    together = denoised(
         network, np.vstack([xy, xy * 2]), np.vstack([features, -features]), torch.cat([y, y]), np.array([0, n, 2 * n])
     )
-    assert torch.allclose(together[:n], run(network, xy, features, y), atol=1e-5)
-    assert torch.allclose(run(network, xy[:1], features[:1], y[:1]), run(net(**shape), xy[:1], features[:1], y[:1]))
+    assert torch.allclose(together[:n], denoised(network, xy, features, y), atol=1e-5)
+    assert torch.allclose(
+        denoised(network, xy[:1], features[:1], y[:1]), denoised(net(**shape), xy[:1], features[:1], y[:1])
+    )
 
 
 def test_a_missing_spot_is_not_a_spot_of_zeros():
@@ -158,7 +155,7 @@ def test_a_missing_spot_is_not_a_spot_of_zeros():
     for part in (network.embed, network.embed_expression, network.embed_time):
         for parameter in part.parameters():
             torch.nn.init.zeros_(parameter)
-    found = run(network, xy, features, y)
+    found = denoised(network, xy, features, y)
     there = windows(Batch(xy, features, np.array([0, len(xy)])))[1]
     full, holed = there.sum(1).argmax(), there.sum(1).argmin()
     assert not torch.allclose(found[full], found[holed], atol=1e-3)
@@ -177,26 +174,18 @@ def test_the_network_sees_what_the_window_says():
     with torch.no_grad():
         literal = network.out(network.read(cells))[0]
     assert not there[spot].all()
-    assert torch.allclose(run(network, xy, features, y)[spot], literal, atol=1e-5)
+    assert torch.allclose(denoised(network, xy, features, y)[spot], literal, atol=1e-5)
 
 
 def test_chunks_change_nothing(monkeypatch):
     network, (xy, features, y) = net(), scene()
-    geometry = network.geometry(Batch(xy, features, np.array([0, 3, len(xy)])), torch.from_numpy(features))
-    draws, t = torch.stack([y, y + 1]), torch.tensor([0.4])
+    batch = Batch(xy, features, np.array([0, 3, len(xy)]))
 
-    def gradients():
-        network.zero_grad()
-        network(geometry, draws, t).square().sum().backward()
-        return [p.grad.clone() for p in network.parameters()]
+    def shrink():
+        for limit in ("_CHUNK_NUMBERS", "_KEPT_NUMBERS"):
+            monkeypatch.setattr(e2cnn_net, limit, 10_000)
 
-    whole, slopes = network(geometry, draws, t).detach(), gradients()
-    for limit in ("_CHUNK_NUMBERS", "_KEPT_NUMBERS"):
-        monkeypatch.setattr(e2cnn_net, limit, 10_000)
-    with torch.no_grad():
-        assert torch.allclose(network(network.precompute(geometry), draws, t), whole, atol=1e-5)
-    geometry.embedded = None
-    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(slopes, gradients()))
+    assert chunks_change_nothing(network, batch, y, shrink)
 
 
 def test_the_published_shape_has_the_computed_count():

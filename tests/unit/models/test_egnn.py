@@ -12,6 +12,7 @@ from eosin.models import MODELS, egnn
 from eosin.models.check import check_model
 from eosin.models.egnn import EGNN, EGNNLayer
 from eosin.types import Batch
+from flows import chunks_change_nothing, denoised
 
 G, F = 5, 6
 WIDTH, EDGE = 128, 2 * 128 + 1
@@ -38,12 +39,6 @@ def scene(seed=0, n=64):
     return xy[:n], features[:n], torch.from_numpy(y[:n])
 
 
-def run(network, xy, features, y, starts=None):
-    batch = Batch(xy, features, np.array([0, len(xy)]) if starts is None else starts)
-    with torch.no_grad():
-        return network(network.geometry(batch, torch.from_numpy(features)), y[None], torch.tensor([0.4]))[0]
-
-
 def turned(xy, angle, *, mirrored):
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     return xy @ (turn @ np.diag([1.0, -1.0]) if mirrored else turn)
@@ -68,21 +63,24 @@ def test_whole_network_has_the_published_count_but_for_its_dead_weights():
 @pytest.mark.parametrize("mirrored", [False, True])
 def test_rotation_reflection_and_shift_change_nothing(moves, angle, mirrored):
     network, (xy, features, y) = net(move_positions=moves), scene()
-    plain, moved = run(network, xy, features, y), run(network, turned(xy, angle, mirrored=mirrored) + 7e3, features, y)
+    plain, moved = (
+        denoised(network, xy, features, y),
+        denoised(network, turned(xy, angle, mirrored=mirrored) + 7e3, features, y),
+    )
     assert torch.allclose(plain, moved, atol=1e-5)
 
 
 def test_on_an_exact_lattice_ties_must_be_included():
     network, (xy, features, y) = net(include_ties=True, n_neighbours=6), scene()
     exact = np.round(xy / 100) * 100
-    plain, moved = (run(network, one, features, y) for one in (exact, turned(exact, 0.3, mirrored=True)))
+    plain, moved = (denoised(network, one, features, y) for one in (exact, turned(exact, 0.3, mirrored=True)))
     assert torch.allclose(plain, moved, atol=1e-5)
 
 
 def test_distances_matter_but_not_their_unit():
     network, (xy, features, y) = net(), scene()
-    near, far = run(network, xy, features, y), run(network, xy * [1, 1.5], features, y)
-    assert torch.allclose(near, run(network, xy * 2.7, features, y), atol=1e-5)
+    near, far = denoised(network, xy, features, y), denoised(network, xy * [1, 1.5], features, y)
+    assert torch.allclose(near, denoised(network, xy * 2.7, features, y), atol=1e-5)
     assert not torch.allclose(near, far, atol=1e-3)
 
 
@@ -90,54 +88,48 @@ def test_moved_positions_matter():
     xy, features, y = scene()
     still, moving = net(move_positions=True), net(move_positions=True)
     torch.nn.init.zeros_(still.layers[0].shift[2].weight)
-    assert not torch.allclose(run(still, xy, features, y), run(moving, xy, features, y), atol=1e-3)
+    assert not torch.allclose(denoised(still, xy, features, y), denoised(moving, xy, features, y), atol=1e-3)
 
 
 def test_expression_of_a_neighbour_matters():
     network, (xy, features, y) = net(n_layers=1), scene()
     other = y.clone()
     other[0] += 1
-    changed = (run(network, xy, features, y) - run(network, xy, features, other)).abs().amax(-1) > 1e-6
+    changed = (denoised(network, xy, features, y) - denoised(network, xy, features, other)).abs().amax(-1) > 1e-6
     assert changed[0] and changed[1] and not changed[-1]
 
 
 @pytest.mark.parametrize("moves", [False, True])
 def test_order_and_other_sections_do_not_matter(moves):
     network, (xy, features, y) = net(move_positions=moves), scene()
-    plain, order = run(network, xy, features, y), np.random.default_rng(0).permutation(64)
-    assert torch.allclose(plain[order], run(network, xy[order], features[order], y[order]), atol=1e-5)
+    plain, order = denoised(network, xy, features, y), np.random.default_rng(0).permutation(64)
+    assert torch.allclose(plain[order], denoised(network, xy[order], features[order], y[order]), atol=1e-5)
     starts = np.array([0, 1, 4, 64, 128])
-    beside = run(network, np.vstack([xy, xy * 3]), np.vstack([features, features]), torch.cat([y, y]), starts=starts)
+    beside = denoised(
+        network, np.vstack([xy, xy * 3]), np.vstack([features, features]), torch.cat([y, y]), starts=starts
+    )
     assert torch.allclose(plain, beside[64:], atol=1e-5)
-    assert torch.allclose(run(network, xy[1:4], features[1:4], y[1:4]), beside[1:4], atol=1e-5)
+    assert torch.allclose(denoised(network, xy[1:4], features[1:4], y[1:4]), beside[1:4], atol=1e-5)
 
 
 @pytest.mark.parametrize("moves", [False, True])
 def test_few_spots_and_spots_at_one_place_are_finite(moves):
     network, (xy, features, y) = net(move_positions=moves), scene()
     for n in (1, 2, 5):
-        assert torch.isfinite(run(network, xy[:n], features[:n], y[:n])).all()
-    assert torch.isfinite(run(network, xy * 0, features, y)).all()
+        assert torch.isfinite(denoised(network, xy[:n], features[:n], y[:n])).all()
+    assert torch.isfinite(denoised(network, xy * 0, features, y)).all()
 
 
 @pytest.mark.parametrize("moves", [False, True])
 def test_chunks_change_nothing(monkeypatch, moves):
     network, (xy, features, y) = net(move_positions=moves), scene()
-    geometry = network.geometry(Batch(xy, features, np.array([0, 3, 64])), torch.from_numpy(features))
-    draws, t = torch.stack([y, y + 1]), torch.tensor([0.4])
+    batch = Batch(xy, features, np.array([0, 3, 64]))
 
-    def gradients():
-        network.zero_grad()
-        network(geometry, draws, t).square().sum().backward()
-        return [p.grad.clone() for p in network.parameters()]
+    def shrink():
+        for limit in ("_CHUNK_EDGES", "_KEPT_EDGES"):
+            monkeypatch.setattr(egnn, limit, 100)
 
-    whole, slopes = network(geometry, draws, t).detach(), gradients()
-    for limit in ("_CHUNK_EDGES", "_KEPT_EDGES"):
-        monkeypatch.setattr(egnn, limit, 100)
-    with torch.no_grad():
-        assert torch.allclose(network(network.precompute(geometry), draws, t), whole, atol=1e-5)
-    geometry.embedded = None
-    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-4) for a, b in zip(slopes, gradients()))
+    assert chunks_change_nothing(network, batch, y, shrink)
 
 
 def test_as_published_it_holds_to_the_interface():

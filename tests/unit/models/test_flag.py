@@ -9,12 +9,13 @@ import pytest
 import torch
 
 import toy
+from eosin.errors import EosinError
 from eosin.genes import choose_panel
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS, Training, flag, flag_net
 from eosin.models.check import check_model
+from eosin.models.flag_generators import Alignment
 from eosin.models.flag_graph import Blocks, GraphBuilder, Nearest, Nodes, NodesAndEdges, correlation
-from eosin.models.flag_net import Alignment
 from eosin.types import Batch, GenePanel
 
 ENTRY = MODELS["flag"]
@@ -35,7 +36,7 @@ TINY = {
 }
 
 
-def make(training: Training, *tables) -> flag.GraphDiffusion:
+def make(training: Training, *tables) -> flag.GraphModel:
     torch.manual_seed(0)
     n_features = training.batch.features.shape[1]
     model = flag.build(flag.FLAGSettings.of(SMALL, *tables), n_features, training.panel)
@@ -43,7 +44,7 @@ def make(training: Training, *tables) -> flag.GraphDiffusion:
     return model
 
 
-def fit(model: flag.GraphDiffusion, training: Training, steps: int, lr: float = 3e-3) -> None:
+def fit(model: flag.GraphModel, training: Training, steps: int, lr: float = 3e-3) -> None:
     model.train()
     optimiser = torch.optim.Adam(model.parameters(), lr=lr)
     schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.05, steps)
@@ -58,7 +59,7 @@ def fit(model: flag.GraphDiffusion, training: Training, steps: int, lr: float = 
     model.eval()
 
 
-def draws(model: flag.GraphDiffusion, batch: Batch, k: int, seed: int = 7) -> np.ndarray:
+def draws(model: flag.GraphModel, batch: Batch, k: int, seed: int = 7) -> np.ndarray:
     model.eval()
     batch = Batch(batch.xy_um, batch.features, batch.starts)  # as at inference
     return model.draw(model.prepare(batch), k, torch.Generator().manual_seed(seed)).numpy()
@@ -110,8 +111,11 @@ def test_published_parts_have_the_computed_sizes():
         ({"diffuse": "nodes-and-edges", "blocks": True, "precondition": False, "standardise": False, "base": False},),
         ({"routed": False, "hand_over": "genes"},),
         (ENTRY.presets["paper"]["model"],),
+        ({"spatial_graph": False},),
+        ({"diffusion": False},),
+        ({"diffusion": False, "spatial_graph": False},),
     ],
-    ids=["nodes", "joint", "joint-as-published", "features-only", "paper"],
+    ids=["nodes", "joint", "joint-as-published", "features-only", "paper", "no-graph", "no-diffusion", "neither"],
 )
 def test_variants_hold_to_the_interface(tables):
     training = toy.training(20)
@@ -203,7 +207,7 @@ def test_consistency_costs_where_edges_and_nodes_disagree():
     assert float(Nodes().cost(graph, agreed, agreed)) == pytest.approx(float(agreed.square().mean()))
 
 
-def stirred(training: Training, *tables) -> flag.GraphDiffusion:
+def stirred(training: Training, *tables) -> flag.GraphModel:
     """Untrained, but nothing is at its zero start."""
     model = make(training, TINY, *tables)
     with torch.no_grad():
@@ -225,8 +229,7 @@ def test_pieces_give_what_the_whole_gives(tables, monkeypatch):
     training = toy.training(20)
     model = stirred(training, tables)
     whole = draws(model, training.batch, 5)
-    monkeypatch.setattr(flag_net, "CHUNK", 500)
-    monkeypatch.setattr(flag, "CHUNK", 500)
+    monkeypatch.setitem(flag_net.CHUNK, "cpu", 500)
     assert np.allclose(draws(model, training.batch, 5), whole, atol=1e-4)
 
 
@@ -243,6 +246,57 @@ def test_mirrored_draws_leave_the_base_untouched():
 def test_released_clamp_sets_negative_values_to_zero():
     training = toy.training(20)
     assert draws(make(training, {"clamp": True}), training.batch, 4).min() == 0.0
+
+
+# ---- ablations
+
+
+def test_without_the_spatial_graph_a_spot_knows_only_itself():
+    training = toy.training(30)
+    batch = training.batch.regions([np.arange(30)])
+    features = batch.features.copy()
+    features[7] += 3
+    moved = {}
+    for graph in (True, False):
+        model = stirred(training, {"base": False, "spatial_graph": graph, "graph_depth": 1})
+        before = draws(model, batch, 2)
+        changed = np.abs(draws(model, Batch(batch.xy_um, features, batch.starts), 2) - before).max((0, 2)) > 1e-5
+        scattered = Batch(batch.xy_um[::-1].copy() * 3, batch.features, batch.starts)
+        moved[graph] = np.abs(draws(model, scattered, 2) - before).max()
+        assert changed[7] and (changed.sum() > 1) == graph
+    assert moved[False] < 1e-5 < moved[True]
+
+
+def test_without_diffusion_one_answer_and_neighbours_still_count():
+    training = toy.training(30)
+    model = stirred(training, {"base": False, "diffusion": False})
+    batch = training.batch.regions([np.arange(30)])
+    answer = draws(model, batch, 8, seed=1)
+    assert answer.shape[0] == 1 and np.array_equal(answer, draws(model, batch, 8, seed=2))
+    features = batch.features.copy()
+    features[7] += 3
+    changed = np.abs(draws(model, Batch(batch.xy_um, features, batch.starts), 1) - answer).max((0, 2)) > 1e-5
+    assert 1 < changed.sum() < 30
+
+
+def test_without_diffusion_it_regresses_to_the_mean_of_both_answers():
+    """One feature, two answers: a regression gives their middle, and a diffusion one of them."""
+    rng = np.random.default_rng(0)
+    side = rng.choice([-1.0, 1.0], (100, 1))
+    values = np.hstack([side, -side]) + rng.normal(0, 0.15, (100, 2))
+    training = plain(np.zeros((100, 1)), values, parts=10)
+    drawn = {}
+    for diffusion in (True, False):
+        model = make(training, BARE, {"diffusion": diffusion, "spatial_graph": False, "n_steps": 12})
+        fit(model, training, 60, lr=1e-2)
+        drawn[diffusion] = np.abs(draws(model, training.batch, 2)).mean()
+    assert drawn[False] < 0.3 and drawn[True] > 0.7
+
+
+@pytest.mark.parametrize("off", ["spatial_graph", "diffusion"])
+def test_a_diffusion_on_the_graph_needs_both(off):
+    with pytest.raises(EosinError, match="leave spatial_graph and diffusion on"):
+        flag.build(ENTRY.settings.of({"diffuse": "nodes", off: False}), 4, GenePanel(("A", "B")))
 
 
 # ---- alignment
@@ -270,7 +324,7 @@ def test_alignment_pulls_tokens_to_their_vectors():
         context = model.prepare(training.batch)
         sigma = torch.full((1, len(training.batch), 1), 0.5)
         noisy = torch.randn(1, len(training.batch), 6, generator=torch.Generator().manual_seed(0))
-        costs.append(model.alignment(model._guess(context.graph, noisy, sigma)[1]).item())
+        costs.append(model.alignment(model.process.guess(model.generator, context.graph, noisy, sigma)[1]).item())
     assert costs[1] < -0.8 and costs[1] < costs[0] - 0.3
 
 

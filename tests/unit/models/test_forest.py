@@ -12,18 +12,13 @@ import toy
 from eosin.engine import load, predict, train
 from eosin.metrics import pearson_per_gene
 from eosin.models import forest
-from eosin.models.forest import Forest, ForestSettings, Trees
+from eosin.models.forest import Trees
+from toy import point
 
 
-def solved(training, **settings):
-    torch.manual_seed(settings.pop("seed", 0))
-    model = Forest(ForestSettings.of({"n_trees": 10, **settings}), training.batch.features.shape[1], training.panel)
-    model.solve(training)
-    return model
-
-
-def drawn(model, batch):
-    return model.draw(model.prepare(batch), 1, torch.Generator())[0].numpy()
+def solved(training, *, seed=0, **settings):
+    torch.manual_seed(seed)
+    return toy.solved("forest", training, **{"n_trees": 10, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -68,18 +63,18 @@ def test_one_forest_for_each_gene(training, other):
 
 def test_one_gene_alone(training):
     one = replace(training, target=training.target[:, :1], panel=replace(training.panel, names=("GENE0",)))
-    assert drawn(solved(one), one.batch).shape == (len(one.batch), 1)
+    assert point(solved(one), one.batch).shape == (len(one.batch), 1)
 
 
 def test_chunks_change_nothing(training, monkeypatch):
     model = solved(training)
-    whole = drawn(model, training.batch)
+    whole = point(model, training.batch)
     monkeypatch.setattr(forest, "_ROWS", 17)
-    assert np.array_equal(whole, drawn(model, training.batch))
+    assert np.array_equal(whole, point(model, training.batch))
 
 
 def test_the_seed_decides(training):
-    one, same, other = (drawn(solved(training, seed=seed), training.batch) for seed in (1, 1, 2))
+    one, same, other = (point(solved(training, seed=seed), training.batch) for seed in (1, 1, 2))
     assert np.array_equal(one, same)
     assert not np.allclose(one, other)
 
@@ -106,7 +101,7 @@ def test_a_checkpoint_needs_neither_pickle_nor_scikit_learn(tmp_path, monkeypatc
 
 def test_overfits_one_section(training):
     one = training.take(np.arange(60))
-    found = drawn(solved(one, min_leaf=1, n_trees=60, max_features=1.0), one.batch)
+    found = point(solved(one, min_leaf=1, n_trees=60, max_features=1.0), one.batch)
     assert pearson_per_gene(one.target, found).min() > 0.95
 
 

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-import torch
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.preprocessing import StandardScaler
@@ -13,17 +13,9 @@ import toy
 from eosin.engine import predict, train
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
-from eosin.models.hest_ridge import HestRidge, HestRidgeSettings
+from toy import point
 
-
-def solved(training, **settings):
-    model = HestRidge(HestRidgeSettings.of(settings), training.batch.features.shape[1], training.panel)
-    model.solve(training)
-    return model
-
-
-def drawn(model, batch):
-    return model.draw(model.prepare(batch), 1, torch.Generator())[0].numpy()
+solved = partial(toy.solved, "hest-ridge")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +37,7 @@ def test_equals_the_steps_of_the_benchmark(training, components):
         z = step.fit_transform(z)
     z = z.astype(np.float32)
     probe = Ridge(alpha=100 / (z.shape[1] * y.shape[1]), fit_intercept=False, solver="lsqr", max_iter=1000).fit(z, y)
-    assert np.allclose(drawn(solved(training, n_components=components), training.batch), probe.predict(z), atol=1e-4)
+    assert np.allclose(point(solved(training, n_components=components), training.batch), probe.predict(z), atol=1e-4)
 
 
 def test_penalty_is_that_of_the_formula(training):
@@ -54,14 +46,14 @@ def test_penalty_is_that_of_the_formula(training):
     z = PCA(256, random_state=1).fit_transform(StandardScaler().fit_transform(x))
     weight = np.linalg.solve(z.T @ z + 100 / (256 * 6) * np.eye(256), z.T @ y)
     exact = solved(training, solver="cholesky")
-    assert np.allclose(drawn(exact, training.batch), z @ weight, atol=2e-3)
+    assert np.allclose(point(exact, training.batch), z @ weight, atol=2e-3)
     other = solved(training, solver="cholesky", penalty=300.0)
-    assert not np.allclose(drawn(other, training.batch), z @ weight, atol=0.1)
+    assert not np.allclose(point(other, training.batch), z @ weight, atol=0.1)
 
 
 def test_the_mean_changes_squared_errors_but_no_correlation(training):
     plain, added = solved(training), solved(training, add_mean=True)
-    one, other = drawn(plain, training.batch), drawn(added, training.batch)
+    one, other = point(plain, training.batch), point(added, training.batch)
     y = training.target
     assert np.allclose(one.mean(0), 0, atol=1e-3)
     assert np.allclose(other - one, y.mean(0), atol=1e-5)
@@ -79,7 +71,7 @@ def test_presets_are_the_two_tables():
 def test_constant_features_are_no_obstacle():
     training = toy.training()
     flat = replace(training, batch=replace(training.batch, features=np.ones_like(training.batch.features)))
-    assert np.isfinite(drawn(solved(flat), flat.batch)).all()
+    assert np.isfinite(point(solved(flat), flat.batch)).all()
 
 
 def test_overfits_one_section():
@@ -87,7 +79,7 @@ def test_overfits_one_section():
     training = toy.training(30).take(np.arange(30))
     wide = replace(training.batch, features=rng.normal(size=(30, 60)).astype(np.float32))
     training = replace(training, batch=wide)
-    found = drawn(solved(training, n_components=None), wide)
+    found = point(solved(training, n_components=None), wide)
     assert pearson_per_gene(training.target, found).min() > 0.95
 
 

@@ -12,28 +12,13 @@ from eosin.models import MODELS
 from eosin.models.check import check_model
 from eosin.models.histogene import HisToGeneSettings, build
 from eosin.types import Batch, GenePanel
+from toy import fitted, point
 
 PLAIN = {"base": False, "dropout": 0.0, "n_components": None, "width": 32}
 
 
 def learned(training, steps, **settings):
-    torch.manual_seed(0)
-    model = build(HisToGeneSettings.of(PLAIN, settings), training.batch.features.shape[1], training.panel)
-    model.observe(training)
-    model.train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    goal, rng = torch.from_numpy(training.target), torch.Generator().manual_seed(0)
-    context = model.prepare(training.batch)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        model.loss(context, goal, rng).backward()
-        optimiser.step()
-    return model.eval()
-
-
-def predicted(model, batch):
-    context = model.prepare(replace(batch, training_rows=None))
-    return model.draw(context, 1, torch.Generator())[0].numpy()
+    return fitted("histogene", training, steps, **{**PLAIN, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +40,13 @@ def test_parameters_are_the_published_ones_but_for_positions(n_layers, n_genes, 
 def test_it_overfits_one_section():
     training = toy.training(40).take(np.arange(40))
     model = learned(training, 60)
-    assert np.nanmean(pearson_per_gene(training.target, predicted(model, training.batch))) > 0.95
+    assert np.nanmean(pearson_per_gene(training.target, point(model, training.batch))) > 0.95
 
 
 def test_it_beats_the_mean_on_a_held_out_section(trained):
     model, training = trained
     rest = training.take(np.arange(120, 160))
-    error = np.square(predicted(model, rest.batch) - rest.target).mean()
+    error = np.square(point(model, rest.batch) - rest.target).mean()
     assert error < 0.8 * np.square(training.target[:120].mean(0) - rest.target).mean()
 
 
@@ -74,8 +59,8 @@ def test_positions_say_what_features_do_not(positions):
         batch=replace(training.batch, features=np.ones_like(training.batch.features)),
         target=np.repeat(gradient, training.target.shape[1], 1).astype(np.float32),
     )
-    seen = predicted(learned(blind, 60, positions=positions), blind.batch)
-    unseen = predicted(learned(blind, 60, positions="none"), blind.batch)
+    seen = point(learned(blind, 60, positions=positions), blind.batch)
+    unseen = point(learned(blind, 60, positions="none"), blind.batch)
     assert np.square(seen - blind.target).mean() < 0.1 * np.square(unseen - blind.target).mean()
 
 
@@ -83,29 +68,29 @@ def test_a_set_has_no_places():
     training = toy.training(30)
     model = learned(training, 2, positions="none")
     moved = replace(training.batch, xy_um=training.batch.xy_um[::-1] * 3)
-    assert np.allclose(predicted(model, training.batch), predicted(model, moved), atol=1e-6)
+    assert np.allclose(point(model, training.batch), point(model, moved), atol=1e-6)
 
 
 def test_far_positions_are_as_good_as_near_ones(trained):
     model, training = trained
     batch = training.batch.regions([np.arange(40)])
     wide = Batch(batch.xy_um * 40, batch.features, batch.starts)  # 300 pitches across: beyond any table of 64
-    assert np.isfinite(predicted(model, wide)).all()
+    assert np.isfinite(point(model, wide)).all()
     far = Batch(batch.xy_um + 1e6, batch.features, batch.starts)
-    assert np.allclose(predicted(model, batch), predicted(model, far), atol=1e-3)
+    assert np.allclose(point(model, batch), point(model, far), atol=1e-3)
 
 
 def test_order_of_spots_does_not_matter(trained):
     model, training = trained
     order = np.random.default_rng(0).permutation(40)
-    plain, turned = (predicted(model, training.batch.regions([rows])) for rows in (np.arange(40), order))
+    plain, turned = (point(model, training.batch.regions([rows])) for rows in (np.arange(40), order))
     assert np.allclose(plain[order], turned, atol=1e-4)
 
 
 def test_sections_are_predicted_together_as_alone(trained):
     model, training = trained
-    alone = [predicted(model, training.batch.regions([np.arange(a, a + 40)])) for a in range(0, 160, 40)]
-    assert np.allclose(predicted(model, training.batch), np.concatenate(alone), atol=1e-4)
+    alone = [point(model, training.batch.regions([np.arange(a, a + 40)])) for a in range(0, 160, 40)]
+    assert np.allclose(point(model, training.batch), np.concatenate(alone), atol=1e-4)
 
 
 def test_every_spot_is_seen_by_every_other(trained):
@@ -113,7 +98,7 @@ def test_every_spot_is_seen_by_every_other(trained):
     batch = training.batch.regions([np.arange(40)])
     other = Batch(batch.xy_um, batch.features.copy(), batch.starts)
     other.features[39] += 3.0
-    changed = np.abs(predicted(model, batch) - predicted(model, other)).max(1)
+    changed = np.abs(point(model, batch) - point(model, other)).max(1)
     assert (changed > 1e-6).all()
 
 
@@ -122,7 +107,7 @@ def test_what_the_ridge_says_is_the_start():
     model = build(HisToGeneSettings.of(), toy.N_FEATURES, training.panel).eval()
     model.observe(training)
     plain = replace(training.batch, training_rows=None)
-    left_over = predicted(model, plain) - model.base.predict(plain)
+    left_over = point(model, plain) - model.base.predict(plain)
     assert np.allclose(left_over, left_over[:1], atol=1e-4)  # the mean of what it leaves over, the same everywhere
 
 

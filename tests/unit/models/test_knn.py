@@ -1,28 +1,20 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-import torch
 
 import toy
 from eosin.engine import predict, train
 from eosin.errors import EosinError
 from eosin.metrics import pearson_per_gene
 from eosin.models import knn
-from eosin.models.knn import KNN, KNNSettings
 from eosin.types import Batch
+from toy import point
 
-
-def solved(training, **settings):
-    model = KNN(KNNSettings.of(settings), training.batch.features.shape[1], training.panel)
-    model.solve(training)
-    return model
-
-
-def drawn(model, batch):
-    return model.draw(model.prepare(batch), 1, torch.Generator())[0].numpy()
+solved = partial(toy.solved, "knn")
 
 
 @pytest.fixture(scope="module")
@@ -34,12 +26,12 @@ def test_one_neighbour_gives_back_the_training_spots(training):
     """The nearest of a training spot is itself: another distance or a shifted index would fail."""
     for metric in ("cosine", "euclidean"):
         model = solved(training, n_neighbours=(1,), metric=metric)
-        assert np.allclose(drawn(model, training.batch), training.target, atol=1e-6)
+        assert np.allclose(point(model, training.batch), training.target, atol=1e-6)
 
 
 def test_a_spot_seen_again_outweighs_all_others(training):
     model = solved(training, n_neighbours=(50,), metric="cosine", weights="distance")
-    found = pearson_per_gene(training.target, drawn(model, training.batch))
+    found = pearson_per_gene(training.target, point(model, training.batch))
     assert found.min() > 0.95
 
 
@@ -59,16 +51,16 @@ def test_equals_the_definition(training, metric, power):
         near = np.argsort(distance)[:7]
         expected.append(np.average(training.target[near], axis=0, weights=1 / distance[near]))
     batch = replace(training.batch.regions([np.arange(20)]), features=new)
-    assert np.allclose(drawn(model, batch), expected, atol=1e-4)
+    assert np.allclose(point(model, batch), expected, atol=1e-4)
 
 
 def test_chunks_change_nothing(training, monkeypatch):
     model = solved(training, n_neighbours=(5,))
     features = np.random.default_rng(4).normal(size=(50, toy.N_FEATURES)).astype(np.float32)  # nobody's own neighbour
     unseen = Batch(np.zeros((50, 2)), features, np.array([0, 50]))
-    whole = drawn(model, unseen)
+    whole = point(model, unseen)
     monkeypatch.setattr(knn, "_ENTRIES", 7 * len(training.batch))
-    assert np.allclose(whole, drawn(model, unseen), atol=1e-5)
+    assert np.allclose(whole, point(model, unseen), atol=1e-5)
 
 
 def test_noise_asks_for_many_neighbours_and_a_sharp_relation_for_few(training):
@@ -85,13 +77,13 @@ def test_noise_asks_for_many_neighbours_and_a_sharp_relation_for_few(training):
 
 def test_more_neighbours_than_spots_is_the_mean(training):
     model = solved(training, n_neighbours=(10_000,), weights="uniform")
-    assert np.allclose(drawn(model, training.batch), training.target.mean(0), atol=1e-5)
+    assert np.allclose(point(model, training.batch), training.target.mean(0), atol=1e-5)
 
 
 def test_constant_features_are_no_obstacle(training):
     flat = replace(training, batch=replace(training.batch, features=np.ones_like(training.batch.features)))
     for metric in ("cosine", "euclidean"):
-        assert np.isfinite(drawn(solved(flat, metric=metric), flat.batch)).all()
+        assert np.isfinite(point(solved(flat, metric=metric), flat.batch)).all()
 
 
 def test_no_neighbours_are_refused(training):

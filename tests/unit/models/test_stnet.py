@@ -1,28 +1,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
-import torch
 
 import toy
 from eosin.engine import predict, train
 from eosin.errors import EosinError
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
-from eosin.models.stnet import STNet, STNetSettings
+from eosin.models.stnet import STNetSettings
 from eosin.types import GenePanel
+from toy import point
 
-
-def solved(training, **settings):
-    model = STNet(STNetSettings.of(settings), training.batch.features.shape[1], training.panel)
-    model.solve(training)
-    return model
-
-
-def drawn(model, batch):
-    return model.draw(model.prepare(batch), 1, torch.Generator())[0].numpy()
+solved = partial(toy.solved, "stnet")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +32,7 @@ def test_published_number_of_parameters():
 def test_starts_at_the_training_mean(training):
     """With next to no step, the answer is the mean, and what moves points along the covariance."""
     model = solved(training, epochs=(1,), lr=1e-9)
-    found = drawn(model, training.batch)
+    found = point(model, training.batch)
     assert np.allclose(found, training.target.mean(0), atol=1e-4)
     x = training.batch.features.astype(np.float64)
     z = (x - x.mean(0)) / x.std(0)
@@ -72,19 +65,19 @@ def test_steps_that_grow_without_end_are_refused(training):
         solved(training, lr=10.0)
     bound = float(str(caught.value).split("below ")[1].split(",")[0])
     grown = solved(training, lr=0.99 * bound, epochs=(500,))
-    assert np.abs(drawn(grown, training.batch)).max() < 100
+    assert np.abs(point(grown, training.batch)).max() < 100
 
 
 def test_same_prediction_whatever_the_scale_of_a_feature(training):
     scaled = replace(training.batch, features=training.batch.features * np.float32([1000] + [1] * 11) + 7)
-    one = drawn(solved(training), training.batch)
-    other = drawn(solved(replace(training, batch=scaled)), scaled)
+    one = point(solved(training), training.batch)
+    other = point(solved(replace(training, batch=scaled)), scaled)
     assert np.allclose(one, other, atol=1e-3)
 
 
 def test_constant_features_are_no_obstacle(training):
     flat = replace(training.batch, features=np.ones_like(training.batch.features))
-    found = drawn(solved(replace(training, batch=flat)), flat)
+    found = point(solved(replace(training, batch=flat)), flat)
     assert np.allclose(found, training.target.mean(0), atol=1e-5)
 
 
@@ -94,7 +87,7 @@ def test_overfits_one_section():
     training = toy.training(30).take(np.arange(30))
     wide = replace(training.batch, features=rng.normal(size=(30, 60)).astype(np.float32))
     training = replace(training, batch=wide)
-    found = drawn(solved(training, epochs=(20_000,)), wide)
+    found = point(solved(training, epochs=(20_000,)), wide)
     assert pearson_per_gene(training.target, found).min() > 0.95
 
 

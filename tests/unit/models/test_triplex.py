@@ -15,28 +15,13 @@ from eosin.models.triplex import Distillation, TriplexSettings, build
 from eosin.models.triplex_net import Triplex, cells_around
 from eosin.spots import lattice_positions
 from eosin.types import Batch, GenePanel
+from toy import fitted, point
 
 PLAIN = {"base": False, "dropout": 0.0, "n_components": None, "width": 32}
 
 
 def learned(training, steps, **settings):
-    torch.manual_seed(0)
-    model = build(TriplexSettings.of(PLAIN, settings), training.batch.features.shape[1], training.panel)
-    model.observe(training)
-    model.train()
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    goal, rng = torch.from_numpy(training.target), torch.Generator().manual_seed(0)
-    context = model.prepare(training.batch)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        model.loss(context, goal, rng).backward()
-        optimiser.step()
-    return model.eval()
-
-
-def predicted(model, batch):
-    context = model.prepare(replace(batch, training_rows=None))
-    return model.draw(context, 1, torch.Generator())[0].numpy()
+    return fitted("triplex", training, steps, **{**PLAIN, **settings})
 
 
 @pytest.fixture(scope="module")
@@ -56,13 +41,13 @@ def test_parameters_are_those_of_the_published_comparison():
 def test_it_overfits_one_section():
     training = toy.training(40).take(np.arange(40))
     model = learned(training, 60)
-    assert np.nanmean(pearson_per_gene(training.target, predicted(model, training.batch))) > 0.95
+    assert np.nanmean(pearson_per_gene(training.target, point(model, training.batch))) > 0.95
 
 
 def test_it_beats_the_mean_on_a_held_out_section(trained):
     model, training = trained
     rest = training.take(np.arange(120, 160))
-    error = np.square(predicted(model, rest.batch) - rest.target).mean()
+    error = np.square(point(model, rest.batch) - rest.target).mean()
     assert error < 0.8 * np.square(training.target[:120].mean(0) - rest.target).mean()
 
 
@@ -88,9 +73,9 @@ def test_the_fused_guess_learns_from_the_views():
 
 def test_chunks_do_not_show(trained):
     model, training = trained
-    whole = predicted(model, training.batch)
+    whole = point(model, training.batch)
     model.network.chunk = 7
-    chunked = predicted(model, training.batch)
+    chunked = point(model, training.batch)
     model.network.chunk = 1024
     assert np.allclose(whole, chunked, atol=1e-5)
 
@@ -112,31 +97,31 @@ def test_chunks_do_not_show_in_gradients():
 def test_order_of_spots_does_not_matter(trained):
     model, training = trained
     order = np.random.default_rng(0).permutation(40)
-    plain, turned = (predicted(model, training.batch.regions([rows])) for rows in (np.arange(40), order))
+    plain, turned = (point(model, training.batch.regions([rows])) for rows in (np.arange(40), order))
     assert np.allclose(plain[order], turned, atol=1e-4)
 
 
 def test_sections_are_predicted_together_as_alone(trained):
     model, training = trained
-    alone = [predicted(model, training.batch.regions([np.arange(a, a + 40)])) for a in range(0, 160, 40)]
-    assert np.allclose(predicted(model, training.batch), np.concatenate(alone), atol=1e-4)
+    alone = [point(model, training.batch.regions([np.arange(a, a + 40)])) for a in range(0, 160, 40)]
+    assert np.allclose(point(model, training.batch), np.concatenate(alone), atol=1e-4)
 
 
 def test_dropout_is_off_when_drawing():
     training = toy.training(30)
     model = learned(training, 1, dropout=0.5)
-    assert np.array_equal(predicted(model, training.batch), predicted(model, training.batch))
+    assert np.array_equal(point(model, training.batch), point(model, training.batch))
 
 
 @pytest.mark.parametrize("part", ["own", "others", "window", "slide", "positions", "fusion"])
 def test_every_view_reaches_the_answer(part):
     training = toy.training(20)
     model = learned(training, 3)
-    before = predicted(model, training.batch)
+    before = point(model, training.batch)
     with torch.no_grad():
         for parameter in getattr(model.network, part).parameters():
             parameter.add_(torch.linspace(-0.3, 0.3, parameter.numel()).view_as(parameter))
-    assert np.abs(before - predicted(model, training.batch)).max() > 1e-3
+    assert np.abs(before - point(model, training.batch)).max() > 1e-3
 
 
 def test_far_spots_count(trained):
@@ -145,22 +130,22 @@ def test_far_spots_count(trained):
     other = Batch(batch.xy_um, batch.features.copy(), batch.starts)
     far = int(np.argmax(np.hypot(*(batch.xy_um - batch.xy_um[0]).T)))
     other.features[far] += 3.0
-    assert not np.allclose(predicted(model, batch)[0], predicted(model, other)[0], atol=1e-5)
+    assert not np.allclose(point(model, batch)[0], point(model, other)[0], atol=1e-5)
 
 
 def test_window_without_neighbours_and_duplicates_are_finite(trained):
     model, training = trained
     for n in (1, 2, 5):
-        assert np.isfinite(predicted(model, training.batch.regions([np.arange(n)]))).all()
+        assert np.isfinite(point(model, training.batch.regions([np.arange(n)]))).all()
     same = training.batch.regions([np.arange(30)])
-    assert np.isfinite(predicted(model, replace(same, xy_um=np.zeros((30, 2))))).all()
+    assert np.isfinite(point(model, replace(same, xy_um=np.zeros((30, 2))))).all()
 
 
 def test_clamped_guesses_reach_down_to_0_and_no_further():
     training = toy.training(30)
     sunk = replace(training, target=training.target - 0.8 * training.target.mean(0))
-    assert predicted(learned(sunk, 20), sunk.batch).min() < -0.1
-    clamped = predicted(learned(sunk, 20, clamp=True), sunk.batch)
+    assert point(learned(sunk, 20), sunk.batch).min() < -0.1
+    clamped = point(learned(sunk, 20, clamp=True), sunk.batch)
     assert -1e-6 <= clamped.min() < 0.01
 
 

@@ -31,6 +31,16 @@ def take(tokens: list[str]) -> list[str]:
     return kept
 
 
+def refuse_for(command: str | None) -> None:
+    """Refuse settings where the command has no use for them, rather than go on without."""
+    takes = {"train": {"model", "train"}, "predict": {"model"}}.get(command or "", set())
+    wrong = sorted(set(_given) - takes)
+    if wrong:
+        name = next(iter(_given[wrong[0]])).replace("_", "-")
+        fix = "give a file of settings: --settings FILE" if command == "bench" else "eosin train takes it"
+        raise EosinError(f"'eosin {command}' takes no --{wrong[0]}.{name}", fix=fix)
+
+
 def literal(text: str) -> Any:
     """A flag's text as TOML would read it: numbers, true, false, arrays; `none`; else the text itself."""
     import tomllib

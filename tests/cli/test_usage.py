@@ -10,7 +10,22 @@ import pytest
 
 from cli.conftest import Ground, Run
 
-VERBS = ("info", "tissue", "encode", "train", "predict", "export", "score", "report", "bench", "study", "fetch", "doctor", "list", "demo")
+VERBS = (
+    "info",
+    "tissue",
+    "encode",
+    "train",
+    "predict",
+    "export",
+    "score",
+    "report",
+    "bench",
+    "study",
+    "fetch",
+    "doctor",
+    "list",
+    "demo",
+)
 
 
 def python(*argv: str) -> subprocess.CompletedProcess[str]:
@@ -123,3 +138,16 @@ def test_settings_of_one_command_do_not_reach_the_next(eosin: Run, ground: Groun
 
     assert eosin("list", "models").code == 0
     assert over({}) == {}
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        (("bench", "nowhere", "-o", "x", "--train.lr", "1"), "'eosin bench' takes no --train.lr"),
+        (("predict", "a", "b", "-o", "x", "--train.epochs", "1"), "'eosin predict' takes no --train.epochs"),
+        (("info", "nowhere", "--model.n-steps", "1"), "'eosin info' takes no --model.n-steps"),
+    ],
+)
+def test_a_setting_that_a_command_has_no_use_for_is_refused(eosin: Run, line: tuple[str, ...], wrong: str) -> None:
+    said = eosin(*line)
+    assert said.code == 1 and wrong in said.err

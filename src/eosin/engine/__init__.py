@@ -4,6 +4,16 @@ from eosin.engine.predict import predict
 from eosin.engine.selection import Validation
 from eosin.engine.settings import TrainSettings
 from eosin.engine.train import resolve, train
-from eosin.engine.trained import Trained, load, versions
+from eosin.engine.trained import Trained, load, versions, with_settings
 
-__all__ = ["TrainSettings", "Trained", "Validation", "load", "predict", "resolve", "train", "versions"]
+__all__ = [
+    "TrainSettings",
+    "Trained",
+    "Validation",
+    "load",
+    "predict",
+    "resolve",
+    "train",
+    "versions",
+    "with_settings",
+]

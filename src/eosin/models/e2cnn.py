@@ -75,5 +75,6 @@ MODELS.add(
             "paper": {"model": _PAPER, "train": PAPER_TRAIN},
             "small": {"model": {"n_channels": 32, "n_first": 4, "n_fields": 4}, "train": {"lr": 1e-3}},
         },
+        drawing=("n_steps", "sampler"),
     ),
 )

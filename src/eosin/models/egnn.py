@@ -213,5 +213,6 @@ MODELS.add(
             "paper": {"model": _PAPER, "train": PAPER_TRAIN},
             "small": {"model": {"width": 32}, "train": {"lr": 1e-3}},
         },
+        drawing=("n_steps", "sampler"),
     ),
 )

@@ -316,5 +316,6 @@ MODELS.add(
             },
             "small": {"model": _SMALL, "train": {"epochs": 8, "regions_per_section": 8, "patience": 8, "lr": 3e-3}},
         },
+        drawing=("n_steps", "mirrored"),
     ),
 )

@@ -88,5 +88,6 @@ MODELS.add(
         "whole-slide flow matching with E(2)-invariant local attention",
         "Huang et al., ICML 2025",
         presets={"paper": {"model": _PAPER, "train": PAPER_TRAIN}},
+        drawing=("n_steps", "sampler"),
     ),
 )

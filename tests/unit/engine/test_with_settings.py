@@ -88,3 +88,19 @@ def test_a_model_without_such_settings_says_so(sections) -> None:
 def test_what_may_change_is_a_setting() -> None:
     for entry in map(MODELS.__getitem__, MODELS):
         assert set(entry.drawing) <= set(entry.settings.model_fields)
+
+
+@pytest.mark.parametrize("model", [name for name in MODELS if MODELS[name].drawing])
+def test_what_a_model_calls_a_setting_of_drawing_leaves_its_arrays_alone(sections, model: str) -> None:
+    """Trained under another one, with a fixed number of epochs, the arrays come out the same."""
+    preset = f"{model}:small" if "small" in MODELS[model].presets else model
+    fixed = {"epochs": 1, "early_stopping": False, "regions_per_section": 1}
+    small = STEM["model"] if model == "stem" else {}
+    one = train(sections[:2], model=preset, settings={"train": fixed, "model": small}, panel="var:4")
+    other = {"n_steps": 3, "sampler": {"stem": "ddim"}.get(model, "euler"), "mirrored": False}
+    changed = {name: value for name, value in other.items() if name in MODELS[model].drawing}
+    assert changed
+    two = train(sections[:2], model=preset, settings={"train": fixed, "model": {**small, **changed}}, panel="var:4")
+    theirs = two.model.arrays()
+    assert all(torch.equal(value, theirs[name]) for name, value in one.model.arrays().items())
+    assert np.array_equal(*(predict(each, sections[2], draws=2).draws for each in (with_settings(one, changed), two)))

@@ -16,8 +16,8 @@ from eosin import __version__
 from eosin.cli_beside import doctor, export, fetch
 from eosin.cli_compare import bench, report, score, study
 from eosin.errors import EosinError
-from eosin.flags import AS_IS, How, Lattice, Mpp, Out, Pitch, Points, Reader, SpotWidth, TissueMask
-from eosin.overrides import over, take
+from eosin.flags import AS_IS, CommercialOnly, How, Lattice, Mpp, Out, Pitch, Points, Reader, SpotWidth, TissueMask
+from eosin.overrides import over, refuse_for, take
 
 app = App(
     name="eosin",
@@ -44,6 +44,9 @@ def encode(
     out: Out = Path("features"),
     encoder: str = "stain",
     symmetries: Annotated[bool, Parameter(negative="")] = False,
+    device: str = "auto",
+    precision: str | None = None,
+    commercial_only: CommercialOnly = False,
     sections: list[str] | None = None,
     lattice: Lattice = "square",
     pitch_um: Pitch = 100.0,
@@ -66,12 +69,17 @@ def encode(
         `stain` needs no weights; `timm:ARCH@WEIGHTS.safetensors` is any timm model (see: eosin list encoders).
     symmetries
         Also encode every tile under its seven flips and quarter turns, for --train.augment; completes what is done.
+    device
+        `auto` (all GPUs, for an encoder with weights), or `cpu`, `cuda:0`, several by commas.
+    precision
+        `float16` or `bfloat16` for encoders with weights; `float32` by default.
     sections
         Only these sections (repeat the flag).
     """
     from eosin import verbs
 
     given = {"encoder": encoder, "symmetries": symmetries, "sections": sections, "reader": reader, "mpp": mpp}
+    given |= {"device": device, "precision": precision, "commercial_only": commercial_only}
     laid = {"lattice": lattice, "pitch_um": pitch_um, "spot_um": spot_um, "points": points, "tissue": tissue}
     done = verbs.encode(data, out=out, **given, **laid, **asdict(how))
     _say(f"{len(done)} sections, {sum(map(len, done))} spots in {out}")
@@ -90,6 +98,7 @@ def train(
     settings: Path | None = None,
     seed: int = 0,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    commercial_only: CommercialOnly = False,
     sections: list[str] | None = None,
     reader: Reader = None,
     mpp: Mpp = None,
@@ -133,6 +142,7 @@ def train(
         seed=seed,
         out=out,
         resume=resume,
+        commercial_only=commercial_only,
         sections=sections,
         reader=reader,
         mpp=mpp,
@@ -158,11 +168,14 @@ def predict(
     spot_um: SpotWidth = None,
     points: Points = None,
     tissue: TissueMask = None,
+    commercial_only: CommercialOnly = False,
     reader: Reader = None,
     mpp: Mpp = None,
     how: How = AS_IS,
 ) -> None:
     """Predict a section's expression with a trained model; needs an image, no expression.
+
+    How draws are made can be changed, as --model.n-steps 10 or --model.sampler ancestral; what was learned cannot.
 
     Parameters
     ----------
@@ -191,6 +204,8 @@ def predict(
         spot_um=spot_um,
         points=points,
         tissue=tissue,
+        commercial_only=commercial_only,
+        settings=over({}).get("model"),
         reader=reader,
         mpp=mpp,
         out=out,
@@ -243,6 +258,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = "--debug" in tokens
     try:
         tokens = take([token for token in tokens if token != "--debug"])
+        refuse_for(next((token for token in tokens if not token.startswith("-")), None))
         _prepare_terminal()
         app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:

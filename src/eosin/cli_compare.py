@@ -140,7 +140,7 @@ def bench(
 
 def study(
     name: str,
-    data: Path,
+    data: Path | None = None,
     *,
     out: Out,
     preset: str | None = None,
@@ -161,6 +161,8 @@ def study(
     ----------
     name
         Name of the study, as `refinement-steps`, `priors`, `ablations` or `panel-sizes`.
+    data
+        Measured sections; `efficiency` (time and memory against spots) needs none.
     preset
         `paper` or `small`, for every model of the study that has it; their defaults otherwise.
     encoder
@@ -179,5 +181,8 @@ def study(
     given = {"preset": preset, "encoders": encoder.split(","), "genes": genes, "split": split, "features": features}
     given |= {"seeds": seeds, "draws": draws, "allow_leak": allow_leak, "reader": reader, "mpp": mpp, **asdict(how)}
     found = comparing.study(data, name, out=out, **given)
+    if "load" in found:
+        show.efficiency(found)
+        return
     show.study(found)
     show.lines([f"all metrics in {out / 'scores.json'}; as a page: eosin report {out / 'scores.json'} -o study.html"])

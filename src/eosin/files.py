@@ -49,6 +49,15 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
+def explained(path: str | Path) -> Iterator[None]:
+    """Turn an `OSError` of the block, which writes `path` by other means, into the `EosinError` that a user gets."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error, Path(path)) from error
+
+
+@contextlib.contextmanager
 def atomic_hdf5(path: str | Path) -> Iterator[h5py.File]:
     """Yield an HDF5 file in memory; write it to `path`, whole or not at all, when the block ends well.
 

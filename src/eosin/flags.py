@@ -17,6 +17,9 @@ Points = Annotated[
     Path | None, Parameter(help="spots of a bare image: table with x,y (px) or x_um,y_um and id, or GeoJSON Points")
 ]
 TissueMask = Annotated[Path | None, Parameter(help="GeoJSON mask of a bare image's tissue; else it is found")]
+CommercialOnly = Annotated[
+    bool, Parameter(negative="", help="refuse what is not known to be licensed for commercial use")
+]
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
 

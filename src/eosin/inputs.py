@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from eosin import data as door
 from eosin.data.readers import Reading, blame
-from eosin.encoders import attach, get_encoder
+from eosin.encoders import Encoder, attach, get_encoder
 from eosin.encoders import encode as encode_section
 from eosin.errors import EosinError
 from eosin.slide import Layout, OnTissue, open_slide
@@ -52,11 +52,12 @@ def folder_of(data: Data) -> Path | None:
     return Path(data) if isinstance(data, str | Path) else None
 
 
-def with_features(sections: Sequence[Section], encoder: str, features: str | Path | None) -> list[Section]:
+def with_features(sections: Sequence[Section], encoder: str | Encoder, features: str | Path | None) -> list[Section]:
     """The sections with features: those they have, else those of the folder, else freshly made ones."""
     if all(section.features is not None for section in sections):
         return list(sections)
-    named = None if features is None else [attach(section, features, encoder) for section in sections]
+    name = encoder if isinstance(encoder, str) else encoder.spec
+    named = None if features is None else [attach(section, features, name) for section in sections]
     if named is not None and all(one is not None for one in named):
         return [one for one in named if one is not None]  # the encoder itself, maybe gated, is not needed
     machine = get_encoder(encoder)
@@ -67,7 +68,7 @@ def with_features(sections: Sequence[Section], encoder: str, features: str | Pat
                 raise EosinError(
                     f"has no features of encoder '{machine.card.name}' for section '{section.name}'",
                     file=features,
-                    fix=f"run eosin encode DATA -o {features} --encoder {encoder}",
+                    fix=f"run eosin encode DATA -o {features} --encoder {name}",
                 )
         return [replace(one) for one in attached if one is not None]
     log.info("features are kept in %s", CACHE.resolve())

@@ -6,15 +6,15 @@ are in `comparing`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from eosin import data as door
 from eosin import engine
 from eosin.config import read_toml
 from eosin.data import Reading
-from eosin.encoders import Encoder, attach, get_encoder
+from eosin.encoders import Encoder, attach, get_encoder, need_commercial
 from eosin.encoders import encode as encode_section
 from eosin.encoders.feature_section import is_feature_file, section_of_features
 from eosin.engine import Trained
@@ -76,6 +76,9 @@ def encode(
     reader: str | None = None,
     mpp: float | None = None,
     symmetries: bool = False,
+    device: str = "auto",
+    precision: str | None = None,
+    commercial_only: bool = False,
     lattice: str | Lattice = "square",
     pitch_um: float = 100.0,
     spot_um: float | None = None,
@@ -87,9 +90,13 @@ def encode(
 
     Returns the sections with their features. `out` is the folder of feature files (`eosin-cache` by default). With
     `symmetries` every tile is also encoded under seven flips and quarter turns, for training with `augment`; files
-    without them are completed. `lattice` to `tissue` say where the spots of a bare image are, as in `predict`.
+    without them are completed. `device` is `auto` (all GPUs, for an encoder with weights), or names by commas;
+    `precision` the encoder's setting of that name. `commercial_only` refuses an encoder whose licence does not allow
+    commercial use. `lattice` to `tissue` say where the spots of a bare image are, as in `predict`.
     """
-    machine = get_encoder(encoder)
+    machine = get_encoder(encoder, **({} if precision is None else {"precision": precision}))
+    if commercial_only:
+        _need_commercial_encoder(machine)
     folder = Path(out) if out is not None else CACHE
     need_reading(how)
     layout = layout_of(lattice, pitch_um, spot_um, points, tissue)
@@ -97,7 +104,7 @@ def encode(
         found = [section_of_image(data, layout, mpp=mpp)]
     else:
         found = sections_of(data, sections, reader, mpp, **how)
-    return [encode_section(one, machine, cache=folder, symmetries=symmetries) for one in found]
+    return [encode_section(one, machine, cache=folder, symmetries=symmetries, device=device) for one in found]
 
 
 def train(
@@ -112,6 +119,7 @@ def train(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    commercial_only: bool = False,
     sections: Sequence[str] | None = None,
     reader: str | None = None,
     mpp: float | None = None,
@@ -131,6 +139,8 @@ def train(
         Tables `model` and `train`, or a TOML file that has them.
     out
         Checkpoint folder, written every epoch; `resume` continues the run that lies there.
+    commercial_only
+        Refuse features whose licence does not allow commercial use, or is not known.
     """
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
     engine.resolve(model, tables)  # refuse an unknown setting before the images are encoded
@@ -138,7 +148,10 @@ def train(
         raise EosinError("no such folder of features", file=features, fix="run eosin encode first, or leave it out")
     measured = sections_of(data, sections, reader, mpp, **how)
     panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
-    ready = with_features(measured, encoder, features)
+    machine = _need_commercial_encoder(get_encoder(encoder)) if commercial_only and features is None else encoder
+    ready = with_features(measured, machine, features)
+    if commercial_only:
+        _need_commercial_features(ready)
     return engine.train(ready, model=model, settings=tables, panel=panel, seed=seed, out=out, resume=resume)
 
 
@@ -157,6 +170,8 @@ def predict(
     tissue: str | Path | None = None,
     reader: str | None = None,
     mpp: float | None = None,
+    commercial_only: bool = False,
+    settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     **how: Unpack[Reading],
 ) -> Prediction:
@@ -175,12 +190,20 @@ def predict(
         Of a bare image: a table (`x`, `y` in pixels or `x_um`, `y_um`; `id`) or GeoJSON of positions, for a lattice.
     tissue
         Of a bare image: GeoJSON mask, for the tissue that is found.
+    commercial_only
+        Refuse a model, or features, whose licence does not allow commercial use, or is not known.
+    settings
+        Other settings of how draws are made, as `{"n_steps": 10}`; those that what was learned depends on are refused.
     out
         Where to write the prediction as `.h5ad`.
     """
     need_reading(how)
     layout = layout_of(lattice, pitch_um, spot_um, points, tissue)
     trained = model if isinstance(model, Trained) else engine.load(model)
+    if settings:
+        trained = engine.with_settings(trained, settings)
+    if commercial_only:
+        need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
     if isinstance(target, Section):
         one = target
     elif reader is None and is_feature_file(target):
@@ -189,6 +212,8 @@ def predict(
         one = open_target(target, section, layout, reader, mpp, **how)
     if one.features is None:
         one = with_features([one], trained.encoder, features)[0]
+    if commercial_only:
+        _need_commercial_features([one])
     prediction = engine.predict(trained, one, draws=draws, seed=seed)
     if out is not None:
         save_prediction(prediction, out)
@@ -204,6 +229,19 @@ def tissue(path: str | Path, *, out: str | Path | None = None, mpp: float | None
         if out is not None:
             write_tissue(out, found, slide.mpp)
     return found
+
+
+def _need_commercial_encoder(encoder: Encoder) -> Encoder:
+    card = encoder.card
+    need_commercial(f"encoder '{card.name}'", card.licence, commercial=card.commercial)
+    return encoder
+
+
+def _need_commercial_features(sections: Sequence[Section]) -> None:
+    for section in sections:
+        features = section.need_features()
+        what = f"section '{section.name}': encoder '{features.encoder}'"
+        need_commercial(what, features.licence, commercial=features.commercial)
 
 
 def save_prediction(prediction: Prediction, path: str | Path) -> None:

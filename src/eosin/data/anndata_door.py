@@ -133,6 +133,8 @@ def _record(prediction: Prediction, mpp: float | None) -> dict[str, Any]:
         "units": f"{panel.transform} of counts",
         "spatial_unit": "um" if mpp is None else "px",
         "diameter_um": float(prediction.spots.diameter_um),
+        "licence": str(prediction.provenance.get("licence", "unknown")),
+        "commercial": bool(prediction.provenance.get("commercial", False)),
         "versions": json.dumps({name: _version(name) for name in ("eosin", "anndata", "numpy", "scipy", "torch")}),
         "provenance": json.dumps(dict(prediction.provenance), default=str),
     }

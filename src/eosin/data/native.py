@@ -141,7 +141,9 @@ def section_to_anndata(section: Section) -> AnnData:
         record |= {"mpp": float(section.image.mpp), "image": str(section.image.path)}
     if section.features is not None:
         adata.obsm["features"] = section.features.values
-        record |= {"encoder": section.features.encoder, "features_key": section.features.key}
+        have = section.features
+        record |= {"encoder": have.encoder, "features_key": have.key}
+        record |= {"features_licence": have.licence, "features_commercial": have.commercial}
     adata.uns["eosin"] = record
     return adata
 
@@ -226,7 +228,13 @@ def _own_image(record: dict[str, Any], path: Path, mpp: float | None, notes: lis
 def _features(adata: AnnData, record: dict[str, Any]) -> Features | None:
     if "features" not in adata.obsm or "features_key" not in record:
         return None
-    return Features(np.asarray(adata.obsm["features"]), record.get("encoder", ""), record["features_key"])
+    return Features(
+        np.asarray(adata.obsm["features"]),
+        record.get("encoder", ""),
+        record["features_key"],
+        licence=str(record.get("features_licence", "unknown")),
+        commercial=bool(record.get("features_commercial", False)),
+    )
 
 
 READERS.add(Native.name, Native())

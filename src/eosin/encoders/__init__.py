@@ -10,6 +10,7 @@ from eosin.encoders.check import check_encoder
 from eosin.encoders.published import zoo_card
 from eosin.encoders.section import encode, feature_path
 from eosin.encoders.store import FeatureFile, read_features, write_features
+from eosin.encoders.terms import need_commercial
 
 __all__ = [
     "ENCODERS",
@@ -22,6 +23,7 @@ __all__ = [
     "encode",
     "feature_path",
     "get_encoder",
+    "need_commercial",
     "read_features",
     "write_features",
     "zoo_card",

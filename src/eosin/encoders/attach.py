@@ -7,8 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from eosin.encoders.feature_section import tile_width_px
+from eosin.encoders.marked import leave_out
 from eosin.encoders.section import file_name
 from eosin.encoders.store import FeatureFile, read_features
+from eosin.encoders.terms import terms_of
 from eosin.errors import EosinError
 from eosin.types import Features, Section
 
@@ -22,7 +24,8 @@ def attach(section: Section, folder: str | Path, encoder: str) -> Section | None
     Parameters
     ----------
     section
-        Its name is the file's; its spots are matched by name, or by position where the file has no names.
+        Its name is the file's; its spots are matched by name, or by position where the file has no names. A spot whose
+        tile could not be read when it was encoded is left out.
     folder
         Holds `{section}.h5`, or `{encoder}-{hash}/{section}.h5` as `encode` writes.
     encoder
@@ -48,7 +51,8 @@ def attach(section: Section, folder: str | Path, encoder: str) -> Section | None
     rows = _rows(section, file, path)
     name = str(file.attrs.get("encoder", encoder))
     key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
-    return section.with_features(Features(file.values, name, key, file.turned).take(rows))
+    made = Features(file.values, name, key, file.turned, *terms_of(file.attrs, encoder))
+    return leave_out(section.with_features(made.take(rows)), file.readable[rows])
 
 
 def _candidates(section: Section, folder: Path) -> list[Path]:

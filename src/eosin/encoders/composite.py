@@ -27,6 +27,7 @@ class Composite(Encoder):
             commercial=all(card.commercial for card in cards),
             gated=any(card.gated for card in cards),
             width=sum(card.width for card in cards),
+            parameters=sum(card.parameters or 0 for card in cards) or None,
             citation="; ".join(dict.fromkeys(card.citation for card in cards)),
         )
 

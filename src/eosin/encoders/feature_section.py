@@ -8,7 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from eosin.encoders.marked import leave_out
 from eosin.encoders.store import FeatureFile, read_features
+from eosin.encoders.terms import terms_of
 from eosin.errors import EosinError
 from eosin.types import Features, Section, Spots, check_mpp
 
@@ -44,7 +46,7 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
     scale, width_px = _scale(file.attrs, mpp, path), _width_px(file.attrs, path)
     centres_um = file.centres_um if file.centres_um is not None else (file.origins_px + width_px / 2) * scale
     ids = file.ids or tuple(f"{x:.0f}x{y:.0f}" for x, y in file.origins_px)
-    return Section(
+    section = Section(
         name=path.stem,
         patient=path.stem,
         spots=Spots(centres_um, width_px * scale, ids),
@@ -52,13 +54,14 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
         platform="feature file",
         notes=(f"{len(ids)} tiles of {width_px * scale:.0f} µm from {path.name}, without an image",),
     )
+    return leave_out(section, file.readable)
 
 
 def features_of(file: FeatureFile, encoder: str) -> Features:
     """A file's features under the key that `attach` gives them too, so that they fit a model trained on such."""
     name = str(file.attrs.get("encoder", encoder))
     key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
-    return Features(file.values, name, key)
+    return Features(file.values, name, key, None, *terms_of(file.attrs, encoder))
 
 
 def tile_width_px(attrs: Mapping[str, Any]) -> float | None:

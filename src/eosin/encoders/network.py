@@ -50,7 +50,9 @@ class Network:
     @torch.inference_mode()
     def features(self, tiles: Sequence[Tensor]) -> Tensor:
         """float32 [b f] of uint8 tiles [b px px 3], one per field of view; their features stand side by side."""
-        return over_rows(self._windows, [tile.to(self._device) for tile in tiles])
+        return over_rows(
+            self._windows, [tile.to(self._device, non_blocking=self._device.type == "cuda") for tile in tiles]
+        )
 
     def _windows(self, *tiles: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=self._device).view(1, 3, 1, 1) for v in (self.mean, self.std))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
-from eosin.encoders.network import Network
+from eosin.encoders.network import Network, Precision
 from eosin.encoders.weights import fit, heads, locate, read_tensors
 from eosin.errors import EosinError
 from eosin.files import sha256_file
@@ -39,6 +39,9 @@ class TimmSettings(Settings):
     )
     std: Floats | None = Field(None, description="their standard deviation; the architecture's own unless given")
     pad_type: str | None = Field(None, description="'same' for weights converted from TensorFlow")
+    precision: Precision = Field(
+        "float32", description="of the products inside: float32, float16 or bfloat16; the last two suit a GPU"
+    )
     licence: str = Field(_UNKNOWN, description="licence of the weights, carried into every result")
     commercial: bool = Field(False, description="whether that licence allows commercial use")
 
@@ -53,7 +56,7 @@ class Timm(Encoder):
         fit(model, read_tensors(file), name, file=file, optional=heads(model))
         own: Mapping[str, Any] = model.pretrained_cfg
         mean, std = settings.mean or own.get("mean") or (), settings.std or own.get("std") or ()
-        self._network = Network(model, mean, std, name=name)
+        self._network = Network(model, mean, std, name=name, precision=settings.precision)
         self._settings = settings
         px = settings.px or own["input_size"][-1]
         self.views = tuple(View(width, px) for width in settings.widths_um)
@@ -74,7 +77,7 @@ class Timm(Encoder):
             mean=self._network.mean,
             std=self._network.std,
             pooling="the architecture's own",
-            precision="float32",
+            precision=settings.precision,
             parameters=sum(one.numel() for one in model.parameters()),
         )
 
@@ -87,6 +90,7 @@ class Timm(Encoder):
             "views": ",".join(map(str, self.views)),
             "mean": ",".join(f"{m:.9g}" for m in self._network.mean),
             "std": ",".join(f"{s:.9g}" for s in self._network.std),
+            "precision": self._settings.precision,
             "pad": self._settings.pad_type or "default",
             "resize": "bicubic",
             "timm": timm.__version__.split(".")[0],

@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,19 @@ import numpy as np
 import torch
 
 from eosin.encoders.base import Encoder
-from eosin.encoders.store import FeatureFile, read_features, write_features
+from eosin.encoders.devices import devices_of, replicas
+from eosin.encoders.journal import Journal
+from eosin.encoders.lock import held
+from eosin.encoders.marked import leave_out
+from eosin.encoders.store import FeatureFile, add_turned, read_features, write_features
+from eosin.encoders.stream import Encoded, encode_tiles
+from eosin.encoders.turns import AS_IT_LIES, TURNS
 from eosin.errors import EosinError
 from eosin.files import fingerprint
-from eosin.progress import task
 from eosin.slide import Slide, open_slide
-from eosin.types import Features, Section
+from eosin.types import Features, Image, Section
 
 _LOG = logging.getLogger("eosin")
-_READERS = min(4, os.cpu_count() or 1)
 _EDGE_BYTES = 1 << 16
 
 
@@ -35,8 +38,10 @@ def encode(
     batch: int = 64,
     mpp: float | None = None,
     half: bool = False,
+    symmetries: bool = False,
+    device: str | None = None,
 ) -> Section:
-    """The section with features.
+    """The section with features, without the spots whose tile cannot be read.
 
     Parameters
     ----------
@@ -46,41 +51,42 @@ def encode(
         See `get_encoder`.
     cache
         Folder of feature files `{cache}/{encoder}-{hash of key}/{section}.h5`. A file of the same encoder key, spots,
-        positions, scale and image is used as it is; a broken or outdated one is made again, and the log says so.
+        positions, scale and image is used as it is; a broken or outdated one is made again, and the log says so. One
+        without the turned tiles is completed where they are asked for. An encoding that was stopped goes on where it
+        was, and gives the same file; while another process makes the file, this one waits for it.
     batch
         Spots per call of the encoder.
     mpp
         µm per pixel of the image where it differs from `section.image.mpp`.
     half
         Store float16.
+    symmetries
+        Also encode every tile under the seven flips and quarter turns (`eosin.encoders.turns`), all views of a spot
+        together: `Features.turned`, for training with `augment`. The features themselves stay as they are.
+    device
+        Where to compute: `auto`, or names by commas (`eosin.encoders.devices`); where the encoder is by default.
 
     Raises
     ------
     EosinError
-        No image, unreadable image, or spots outside it.
+        No image, an image of which nothing can be read, or spots outside it.
     """
-    path = None if cache is None else feature_path(cache, section.name, encoder)
     if section.image is None:
         raise EosinError(f"section '{section.name}' has no image", fix="give one, or features by --features")
-    scale = mpp or section.image.mpp
-    stamp = {
-        "encoder": encoder.spec,
-        "encoder_key": encoder.key,
-        "mpp": scale,
-        "spots": fingerprint(section.spots.xy_um, list(section.spots.ids)),
-    }
-    kept = None if path is None else _kept(path, stamp, section)
-    if kept is not None:
-        return section.with_features(Features(kept.values, encoder.spec, encoder.key))
-    with open_slide(section.image.path, mpp=scale) as slide:
-        _check_inside(section, slide)
-        values = _run(section, slide, encoder, batch)
-        if path is not None:
-            attrs = {**stamp, **_about(section, slide, encoder)}
-            write_features(path, section.spots.ids, section.spots.xy_um, values, attrs, half=half)
-    if half:  # what the file gives next time
-        values = values.astype(np.float16).astype(np.float32)
-    return section.with_features(Features(values, encoder.spec, encoder.key))
+    job = _Job(section, section.image, mpp or section.image.mpp, encoder, batch, half, symmetries, device)
+    if cache is None:
+        return job.run(None, None)
+    path = feature_path(cache, section.name, encoder)
+    before = _state(path)
+    kept = job.kept(path)
+    if kept is not None and job.suits(kept):
+        return job.done(kept.values, kept.turned, kept.readable)
+    with held(path):
+        if _state(path) != before:  # another process was quicker
+            kept = job.kept(path)
+            if kept is not None and job.suits(kept):
+                return job.done(kept.values, kept.turned, kept.readable)
+        return job.run(path, kept)
 
 
 def feature_path(cache: str | Path, section: str, encoder: Encoder) -> Path:
@@ -94,7 +100,98 @@ def file_name(section: str) -> str:
     return plain if plain == section else f"{plain}-{hashlib.sha256(section.encode()).hexdigest()[:8]}"
 
 
-def _kept(path: Path, stamp: dict[str, Any], section: Section) -> FeatureFile | None:
+@dataclass(frozen=True)
+class _Job:
+    """One section by one encoder."""
+
+    section: Section
+    image: Image
+    mpp: float
+    encoder: Encoder
+    batch: int
+    half: bool
+    symmetries: bool
+    device: str | None
+
+    def stamp(self) -> dict[str, Any]:
+        """What the features depend on, beside the image's content."""
+        spots = self.section.spots
+        return {
+            "encoder": self.encoder.spec,
+            "encoder_key": self.encoder.key,
+            "mpp": self.mpp,
+            "spots": fingerprint(spots.xy_um, list(spots.ids)),
+        }
+
+    def kept(self, path: Path) -> FeatureFile | None:
+        return _kept(path, self.stamp(), self.section)
+
+    def suits(self, kept: FeatureFile) -> bool:
+        return kept.turned is not None or not self.symmetries
+
+    def run(self, path: Path | None, kept: FeatureFile | None) -> Section:
+        """Encode what is not kept, and write it."""
+        ways = (() if kept is not None else (AS_IT_LIES,)) + (tuple(TURNS) if self.symmetries else ())
+        devices = [self.encoder.device] if self.device is None else devices_of(self.device, self.encoder)
+        journal = None if path is None else self._journal(path, ways, devices[0].type)
+        with open_slide(self.image.path, mpp=self.mpp) as slide:
+            _check_inside(self.section, slide)
+            made = encode_tiles(
+                self.section.name,
+                slide,
+                self.section.spots,
+                replicas(self.encoder, devices),
+                ways=ways,
+                batch=self.batch,
+                journal=journal,
+            )
+            about = {**self.stamp(), **_about(self.section, slide, self.encoder)}
+        values, turned, readable = _joined(made, kept, symmetries=self.symmetries)
+        if path is not None and kept is not None and turned is not None:
+            add_turned(path, turned, readable=readable, half=self.half)
+        elif path is not None:
+            ids, xy_um = self.section.spots.ids, self.section.spots.xy_um
+            write_features(path, ids, xy_um, values, about, turned=turned, readable=readable, half=self.half)
+        if journal is not None:
+            journal.remove()
+        if self.half:  # what the file gives next time
+            values = values.astype(np.float16).astype(np.float32) if kept is None else values
+            turned = None if turned is None else turned.astype(np.float16).astype(np.float32)
+        return self.done(values, turned, readable, made.problem)
+
+    def done(
+        self, values: np.ndarray, turned: np.ndarray | None, readable: np.ndarray, problem: EosinError | None = None
+    ) -> Section:
+        card = self.encoder.card
+        made = Features(values, self.encoder.spec, self.encoder.key, turned, card.licence, card.commercial)
+        return leave_out(self.section.with_features(made), readable, problem)
+
+    def _journal(self, path: Path, ways: tuple[str, ...], kind: str) -> Journal:
+        """Beside the file; its rows are of the same batches on the same kind of device, hence equal to the last bit."""
+        how = {"ways": ways, "batch": self.batch, "device": kind, "torch": torch.__version__}
+        return Journal(path.with_name(f"{path.name}.part"), {**self.stamp(), "image": _image_mark(self.section), **how})
+
+
+def _joined(
+    made: Encoded, kept: FeatureFile | None, *, symmetries: bool
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+    """Features [s f], turned [s 7 f] where asked for, and marks [s], of what was made and what was there before."""
+    turned = made.values[:, -len(TURNS) :] if symmetries else None
+    if kept is None:
+        return made.values[:, 0], turned, made.readable
+    return kept.values, turned, made.readable & kept.readable
+
+
+def _state(path: Path) -> tuple[int, int, int] | None:
+    """What tells a file from the one that takes its place."""
+    try:
+        facts = path.stat()
+    except OSError:
+        return None
+    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+
+
+def _kept(path: Path, stamp: Mapping[str, Any], section: Section) -> FeatureFile | None:
     """The features on disk if they are these spots' by this encoder, else None; the log says why."""
     if not path.exists():
         return None
@@ -153,38 +250,3 @@ def _check_inside(section: Section, slide: Slide) -> None:
             file=slide.path,
             fix="check that the image belongs to these spots, and give its scale by --mpp",
         )
-
-
-def _run(section: Section, slide: Slide, encoder: Encoder, batch: int) -> np.ndarray:
-    """Features [s f]: threads read the next batches while the encoder works on this one."""
-    n = len(section)
-    values = np.empty((n, encoder.n_features), np.float32)
-    done = 0
-    with task(f"encode {section.name}", n, "tiles") as tick, torch.inference_mode():
-        for tiles in _batches(section, slide, encoder, batch):
-            rows = encoder.encode([torch.from_numpy(tile) for tile in tiles]).cpu().numpy()
-            values[done : done + len(rows)] = rows
-            done += len(rows)
-            tick(len(rows))
-    return values
-
-
-def _batches(section: Section, slide: Slide, encoder: Encoder, batch: int) -> Iterator[list[np.ndarray]]:
-    """Windows of successive batches, one array per view, at most a few batches ahead of their use."""
-    xy = section.spots.xy_um
-
-    def read(start: int) -> list[np.ndarray]:
-        spots = xy[start : start + batch]
-        return [np.stack([slide.read(spot, view.width_um, view.px) for spot in spots]) for view in encoder.views]
-
-    pool = ThreadPoolExecutor(_READERS, thread_name_prefix="tiles")
-    ahead = deque()
-    try:
-        for start in range(0, len(xy), batch):
-            ahead.append(pool.submit(read, start))
-            if len(ahead) > _READERS:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -1,23 +1,28 @@
 """Feature files: one HDF5 per section, written whole or not at all, laid out as TRIDENT's so that others read them.
 
-`features` [s f], `coords` [s 2] (top left of each tile in full-resolution pixels), `centres_um` [s 2], `barcodes` [s].
+`features` [s f], `coords` [s 2] (top left of each tile in full-resolution pixels), `centres_um` [s 2], `barcodes` [s],
+`readable` [s]; and `turned` [s 7 f], the tiles flipped and turned, where they were asked for.
 What made them stands in attributes. Every dataset carries checksums: a damaged file is noticed when read.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from eosin.encoders.turns import TURNS
 from eosin.errors import EosinError
 from eosin.files import atomic_hdf5
+from eosin.hdf5 import open_foreign
 
 _AGAIN = "delete it and encode again"
 _FORMAT = "eosin-features-1"
+_CHUNK_BYTES = 64 << 20
+"""A chunk holds no more than 4 GiB, and is read whole."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,10 @@ class FeatureFile:
         [s 2] float64, or None where another tool wrote none.
     attrs
         Attributes of the file and of `coords`, together.
+    turned
+        [s 7 f] float32: features of each tile under the `TURNS`, or None where the file holds none.
+    readable
+        [s] bool: False where the tile could not be read, whose features are 0.
     """
 
     values: np.ndarray
@@ -43,6 +52,8 @@ class FeatureFile:
     origins_px: np.ndarray
     centres_um: np.ndarray | None
     attrs: Mapping[str, Any]
+    turned: np.ndarray | None = None
+    readable: np.ndarray = field(default_factory=lambda: np.ones(0, bool))
 
 
 def write_features(
@@ -52,6 +63,8 @@ def write_features(
     features: np.ndarray,
     attrs: Mapping[str, Any],
     *,
+    turned: np.ndarray | None = None,
+    readable: np.ndarray | None = None,
     half: bool = False,
 ) -> None:
     """Write a feature file atomically.
@@ -69,6 +82,10 @@ def write_features(
     attrs
         At least `encoder_key`, `encoder`, `mpp`, `tile_um`, `patch_size`, `patch_size_level0`, `level0_width`,
         `level0_height`; the last four are repeated on `coords`, where TRIDENT has them.
+    turned
+        [s 7 f], of the tiles under the `TURNS`.
+    readable
+        [s] bool: False where the tile could not be read; all could by default.
     half
         Store float16: half the size, three significant digits.
 
@@ -77,9 +94,7 @@ def write_features(
     EosinError
         The folder cannot be written, the disk is full, or the features do not fit float16.
     """
-    values = np.asarray(features, dtype=np.float32)
-    if half and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
-        raise EosinError("features too large for float16", file=path, fix="store them as float32")
+    values = _stored(features, path, half=half)
     centres = np.asarray(centres_um, dtype=np.float64).reshape(-1, 2)
     if not len(ids) == len(centres) == len(values):
         raise ValueError(f"{len(ids)} ids, {len(centres)} centres, {len(values)} rows of features")
@@ -89,11 +104,54 @@ def write_features(
         for key, value in attrs.items():
             file.attrs[key] = value
         names = np.array([str(i).encode() for i in ids])
-        tables = {"features": values.astype(np.float16 if half else np.float32), "coords": origins}
-        for name, table in {**tables, "centres_um": centres, "barcodes": names}.items():
-            file.create_dataset(name, data=table, chunks=table.shape, fletcher32=True)
+        marks = np.ones(len(values), bool) if readable is None else np.asarray(readable, bool)
+        tables = {"features": values, "coords": origins, "centres_um": centres, "barcodes": names, "readable": marks}
+        for name, table in tables.items():
+            _write_table(file, name, table)
         for key, value in _trident(attrs).items():
             file["coords"].attrs[key] = value
+        if turned is not None:
+            _write_turned(file, _stored(turned, path, half=half))
+
+
+def add_turned(path: str | Path, turned: np.ndarray, *, readable: np.ndarray, half: bool = False) -> None:
+    """Complete a feature file by its turned tiles [s 7 f], atomically; the features stay bit for bit.
+
+    A tile is `readable` [s] afterwards if it was so both times.
+    """
+    import h5py
+
+    stored = _stored(turned, path, half=half)
+    with atomic_hdf5(path) as file:
+        with h5py.File(path, "r") as old:
+            for name in old:
+                if name != "readable":
+                    old.copy(name, file)
+            for key, value in old.attrs.items():
+                file.attrs[key] = value
+        _write_table(file, "readable", np.asarray(readable, bool))
+        _write_turned(file, stored)
+
+
+def _write_turned(file: Any, turned: np.ndarray) -> None:
+    _write_table(file, "turned", turned, ways=1)
+    file.attrs["turns"] = ",".join(TURNS)
+
+
+def _write_table(file: Any, name: str, table: np.ndarray, *, ways: int | None = None) -> None:
+    """A dataset in chunks of whole rows, or of one way of each row."""
+    shape = (len(table), ways, *table.shape[2:]) if ways else table.shape
+    row_bytes = table.dtype.itemsize * int(np.prod(shape[1:]))
+    rows = max(1, min(len(table), _CHUNK_BYTES // max(row_bytes, 1)))
+    file.create_dataset(name, data=table, chunks=(rows, *shape[1:]), fletcher32=True)
+
+
+def _stored(features: np.ndarray, path: str | Path, *, half: bool) -> np.ndarray:
+    """Features in the precision of the file."""
+    values = np.asarray(features, dtype=np.float32)
+    if half and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+        raise EosinError("features too large for float16", file=path, fix="store them as float32")
+    return values.astype(np.float16 if half else np.float32)
 
 
 def read_features(path: str | Path) -> FeatureFile:
@@ -109,23 +167,42 @@ def read_features(path: str | Path) -> FeatureFile:
     if not Path(path).is_file():
         raise EosinError("no such feature file", file=path, fix="encode first")
     try:
-        with h5py.File(path, "r") as file:
+        with open_foreign(path, walk=False) as file:
             table = {name: np.asarray(item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
             attrs = {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise EosinError(f"not readable as a feature file ({error})", file=path, fix=_AGAIN) from error
     values = table.get("features", table.get("embeddings"))
     if values is None or "coords" not in table:
         raise EosinError("holds no 'features' (or 'embeddings') and 'coords'", file=path, fix=_AGAIN)
+    if not all(np.issubdtype(part.dtype, np.number) for part in (values, table["coords"])):
+        raise EosinError("features or coords are no numbers", file=path, fix=_AGAIN)
     values = np.squeeze(values, 0) if values.ndim == 3 and len(values) == 1 else values  # CLAM has a leading axis
+    if table["coords"].ndim < 2 or table["coords"].shape[-1] != 2:
+        raise EosinError(f"coords have shape {table['coords'].shape}", file=path, fix=_AGAIN)
     coords = table["coords"].reshape(-1, 2)
     ids = _ids(table)
     centres = table.get("centres_um")
     if values.ndim != 2 or any(len(part) != len(values) for part in (coords, ids, centres) if part is not None):
         raise EosinError(f"features {values.shape} and coords {coords.shape} disagree", file=path, fix=_AGAIN)
-    if not np.isfinite(values).all():
+    turned = table.get("turned") if "turns" in attrs else None
+    if turned is not None and turned.shape != (len(values), len(TURNS), values.shape[1]):
+        raise EosinError(f"features {values.shape} and turned {turned.shape} disagree", file=path, fix=_AGAIN)
+    if not all(np.isfinite(part).all() for part in (values, turned) if part is not None):
         raise EosinError("features hold NaN or infinity", file=path, fix=_AGAIN)
-    return FeatureFile(values.astype(np.float32), ids, coords.astype(np.float64), centres, attrs)
+    turned = None if turned is None else turned.astype(np.float32)
+    readable = _marks(table, len(values), path)
+    return FeatureFile(values.astype(np.float32), ids, coords.astype(np.float64), centres, attrs, turned, readable)
+
+
+def _marks(table: Mapping[str, np.ndarray], n: int, path: str | Path) -> np.ndarray:
+    """Which tiles could be read; all, where the file does not say."""
+    marks = table.get("readable")
+    if marks is None:
+        return np.ones(n, bool)
+    if marks.shape != (n,) or marks.dtype != bool:
+        raise EosinError(f"'readable' is {marks.dtype} {marks.shape} for {n} tiles", file=path, fix=_AGAIN)
+    return marks
 
 
 def _ids(table: Mapping[str, np.ndarray]) -> tuple[str, ...] | None:

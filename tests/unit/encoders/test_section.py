@@ -128,7 +128,7 @@ def test_damaged_file_is_rebuilt_and_said(
     np.testing.assert_array_equal(read_features(path).values, good)
 
 
-def test_nothing_half_written(section: Section, tmp_path: Path) -> None:
+def test_what_was_done_before_a_stop_is_kept_beside_the_file(section: Section, tmp_path: Path) -> None:
     class Fails(Colour):
         def encode(self, tiles: Sequence[torch.Tensor]) -> torch.Tensor:
             if self.calls:
@@ -137,7 +137,10 @@ def test_nothing_half_written(section: Section, tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         encode(section, Fails(), cache=tmp_path / "c", batch=4)
-    assert not [p for p in (tmp_path / "c").rglob("*") if p.is_file()]
+    path = feature_path(tmp_path / "c", section.name, Colour())
+    assert [p for p in (tmp_path / "c").rglob("*") if p.is_file()] == [path.with_name(f"{path.name}.part")]
+    encode(section, Colour(), cache=tmp_path / "c", batch=4)
+    assert [p for p in (tmp_path / "c").rglob("*") if p.is_file()] == [path]
 
 
 def test_spots_off_the_image(section: Section) -> None:

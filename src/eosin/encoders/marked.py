@@ -1,0 +1,38 @@
+"""Spots whose tile could not be read: marked in the feature file, left out of the section, and told."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.types import Section
+
+_LOG = logging.getLogger("eosin")
+
+
+def leave_out(section: Section, readable: np.ndarray, problem: EosinError | None = None) -> Section:
+    """The section without its marked spots, with a note; unchanged where none is marked.
+
+    Parameters
+    ----------
+    readable
+        bool [s].
+    problem
+        What was wrong with the first of them, where it is known.
+
+    Raises
+    ------
+    EosinError
+        No spot is left.
+    """
+    if readable.all():
+        return section
+    first = section.spots.ids[int(np.flatnonzero(~readable)[0])]
+    note = f"{np.count_nonzero(~readable)} of {len(section)} tiles could not be read, first '{first}'"
+    if not readable.any():
+        raise EosinError(f"section '{section.name}': {note}", fix="mend the image, or leave the section out")
+    _LOG.warning("section '%s': %s; left out%s", section.name, note, f" ({problem})" if problem else "")
+    return replace(section.take(np.flatnonzero(readable)), notes=(*section.notes, f"{note}; left out"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from statistics import median
 
 from eosin.benchmark.bootstrap import compare
 from eosin.benchmark.table import split_family, summary
@@ -75,7 +76,8 @@ def of(cells: list[dict], family: str, model: str) -> list[dict]:
 
 
 def seconds(cells: list[dict]) -> float:
-    return sum(cell["seconds"] for cell in cells) / len(cells)
+    """Median over cells: other work on a machine makes single ones much longer."""
+    return median(cell["seconds"] for cell in cells)
 
 
 def difference(one: dict | None) -> str:

@@ -16,6 +16,8 @@ from eosin.types import Features, Section
 
 _TOLERANCE_PX = 1.5
 """Tile corners are whole pixels, and half a tile may be rounded once more."""
+_TOLERANCE_DIAMETERS = 0.25
+"""How far a spot may lie from where it was encoded, in its diameters: scales that differ by a rounding are let by."""
 
 
 def attach(section: Section, folder: str | Path, encoder: str) -> Section | None:
@@ -35,7 +37,7 @@ def attach(section: Section, folder: str | Path, encoder: str) -> Section | None
     Raises
     ------
     EosinError
-        Damaged file, spots without features, or two files that fit.
+        Damaged file, spots without features or encoded at another place, or two files that fit.
     """
     found = [(path, read_features(path)) for path in _candidates(section, Path(folder))]
     fitting = [(path, file) for path, file in found if _fits(file, encoder)]
@@ -84,7 +86,23 @@ def _rows(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
             file=path,
             fix="encode the section again",
         )
+    _check_places(section, file, rows, path)
     return rows
+
+
+def _check_places(section: Section, file: FeatureFile, rows: np.ndarray, path: Path) -> None:
+    """Refuse features of spots that have the same names but lay elsewhere: other points, or another scale."""
+    if file.ids is None or file.centres_um is None:
+        return
+    apart = np.linalg.norm(file.centres_um[rows] - section.spots.xy_um, axis=1)
+    far = np.flatnonzero(~(apart <= section.spots.diameter_um * _TOLERANCE_DIAMETERS))
+    if len(far):
+        raise EosinError(
+            f"{len(far)} of the {len(rows)} spots of section '{section.name}' were encoded at another place, first "
+            f"'{section.spots.ids[far[0]]}', {apart[far[0]]:.0f} µm away",
+            file=path,
+            fix="give the points and the --mpp that were encoded, or encode the section again",
+        )
 
 
 def _by_place(section: Section, file: FeatureFile, path: Path) -> np.ndarray:

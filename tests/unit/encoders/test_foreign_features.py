@@ -13,6 +13,7 @@ import toy
 from eosin import predict, train
 from eosin.encoders.attach import attach
 from eosin.encoders.feature_section import section_of_features
+from eosin.encoders.store import write_features
 from eosin.errors import EosinError
 from eosin.types import Image, Section
 
@@ -170,3 +171,17 @@ def test_cut_files_are_one_line(section: Section, tmp_path: Path) -> None:
         file.write_bytes(whole[: int(len(whole) * share)])
         with pytest.raises(EosinError, match="not readable as a feature file"):
             section_of_features(file, "uni", mpp=0.5)
+
+
+def test_spots_of_the_same_names_at_other_places_are_refused(section: Section, tmp_path: Path) -> None:
+    attrs = {"encoder": "stain", "encoder_key": "stain;1", "mpp": MPP, "tile_um": 112.0, "patch_size": 224,
+             "patch_size_level0": 224, "level0_width": 9000, "level0_height": 9000}  # fmt: skip
+    spots = section.spots
+    near = spots.xy_um + 0.1 * spots.diameter_um
+    write_features(tmp_path / "near" / "A1.h5", spots.ids, near, values(section), attrs)
+    assert attach(section, tmp_path / "near", "stain")
+    moved = spots.xy_um.copy()
+    moved[3] += spots.diameter_um
+    write_features(tmp_path / "far" / "A1.h5", spots.ids, moved, values(section), attrs)
+    with pytest.raises(EosinError, match=f"1 of the 40 spots.*another place, first '{spots.ids[3]}'"):
+        attach(section, tmp_path / "far", "stain")

@@ -233,7 +233,7 @@ def study(
         Where the study itself does not vary them.
     """
     cells = benchmark.study_cells(name, preset=preset)
-    if not benchmark.STUDIES[name].needs_data:
+    if not benchmark.needs_data(name):
         return benchmark.measure_efficiency(cells, out)
     if data is None:
         raise EosinError(f"study '{name}' needs measured sections", fix=f"eosin study {name} DATA -o OUT")

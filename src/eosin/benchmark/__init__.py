@@ -4,7 +4,7 @@ from eosin.benchmark.bootstrap import compare
 from eosin.benchmark.efficiency import Load, efficiency_rows, measure_efficiency
 from eosin.benchmark.grid import REFERENCE, bench
 from eosin.benchmark.protocol import Protocol, load_protocol, protocol_facts, protocol_genes, protocol_splits
-from eosin.benchmark.studies import STUDIES, StudyCell, run_study, study_cells
+from eosin.benchmark.studies import STUDIES, StudyCell, needs_data, run_study, study_cells
 from eosin.benchmark.table import costs, remarks, shown, table
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "efficiency_rows",
     "load_protocol",
     "measure_efficiency",
+    "needs_data",
     "protocol_facts",
     "protocol_genes",
     "protocol_splits",

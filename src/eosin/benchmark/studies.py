@@ -209,6 +209,11 @@ def study_cells(name: str, *, preset: str | None = None, rule: str | None = None
     return cells
 
 
+def needs_data(name: str) -> bool:
+    """Whether a study that `study_cells` knows is of measured sections; else they are simulated."""
+    return STUDIES[name].needs_data
+
+
 def run_study(
     name: str, cells: Sequence[StudyCell], run: Callable[[StudyCell, Path], Mapping[str, Any]], out: str | Path
 ) -> dict[str, Any]:

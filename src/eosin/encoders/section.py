@@ -81,6 +81,7 @@ def encode(
     kept = job.kept(path)
     if kept is not None and job.suits(kept):
         return job.done(kept.values, kept.turned, kept.readable)
+    job.check()  # before a folder is made for it
     with held(path):
         if _state(path) != before:  # another process was quicker
             kept = job.kept(path)
@@ -122,6 +123,11 @@ class _Job:
             "mpp": self.mpp,
             "spots": fingerprint(spots.xy_um, list(spots.ids)),
         }
+
+    def check(self) -> None:
+        """Refuse an image that is not there, is not one, or does not belong to the spots."""
+        with open_slide(self.image.path, mpp=self.mpp) as slide:
+            _check_inside(self.section, slide)
 
     def kept(self, path: Path) -> FeatureFile | None:
         return _kept(path, self.stamp(), self.section)

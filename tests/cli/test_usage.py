@@ -123,7 +123,7 @@ def test_debug_shows_the_trace(eosin: Run) -> None:
 
 
 def test_a_closed_pipe_is_no_error(eosin: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    from eosin import show
+    from eosin.cli import show
 
     def closed(*given: object) -> None:
         raise BrokenPipeError
@@ -134,7 +134,7 @@ def test_a_closed_pipe_is_no_error(eosin: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_settings_of_one_command_do_not_reach_the_next(eosin: Run, ground: Ground) -> None:
     assert eosin("train", "nowhere", "-o", "run", "--model.width", "16").code == 1
-    from eosin.overrides import over
+    from eosin.cli.overrides import over
 
     assert eosin("list", "models").code == 0
     assert over({}) == {}

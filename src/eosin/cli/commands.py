@@ -13,11 +13,11 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
-from eosin.cli_beside import doctor, export, fetch
-from eosin.cli_compare import bench, report, score, study
+from eosin.cli.beside import doctor, export, fetch
+from eosin.cli.compare import bench, report, score, study
+from eosin.cli.flags import AS_IS, CommercialOnly, How, Lattice, Mpp, Out, Pitch, Points, Reader, SpotWidth, TissueMask
+from eosin.cli.overrides import over, refuse_for, take
 from eosin.errors import EosinError
-from eosin.flags import AS_IS, CommercialOnly, How, Lattice, Mpp, Out, Pitch, Points, Reader, SpotWidth, TissueMask
-from eosin.overrides import over, refuse_for, take
 
 app = App(
     name="eosin",
@@ -32,7 +32,8 @@ app = App(
 @app.command
 def info(path: Path, *, reader: Reader = None, mpp: Mpp = None, how: How = AS_IS) -> None:
     """Show what a slide, a data folder, a prediction or a checkpoint holds."""
-    from eosin import facts, show
+    from eosin import facts
+    from eosin.cli import show
 
     show.facts(facts.info(path, reader=reader, mpp=mpp, **asdict(how)))
 
@@ -238,7 +239,8 @@ for verb in (score, report, bench, study, export, fetch, doctor):
 @app.command(name="list")
 def list_(kind: str) -> None:
     """List the `models`, `encoders`, `readers`, `protocols` or `studies` that are there."""
-    from eosin import facts, show
+    from eosin import facts
+    from eosin.cli import show
 
     show.rows(facts.list_things(kind))
 
@@ -246,7 +248,7 @@ def list_(kind: str) -> None:
 @app.command
 def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
     """Simulate a small cohort, train STFlow, predict a held-out section, score it, and write a report."""
-    from eosin import show
+    from eosin.cli import show
     from eosin.demo import demo as run
 
     show.lines(run(out, seed=seed))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from eosin.flags import Mpp, Out, names_of
+from eosin.cli.flags import Mpp, Out, names_of
 
 Flag = Annotated[bool, Parameter(negative="")]
 
@@ -36,7 +36,7 @@ def export(
     outline
         For .geojson: `circle`, `square` or `point`.
     """
-    from eosin import show
+    from eosin.cli import show
     from eosin.exporting import export as run
 
     written = run(source, out, genes=names_of(genes), layers=names_of(layers), outline=outline, mpp=mpp)
@@ -81,7 +81,7 @@ def fetch(
     dry_run
         Say what would be fetched, and how much it is.
     """
-    from eosin import show
+    from eosin.cli import show
     from eosin.fetching import fetch as run
 
     wish = {"organ": organ, "platform": platform, "id": id, "parts": names_of(parts), "revision": revision, "url": url}
@@ -100,7 +100,7 @@ def doctor(*, online: Flag = False, json: Flag = False) -> None:
     """
     from json import dumps
 
-    from eosin import show
+    from eosin.cli import show
     from eosin.doctor import doctor as run
     from eosin.doctor import need_essentials
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from eosin.flags import AS_IS, Biomarkers, How, Mpp, Out, Pathways, Reader, names_of
+from eosin.cli.flags import AS_IS, Biomarkers, How, Mpp, Out, Pathways, Reader, names_of
 
 
 def score(
@@ -22,7 +22,8 @@ def score(
     how: How = AS_IS,
 ) -> None:
     """Compare a predicted .h5ad with the measured section."""
-    from eosin import comparing, show
+    from eosin import comparing
+    from eosin.cli import show
 
     named = {"biomarkers": names_of(biomarkers), "pathways": pathways}
     show.facts(comparing.score(prediction, truth, **named, reader=reader, mpp=mpp, **asdict(how)))
@@ -49,7 +50,8 @@ def report(
     genes
         Genes to show as maps (repeat the flag); by default the best, a middling and the worst predicted ones.
     """
-    from eosin import comparing, show
+    from eosin import comparing
+    from eosin.cli import show
 
     named = {"genes": genes, "biomarkers": names_of(biomarkers), "pathways": pathways}
     page = comparing.report(path, out=out, truth=truth, **named, reader=reader, mpp=mpp, **asdict(how))
@@ -107,7 +109,8 @@ def bench(
     dry_run
         Train nothing; list the cells with their parameters and an estimate of time and memory.
     """
-    from eosin import comparing, show
+    from eosin import comparing
+    from eosin.cli import show
 
     scores = comparing.bench(
         data,
@@ -176,7 +179,8 @@ def study(
     allow_leak
         Go on where test data is known before the test; every result is stamped with it.
     """
-    from eosin import comparing, show
+    from eosin import comparing
+    from eosin.cli import show
 
     given = {"preset": preset, "encoders": encoder.split(","), "genes": genes, "split": split, "features": features}
     given |= {"seeds": seeds, "draws": draws, "allow_leak": allow_leak, "reader": reader, "mpp": mpp, **asdict(how)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -37,14 +38,18 @@ def each(function: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
 def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
     """Threads that live as long as the process (a fork has none of its parent's, hence `process`)."""
     del process
-    pool = ThreadPoolExecutor(n_threads, "eosin", initializer=torch.set_num_threads, initargs=(1,))
+    pool = ThreadPoolExecutor(n_threads, "eosin", initializer=_alone)
+    together = threading.Barrier(n_threads)
     try:
-        list(pool.map(_settle, range(n_threads)))  # start all threads now
+        # A worker's setting is also the default of threads made later. So all workers start before it is put back:
+        # each waits for the others, else the pool would give all calls to one and start the rest when first needed.
+        list(pool.map(lambda _: together.wait(), range(n_threads)))
     finally:
-        torch.set_num_threads(n_threads)  # a worker's setting is also the default of threads made later
+        torch.set_num_threads(n_threads)
     return pool
 
 
-def _settle(_: int) -> None:
-    """Busy for a moment, so that the pool makes a thread for each call."""
-    torch.zeros(200_000).sum()
+def _alone() -> None:
+    """This thread computes by itself. torch gives a thread the common number when it first asks: hence asked first."""
+    torch.get_num_threads()
+    torch.set_num_threads(1)

@@ -18,6 +18,8 @@ import numpy as np
 from eosin.files import explained
 
 _HEAD = struct.Struct("<QQI")
+_FORMAT = 2
+"""Rows are in the order of `eosin.slide.reading_order`."""
 
 
 class Journal:
@@ -33,17 +35,19 @@ class Journal:
 
     def __init__(self, path: Path, stamp: Mapping[str, Any]):
         self._path = path
-        self._line = json.dumps(stamp, sort_keys=True, default=str).encode() + b"\n"
+        self._line = json.dumps({"journal": _FORMAT, **stamp}, sort_keys=True, default=str).encode() + b"\n"
 
-    def recover(self, values: np.ndarray, readable: np.ndarray) -> int:
+    def recover(self, values: np.ndarray, readable: np.ndarray, order: np.ndarray) -> int:
         """Fill in the rows that are there and return their number; what follows them in the file is cut off.
 
         Parameters
         ----------
         values
-            float32 [s w f], C-contiguous, changed in place.
+            float32 [s w f], changed in place.
         readable
             bool [s], changed in place.
+        order
+            Where in these each row belongs [s].
         """
         if not self._path.is_file():
             return 0
@@ -52,7 +56,7 @@ class Journal:
                 file.truncate(0)
                 return 0
             done, end = 0, file.tell()
-            while n := _read(file, done, values, readable):
+            while n := _read(file, done, values, readable, order):
                 done, end = done + n, file.tell()
             file.truncate(end)
         return done
@@ -69,7 +73,7 @@ class Journal:
         self._path.unlink(missing_ok=True)
 
 
-def _read(file: BinaryIO, done: int, values: np.ndarray, readable: np.ndarray) -> int:
+def _read(file: BinaryIO, done: int, values: np.ndarray, readable: np.ndarray, order: np.ndarray) -> int:
     """Take up one record, of rows from `done` on; 0 where there is none that is whole."""
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
@@ -80,6 +84,7 @@ def _read(file: BinaryIO, done: int, values: np.ndarray, readable: np.ndarray) -
     body = file.read(n * (1 + values[0].size * 4))
     if zlib.crc32(body) != check or len(body) != n * (1 + values[0].size * 4):
         return 0
-    readable[done : done + n] = np.frombuffer(body, bool, n)
-    values[done : done + n] = np.frombuffer(body, "<f4", offset=n).reshape(n, *values.shape[1:])
+    rows = order[done : done + n]
+    readable[rows] = np.frombuffer(body, bool, n)
+    values[rows] = np.frombuffer(body, "<f4", offset=n).reshape(n, *values.shape[1:])
     return n

@@ -21,6 +21,8 @@ from eosin.errors import EosinError
 from eosin.slide import Slide
 
 _READERS = min(8, os.cpu_count() or 1)
+_KEPT_BYTES, _KEPT_PER_READER = 96 << 20, 48 << 20
+"""Decoded pixels to keep for each view, so that windows that overlap share them: a few rows of spots."""
 
 
 @dataclass(frozen=True)
@@ -67,8 +69,11 @@ def read_ahead(
         In memory from which a GPU copies by itself.
     """
 
+    kept = _KEPT_BYTES + readers * _KEPT_PER_READER
+    slides = [slide.sharing(centres_um[start:], view.width_um, view.px, budget_bytes=kept) for view in views]
+
     def read(first: int) -> Tiles:
-        return _read(slide, centres_um[first : first + batch], views, first, pinned=pinned)
+        return _read(slides, centres_um[first : first + batch], views, first, pinned=pinned)
 
     pool = ThreadPoolExecutor(readers, thread_name_prefix="tiles")
     ahead: deque[Future[Tiles]] = deque()
@@ -83,16 +88,16 @@ def read_ahead(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read(slide: Slide, centres_um: np.ndarray, views: Sequence[View], start: int, *, pinned: bool) -> Tiles:
+def _read(slides: Sequence[Slide], centres_um: np.ndarray, views: Sequence[View], start: int, *, pinned: bool) -> Tiles:
     windows = [np.full((len(centres_um), view.px, view.px, 3), 255, np.uint8) for view in views]
     readable = np.ones(len(centres_um), bool)
     problem = None
     for row, centre in enumerate(centres_um):
         try:
-            for view, window in zip(views, windows):
+            for slide, view, window in zip(slides, views, windows):
                 window[row] = slide.read(centre, view.width_um, view.px)
         except EosinError as error:
-            if slide.whole:  # then no tile can be read
+            if slides[0].whole:  # then no tile can be read
                 raise
             readable[row], problem = False, problem or error
     tensors = [torch.from_numpy(window) for window in windows]

@@ -16,7 +16,7 @@ from eosin.encoders.reading import Tiles, read_ahead
 from eosin.encoders.turns import turn
 from eosin.errors import EosinError
 from eosin.progress import task
-from eosin.slide import Slide
+from eosin.slide import Slide, reading_order
 from eosin.types import Spots
 
 _HOPELESS = 256
@@ -52,9 +52,9 @@ def encode_tiles(
     batch: int,
     journal: Journal | None = None,
 ) -> Encoded:
-    """Features of the tiles around all spots.
+    """Features of the tiles around all spots, in the order of the spots.
 
-    Memory holds the features of all spots and the pixels of a few batches.
+    They are read in another order, in which neighbours follow one another. Memory holds the features of all spots and the pixels of a few batches.
 
     Parameters
     ----------
@@ -75,15 +75,17 @@ def encode_tiles(
     encoder = encoders[0]
     values = np.zeros((len(spots), len(ways), encoder.n_features), np.float32)
     readable = np.ones(len(spots), bool)
-    done = 0 if journal is None else journal.recover(values, readable)
+    order = reading_order(spots.xy_um, slide.mpp)
+    done = 0 if journal is None else journal.recover(values, readable, order)
     problem = None
     pinned = encoder.device.type == "cuda"
-    tiles = read_ahead(slide, spots.xy_um, encoder.views, batch, start=done, pinned=pinned)
+    tiles = read_ahead(slide, spots.xy_um[order], encoder.views, batch, start=done, pinned=pinned)
     with closing(tiles), task(f"encode {label}", len(spots) - done, "tiles") as tick:
         for read, made in in_order(tiles, [_worker(one, ways) for one in encoders]):
-            rows = slice(read.start, read.start + len(made))
+            stop = read.start + len(made)
+            rows = order[read.start : stop]
             values[rows], readable[rows], problem = made, read.readable, problem or read.problem
-            if problem is not None and not readable[: rows.stop].any() and rows.stop >= min(_HOPELESS, len(spots)):
+            if problem is not None and stop >= min(_HOPELESS, len(spots)) and not readable[order[:stop]].any():
                 raise problem
             if journal is not None:
                 journal.append(read.start, made, read.readable)

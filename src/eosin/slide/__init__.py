@@ -3,6 +3,7 @@
 The only room that knows slide libraries.
 """
 
+from eosin.slide.blocks import reading_order
 from eosin.slide.lattice import LATTICES, HexagonalLattice, Lattice, SquareLattice
 from eosin.slide.layout import AtPoints, Layout, OnTissue, layout_of
 from eosin.slide.opening import open_slide, scale_of
@@ -26,6 +27,7 @@ __all__ = [
     "open_slide",
     "read_points",
     "read_tissue",
+    "reading_order",
     "scale_of",
     "write_tissue",
 ]

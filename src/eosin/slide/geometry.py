@@ -46,7 +46,8 @@ def read_box(source: Source, box_px: tuple[float, float, float, float], size_px:
     if (right - left, bottom - top) == size_px and left == int(left) and top == int(top):
         return np.ascontiguousarray(pixels[margin_y : margin_y + size_px[1], margin_x : margin_x + size_px[0]])
     box = (left - x0, top - y0, right - x0, bottom - y0)
-    return np.array(Image.fromarray(pixels).resize(size_px, Image.Resampling.BICUBIC, box=box))
+    image = Image.frombuffer("RGB", (x1 - x0, y1 - y0), pixels, "raw", "RGB", 0, 1)  # `fromarray` copies twice
+    return np.array(image.resize(size_px, Image.Resampling.BICUBIC, box=box))
 
 
 def _padded(source: Source, index: int, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:

@@ -11,6 +11,7 @@ from types import TracebackType
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.slide.blocks import Blocks, worth_sharing
 from eosin.slide.geometry import choose_level, read_box
 from eosin.slide.source import Source
 from eosin.slide.whole import WholeImage
@@ -83,6 +84,26 @@ class Slide:
         with ThreadPoolExecutor(_THREADS) as pool:
             list(pool.map(fill, range(len(centres))))
         return windows
+
+    def sharing(self, centres_um: np.ndarray, width_um: float, px: int, *, budget_bytes: int = 1 << 28) -> Slide:
+        """This slide, for reading windows around these points: where they overlap, their pixels are decoded once.
+
+        Gives the same windows, but where a reduced level is no whole fraction of the slide: there the libraries place
+        pixels to an eighth of one, and the place may differ. Close this slide, not that.
+
+        Parameters
+        ----------
+        budget_bytes
+            How many decoded pixels to keep.
+        """
+        levels = self._source.levels
+        reduction = levels[choose_level(levels, width_um / self.mpp / px)].downsample
+        corners = (np.asarray(centres_um, np.float64).reshape(-1, 2) - width_um / 2) / self.mpp / reduction
+        if self.whole or not worth_sharing(corners, width_um / self.mpp / reduction):
+            return self
+        shared = Slide(self.path, Blocks(self._source, budget_bytes), self.mpp)
+        shared._closed = self._closed
+        return shared
 
     def thumbnail(self, max_px: int = 1024) -> tuple[np.ndarray, float]:
         """The whole slide with its longer side `max_px` at most, as uint8 [h w 3], and its µm per pixel.

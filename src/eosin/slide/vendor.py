@@ -43,6 +43,8 @@ class OpenSlideSource:
             pixels = slide.read_region(corner, level, (width, height))
         except self._error:
             pixels = self._again(slide, corner, level, (width, height))
+        if pixels.getchannel("A").getextrema()[0] == 255:  # several times faster than dropping alpha in NumPy
+            return np.asarray(pixels.convert("RGB"))
         return flat_rgb(np.asarray(pixels))
 
     def _again(self, failed: Any, corner: tuple[int, int], level: int, size_px: tuple[int, int]) -> Any:

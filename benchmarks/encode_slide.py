@@ -2,9 +2,11 @@
 
 python benchmarks/encode_slide.py FOLDER [--encoder stain] [--tiles 1024] [--rounds 3] [--batch 64] [--kills 20]
 
-FOLDER takes the synthetic slide (40,000 x 30,000 px, JPEG, pyramid) and keeps it. Rounds are interleaved, so that other
-work on the machine meets all alike; the table has medians and, as the steadier measure, processor time per tile.
-One JSON line last. The folder should be on a local disk.
+FOLDER takes the synthetic slide (40,000 x 30,000 px, JPEG, pyramid) and keeps it. Reading, encoding and both are timed
+twice: with one core for reading and one for encoding, where both together can be as fast as the slower one; and with
+all cores for each, which both together have to share. Rounds are interleaved, so that other work on the machine meets
+all alike; the table has medians and, as the steadier measure, processor time per tile. An encoder's name after
+`untrained:` builds it without weights. One JSON line last. The folder should be on a local disk.
 """
 
 from __future__ import annotations
@@ -34,7 +36,8 @@ from eosin.encoders.devices import devices_of, in_order, replicas
 from eosin.encoders.reading import read_ahead
 from eosin.encoders.stream import encode_tiles
 from eosin.encoders.turns import AS_IT_LIES
-from eosin.slide import Slide, open_slide
+from eosin.encoders.zoo import build_untrained
+from eosin.slide import Slide, open_slide, reading_order
 from eosin.types import Image, Section, Spots
 
 WIDTH, HEIGHT, MPP, TILE = 40_000, 30_000, 0.25, 512
@@ -92,33 +95,44 @@ def measured(work: Callable[[], int]) -> dict[str, float]:
     }
 
 
-def speeds(path: Path, encoder: Encoder, spots: Spots, batch: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Medians over interleaved rounds."""
+def speeds(path: Path, encoder: Encoder, spots: Spots, batch: int, rounds: int, cores: int) -> dict[str, object]:
+    """Medians over interleaved rounds, with so many threads for reading and as many for encoding."""
+    torch.set_num_threads(cores)
     encoders = replicas(encoder, devices_of("auto", encoder))
     found: dict[str, list[dict[str, float]]] = {"reading": [], "encoding": [], "both": []}
+    xy = spots.xy_um[reading_order(spots.xy_um, MPP)]
     with open_slide(path) as slide:
-        few = [tiles.windows for tiles in read_ahead(slide, spots.xy_um[: 2 * batch], encoder.views, batch)]
+        few = [tiles.windows for tiles in read_ahead(slide, xy[: 2 * batch], encoder.views, batch)]
+
+    def read(slide: Slide) -> int:
+        return sum(len(tiles.readable) for tiles in read_ahead(slide, xy, encoder.views, batch, readers=cores))
+
+    def both(slide: Slide) -> int:
+        return len(encode_tiles("", slide, spots, encoders, ways=(AS_IT_LIES,), batch=batch, readers=cores).values)
+
     for _ in range(rounds):
         for name, work in (
-            ("reading", lambda s: sum(len(t.readable) for t in read_ahead(s, spots.xy_um, encoder.views, batch))),
-            ("encoding", lambda s: _encode_only(encoders, few, len(spots), batch)),
-            ("both", lambda s: len(encode_tiles("", s, spots, encoders, ways=(AS_IT_LIES,), batch=batch).values)),
+            ("reading", read),
+            ("encoding", lambda _: _encode_only(encoders, few, len(xy))),
+            ("both", both),
         ):
             with open_slide(path) as slide:  # anew, so that no round profits from another's cache
                 found[name].append(measured(lambda work=work, slide=slide: work(slide)))
-    medians = {name: _median(runs) for name, runs in found.items()}
     shares = [
         both["per_s"] / min(read["per_s"], made["per_s"])
         for read, made, both in zip(found["reading"], found["encoding"], found["both"], strict=True)
     ]
-    return {**medians, "both_of_slower": {"median": statistics.median(shares), "best": max(shares)}}
+    medians = {name: _median(runs) for name, runs in found.items()}
+    return {**medians, "both_of_slower": statistics.median(shares)}
 
 
 def _median(runs: list[dict[str, float]]) -> dict[str, float]:
     return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
-def _encode_only(encoders: list[Encoder], few: list[list[torch.Tensor]], n: int, batch: int) -> int:
+def _encode_only(encoders: list[Encoder], few: list[list[torch.Tensor]], n: int) -> int:
+    """As many tiles as `n`, of the few batches that are in memory."""
+
     def work(encoder: Encoder) -> Callable[[int], int]:
         def one(i: int) -> int:
             with torch.inference_mode():
@@ -126,7 +140,8 @@ def _encode_only(encoders: list[Encoder], few: list[list[torch.Tensor]], n: int,
 
         return one
 
-    return sum(in_order(range(-(-n // batch)), [work(encoder) for encoder in encoders]))
+    n_batches = max(1, round(n / len(few[0][0])))
+    return sum(in_order(range(n_batches), [work(encoder) for encoder in encoders]))
 
 
 _OPEN: list[Slide] = []
@@ -137,9 +152,10 @@ def _open_here(path: Path) -> None:
 
 
 def _read_here(xy_um: np.ndarray, views: list[tuple[float, int]]) -> int:
-    for spot in xy_um:
-        for width, px in views:
-            _OPEN[0].read(spot, width, px)
+    for width, px in views:
+        slide = _OPEN[0].sharing(xy_um, width, px)
+        for spot in xy_um:
+            slide.read(spot, width, px)
     return len(xy_um)
 
 
@@ -150,7 +166,8 @@ def readers(path: Path, encoder: Encoder, spots: Spots, batch: int, rounds: int)
     """
     n = os.cpu_count() or 1
     views = [(view.width_um, view.px) for view in encoder.views]
-    pieces = [spots.xy_um[i : i + batch] for i in range(0, len(spots), batch)]
+    xy = spots.xy_um[reading_order(spots.xy_um, MPP)]
+    pieces = [xy[i : i + batch] for i in range(0, len(xy), batch)]
     found: dict[str, list[float]] = {"threads": [], "processes": []}
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n, spawn, initializer=_open_here, initargs=(path,)) as pool:
@@ -158,7 +175,7 @@ def readers(path: Path, encoder: Encoder, spots: Spots, batch: int, rounds: int)
         for _ in range(rounds):
             start = time.perf_counter()
             with open_slide(path) as slide:
-                for _ in read_ahead(slide, spots.xy_um, encoder.views, batch, readers=n):
+                for _ in read_ahead(slide, xy, encoder.views, batch, readers=n):
                     pass
             found["threads"].append(len(spots) / (time.perf_counter() - start))
             start = time.perf_counter()
@@ -206,6 +223,7 @@ def main() -> None:
     parser.add_argument("--encoder", default="stain")
     for name, default in (("tiles", 1024), ("rounds", 3), ("batch", 64), ("kills", 20)):
         parser.add_argument(f"--{name}", type=int, default=default)
+    parser.add_argument("--readers", action="store_true", help="also compare threads and processes")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     path = args.folder / "slide-40000x30000.tif"
@@ -213,17 +231,20 @@ def main() -> None:
         writer = multiprocessing.get_context("spawn").Process(target=make_slide, args=(path,))
         writer.start()  # in a process of its own: its memory is not what is measured
         writer.join()
-    encoder, spots = get_encoder(args.encoder), lattice(args.tiles)
+    name = args.encoder.removeprefix("untrained:")
+    encoder, spots = (get_encoder if name == args.encoder else build_untrained)(name), lattice(args.tiles)
     result: dict[str, object] = {"encoder": encoder.card.name, "tiles": len(spots), "windows": len(encoder.views)}
     if args.kills:
         result["kills"] = kills(path, encoder, spots, args.folder, args.batch, args.kills)
         torch.set_num_threads(os.cpu_count() or 1)
         print(json.dumps(result["kills"]), file=sys.stderr, flush=True)
     if args.rounds:
-        result |= speeds(path, encoder, spots, args.batch, args.rounds)
+        for label, cores in (("one_core_each", 1), ("all_cores", os.cpu_count() or 1)):
+            result[label] = speeds(path, encoder, spots, args.batch, args.rounds, cores)
+            print(json.dumps({label: result[label]}), file=sys.stderr, flush=True)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         result["peak_mib"] = peak / (2**20 if sys.platform == "darwin" else 2**10)
-        print(json.dumps(result), file=sys.stderr, flush=True)
+    if args.readers:
         result["readers"] = readers(path, encoder, spots, args.batch, args.rounds)
     result["threads"] = torch.get_num_threads()
     print(json.dumps(result))

@@ -31,6 +31,8 @@ SAME_ENCODER: Mapping[str, str] = {
     "phikon": "phikon",
     "phikon-v2": "phikonv2",
     "ctranspath": "ctranspath",
+    "hibou-b": "hibou-b",
+    "hibou-l": "hibou-l",
 }
 """What LazySlide calls the encoders that are the same in both; its tables of features are called so.
 

@@ -20,7 +20,9 @@ from eosin.encoders.base import View
 from eosin.errors import EosinError
 from eosin.slide import Slide
 
-_READERS = min(8, os.cpu_count() or 1)
+READERS = min(8, os.cpu_count() or 1)
+"""Threads that read, where nothing else is said."""
+
 _KEPT_BYTES, _KEPT_PER_READER = 96 << 20, 48 << 20
 """Decoded pixels to keep for each view, so that windows that overlap share them: a few rows of spots."""
 
@@ -55,7 +57,7 @@ def read_ahead(
     *,
     start: int = 0,
     pinned: bool = False,
-    readers: int = _READERS,
+    readers: int = READERS,
 ) -> Generator[Tiles, None, None]:
     """Batches of tiles in the order of their spots, at most `readers` + 1 of them in memory beside the one in use.
 

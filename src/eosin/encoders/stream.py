@@ -12,7 +12,7 @@ import torch
 from eosin.encoders.base import Encoder
 from eosin.encoders.devices import in_order
 from eosin.encoders.journal import Journal
-from eosin.encoders.reading import Tiles, read_ahead
+from eosin.encoders.reading import READERS, Tiles, read_ahead
 from eosin.encoders.turns import turn
 from eosin.errors import EosinError
 from eosin.progress import task
@@ -51,6 +51,7 @@ def encode_tiles(
     ways: Sequence[str],
     batch: int,
     journal: Journal | None = None,
+    readers: int = READERS,
 ) -> Encoded:
     """Features of the tiles around all spots, in the order of the spots.
 
@@ -66,6 +67,8 @@ def encode_tiles(
         How to lay each tile (`eosin.encoders.turns`).
     journal
         Holds what an earlier run has done, and takes up what this one does.
+    readers
+        Threads that read and resize tiles.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def encode_tiles(
     done = 0 if journal is None else journal.recover(values, readable, order)
     problem = None
     pinned = encoder.device.type == "cuda"
-    tiles = read_ahead(slide, spots.xy_um[order], encoder.views, batch, start=done, pinned=pinned)
+    tiles = read_ahead(slide, spots.xy_um[order], encoder.views, batch, start=done, pinned=pinned, readers=readers)
     with closing(tiles), task(f"encode {label}", len(spots) - done, "tiles") as tick:
         for read, made in in_order(tiles, [_worker(one, ways) for one in encoders]):
             stop = read.start + len(made)

@@ -35,7 +35,7 @@ class GeoJson(Format):
     """A FeatureCollection, written spot by spot.
 
     Each spot is a detection with its name; `measurements` holds `GENE` (mean) and `GENE_sd`. Ids are UUIDs made of the
-    section's and the spot's name, so that a second import replaces what the first one brought.
+    section's and the spot's name, so that QuPath notices a second import. `measurements` as an object needs QuPath 0.4.
     """
 
     opened_by = "QuPath"

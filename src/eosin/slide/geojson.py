@@ -80,11 +80,16 @@ def _walk(tree: Any, name: str | None = None) -> Iterator[Geometry]:
         yield from _walk(list(tree["geometries"]))
     elif tree["type"] == "Feature":
         about = tree.get("properties") or {}
-        kind = str((about.get("classification") or {}).get("name", ""))
-        if tree.get("geometry") is not None and not kind.endswith("*"):
+        if tree.get("geometry") is not None and not _class(about).endswith("*"):
             yield from _walk(tree["geometry"], _name(tree, about))
     else:
         yield Geometry(tree["type"], tree["coordinates"], name)
+
+
+def _class(about: dict[str, Any]) -> str:
+    """QuPath's class of an object; since 0.4 a class derived from others is a list of names. One with * is left out."""
+    kind = about.get("classification") or {}
+    return str(kind.get("name") or (kind.get("names") or [""])[-1])
 
 
 def _name(feature: dict[str, Any], about: dict[str, Any]) -> str | None:

@@ -56,6 +56,7 @@ IGNORED = {"name": "Ignore*", "color": [1, 2, 3]}
         (POLYGON, False),
         (_feature(BOTH, objectType="annotation"), True),
         ({"type": "FeatureCollection", "features": [_feature(POLYGON), _feature(BOTH)]}, True),
+        ([_feature(POLYGON), _feature(BOTH, classification={"names": ["Stroma", "Ignore*"]})], False),
         ([_feature(POLYGON, classification={"name": "Tissue"}), _feature(BOTH, classification=IGNORED)], False),
         ({"type": "GeometryCollection", "geometries": [BOTH, {"type": "Point", "coordinates": [1, 1]}]}, True),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from pathlib import Path
 
@@ -64,14 +65,11 @@ def scale_of(path: str | Path) -> float | None:
         return None
 
 
+@functools.lru_cache(maxsize=1024)
 def _tell(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
-    """Log a scale that was given, louder where the file says another."""
-    if scale_xy is None:
-        _LOG.debug("%s: %.4g µm per pixel as given; the file says none", path, mpp)
-        return
-    differs = max(abs(said / mpp - 1) for said in scale_xy) > _TOLERANCE
-    level = logging.WARNING if differs else logging.INFO
-    _LOG.log(level, "%s: %.4g µm per pixel as given; the file says %.4g x %.4g", path, mpp, *scale_xy)
+    """Log a scale that was given where the file says another, once."""
+    if scale_xy is not None and max(abs(said / mpp - 1) for said in scale_xy) > _TOLERANCE:
+        _LOG.warning("%s: %.4g µm per pixel as given; the file says %.4g x %.4g", path, mpp, *scale_xy)
 
 
 def _existing(path: str | Path) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from eosin.slide.slide import Slide
 from eosin.types import Spots
 
 _COLUMNS = "give columns x,y (full-resolution pixels) or x_um,y_um (µm), and id where spots have names"
+_NAMES = ("id", "barcode", "name", "spot")
 _MOST_BYTES = 512_000_000
 
 
@@ -26,7 +28,7 @@ def read_points(path: str | Path, slide: Slide, spot_um: float = 100.0) -> Spots
     ----------
     path
         A table with a heading (`.csv`, `.tsv`): columns `x`, `y` in full-resolution pixels or `x_um`, `y_um` in µm,
-        and `id` where spots have names. Or GeoJSON Points, in full-resolution pixels.
+        and `id` (or `barcode`, `name`, `spot`) where spots have names. Or GeoJSON Points, in full-resolution pixels.
     slide
         Gives size and scale.
     spot_um
@@ -91,11 +93,11 @@ def _of_table(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
         if path.stat().st_size > _MOST_BYTES:
             raise EosinError(f"is larger than {_MOST_BYTES:,} bytes", file=path, fix="give fewer points")
         text = path.read_text(encoding="utf-8-sig")
-        heading = text.partition("\n")[0]
-        rows = csv.reader(text.splitlines(), delimiter=max(",\t;", key=heading.count), strict=True)
+        heading = (text.splitlines() or [""])[0]
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",\t;", key=heading.count), strict=True)
         columns = [name.strip().lower() for name in next(rows, [])]
         x, y, unit_um = _which(columns, mpp, path)
-        label = columns.index("id") if "id" in columns else None
+        label = next((columns.index(name) for name in _NAMES if name in columns), None)
         xy, names = [], []
         for row in rows:
             if any(cell.strip() for cell in row):

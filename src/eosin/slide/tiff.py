@@ -21,7 +21,7 @@ _UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
 @dataclass(frozen=True)
 class TiffFacts:
     """Width and height in px, their bytes decoded (as RGB at least) and those of the largest tile, whether it is tiled
-    and has reduced levels, and µm per pixel in x and y if said."""
+    and has reduced levels, µm per pixel in x and y if said, and what is not 8-bit RGB or grey about its pixels."""
 
     size_px: tuple[int, int]
     n_bytes: int
@@ -29,6 +29,7 @@ class TiffFacts:
     tiled: bool
     n_levels: int
     scale_xy: tuple[float, float] | None
+    odd: str | None
 
 
 def is_tiff(head: bytes) -> bool:
@@ -37,13 +38,13 @@ def is_tiff(head: bytes) -> bool:
 
 
 def read_facts(path: Path) -> TiffFacts:
-    """Facts of the first image of a TIFF; a broken directory is an `EosinError`."""
+    """Facts of the largest image of a TIFF; a broken directory is an `EosinError`."""
     import tifffile
 
     try:
         with quiet(), tifffile.TiffFile(path) as file:
-            page: Any = file.pages[0]
-            levels = file.series[0].levels
+            levels = _largest(file).levels
+            page: Any = levels[0].keyframe
             facts = TiffFacts(
                 (page.imagewidth, page.imagelength),
                 max(levels[0].nbytes, 3 * page.imagewidth * page.imagelength),
@@ -51,6 +52,7 @@ def read_facts(path: Path) -> TiffFacts:
                 page.is_tiled,
                 len(levels),
                 _scale(file, page),
+                _oddity(page, dict(zip(levels[0].axes, levels[0].shape))),
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
         fix = "the file is incomplete or damaged: copy or export it again"
@@ -59,19 +61,44 @@ def read_facts(path: Path) -> TiffFacts:
 
 
 def check_facts(facts: TiffFacts, path: Path, *, whole: bool) -> None:
-    """Refuse a TIFF whose pixels or tiles are more than its file can hold."""
+    """Refuse a TIFF whose pixels or tiles are more than its file can hold, or are not what is read as RGB."""
     if whole:
         check_size(*facts.size_px, path)
     check_claim(facts.n_bytes, path, facts.size_px, tiled=not whole)
     if facts.tile_bytes > max(3 * MAX_TILE_PIXELS, 4 * facts.n_bytes if whole else 0):
         fix = "convert it to a TIFF with tiles of 256 or 512 px"
         raise EosinError(f"claims tiles of {facts.tile_bytes:,} bytes", file=path, fix=fix)
+    if facts.odd is not None:
+        raise EosinError(facts.odd, file=path, fix="export it as 8-bit RGB")
 
 
 def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
     """A TIFF decoded whole when first read."""
     check_facts(facts, path, whole=True)
     return WholeImage(facts.size_px, lambda: _decode(path))
+
+
+def _largest(file: Any) -> Any:
+    """The series of the largest image: the first may be a label or a thumbnail."""
+    return max(file.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
+
+
+def _oddity(page: Any, sizes: dict[str, int]) -> str | None:
+    """What is wrong with an image whose numbers would be taken for red, green and blue, or for grey.
+
+    tifffile gives the numbers as they are stored, and converts only colours that a JPEG stream holds.
+    """
+    if page.dtype != np.uint8:
+        return f"pixels of type {page.dtype}, not 8-bit"
+    colours = page.photometric.name
+    if not (colours in ("RGB", "MINISBLACK") or (colours == "YCBCR" and page.compression.name.endswith("JPEG"))):
+        return f"colours stored as {colours}, not as RGB"
+    n_channels = sizes.get("C", 1) * sizes.get("S", 1)
+    if n_channels not in (1, 3) and not (n_channels == 4 and colours == "RGB" and page.extrasamples):
+        return f"{n_channels} channels, not an RGB image"
+    if any(n > 1 for axis, n in sizes.items() if axis not in "YXCS"):
+        return f"a stack of images ({' x '.join(map(str, sizes.values()))}), not one"
+    return None
 
 
 def _tile_bytes(page: Any) -> int:
@@ -86,7 +113,7 @@ def _decode(path: Path) -> np.ndarray:
 
     try:
         with quiet(), tifffile.TiffFile(path) as file:
-            level: Any = file.series[0].levels[0]
+            level: Any = _largest(file).levels[0]
             pixels, axes = level.asarray(), level.axes
     except Exception as error:  # decoders raise anything on damaged strips
         fix = "the file is incomplete or damaged: copy or export it again"

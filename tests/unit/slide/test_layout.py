@@ -101,6 +101,7 @@ POINTS = np.array([[10.0, 20.0], [150.5, 3.25], [400.0, 300.0]])
             "\ufeffX\t-\tY\tID\r\n10\t-\t20\ta\r\n150.5\t-\t3.25\tb\r\n\r\n400\t-\t300\tc\r\n",
             ("a", "b", "c"),
         ),
+        ("named.csv", 'barcode;x;y\na;10;20\n"b\nc";150.5;3.25\nd;400;300\n', ("a", "b\nc", "d")),
         ("m.geojson", json.dumps({"type": "MultiPoint", "coordinates": POINTS.tolist()}), None),
         (
             "q.geojson",

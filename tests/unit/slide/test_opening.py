@@ -133,6 +133,50 @@ def test_deep_colour_is_refused(tmp_path: Path) -> None:
             open_slide(tmp_path / name, mpp=0.5).read((5.0, 5.0), 5.0, 8)
 
 
+@pytest.mark.parametrize(
+    ("mode", "told"), [("CMYK", "SEPARATED"), ("P", "PALETTE"), ("LAB", "CIELAB"), ("YCbCr", "YCBCR")]
+)
+def test_numbers_that_are_not_red_green_and_blue_are_refused(tmp_path: Path, pixels, mode: str, told: str) -> None:
+    """Taken as they are stored they would be a picture of other colours, of which a model predicts without a word."""
+    picture = Image.fromarray(pixels)
+    made = Image.merge("LAB", picture.split()) if mode == "LAB" else picture.convert(mode)
+    made.save(tmp_path / "s.tif")
+    with pytest.raises(EosinError, match=rf"s\.tif: colours stored as {told}.*export it as 8-bit RGB"):
+        open_slide(tmp_path / "s.tif", mpp=0.5)
+
+
+def test_inverted_grey_stacks_and_many_channels_are_refused(tmp_path: Path, pixels: np.ndarray) -> None:
+    cases = {
+        "colours stored as MINISWHITE": (pixels[..., 0], "miniswhite", "YX"),
+        "4 channels": (np.stack([pixels[..., 0]] * 4), "minisblack", "CYX"),
+        "a stack of images": (np.stack([pixels[..., 0]] * 5), "minisblack", "ZYX"),
+    }
+    for told, (array, colours, axes) in cases.items():
+        path = tmp_path / f"{axes}.ome.tif"
+        tifffile.imwrite(path, array, photometric=colours, ome=axes != "YX", metadata={"axes": axes})
+        with pytest.raises(EosinError, match=told):
+            open_slide(path, mpp=0.5)
+
+
+def test_jpeg_colours_in_a_tiff_are_converted(tmp_path: Path) -> None:
+    red = np.full((128, 128, 3), [200, 30, 60], np.uint8)
+    Image.fromarray(red).save(tmp_path / "s.tif", compression="jpeg", quality=95)
+    with open_slide(tmp_path / "s.tif", mpp=0.5) as slide:
+        assert np.abs(slide.read((30.0, 30.0), 20.0, 40).astype(int) - red[0, 0]).max() <= 3
+
+
+@pytest.mark.parametrize("tiled", [False, True])
+def test_the_largest_image_is_the_slide(tmp_path: Path, pixels: np.ndarray, *, tiled: bool) -> None:
+    """Some writers put a label or a thumbnail first."""
+    with tifffile.TiffWriter(tmp_path / "s.tif") as file:
+        file.write(pixels[::4, ::4], photometric="rgb")
+        options = {"tile": (64, 64)} if tiled else {}
+        file.write(pixels, photometric="rgb", resolution=(20_000, 20_000), resolutionunit="CENTIMETER", **options)
+    with open_slide(tmp_path / "s.tif") as slide:
+        assert slide.size_px == pixels.shape[1::-1] and slide.mpp == 0.5
+        assert np.array_equal(slide.read((20.0, 20.0), 10.0, 20), pixels[30:50, 30:50])
+
+
 @pytest.mark.parametrize("name", ["s.jpg", "s.png", "s.tif", "pyramid.tif"])
 def test_truncated_files_name_themselves(tmp_path: Path, name: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)

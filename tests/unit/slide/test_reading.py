@@ -118,8 +118,11 @@ def test_closed_slide_refuses(tmp_path: Path) -> None:
         slide.read((5.0, 5.0), 5.0, 8)
 
 
-def test_given_scale_is_logged(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_scale_other_than_the_files_is_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = pictures.save_plain(tmp_path / "s.tif", pictures.painted(64, 64, 0.5), 0.5)
     with caplog.at_level(logging.INFO, "eosin"):
+        assert open_slide(path, mpp=0.5).mpp == 0.5 and not caplog.records
         assert open_slide(path, mpp=0.25).mpp == 0.25
-    assert caplog.records[-1].levelno == logging.WARNING and "0.25" in caplog.text and "0.5" in caplog.text
+        open_slide(path, mpp=0.25)
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING and "0.25" in caplog.text and "0.5" in caplog.text

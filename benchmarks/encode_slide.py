@@ -30,7 +30,7 @@ import h5py
 import numpy as np
 import tifffile
 import torch
-from PIL import Image
+from PIL import Image as Picture
 
 from eosin.encoders import Encoder, encode, feature_path, get_encoder
 from eosin.encoders.devices import devices_of, in_order, replicas
@@ -56,7 +56,7 @@ def make_slide(path: Path) -> None:
     with tifffile.TiffWriter(partial, bigtiff=True) as file:
         for factor in (1, 4, 16):
             small = texture.reshape(PERIOD // factor, factor, PERIOD // factor, factor, 3).mean((1, 3)).astype(np.uint8)
-            small = np.asarray(Image.fromarray(small).convert("YCbCr"))  # tifffile stores what it is given
+            small = np.asarray(Picture.fromarray(small).convert("YCbCr"))  # tifffile stores what it is given
             height, width = -(-HEIGHT // factor), -(-WIDTH // factor)
             scale = {"resolution": (1e4 / MPP, 1e4 / MPP), "resolutionunit": 3} if factor == 1 else {}
             file.write(

@@ -15,6 +15,7 @@ from eosin import data as door
 from eosin.config import read_toml
 from eosin.data import Reading
 from eosin.data.splits import Split
+from eosin.encoders.field_of_view import with_tile
 from eosin.errors import EosinError
 from eosin.files import read_json
 from eosin.genes import choose_panel
@@ -112,6 +113,7 @@ def bench(
     *,
     models: Sequence[str] | None = None,
     encoders: Sequence[str] = ("stain",),
+    tile_um: float | Sequence[float] | None = None,
     genes: str | None = None,
     transform: str | None = None,
     split: str | None = None,
@@ -129,6 +131,7 @@ def bench(
     pathways: Pathways = None,
     dry_run: bool = False,
     isolate: bool = True,
+    commercial_only: bool = False,
     **how: Unpack[Reading],
 ) -> dict[str, Any]:
     """Train, predict and score models x encoders x splits x seeds; resumable per cell; writes `OUT/scores.json`.
@@ -139,6 +142,8 @@ def bench(
     ----------
     models
         `gene-mean`, `ridge` and `stflow`, or the protocol's own, if none are named.
+    tile_um
+        Field of view of every encoder, µm, or several; their own by default.
     genes, transform
         `var:50` and `log1p` if not given; a protocol fixes them.
     split
@@ -159,6 +164,8 @@ def bench(
         Write nothing; the answer's `plan` lists every cell with parameters and estimates of time and memory.
     isolate
         Each cell in a process of its own, one after another: a crash or a lack of memory costs that cell only.
+    commercial_only
+        Refuse encoders and features whose licence does not allow commercial use, or is not known.
     """
     lists = GeneLists.of(biomarkers, pathways)
     fixed = None if protocol is None else benchmark.load_protocol(protocol)
@@ -176,11 +183,15 @@ def bench(
     asked, said = _with_reference(list(models or (fixed.head.models if fixed else ()) or DEFAULT_MODELS))
     said += _lacking(lists, made, sections, panel, transform)
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
-    for model in asked:
-        engine.resolve(model, (tables or {}).get(model))  # refuse an unknown one before the images are encoded
+    turned = [_is_turned(model, (tables or {}).get(model)) for model in asked]  # refuses an unknown one in time
     if dry_run and features is None and any(section.features is None for section in sections):
         raise EosinError("an estimate needs features", fix="run eosin encode first and give --features")
-    encoded = {encoder: with_features(sections, encoder, features) for encoder in encoders}
+    encoded = {
+        str(encoder): with_features(
+            sections, encoder, features, symmetries=any(turned), commercial_only=commercial_only
+        )
+        for encoder in (with_tile(one, tile_um) for one in encoders)
+    }
     return benchmark.bench(
         encoded,
         models=asked,
@@ -207,6 +218,7 @@ def study(
     *,
     preset: str | None = None,
     encoders: Sequence[str] = ("stain",),
+    tile_um: float | Sequence[float] | None = None,
     genes: str = "var:50",
     split: str | None = None,
     seeds: int = 1,
@@ -216,6 +228,7 @@ def study(
     reader: str | None = None,
     mpp: float | None = None,
     allow_leak: bool = False,
+    commercial_only: bool = False,
     **how: Unpack[Reading],
 ) -> dict[str, Any]:
     """One of the papers' tables (refinement steps, priors, ablations, panel sizes, ...) on your sections.
@@ -231,6 +244,8 @@ def study(
         `paper` or `small`, for every model of the study that has it.
     genes, draws
         Where the study itself does not vary them.
+    tile_um, commercial_only
+        As for `bench`.
     """
     cells = benchmark.study_cells(name, preset=preset)
     if not benchmark.needs_data(name):
@@ -245,6 +260,7 @@ def study(
             models=[cell.model],
             settings={cell.model: {table: dict(values) for table, values in cell.settings.items()}},
             encoders=encoders,
+            tile_um=tile_um,
             genes=cell.genes or genes,
             split=split,
             seeds=seeds,
@@ -252,9 +268,16 @@ def study(
             features=features,
             out=folder,
             allow_leak=allow_leak,
+            commercial_only=commercial_only,
         )
 
     return benchmark.run_study(name, cells, run, out)
+
+
+def _is_turned(model: str, tables: Settings | None) -> bool:
+    """Whether a model's training shows turned tiles; refuses an unknown model or setting."""
+    _, resolved = engine.resolve(model, tables)
+    return engine.TrainSettings.of(resolved["train"]).augment > 0
 
 
 def _refuse_both(protocol: str, given: Mapping[str, str | None]) -> None:

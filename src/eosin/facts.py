@@ -13,6 +13,7 @@ from eosin.benchmark import STUDIES, protocol_facts
 from eosin.data import Reading
 from eosin.data.h5ad import our_record, read_h5ad
 from eosin.encoders import ENCODERS, EncoderCard, get_encoder, zoo_card
+from eosin.encoders.feature_facts import feature_facts, holds_features
 from eosin.encoders.published import NAMES as ZOO
 from eosin.errors import EosinError
 from eosin.models import MODELS
@@ -22,7 +23,7 @@ from eosin.slide import open_slide
 def info(
     path: str | Path, *, reader: str | None = None, mpp: float | None = None, **how: Unpack[Reading]
 ) -> dict[str, Any]:
-    """What a slide, a data folder, a prediction or a checkpoint holds, as plain values."""
+    """What a slide, a data folder, a feature file, a prediction or a checkpoint holds, as plain values."""
     path = Path(path)
     if not path.exists():
         raise EosinError("no such file or folder", file=path, fix="check the path")
@@ -35,6 +36,8 @@ def info(
         and our_record(read_h5ad(path), path).get("kind") == "prediction"
     ):
         return _prediction_facts(path)
+    if reader is None and holds_features(path):
+        return {"kind": "features", **feature_facts(path, mpp=mpp)}
     if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
         return {"kind": "data", **door.describe(path, reader, mpp, **how)}
     with open_slide(path, mpp=mpp) as slide:
@@ -98,18 +101,15 @@ def _short(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def _encoder_facts(name: str) -> dict[str, Any]:
     """An encoder's card, without its weights; those whose card depends on what is asked for have only their title."""
-    if name in ZOO:
-        card, about = zoo_card(name).encoder_card(name), zoo_card(name).title
-    else:
-        card, about = _card_as_made(name), (ENCODERS[name].__doc__ or "").strip().split("\n")[0]
+    card = zoo_card(name).encoder_card(name) if name in ZOO else _card_as_made(name)
     return {
         "features": card and card.width,
         "um/px": card and card.um_per_px,
-        "parameters": card and (card.parameters or 0),
-        "licence": card and card.licence,
         "commercial": card and _word(card.commercial),
         "gated": card and _word(card.gated),
-        "about": about,
+        "licence": card.licence if card else "of the weights",
+        "parameters": card and (card.parameters or 0),
+        "about": (card and card.about) or (ENCODERS[name].__doc__ or "").strip().split("\n")[0].rstrip("."),
     }
 
 

@@ -59,18 +59,86 @@ def explained(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """Yield an HDF5 file in memory; write it to `path`, whole or not at all, when the block ends well.
+    """Yield an HDF5 file that is written piece by piece, and appears at `path` when the block ends well, or not at all.
 
-    In memory, because HDF5 that meets a full disk keeps the unwritten parts for later, reports them without an
-    `OSError`, and brings the interpreter down when it ends.
+    HDF5 that meets a full disk keeps the unwritten parts for later, reports them without an `OSError`, and brings the
+    interpreter down when it ends. Therefore it is never told: see `_Unfailing`.
     """
     import h5py
 
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w") as file:
-        yield file
-    with atomic_file(path) as partial:
-        partial.write_bytes(buffer.getbuffer())
+    with atomic_file(path) as partial, _Unfailing(partial) as raw:
+        with h5py.File(raw, "w") as file:
+            yield file
+        raw.settle()
+
+
+class _Unfailing(io.RawIOBase):
+    """A new file that takes every write: after the first that fails it drops them, and `settle` raises what it was."""
+
+    def __init__(self, path: Path):
+        super().__init__()
+        self._file = open(path, "w+b", buffering=0)  # noqa: SIM115  (closed by `close`)
+        self._place = 0
+        self._problem: OSError | None = None
+
+    def settle(self) -> None:
+        """Raise the error of the first write that failed, if one did."""
+        if self._problem is not None:
+            raise self._problem
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: os.fstat(self._file.fileno()).st_size}
+        self._place = start[whence] + offset
+        return self._place
+
+    def tell(self) -> int:
+        return self._place
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        try:
+            self._file.seek(self._place)
+            while len(rest) and self._problem is None:
+                rest = rest[self._file.write(rest) :]
+        except OSError as error:
+            self._problem = error
+        self._place += size
+        return size
+
+    def readinto(self, buffer: Any) -> int:
+        """What was dropped reads as zeros."""
+        whole, n = memoryview(buffer).cast("B"), 0
+        try:
+            self._file.seek(self._place)
+            n = self._file.readinto(whole) or 0
+        except OSError as error:
+            self._problem = self._problem or error
+        whole[n:] = bytes(len(whole) - n)
+        self._place += len(whole)
+        return len(whole)
+
+    def truncate(self, size: int | None = None) -> int:
+        size = self._place if size is None else size
+        try:
+            if self._problem is None:
+                self._file.truncate(size)
+        except OSError as error:
+            self._problem = error
+        return size
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 @contextlib.contextmanager

@@ -20,16 +20,20 @@ def kind_of(names: Iterable[str]) -> str:
     return "ensembl" if sum(ensembl_id(name) is not None for name in names) * 2 > len(names) else "symbol"
 
 
-def rename_advice(wanted: Iterable[str], measured: Iterable[str]) -> str | None:
+KIND_IN_WORDS = {"ensembl": "Ensembl ids", "symbol": "symbols"}
+
+
+def rename_advice(wanted: Iterable[str], measured: Iterable[str], *, by_own: bool = False) -> str | None:
     """What to do where `wanted` and `measured` are called in two ways; None where they are called alike.
 
-    A missing gene is then no missing gene, and the error that reports it should say so.
+    A missing gene is then no missing gene, and the error that reports it should say so. `by_own`: the section knows
+    both kinds of names, so that no table is needed.
     """
     wanted, measured = kind_of(wanted), kind_of(measured)
     if wanted == measured:
         return None
-    called = {"ensembl": "Ensembl ids", "symbol": "symbols"}
+    table = "" if by_own else " --gene-table FILE"
     return (
-        f"the section names genes by {called[measured]}, what is asked for by {called[wanted]}: "
-        f"read it with --gene-names {wanted} --gene-table FILE"
+        f"the section names genes by {KIND_IN_WORDS[measured]}, what is asked for by {KIND_IN_WORDS[wanted]}: "
+        f"read it with --gene-names {wanted}{table}"
     )

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
 from eosin import data as door
 from eosin.data.readers import Reading, blame
-from eosin.encoders import Encoder, attach, get_encoder
+from eosin.encoders import Encoder, attach, get_encoder, need_commercial
 from eosin.encoders import encode as encode_section
 from eosin.errors import EosinError
 from eosin.slide import Layout, OnTissue, open_slide
@@ -52,27 +52,70 @@ def folder_of(data: Data) -> Path | None:
     return Path(data) if isinstance(data, str | Path) else None
 
 
-def with_features(sections: Sequence[Section], encoder: str | Encoder, features: str | Path | None) -> list[Section]:
-    """The sections with features: those they have, else those of the folder, else freshly made ones."""
+def with_features(
+    sections: Sequence[Section],
+    encoder: str | Encoder,
+    features: str | Path | None,
+    *,
+    symmetries: bool = False,
+    commercial_only: bool = False,
+) -> list[Section]:
+    """The sections with features: those they have, else those of the folder, else freshly made ones.
+
+    Parameters
+    ----------
+    symmetries
+        With those of the turned tiles: of the folder where they are there, and freshly made.
+    commercial_only
+        Refuse features whose licence does not allow commercial use, or is not known; an encoder, before it is used.
+    """
     if all(section.features is not None for section in sections):
-        return list(sections)
+        ready = list(sections)
+    elif features is not None:
+        ready = _from_folder(sections, encoder, Path(features), symmetries=symmetries)
+    else:
+        machine = get_encoder(encoder)
+        if commercial_only:
+            need_commercial_encoder(machine)
+        log.info("features are kept in %s", CACHE.resolve())
+        ready = [encode_section(section, machine, cache=CACHE, symmetries=symmetries) for section in sections]
+    if commercial_only:
+        _need_commercial_features(ready)
+    return ready
+
+
+def _from_folder(
+    sections: Sequence[Section], encoder: str | Encoder, folder: Path, *, symmetries: bool
+) -> list[Section]:
     name = encoder if isinstance(encoder, str) else encoder.spec
-    named = None if features is None else [attach(section, features, name) for section in sections]
-    if named is not None and all(one is not None for one in named):
-        return [one for one in named if one is not None]  # the encoder itself, maybe gated, is not needed
-    machine = get_encoder(encoder)
-    if features is not None:
-        attached = [attach(section, features, machine.spec) for section in sections]
-        for section, found in zip(sections, attached):
-            if found is None:
-                raise EosinError(
-                    f"has no features of encoder '{machine.card.name}' for section '{section.name}'",
-                    file=features,
-                    fix=f"run eosin encode DATA -o {features} --encoder {name}",
-                )
-        return [replace(one) for one in attached if one is not None]
-    log.info("features are kept in %s", CACHE.resolve())
-    return [encode_section(section, machine, cache=CACHE) for section in sections]
+    named = [attach(section, folder, name, turned=symmetries) for section in sections]
+    missing = next((section for section, found in zip(sections, named) if found is None), None)
+    if missing is not None:  # else the encoder itself, maybe gated, is not needed
+        machine = get_encoder(encoder)  # its settings may be written otherwise: its key tells
+        named = [
+            found or attach(section, folder, machine.key, turned=symmetries) for section, found in zip(sections, named)
+        ]
+        missing = next((section for section, found in zip(sections, named) if found is None), None)
+        if missing is not None:
+            raise EosinError(
+                f"has no features of encoder '{machine.card.name}' for section '{missing.name}'",
+                file=folder,
+                fix=f"run eosin encode DATA -o {folder} --encoder {shlex.quote(name)}",
+            )
+    return [found for found in named if found is not None]
+
+
+def need_commercial_encoder(encoder: Encoder) -> None:
+    """Refuse an encoder whose licence does not allow commercial use, or is not known."""
+    card = encoder.card
+    need_commercial(f"encoder '{card.name}'", card.licence, commercial=card.commercial)
+
+
+def _need_commercial_features(sections: Sequence[Section]) -> None:
+    for section in sections:
+        features = section.need_features()
+        what = f"section '{section.name}': encoder '{features.encoder}'"
+        need_commercial(what, features.licence, commercial=features.commercial)
 
 
 def open_target(
@@ -91,6 +134,7 @@ def open_target(
         raise EosinError("neither a file nor a folder", file=path, fix="give an image, or a folder of sections")
     if is_bare_image(path, reader):
         return section_of_image(path, layout, mpp=mpp)
+    need_no_layout(layout, path)
     names = None if section is None else [section]
     if names is None:
         chosen, _ = door.recognise(path, reader)
@@ -109,12 +153,25 @@ def is_bare_image(data: Data, reader: str | None = None) -> bool:
     return Path(data).is_file() and Path(data).suffix.lower() not in {".h5ad", ".h5"}
 
 
+def need_no_layout(layout: Layout, path: Path) -> None:
+    """Refuse a wish where spots should lie if they have been measured."""
+    if layout != ON_TISSUE:
+        fix = "leave out --lattice, --pitch-um, --spot-um, --points and --tissue, or give the image alone"
+        raise EosinError("holds measured sections, whose spots are where they were measured", file=path, fix=fix)
+
+
+def name_of_image(path: Path) -> str:
+    """What the section of a bare image is called: its file name without the format."""
+    stem = path.stem.removesuffix(".ome") if path.stem.strip(".") else path.name
+    return stem or path.name
+
+
 def section_of_image(path: str | Path, layout: Layout = ON_TISSUE, *, mpp: float | None = None) -> Section:
     """A section without counts: spots laid on a bare image."""
     with blame(path), open_slide(path, mpp=mpp) as slide:
         spots = layout.lay(slide)
         image = Image(Path(path), slide.mpp)
-    name = Path(path).name.split(".")[0]
+    name = name_of_image(Path(path))
     log.info("%s: %d spots, %g µm wide", name, len(spots), spots.diameter_um)
     return Section(name, name, spots, image=image, platform="image")
 

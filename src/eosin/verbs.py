@@ -7,6 +7,7 @@ are in `comparing`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -17,6 +18,7 @@ from eosin.data import Reading
 from eosin.encoders import Encoder, attach, get_encoder, need_commercial
 from eosin.encoders import encode as encode_section
 from eosin.encoders.feature_section import is_feature_file, section_of_features
+from eosin.encoders.field_of_view import with_tile
 from eosin.engine import Trained
 from eosin.errors import EosinError
 from eosin.genes import choose_panel
@@ -25,6 +27,8 @@ from eosin.inputs import (
     Data,
     Settings,
     is_bare_image,
+    need_commercial_encoder,
+    need_no_layout,
     need_reading,
     open_target,
     section_of_image,
@@ -43,6 +47,7 @@ def read(
     mpp: float | None = None,
     features: str | Path | None = None,
     encoder: str = "stain",
+    symmetries: bool = False,
     **how: Unpack[Reading],
 ) -> list[Section]:
     """Read measured sections; with `features`, also what `encode` wrote for them.
@@ -57,14 +62,17 @@ def read(
         µm per pixel of the images, for files that do not say it.
     features
         Folder of feature files; a section without one stays without features.
-    bin_um, gene_names, gene_table
-        Pseudo-spots of this width (Visium HD, Xenium); genes called by `symbol` or `ensembl`, by this table. All verbs
-        that read take them.
+    symmetries
+        Also take the features of turned tiles, where they are there: eight times the memory, for `train.augment`.
+    bin_um, gene_names, gene_table, duplicates
+        Pseudo-spots of this width (Visium HD, Xenium); genes called by `symbol` or `ensembl`, as the files tell or by
+        this table; columns of one gene: `sum` or `refuse`. All verbs that read take them.
     """
     found = door.read(path, reader=reader, sections=sections, mpp=mpp, **how)
     if features is None:
         return found
-    return [attach(section, Path(features), get_encoder(encoder).spec) or section for section in found]
+    name = get_encoder(encoder).spec
+    return [attach(section, Path(features), name, turned=symmetries) or section for section in found]
 
 
 def encode(
@@ -72,6 +80,7 @@ def encode(
     *,
     out: str | Path | None = None,
     encoder: str | Encoder = "stain",
+    tile_um: float | Sequence[float] | None = None,
     sections: Sequence[str] | None = None,
     reader: str | None = None,
     mpp: float | None = None,
@@ -84,34 +93,53 @@ def encode(
     spot_um: float | None = None,
     points: str | Path | None = None,
     tissue: str | Path | None = None,
+    keep: bool = True,
     **how: Unpack[Reading],
 ) -> list[Section]:
     """Encode every section's spots, or those laid on a bare image, one feature file each; what is done is skipped.
 
-    Returns the sections with their features. `out` is the folder of feature files (`eosin-cache` by default). With
-    `symmetries` every tile is also encoded under seven flips and quarter turns, for training with `augment`; files
-    without them are completed. `device` is `auto` (all GPUs, for an encoder with weights), or names by commas;
-    `precision` the encoder's setting of that name. `commercial_only` refuses an encoder whose licence does not allow
-    commercial use. `lattice` to `tissue` say where the spots of a bare image are, as in `predict`.
+    Parameters
+    ----------
+    out
+        The folder of feature files; `eosin-cache` by default.
+    tile_um
+        The encoder's field of view, µm, or several; its own by default. It is no matter of how wide a spot is.
+    symmetries
+        Also encode every tile under seven flips and quarter turns, for training with `augment`; files without them
+        are completed.
+    device
+        `auto` (all GPUs, for an encoder with weights), or names by commas.
+    precision
+        The encoder's setting of that name.
+    commercial_only
+        Refuse an encoder whose licence does not allow commercial use.
+    lattice, pitch_um, spot_um, points, tissue
+        Where the spots of a bare image are, as in `predict`.
+    keep
+        Return the sections with their features. Without, memory holds those of one section at a time.
     """
-    machine = get_encoder(encoder, **({} if precision is None else {"precision": precision}))
+    machine = get_encoder(with_tile(encoder, tile_um), **({} if precision is None else {"precision": precision}))
     if commercial_only:
-        _need_commercial_encoder(machine)
+        need_commercial_encoder(machine)
     folder = Path(out) if out is not None else CACHE
     need_reading(how)
     layout = layout_of(lattice, pitch_um, spot_um, points, tissue)
     if isinstance(data, str | Path) and is_bare_image(data, reader):
         found = [section_of_image(data, layout, mpp=mpp)]
     else:
+        if isinstance(data, str | Path):
+            need_no_layout(layout, Path(data))
         found = sections_of(data, sections, reader, mpp, **how)
-    return [encode_section(one, machine, cache=folder, symmetries=symmetries, device=device) for one in found]
+    done = (encode_section(one, machine, cache=folder, symmetries=symmetries, device=device) for one in found)
+    return [one if keep else replace(one, features=None) for one in done]
 
 
 def train(
     data: Data,
     *,
     features: str | Path | None = None,
-    encoder: str = "stain",
+    encoder: str | Encoder = "stain",
+    tile_um: float | Sequence[float] | None = None,
     model: str = "stflow",
     genes: str = "var:50",
     transform: str = "log1p",
@@ -131,6 +159,8 @@ def train(
     ----------
     data
         A data folder, or sections that were read.
+    encoder, tile_um
+        As for `encode`. The model remembers both, and `predict` encodes alike.
     model
         A name with an optional preset, as `stflow`, `stflow:paper`, `ridge`.
     genes
@@ -143,15 +173,14 @@ def train(
         Refuse features whose licence does not allow commercial use, or is not known.
     """
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
-    engine.resolve(model, tables)  # refuse an unknown setting before the images are encoded
+    _, resolved = engine.resolve(model, tables)  # refuse an unknown setting before the images are encoded
     if features is not None and not Path(features).is_dir():
         raise EosinError("no such folder of features", file=features, fix="run eosin encode first, or leave it out")
     measured = sections_of(data, sections, reader, mpp, **how)
     panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
-    machine = _need_commercial_encoder(get_encoder(encoder)) if commercial_only and features is None else encoder
-    ready = with_features(measured, machine, features)
-    if commercial_only:
-        _need_commercial_features(ready)
+    turned = engine.TrainSettings.of(resolved["train"]).augment > 0
+    wide = with_tile(encoder, tile_um)
+    ready = with_features(measured, wide, features, symmetries=turned, commercial_only=commercial_only)
     return engine.train(ready, model=model, settings=tables, panel=panel, seed=seed, out=out, resume=resume)
 
 
@@ -210,10 +239,7 @@ def predict(
         one = section_of_features(target, trained.encoder, mpp=mpp)
     else:
         one = open_target(target, section, layout, reader, mpp, **how)
-    if one.features is None:
-        one = with_features([one], trained.encoder, features)[0]
-    if commercial_only:
-        _need_commercial_features([one])
+    (one,) = with_features([one], trained.encoder, features, commercial_only=commercial_only)
     prediction = engine.predict(trained, one, draws=draws, seed=seed)
     if out is not None:
         save_prediction(prediction, out)
@@ -229,19 +255,6 @@ def tissue(path: str | Path, *, out: str | Path | None = None, mpp: float | None
         if out is not None:
             write_tissue(out, found, slide.mpp)
     return found
-
-
-def _need_commercial_encoder(encoder: Encoder) -> Encoder:
-    card = encoder.card
-    need_commercial(f"encoder '{card.name}'", card.licence, commercial=card.commercial)
-    return encoder
-
-
-def _need_commercial_features(sections: Sequence[Section]) -> None:
-    for section in sections:
-        features = section.need_features()
-        what = f"section '{section.name}': encoder '{features.encoder}'"
-        need_commercial(what, features.licence, commercial=features.commercial)
 
 
 def save_prediction(prediction: Prediction, path: str | Path) -> None:

@@ -298,7 +298,7 @@ def test_genes_of_one_name_are_added_up_and_said(eosin: Run, tmp_path: Path, cap
     foreign(tmp_path / "d", counts(4, 3), genes=["a", "b", "a"])
     said = eosin("info", "d/mine.h5ad")
     assert said.code == 0
-    assert "1 columns with a repeated gene name" in said.out
+    assert "1 column was added to another of the same gene: a" in said.out
 
 
 def test_genes_of_one_name_in_a_panel(refused: Refused, ground: Ground) -> None:
@@ -403,7 +403,7 @@ def test_features_of_another_encoder_than_the_model(refused: Refused, ground: Gr
     other = "stain?px=112"
     assert eosin("encode", ground.data, "--encoder", other, "--sections", "A1", "-o", "others").code == 0
     given = ("predict", ground.ridge, ground.data, "--section", "A1", "--features", "others", "-o", "p.h5ad")
-    refused(*given, says=("others", "'A1'", f"--encoder {ENCODER}"))
+    refused(*given, says=("others", "'A1'", f"--encoder '{ENCODER}'"))
 
 
 def test_features_inside_a_section_of_another_encoder(refused: Refused, ground: Ground, tmp_path: Path) -> None:

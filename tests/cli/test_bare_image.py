@@ -11,6 +11,7 @@ import pytest
 
 from cli.conftest import ENCODER, MPP, Ground, Run, files_below
 from eosin.data import read_prediction
+from eosin.inputs import name_of_image
 from eosin.spots import nearest_spacing_um
 
 AT = ("--mpp", MPP)
@@ -92,6 +93,20 @@ def test_a_wrong_layout_is_one_line(eosin: Run, ground: Ground, tmp_path: Path, 
     target = (ground.ridge, ground.image) if verb == "predict" else (ground.image,)
     assert says in eosin(verb, *target, *AT, *words, "-o", "out.h5ad").complaint
     assert files_below(tmp_path) == before
+
+
+@pytest.mark.parametrize("verb", ["predict", "encode"])
+@pytest.mark.parametrize("wish", [("--points", "p.csv"), ("--pitch-um", 50), ("--lattice", "hexagonal")])
+def test_measured_spots_are_not_laid_anew(eosin: Run, ground: Ground, verb: str, wish: tuple[object, ...]) -> None:
+    Path("p.csv").write_text("x,y\n100,100\n")
+    target = (ground.ridge, ground.data) if verb == "predict" else (ground.data,)
+    assert "spots are where they were measured; leave out" in eosin(verb, *target, *wish, "-o", "out").complaint
+    assert not Path("out").exists()
+
+
+def test_slides_of_one_beginning_are_two_sections() -> None:
+    names = {"case.1.svs": "case.1", "case.2.ome.tif": "case.2", ".hidden.tif": ".hidden", "plain": "plain"}
+    assert {file: name_of_image(Path(file)) for file in names} == names
 
 
 @pytest.mark.parametrize("verb", ["info", "tissue", "encode", "predict"])

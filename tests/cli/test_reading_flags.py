@@ -9,7 +9,7 @@ import pytest
 
 import eosin
 from eosin.cli import main
-from unit.data.layouts_10x import GENES, xenium
+from unit.data.layouts_10x import GENES, counts, visium, visium_positions, write_visium, xenium
 
 
 @pytest.fixture
@@ -41,6 +41,28 @@ def test_gene_names_reach_every_verb(region: Path, table: Path, capsys: pytest.C
         assert "gene 'GENE1' is not measured" in said or "share no gene" in said or "leave-" in said
     assert main(["info", str(region), "--gene-names", "ensembl"]) == 1
     assert "calling genes by ensembl needs a table of genes" in capsys.readouterr().err
+
+
+def test_files_that_name_genes_both_ways_need_no_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = visium(tmp_path / "slides")
+    assert main(["info", str(path), "--gene-names", "ensembl"]) == 0
+    assert "12 of 12 genes were renamed" not in capsys.readouterr().out  # the reader has called them so at once
+    assert main(["train", str(path), "-o", str(tmp_path / "s"), "--gene-names", "ensembl", "--genes", "GENE1"]) == 1
+    said = capsys.readouterr().err
+    assert "gene 'GENE1' is not measured in section 'S1'" in said
+    assert "read it with --gene-names symbol" in said and "--gene-table" not in said
+
+
+def test_duplicates_are_refused_where_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    names = ["GENE3", *GENES[1:]]
+    write_visium(tmp_path / "slides" / "S" / "outs", counts(62), visium_positions(), names)
+    assert main(["info", str(tmp_path / "slides")]) == 0
+    assert "1 column was added to another of the same gene: GENE3" in capsys.readouterr().out
+    assert main(["info", str(tmp_path / "slides"), "--duplicates", "refuse"]) == 1
+    assert "filtered_feature_bc_matrix.h5: 2 columns are called 'GENE3'" in capsys.readouterr().err
+    assert main(["info", str(tmp_path / "slides"), "--duplicates", "refuse", "--gene-names", "ensembl"]) == 0
+    assert main(["info", str(tmp_path / "slides"), "--duplicates", "first"]) == 1
+    assert "no way with duplicates is called 'first'; use sum or refuse" in capsys.readouterr().err
 
 
 def test_python_verbs_take_the_same_and_nothing_else(region: Path, table: Path, tmp_path: Path) -> None:

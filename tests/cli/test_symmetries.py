@@ -20,7 +20,7 @@ def test_files_are_completed_and_trained_on(eosin: Run, ground: Ground, tmp_path
     assert "train.augment is 0.5" in lacking and "--symmetries" in lacking
 
     assert eosin("encode", *given, "-o", features, "--symmetries").code == 0
-    found = {path.stem: read_features(path) for path in features.rglob("*.h5")}
+    found = {path.stem: read_features(path, turned=True) for path in features.rglob("*.h5")}
     before = {path.stem: read_features(path) for path in ground.features.rglob("*.h5")}
     assert {name for name, file in found.items() if file.turned is not None} == {"A1", "B2"}
     assert all(np.array_equal(found[name].values, before[name].values) for name in before)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file, atomic_folder, fingerprint, read_json, sha256_file, write_json
+from eosin.files import atomic_file, atomic_folder, atomic_hdf5, fingerprint, read_json, sha256_file, write_json
 
 
 def test_the_file_appears_whole_and_only_at_the_end(tmp_path: Path) -> None:
@@ -42,6 +42,52 @@ def test_a_full_disk_is_one_line(tmp_path: Path, number: int, make) -> None:
     with pytest.raises(EosinError, match="x: the disk is full; nothing was written; free some space"):
         with make(tmp_path / "x"):
             raise OSError(number, os.strerror(number))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_hdf5_is_written_in_pieces_and_read_back(tmp_path: Path) -> None:
+    import h5py
+
+    values = np.arange(60_000.0).reshape(300, 200)
+    with atomic_hdf5(tmp_path / "x.h5") as file:
+        made = file.create_dataset("values", values.shape, values.dtype, chunks=(7, 200), fletcher32=True)
+        for chunk in made.iter_chunks():
+            made[chunk] = values[chunk]
+        assert np.array_equal(file["values"][:], values)  # what is on the disk already can be read again
+        file.attrs["a"] = 1
+        assert [path.suffix for path in tmp_path.iterdir()] == [".h5"] and not (tmp_path / "x.h5").exists()
+    with h5py.File(tmp_path / "x.h5") as file:
+        assert np.array_equal(file["values"][:], values) and file.attrs["a"] == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["x.h5"]
+
+
+FULL_WHILE_HDF5_WRITES = """
+import resource, signal, sys
+import numpy as np
+from eosin.errors import EosinError
+from eosin.files import atomic_hdf5
+limit = int(sys.argv[2])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+try:
+    with atomic_hdf5(sys.argv[1]) as file:
+        for i in range(50):
+            file.create_dataset(f"t{i}", data=np.random.default_rng(i).random((100, 100)), chunks=(10, 100))
+        file["t3"][:]
+except EosinError as error:
+    sys.exit(str(error))
+"""
+
+
+@pytest.mark.parametrize("limit", [100, 20_000, 1_000_000, 3_999_000])
+def test_hdf5_that_fills_the_disk_is_one_line_and_the_process_lives(tmp_path: Path, limit: int) -> None:
+    """HDF5 itself would keep what it could not write, and bring the process down when it ends."""
+    import subprocess
+    import sys
+
+    words = [sys.executable, "-c", FULL_WHILE_HDF5_WRITES, str(tmp_path / "x.h5"), str(limit)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 1, done
+    assert done.stderr.count("\n") == 1 and "x.h5: the disk is full; nothing was written" in done.stderr
     assert list(tmp_path.iterdir()) == []
 
 

@@ -15,7 +15,21 @@ from cyclopts import App, CycloptsError, Parameter
 from eosin import __version__
 from eosin.cli.beside import doctor, export, fetch
 from eosin.cli.compare import bench, report, score, study
-from eosin.cli.flags import AS_IS, CommercialOnly, How, Lattice, Mpp, Out, Pitch, Points, Reader, SpotWidth, TissueMask
+from eosin.cli.flags import (
+    AS_IS,
+    CommercialOnly,
+    How,
+    Lattice,
+    Mpp,
+    Out,
+    Pitch,
+    Points,
+    Reader,
+    SpotWidth,
+    TileWidth,
+    TissueMask,
+    widths_of,
+)
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.errors import EosinError
 
@@ -31,7 +45,7 @@ app = App(
 
 @app.command
 def info(path: Path, *, reader: Reader = None, mpp: Mpp = None, how: How = AS_IS) -> None:
-    """Show what a slide, a data folder, a prediction or a checkpoint holds."""
+    """Show what a slide, a data folder, a feature file, a prediction or a checkpoint holds."""
     from eosin import facts
     from eosin.cli import show
 
@@ -44,6 +58,7 @@ def encode(
     *,
     out: Out = Path("features"),
     encoder: str = "stain",
+    tile_um: TileWidth = None,
     symmetries: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
     precision: str | None = None,
@@ -80,9 +95,9 @@ def encode(
     from eosin import verbs
 
     given = {"encoder": encoder, "symmetries": symmetries, "sections": sections, "reader": reader, "mpp": mpp}
-    given |= {"device": device, "precision": precision, "commercial_only": commercial_only}
+    given |= {"device": device, "precision": precision, "commercial_only": commercial_only, "keep": False}
     laid = {"lattice": lattice, "pitch_um": pitch_um, "spot_um": spot_um, "points": points, "tissue": tissue}
-    done = verbs.encode(data, out=out, **given, **laid, **asdict(how))
+    done = verbs.encode(data, out=out, tile_um=widths_of(tile_um), **given, **laid, **asdict(how))
     _say(f"{len(done)} sections, {sum(map(len, done))} spots in {out}")
 
 
@@ -96,6 +111,7 @@ def train(
     transform: str = "log1p",
     features: Path | None = None,
     encoder: str = "stain",
+    tile_um: TileWidth = None,
     settings: Path | None = None,
     seed: int = 0,
     resume: Annotated[bool, Parameter(negative="")] = False,
@@ -136,6 +152,7 @@ def train(
         data,
         features=features,
         encoder=encoder,
+        tile_um=widths_of(tile_um),
         model=model,
         genes=genes,
         transform=transform,

@@ -8,7 +8,19 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from eosin.cli.flags import AS_IS, Biomarkers, How, Mpp, Out, Pathways, Reader, names_of
+from eosin.cli.flags import (
+    AS_IS,
+    Biomarkers,
+    CommercialOnly,
+    How,
+    Mpp,
+    Out,
+    Pathways,
+    Reader,
+    TileWidth,
+    names_of,
+    widths_of,
+)
 
 
 def score(
@@ -64,6 +76,7 @@ def bench(
     out: Out,
     models: str | None = None,
     encoder: str = "stain",
+    tile_um: TileWidth = None,
     genes: str | None = None,
     transform: str | None = None,
     split: str | None = None,
@@ -74,6 +87,7 @@ def bench(
     features: Path | None = None,
     keep_predictions: Annotated[bool, Parameter(negative="")] = False,
     allow_leak: Annotated[bool, Parameter(negative="")] = False,
+    commercial_only: CommercialOnly = False,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
     dry_run: Annotated[bool, Parameter(negative="")] = False,
@@ -111,11 +125,14 @@ def bench(
     """
     from eosin import comparing
     from eosin.cli import show
+    from eosin.encoders import ENCODERS
+    from eosin.encoders.composite import split_list
 
     scores = comparing.bench(
         data,
         models=names_of(models),
-        encoders=encoder.split(","),
+        encoders=split_list(encoder, ENCODERS.__contains__),
+        tile_um=widths_of(tile_um),
         genes=genes,
         transform=transform,
         split=split,
@@ -127,6 +144,7 @@ def bench(
         out=out,
         keep_predictions=keep_predictions,
         allow_leak=allow_leak,
+        commercial_only=commercial_only,
         biomarkers=names_of(biomarkers),
         pathways=pathways,
         dry_run=dry_run,
@@ -148,12 +166,14 @@ def study(
     out: Out,
     preset: str | None = None,
     encoder: str = "stain",
+    tile_um: TileWidth = None,
     genes: str = "var:50",
     split: str | None = None,
     seeds: int = 1,
     draws: int = 16,
     features: Path | None = None,
     allow_leak: Annotated[bool, Parameter(negative="")] = False,
+    commercial_only: CommercialOnly = False,
     reader: Reader = None,
     mpp: Mpp = None,
     how: How = AS_IS,
@@ -181,8 +201,11 @@ def study(
     """
     from eosin import comparing
     from eosin.cli import show
+    from eosin.encoders import ENCODERS
+    from eosin.encoders.composite import split_list
 
-    given = {"preset": preset, "encoders": encoder.split(","), "genes": genes, "split": split, "features": features}
+    given = {"preset": preset, "encoders": split_list(encoder, ENCODERS.__contains__), "tile_um": widths_of(tile_um)}
+    given |= {"genes": genes, "split": split, "features": features, "commercial_only": commercial_only}
     given |= {"seeds": seeds, "draws": draws, "allow_leak": allow_leak, "reader": reader, "mpp": mpp, **asdict(how)}
     found = comparing.study(data, name, out=out, **given)
     if "load" in found:

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from eosin.errors import EosinError
+
 Mpp = Annotated[float | None, Parameter(help="µm per pixel at full resolution, for images that do not say it")]
 Reader = Annotated[str | None, Parameter(help="reader to use; by default the one that recognises the layout")]
 Lattice = Annotated[str, Parameter(help="spots of a bare image: `square` or `hexagonal`, as Visium's")]
@@ -20,6 +22,9 @@ TissueMask = Annotated[Path | None, Parameter(help="GeoJSON mask of a bare image
 CommercialOnly = Annotated[
     bool, Parameter(negative="", help="refuse what is not known to be licensed for commercial use")
 ]
+TileWidth = Annotated[
+    str | None, Parameter(help="the encoder's field of view, µm, or several by commas; its own by default")
+]
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 
 
@@ -29,8 +34,11 @@ class How:
     """Flags of every command that reads measured sections."""
 
     bin_um: Annotated[float | None, Parameter(help="width of pseudo-spots, µm, for Visium HD and Xenium")] = None
-    gene_names: Annotated[str | None, Parameter(help="call genes by `symbol` or `ensembl`; needs a gene table")] = None
+    gene_names: Annotated[
+        str | None, Parameter(help="call genes by `symbol` or `ensembl`, as the files tell or by the gene table")
+    ] = None
     gene_table: Annotated[Path | None, Parameter(help="table of symbol, ensembl_id, aliases, previous, species")] = None
+    duplicates: Annotated[str, Parameter(help="columns of one gene name: `sum` or `refuse`")] = "sum"
 
 
 AS_IS = How()
@@ -41,6 +49,14 @@ Biomarkers = Annotated[
     Parameter(help="genes to score by name, by commas; by default GATA3,ERBB2,UBE2C,VWF where the panel has one"),
 ]
 Pathways = Annotated[Path | None, Parameter(help=".gmt file of gene sets whose co-expression is compared")]
+
+
+def widths_of(text: str | None) -> list[float] | None:
+    """Numbers by commas; none where nothing is given."""
+    try:
+        return None if text is None else [float(width) for width in text.split(",")]
+    except ValueError:
+        raise EosinError(f"--tile-um is '{text}'", fix="give a width in µm, or several by commas, as 165,330") from None
 
 
 def names_of(text: str | None) -> list[str] | None:

@@ -13,6 +13,9 @@ from eosin.benchmark import costs, efficiency_rows, remarks, shown
 from eosin.benchmark import table as bench_table
 from eosin.results import headline
 
+_SHORT = 16
+"""Letters: a cell this short is not broken into lines, a longer one may be."""
+
 
 def facts(record: Mapping[str, Any], indent: int = 0) -> None:
     """Print nested facts, one line each; long lists are cut."""
@@ -35,12 +38,29 @@ def rows(records: Sequence[Mapping[str, Any]]) -> None:
         _console().print("none")
         return
     columns = [key for key in records[0] if any(r.get(key) not in (None, "", [], ()) for r in records)]
+    widest = {column: max(len(column), *(len(_cell(r.get(column))) for r in records)) for column in columns}
+    console = _console()
+    columns, lost = _fitting(widest, console.width)
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=bool(lost) and widest[column] <= _SHORT)
     for record in records:
-        table.add_row(*(_text(record.get(column)) for column in columns))
-    _console().print(table)
+        table.add_row(*(_cell(record.get(column)) for column in columns))
+    console.print(table)
+    if lost:
+        lines([f"left out, as the terminal is narrow: {', '.join(lost)}"])
+
+
+def _fitting(widest: Mapping[str, int], width: int) -> tuple[list[str], list[str]]:
+    """Columns that are readable on the terminal, and those left out: of several long ones the last, as they explain."""
+    kept, lost = list(widest), []
+    while sum(min(widest[column], _SHORT) + 2 for column in kept) - 2 > width:
+        long = [column for column in kept if widest[column] > _SHORT]
+        if len(long) < 2:
+            break
+        kept.remove(long[-1])
+        lost.append(long[-1])
+    return kept, lost
 
 
 def bench(scores: Mapping[str, Any]) -> None:
@@ -100,6 +120,13 @@ def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> 
 def lines(text: Sequence[str]) -> None:
     for line in text:
         _console().print(line, markup=False, highlight=False)
+
+
+def _cell(value: Any) -> str:
+    """As `_text`, with millions as such: a table has little room."""
+    if isinstance(value, int) and value >= 1_000_000:
+        return f"{value / 1e6:.3g}M" if value < 1_000_000_000 else f"{value / 1e6:.0f}M"
+    return _text(value)
 
 
 def _text(value: Any) -> str:

@@ -70,13 +70,16 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
     -------
     AnnData
         `X` mean [s g] float32; with two draws or more `layers` `std`, `q05`, `q95`; `obsm["spatial"]` [s 2] float64 in
-        pixels of the full image, x before y (µm where there is no image: `uns["eosin"]["spatial_unit"]` says which).
+        pixels of the full image, x before y (µm where there is no image: `uns["eosin"]["spatial_unit"]` says which);
+        `var["gene_ids"]` the genes' Ensembl ids, where the panel knows them.
     """
     import anndata
     import pandas as pd
 
     obs = pd.DataFrame(index=pd.Index(prediction.spots.ids, dtype=object))
     var = pd.DataFrame(index=pd.Index(prediction.panel.names, dtype=object))
+    if prediction.panel.ensembl is not None:
+        var["gene_ids"] = list(prediction.panel.ensembl)
     adata = anndata.AnnData(X=prediction.mean, obs=obs, var=var)
     if prediction.n_draws > 1:
         adata.layers["std"] = prediction.sd
@@ -180,6 +183,7 @@ def read_prediction(path: str | Path) -> Prediction:
             str(record["transform"]),
             str(record["panel_rule"]),
             tuple(_json(record, "panel_chosen_on", path, [])),
+            tuple(map(str, adata.var["gene_ids"])) if "gene_ids" in adata.var else None,
         )
         return Prediction(
             section=str(record["section"]),

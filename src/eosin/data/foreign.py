@@ -9,28 +9,79 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.h5ad import are_counts, raw_counts
-from eosin.data.readers import merge_repeats
+from eosin.data.readers import blame
+from eosin.gene_ids import kind_of
+from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 
 if TYPE_CHECKING:
+    import pandas as pd
     from anndata import AnnData
 
 PATIENT_COLUMNS = ("patient", "patient_id", "donor_id", "donor")
 """Columns of `obs` that name whom a spot is of; `donor_id` is CELLxGENE's."""
+_GENE = "Gene Expression"
 _DOMAIN_COLUMNS = ("domain",)
+_ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids")
+"""Columns of `var` beside symbols; `gene_ids` is scanpy's."""
+_SYMBOL_COLUMNS = ("feature_name", "gene_symbols", "gene_symbol", "symbol", "gene_name", "gene_names")
+"""Columns of `var` beside Ensembl ids; `feature_name` is CELLxGENE's, `gene_symbols` scanpy's."""
 
 
-def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, list[str], list[str]]:
-    """Raw counts [s g], gene names with columns of one name added up, and notes.
+def counts_of(adata: AnnData, path: Path, naming: Naming = AS_GIVEN) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
+    """Raw counts [s g], what the genes are called with columns of one name added up, and notes.
 
     Where neither `X` nor a layer holds counts, `raw.X` may: CELLxGENE keeps them there.
     """
     counts, notes = raw_counts(adata, path)
-    genes = list(map(str, adata.var_names))
+    var = adata.var
     if adata.raw is not None and not are_counts(counts) and are_counts(adata.raw.X):
-        counts, genes = sparse.csr_matrix(adata.raw.X, dtype=np.float32), list(map(str, adata.raw.var_names))
+        counts, var = sparse.csr_matrix(adata.raw.X, dtype=np.float32), adata.raw.var
         notes.append("counts are from raw.X")
-    counts, genes, more = merge_repeats(counts, genes)
-    return counts, genes, notes + more
+    kept = _are_genes(var)
+    if not kept.all():
+        notes.append(f"{np.count_nonzero(~kept)} of {len(kept)} features are no genes and were left out")
+        counts, var = counts[:, np.flatnonzero(kept)], var[kept]
+    given = gene_names(var)
+    with blame(path):
+        counts, genes, more = naming.counts(counts, given)
+    return counts, genes, [*notes, *more]
+
+
+def _are_genes(var: pd.DataFrame) -> np.ndarray:
+    """Which rows of `var` are genes, by 10x's `feature_types`; all where none is called so."""
+    kinds = var["feature_types"].astype(str).to_numpy() if "feature_types" in var else np.array([_GENE] * len(var))
+    genes = kinds == _GENE
+    return genes if genes.any() else np.ones(len(var), bool)
+
+
+def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
+    """The spots that `obs["in_tissue"]` does not put beside the tissue, and a note on the others."""
+    if "in_tissue" not in adata.obs:
+        return adata, []
+    kept = adata.obs["in_tissue"].astype(str).isin(("1", "1.0", "True")).to_numpy()
+    if kept.all() or not kept.any():
+        return adata, []
+    note = f"{np.count_nonzero(~kept)} of {len(kept)} spots are not in tissue and were left out"
+    return adata[np.flatnonzero(kept)].copy(), [note]
+
+
+def gene_names(var: pd.DataFrame) -> GeneNames:
+    """What the rows of `var` are called: its index, and ids or symbols in the columns where tools put them."""
+    names = tuple(map(str, var.index))
+    ids, symbols = _column(var, _ID_COLUMNS), _column(var, _SYMBOL_COLUMNS)
+    return GeneNames(
+        names,
+        ids if ids is not None and kind_of(one for one in ids if one) == "ensembl" else None,
+        symbols if kind_of(names) == "ensembl" else None,
+    )
+
+
+def _column(var: pd.DataFrame, known: tuple[str, ...]) -> tuple[str, ...] | None:
+    """The first known column, as texts; `""` for what is missing."""
+    found = next((column for column in known if column in var), None)
+    if found is None:
+        return None
+    return tuple("" if missing else str(one) for one, missing in zip(var[found], var[found].isna()))
 
 
 def patient_of(adata: AnnData, name: str) -> str:

@@ -148,12 +148,23 @@ def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     if "spatial" not in adata.obsm:
         raise EosinError("has no obsm['spatial']", file=path, fix="store the spots' pixel positions there, x before y")
     try:
-        xy = np.asarray(adata.obsm["spatial"], dtype=np.float64)
+        xy = np.asarray(_x_before_y(adata.obsm["spatial"]), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path) from error
     if xy.ndim != 2 or xy.shape[1] < 2:
         raise EosinError(f"obsm['spatial'] has shape {xy.shape}", file=path, fix="give two columns, x and y")
     return xy[:, :2]
+
+
+_X_AND_Y = (("x", "y"), ("pxl_col_in_fullres", "pxl_row_in_fullres"), ("x_centroid", "y_centroid"))
+
+
+def _x_before_y(table: Any) -> Any:
+    """A table's columns by their names where they are known: some tools put the row first."""
+    columns = getattr(table, "columns", None)
+    named = {} if columns is None else {str(column).lower(): column for column in columns}
+    pair = next((pair for pair in _X_AND_Y if set(pair) <= set(named)), None)
+    return table if pair is None else table[[named[one] for one in pair]]
 
 
 def put_positions(adata: AnnData, xy_um: np.ndarray, mpp: float | None) -> None:
@@ -196,6 +207,9 @@ def raw_counts(adata: AnnData, path: str | Path) -> tuple[sparse.csr_matrix, lis
                 break
     if matrix is None:
         raise EosinError("holds no counts", file=path, fix="store raw counts in X")
+    if sparse.issparse(matrix) and matrix.format in ("csr", "csc") and matrix.indptr[-1] != len(matrix.data):
+        fix = "the file is incomplete or damaged; write or download it again"
+        raise EosinError("values and row ends of the counts do not agree", file=path, fix=fix)
     try:
         return sparse.csr_matrix(matrix, dtype=np.float32), notes
     except (TypeError, ValueError) as error:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data.foreign import foreign_diameter_px
+from eosin.data.foreign import foreign_diameter_px, gene_names
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, merge_repeats
+from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
 from eosin.data.scale import median_pitch
 from eosin.errors import EosinError
 from eosin.files import read_json
+from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class Hest(Reader):
         xy_um = spatial(adata, file) * mpp
         platform = str(facts.get("st_technology") or "unknown")
         diameter_um, said = _diameter(adata, facts, platform, mpp)
-        counts, genes, more = genes_only(adata, file)
+        counts, genes, more = genes_only(adata, file, self.naming)
         image, missing = _image(path, name)
         with blame(file):
             return Section(
@@ -64,7 +65,9 @@ class Hest(Reader):
                 spots=Spots(xy_um, diameter_um, tuple(adata.obs_names)),
                 image=None if image is None else Image(image, mpp),
                 counts=counts,
-                genes=tuple(genes),
+                genes=genes.names,
+                ensembl=genes.ensembl,
+                symbols=genes.symbols,
                 platform=platform,
                 notes=(*notes, *said, *more, *missing, *_odd_pitch(xy_um, facts)),
             )
@@ -80,16 +83,17 @@ def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
     return facts, []
 
 
-def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, list[str], list[str]]:
-    """Counts [s g], gene names and notes; control probes are left out, columns of one name added up."""
+def genes_only(adata: AnnData, file: Path, naming: Naming = AS_GIVEN) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
+    """Counts [s g], what the genes are called, and notes; control probes are left out, columns of one name added up."""
     counts, notes = raw_counts(adata, file)
-    names = list(map(str, adata.var_names))
-    kept = [j for j, name in enumerate(names) if not _CONTROL.search(name)]
-    if len(kept) < len(names):
-        notes.append(f"{len(names) - len(kept)} control probes were left out")
-        counts, names = sparse.csr_matrix(counts[:, kept]), [names[j] for j in kept]
-    counts, names, more = merge_repeats(counts, names)
-    return counts, names, notes + more
+    given = gene_names(adata.var)
+    kept = [j for j, name in enumerate(given.names) if not _CONTROL.search(name)]
+    if len(kept) < len(given):
+        notes.append(f"{len(given) - len(kept)} control probes were left out")
+        counts, given = sparse.csr_matrix(counts[:, kept]), given.take(kept)
+    with blame(file):
+        counts, genes, more = naming.counts(counts, given)
+    return counts, genes, [*notes, *more]
 
 
 def _mpp(adata: AnnData, facts: dict[str, Any], mpp: float | None, file: Path) -> float:

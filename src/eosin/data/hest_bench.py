@@ -55,7 +55,7 @@ class HestBench(Reader):
             fix = "patches and counts must be of one release"
             raise EosinError(f"{(rows < 0).sum()} patches have no counts, first '{lost}'", file=file, fix=fix)
         mpp, said = (check_mpp(mpp, file), f"{mpp:g} µm/px as given") if mpp is not None else _mpp(stored, patches)
-        counts, genes, notes = genes_only(adata, file)
+        counts, genes, notes = genes_only(adata, file, self.naming)
         diameter_um = foreign_diameter_px(adata) * mpp
         if not diameter_um:
             diameter_um = 100.0
@@ -69,7 +69,9 @@ class HestBench(Reader):
                 patient=name,
                 spots=Spots((spatial(adata, file) * mpp)[rows], diameter_um, tuple(barcodes)),
                 counts=sparse.csr_matrix(counts[rows]),
-                genes=tuple(genes),
+                genes=genes.names,
+                ensembl=genes.ensembl,
+                symbols=genes.symbols,
                 platform="HEST benchmark",
                 notes=(*notes, f"images are in {patches.name}"),
             )

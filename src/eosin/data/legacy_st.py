@@ -15,9 +15,10 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.count_table import BROKEN, read_count_table
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, merge_repeats
+from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
 from eosin.data.scale import median_pitch
 from eosin.errors import EosinError
+from eosin.genes.columns import GeneNames
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -53,7 +54,8 @@ class LegacySt(Reader):
         ids = [ids[row] for row in rows]
         mpp, said = _scale(xy_px, mpp, places)
         notes.append(said)
-        counts, genes, more = merge_repeats(sparse.csr_matrix(counts[rows]), genes)
+        with blame(table):
+            counts, genes, more = self.naming.counts(sparse.csr_matrix(counts[rows]), GeneNames(tuple(genes)))
         image, missing = _image(root, name)
         domains, unlabelled = _domains(root, name, ids)
         match = re.match("[A-Za-z]+", name)
@@ -64,7 +66,9 @@ class LegacySt(Reader):
                 spots=Spots(xy_px * mpp, DIAMETER_UM, tuple(ids)),
                 image=None if image is None else Image(image, mpp),
                 counts=counts,
-                genes=tuple(genes),
+                genes=genes.names,
+                ensembl=genes.ensembl,
+                symbols=genes.symbols,
                 domains=domains,
                 platform=self.platform,
                 notes=(*notes, *more, *missing, *unlabelled),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eosin.data.foreign import gene_names
 from eosin.data.h5ad import (
     SCHEMA,
     get_positions,
@@ -27,6 +28,7 @@ from eosin.data.h5ad import (
 from eosin.data.readers import READERS, Reader, blame, log
 from eosin.errors import EosinError
 from eosin.files import atomic_file, read_json, write_json
+from eosin.genes.columns import GeneNames
 from eosin.types import Features, Image, Section, Spots, check_mpp, first_repeat
 
 if TYPE_CHECKING:
@@ -124,6 +126,9 @@ def section_to_anndata(section: Section) -> AnnData:
     if section.domains is not None:
         obs["domain"] = pd.Categorical(section.domains)
     var = pd.DataFrame(index=pd.Index(section.genes or (), dtype=object))
+    for column, names in (("gene_ids", section.ensembl), ("gene_symbols", section.symbols)):
+        if names is not None:
+            var[column] = list(names)
     adata = anndata.AnnData(X=section.counts, obs=obs, var=var)
     mpp = None if section.image is None else section.image.mpp
     put_positions(adata, section.spots.xy_um, mpp)
@@ -190,10 +195,10 @@ def own_section(adata: AnnData, record: dict[str, Any], path: Path, mpp: float |
     scale = None if stored is None else (mpp if mpp is not None else stored)
     with blame(path):
         spots = Spots(get_positions(adata, scale, path), record["diameter_um"], tuple(adata.obs_names))
-        counts, genes = None, None
+        counts, genes = None, GeneNames(())
         if adata.n_vars:
             counts, more = raw_counts(adata, path)
-            notes, genes = notes + more, tuple(map(str, adata.var_names))
+            notes, genes = notes + more, gene_names(adata.var)
         domains = tuple(map(str, adata.obs["domain"])) if "domain" in adata.obs else None
         return Section(
             name=str(record["name"]),
@@ -202,7 +207,9 @@ def own_section(adata: AnnData, record: dict[str, Any], path: Path, mpp: float |
             image=_own_image(record, path, scale, notes),
             features=_features(adata, record),
             counts=counts,
-            genes=genes,
+            genes=None if counts is None else genes.names,
+            ensembl=genes.ensembl,
+            symbols=genes.symbols,
             domains=domains,
             platform=str(record.get("platform", "unknown")),
             notes=tuple(notes),

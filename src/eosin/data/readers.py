@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import Any, Self, TypedDict, Unpack
 
 import numpy as np
-from scipy import sparse
 
 from eosin.config import Registry
 from eosin.errors import EosinError
-from eosin.genes.names import rename
+from eosin.genes.columns import AS_GIVEN, Naming, naming_of
+from eosin.genes.names import rename, rename_by_own
 from eosin.genes.tables import read_gene_table
 from eosin.progress import task
 from eosin.types import Section
@@ -37,11 +38,15 @@ class Reader(ABC):
         The measuring platform it stands for, or `"various"`.
     looks_for
         The files by which it is recognised, in words; printed when nothing fits.
+    naming
+        What genes are to be called, and what becomes of two columns of one name: for readers whose files hold several
+        kinds of names, or repeat them. `read` renames what a reader leaves.
     """
 
     name: str
     platform: str
     looks_for: str
+    naming: Naming = AS_GIVEN
 
     @abstractmethod
     def recognise(self, path: Path) -> str | None:
@@ -65,6 +70,12 @@ class Reader(ABC):
         """The same reader with spots of another width: squares of `bin_um` µm. Only where spots can be made wider."""
         fix = f"leave it out, or give data of {' or '.join(_pooling())}"
         raise EosinError(f"reader '{self.name}' reads spots as they are and cannot take --bin-um {bin_um:g}", fix=fix)
+
+    def calling(self, naming: Naming) -> Self:
+        """The same reader, which calls genes by `naming`."""
+        other = copy.copy(self)
+        other.naming = naming
+        return other
 
     def describe(self, path: Path) -> dict[str, Any]:
         """What is worth telling of the whole folder beside its sections (JSON-able)."""
@@ -118,6 +129,7 @@ class Reading(TypedDict, total=False):
     bin_um: float | None
     gene_names: str | None
     gene_table: str | Path | None
+    duplicates: str
 
 
 def read(
@@ -129,6 +141,7 @@ def read(
     bin_um: float | None = None,
     gene_names: str | None = None,
     gene_table: str | Path | None = None,
+    duplicates: str = "sum",
 ) -> list[Section]:
     """Read measured sections.
 
@@ -145,7 +158,10 @@ def read(
     bin_um
         Width of the squares that molecules or small bins are pooled to, where the platform has no spots.
     gene_names, gene_table
-        Call genes by `symbol` or `ensembl`, by this table (`eosin.genes.tables`).
+        Call genes by `symbol` or `ensembl`; by this table (`eosin.genes.tables`), else by the names that the files hold
+        beside one another.
+    duplicates
+        Columns of one gene name: `sum` adds them up, `refuse` is an error.
 
     Raises
     ------
@@ -155,7 +171,8 @@ def read(
     path = Path(path)
     chosen, _ = recognise(path, reader)
     chosen = chosen if bin_um is None else chosen.pooled(bin_um)
-    call = _naming(gene_names, gene_table)
+    chosen = chosen.calling(naming_of(gene_names if gene_table is None else None, duplicates))
+    call = _renaming(gene_names, gene_table, duplicates)
     known = chosen.names(path)
     if not known:
         raise EosinError("holds no sections", file=path, fix=f"reader '{chosen.name}' looks for {chosen.looks_for}")
@@ -174,15 +191,14 @@ def read(
     return found
 
 
-def _naming(gene_names: str | None, gene_table: str | Path | None) -> Callable[[Section], Section]:
-    """What calls a section's genes as asked for."""
-    if gene_table is None:
-        if gene_names is not None:
-            fix = "give one by --gene-table, with columns symbol and ensembl_id"
-            raise EosinError(f"calling genes by {gene_names} needs a table of genes", fix=fix)
-        return lambda section: section
-    table = read_gene_table(gene_table)
-    return lambda section: rename(section, table, gene_names or "symbol")
+def _renaming(gene_names: str | None, gene_table: str | Path | None, duplicates: str) -> Callable[[Section], Section]:
+    """What calls a section's genes as asked for, where its reader has not done so, and says what has no such name."""
+    if gene_table is not None:
+        table = read_gene_table(gene_table)
+        return lambda section: rename(section, table, gene_names or "symbol", duplicates=duplicates)
+    if gene_names is not None:
+        return lambda section: rename_by_own(section, gene_names, duplicates=duplicates)
+    return lambda section: section
 
 
 def describe(
@@ -235,19 +251,3 @@ def blame(file: str | Path) -> Iterator[None]:
         if error.file is not None:
             raise
         raise EosinError(error.problem, file=file, fix=error.fix) from error
-
-
-def merge_repeats(counts: sparse.csr_matrix, genes: Sequence[str]) -> tuple[sparse.csr_matrix, list[str], list[str]]:
-    """Add up the columns of genes that are named more than once; returns counts [s g], genes and notes.
-
-    Two columns of one name are two annotations of one gene (her2st and Visium have a few); their molecules are both
-    that gene's.
-    """
-    order = {gene: j for j, gene in enumerate(dict.fromkeys(genes))}
-    if len(order) == len(genes):
-        return counts, list(genes), []
-    rows = np.arange(len(genes))
-    columns = np.array([order[gene] for gene in genes])
-    adder = sparse.csr_matrix((np.ones(len(genes), dtype=counts.dtype), (rows, columns)), (len(genes), len(order)))
-    note = f"{len(genes) - len(order)} columns with a repeated gene name were added to the first of that name"
-    return sparse.csr_matrix(counts @ adder), list(order), [note]

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, patient_of
+from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_tissue, patient_of
 from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial
 from eosin.data.native import own_section
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
 from eosin.data.scale import median_pitch
 from eosin.errors import EosinError
+from eosin.genes.columns import AS_GIVEN, Naming
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ class SingleFile(Reader):
         known = _sections(path)
         need_known(name, known, "section", file=path)
         file, library = known[name]
-        return read_section_file(file, mpp=mpp, name=name, library=library)
+        return read_section_file(file, mpp=mpp, name=name, library=library, naming=self.naming)
 
 
 def _files(path: Path) -> list[Path]:
@@ -63,7 +64,12 @@ def _sections(path: Path) -> dict[str, tuple[Path, str | None]]:
 
 
 def read_section_file(
-    path: str | Path, *, mpp: float | None = None, name: str | None = None, library: str | None = None
+    path: str | Path,
+    *,
+    mpp: float | None = None,
+    name: str | None = None,
+    library: str | None = None,
+    naming: Naming = AS_GIVEN,
 ) -> Section:
     """Read one `.h5ad` file of measured spots.
 
@@ -77,6 +83,8 @@ def read_section_file(
         The section's name where the file has none.
     library
         Only the spots with this `obs["library_id"]`.
+    naming
+        What genes are to be called.
 
     Raises
     ------
@@ -93,21 +101,28 @@ def read_section_file(
         return own_section(adata, record, path, mpp)
     if library is not None:
         adata = adata[np.flatnonzero(np.asarray(adata.obs[LIBRARY].astype(str)) == library)].copy()
-    return _foreign_section(adata, record, path, mpp, name or path.stem, library)
+    return _foreign_section(adata, record, path, mpp, name or path.stem, library, naming)
 
 
 def _foreign_section(
-    adata: AnnData, record: dict[str, Any], path: Path, mpp: float | None, name: str, library: str | None
+    adata: AnnData,
+    record: dict[str, Any],
+    path: Path,
+    mpp: float | None,
+    name: str,
+    library: str | None,
+    naming: Naming,
 ) -> Section:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
-    xy, notes = spatial(adata, path), []
+    adata, notes = on_tissue(adata)
+    xy = spatial(adata, path)
     in_um = record.get("spatial_unit") == "um"
     scale = mpp if mpp is not None else record.get("mpp")
     if scale is None and not in_um:
         raise _no_scale(xy, path)
     scale = None if scale is None else check_mpp(scale, path)
     unit_um = 1.0 if in_um or scale is None else scale
-    counts, genes, more = counts_of(adata, path)
+    counts, genes, more = counts_of(adata, path, naming)
     xy_um = xy * unit_um
     diameter_um = record.get("diameter_um") or foreign_diameter_px(adata, library) * unit_um
     notes += more
@@ -125,7 +140,9 @@ def _foreign_section(
             spots=Spots(xy_um, diameter_um, tuple(adata.obs_names)),
             image=image,
             counts=counts,
-            genes=tuple(genes),
+            genes=genes.names,
+            ensembl=genes.ensembl,
+            symbols=genes.symbols,
             domains=domains_of(adata),
             notes=(*notes, *missing),
         )
@@ -141,6 +158,7 @@ def _no_scale(xy: np.ndarray, path: Path) -> EosinError:
 def _image(path: Path, library: str | None, scale: float | None) -> tuple[Image | None, list[str]]:
     """The image of the library's name, or the file's, beside the file."""
     stems = [path.stem] if library is None else [library, f"{path.stem}-{library}"]
+    stems = [stem for stem in stems if not set(stem) & set("/\\\0")]  # a library may be called so, no file
     beside = (path.with_name(f"{stem}{suffix}") for stem in stems for suffix in IMAGE_SUFFIXES)
     found = next((file for file in beside if file.is_file()), None)
     if found is None:

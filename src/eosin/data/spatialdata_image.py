@@ -48,7 +48,10 @@ class Alignment:
     to_px
         Matrix [3 3] from the shapes' own unit to pixels of the image; to units of the system where there is none.
     system
-        The coordinate system in which they meet. By custom its unit is a pixel of the full-resolution slide.
+        The coordinate system in which they meet.
+    units_per_slide_px
+        Units of the system in a pixel of the full-resolution slide. By custom they are the same in `global`; in a
+        system of a reduced image (`downscaled_hires`) it is the shapes' own unit that is such a pixel.
     units_per_px
         Units of the system in one pixel of the image; other than 1 where the store holds a reduced image.
     um_per_unit
@@ -57,6 +60,7 @@ class Alignment:
 
     to_px: np.ndarray
     system: str
+    units_per_slide_px: float
     units_per_px: float
     um_per_unit: float | None
 
@@ -71,11 +75,12 @@ def align(shapes: Any, image: Any) -> Alignment:
     system = "global" if "global" in shared else shared[0]
     in_um = next((matrix for name, matrix in of_shapes.items() if name.lower() in MICRONS), None)
     um_per_unit = None if in_um is None else _factor(in_um @ np.linalg.inv(of_shapes[system]))
+    slide_px = 1.0 if system == "global" else _factor(of_shapes[system])
     if image is None:
-        return Alignment(of_shapes[system], system, 1.0, um_per_unit)
+        return Alignment(of_shapes[system], system, slide_px, 1.0, um_per_unit)
     to_px = np.linalg.inv(of_image[system]) @ of_shapes[system]
     _factor(to_px)
-    return Alignment(to_px, system, _factor(of_image[system]), um_per_unit)
+    return Alignment(to_px, system, slide_px, _factor(of_image[system]), um_per_unit)
 
 
 def _systems(element: Any) -> dict[str, np.ndarray]:

@@ -19,9 +19,10 @@ import numpy as np
 from eosin.data.foreign import counts_of, domains_of, patient_of
 from eosin.data.h5ad import our_record
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
-from eosin.data.spatialdata_image import MICRONS, align, rgb_image, write_image
+from eosin.data.spatialdata_image import MICRONS, Alignment, align, rgb_image, write_image
 from eosin.data.zarr_guard import check_zarr
 from eosin.errors import EosinError
+from eosin.genes.columns import Naming
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -57,15 +58,13 @@ class SpatialDataReader(Reader):
         place = places[name]
         with _readable(place.store):
             sdata = open_store(place.store)
-            return _section(sdata, place, name, mpp)
+            return _section(sdata, place, name, mpp, self.naming)
 
 
 def open_store(path: Path) -> Any:
-    """A store as `SpatialData`, checked for arrays that declare more than they hold."""
-    import zarr
-
+    """A store as `SpatialData`, checked by `check_zarr`."""
     spatialdata = need_spatialdata(path)
-    check_zarr(zarr.open_group(path, mode="r"), path)
+    check_zarr(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of formats and names; what matters is checked
         return spatialdata.read_zarr(path)
@@ -125,6 +124,7 @@ def _places_of(store: Path) -> list[_Place]:
     from anndata.io import read_elem
 
     need_spatialdata(store)
+    check_zarr(store)
     tables, places = zarr.open_group(store / "tables", mode="r"), []
     for table in sorted(tables.group_keys()):
         if f"{table}/uns/spatialdata_attrs" not in tables:
@@ -138,21 +138,22 @@ def _places_of(store: Path) -> list[_Place]:
     return places
 
 
-def _section(sdata: Any, place: _Place, name: str, mpp: float | None) -> Section:
+def _section(sdata: Any, place: _Place, name: str, mpp: float | None, naming: Naming) -> Section:
     store = place.store
     adata, shapes, notes = _matched(sdata, place)
     record = our_record(adata, store)
     image = rgb_image(sdata)
     alignment = align(sdata.shapes[place.region], None if image is None else sdata[image])
-    unit_um = _um_per_unit(mpp, record, sdata, alignment.um_per_unit, store)
+    unit_um = _um_per_unit(mpp, record, sdata, alignment, store)
     scale = check_mpp(unit_um * alignment.units_per_px, store)
     xy, width = _circles(shapes, store)
     to_px = alignment.to_px
     xy_px = xy @ to_px[:2, :2].T + to_px[:2, 2]
     width_px = width * math.sqrt(abs(float(np.linalg.det(to_px[:2, :2]))))
-    if alignment.units_per_px != 1:
-        notes.append(f"the image is reduced {alignment.units_per_px:.3g} times: {scale:.3g} µm/px")
-    counts, genes, more = counts_of(adata, store)
+    reduced = alignment.units_per_px / alignment.units_per_slide_px
+    if not math.isclose(reduced, 1):
+        notes.append(f"the image is reduced {reduced:.3g} times: {scale:.3g} µm/px")
+    counts, genes, more = counts_of(adata, store, naming)
     file, told = _image_file(sdata, image, place, record)
     with blame(store):
         return Section(
@@ -161,7 +162,9 @@ def _section(sdata: Any, place: _Place, name: str, mpp: float | None) -> Section
             spots=Spots(xy_px * scale, float(width_px * scale), tuple(adata.obs_names)),
             image=None if file is None else Image(file, scale),
             counts=counts,
-            genes=tuple(genes),
+            genes=genes.names,
+            ensembl=genes.ensembl,
+            symbols=genes.symbols,
             domains=domains_of(adata),
             platform=str(record.get("platform", "unknown")),
             notes=(*notes, *more, *told),
@@ -197,15 +200,18 @@ def _circles(shapes: Any, store: Path) -> tuple[np.ndarray, float]:
     raise EosinError(f"shapes are {' and '.join(sorted(map(str, kinds)))}", file=store, fix="give circles or polygons")
 
 
-def _um_per_unit(mpp: float | None, record: dict[str, Any], sdata: Any, in_um: float | None, store: Path) -> float:
-    """µm per unit of the coordinate system: as given, as eosin or wsidata wrote it, or from a system in µm."""
+def _um_per_unit(mpp: float | None, record: dict[str, Any], sdata: Any, alignment: Alignment, store: Path) -> float:
+    """µm per unit of the system: from a pixel's width as given or as eosin or wsidata wrote it, or a system in µm."""
     slide = sdata.attrs.get("slide_properties")
     stored = slide.get("mpp") if isinstance(slide, dict) else None
     ours = 1.0 if record.get("spatial_unit") == "um" else record.get("mpp")
-    for value in (mpp, ours, stored, in_um):
+    for value in (mpp, ours, stored):
         if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
-            return check_mpp(float(value), store)
-    fix = f"give --mpp, the µm per pixel of the full-resolution image; or a coordinate system called {MICRONS[0]}"
+            return check_mpp(float(value), store) / alignment.units_per_slide_px
+    if alignment.um_per_unit is not None:
+        return alignment.um_per_unit
+    whose = "a pixel of the full-resolution slide" if alignment.system != "global" else "a unit of 'global'"
+    fix = f"give --mpp, the µm of {whose}; or a coordinate system called {MICRONS[0]}"
     raise EosinError("does not say the scale of its shapes", file=store, fix=fix)
 
 

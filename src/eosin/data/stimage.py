@@ -13,10 +13,11 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.count_table import BROKEN, read_count_table
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, merge_repeats, need_known
+from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
 from eosin.data.scale import median_pitch
 from eosin.data.tenx_folder import patient_of
 from eosin.errors import EosinError
+from eosin.genes.columns import GeneNames
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -56,15 +57,20 @@ class STImage(Reader):
         patient, unsaid = _patient(path, name)
         image = next((f for s in IMAGE_SUFFIXES if (f := folder / "image" / f"{name}{s}").is_file()), None)
         notes += lost + unsaid + ([] if image else [f"no image image/{name}.png"])
-        counts, genes, more = merge_repeats(counts, genes)
+        with blame(table):
+            counts, genes, more = self.naming.counts(counts, GeneNames(tuple(genes)))
         with blame(places):
+            spots = Spots(xy_px[kept] * mpp, diameter_um, tuple(ids[row] for row in kept))
+        with blame(table):
             return Section(
                 name=name,
                 patient=patient,
-                spots=Spots(xy_px[kept] * mpp, diameter_um, tuple(ids[row] for row in kept)),
+                spots=spots,
                 image=None if image is None else Image(image, mpp),
                 counts=counts,
-                genes=tuple(genes),
+                genes=genes.names,
+                ensembl=genes.ensembl,
+                symbols=genes.symbols,
                 platform=_PLATFORM.get(technology, "unknown"),
                 notes=(*notes, *more),
             )

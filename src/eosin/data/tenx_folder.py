@@ -38,17 +38,21 @@ def samples(path: Path, fits: Callable[[Path], bool]) -> dict[str, Path]:
     return found
 
 
-def find_matrix(folder: Path) -> tuple[Path, list[str]]:
-    """The matrix of counts in a folder, filtered rather than raw, HDF5 rather than text; and a note on a raw one."""
+def find_matrix(folder: Path, of: str = "bc") -> tuple[Path, list[str]]:
+    """The matrix of counts in a folder, filtered rather than raw, HDF5 rather than text; and a note on a raw one.
+
+    `of` is what its columns are in its name: `bc` barcodes of spots or bins, `cell` cells.
+    """
     for kind in ("filtered", "raw"):
-        files = [file for file in sorted(folder.glob(f"*{kind}_feature_bc_matrix.h5")) if not file.name.startswith(".")]
+        name = f"{kind}_feature_{of}_matrix"
+        files = [file for file in sorted(folder.glob(f"*{name}.h5")) if not file.name.startswith(".")]
         if len(files) > 1:
             raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=folder, fix="keep one")
-        texts = [text] if (text := folder / f"{kind}_feature_bc_matrix").is_dir() else []
+        texts = [text] if (text := folder / name).is_dir() else []
         for found in (*files, *texts):
             return found, [] if kind == "filtered" else [f"counts are from {found.name}; there is no filtered one"]
     fix = "put Space Ranger's matrix there; of a download keep matrix and spatial/ together"
-    raise EosinError("no filtered_feature_bc_matrix.h5", file=folder, fix=fix)
+    raise EosinError(f"no filtered_feature_{of}_matrix.h5", file=folder, fix=fix)
 
 
 def positions_file(folder: Path) -> Path:

@@ -1,7 +1,7 @@
 """Feature-barcode matrices of 10x Genomics: `*_feature_bc_matrix.h5`, or the folder of `matrix.mtx.gz` and its names.
 
-What the file declares is checked against what it holds before anything is allocated, and links are not followed:
-these files come from elsewhere.
+These files come from elsewhere: they are opened as `eosin.hdf5` opens such, and what they declare is checked against
+what they hold before anything is allocated.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.readers import blame
 from eosin.errors import EosinError
-from eosin.hdf5 import probe
+from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
+from eosin.hdf5 import open_foreign
 
 if TYPE_CHECKING:
     import h5py
@@ -38,18 +40,21 @@ class FeatureMatrix(ABC):
     barcodes
         [b] bytes, unique.
     genes
-        Gene symbols, unique; features of other types are left out, columns of one symbol added up.
+        What the genes are called; features of other types are left out, columns of one name added up.
     notes
         What was left out or added up.
     """
 
-    def __init__(self, barcodes: Sequence[Any] | np.ndarray, features: dict[str, np.ndarray], file: Path):
+    def __init__(
+        self, barcodes: Sequence[Any] | np.ndarray, features: dict[str, np.ndarray], file: Path, naming: Naming
+    ):
         self.file = file
         self.barcodes = np.asarray(barcodes, dtype="S")
         if len(np.unique(self.barcodes)) != len(self.barcodes):
             raise EosinError("a barcode occurs twice", file=file, fix="give one sample at a time")
-        self.genes, self._columns, self.notes = _genes(features)
-        if not self.genes:
+        with blame(file):
+            self.genes, self._columns, self.notes = _genes(features, naming)
+        if not len(self.genes):
             raise EosinError(f"holds no feature of type '{GENE_EXPRESSION}'", file=file, fix="give gene expression")
 
     def blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
@@ -71,8 +76,10 @@ class FeatureMatrix(ABC):
 
 
 @contextlib.contextmanager
-def open_matrix(place: Path) -> Iterator[FeatureMatrix]:
+def open_matrix(place: Path, naming: Naming = AS_GIVEN) -> Iterator[FeatureMatrix]:
     """Open a matrix: an `.h5` file, or a folder with `matrix.mtx`, `features.tsv`, `barcodes.tsv` (also `.gz`).
+
+    `naming` says what genes are to be called; symbols unless it asks for ids.
 
     Raises
     ------
@@ -81,7 +88,9 @@ def open_matrix(place: Path) -> Iterator[FeatureMatrix]:
     """
     with contextlib.ExitStack() as stack:
         with reading(place, "a 10x matrix"):  # the opening only: what the caller raises later is its own
-            matrix = _Text(place) if place.is_dir() else _OnDisk(stack.enter_context(_open_h5(place)), place)
+            matrix = (
+                _Text(place, naming) if place.is_dir() else _OnDisk(stack.enter_context(_open_h5(place)), place, naming)
+            )
         yield matrix
 
 
@@ -100,13 +109,11 @@ def reading(file: Path, what: str) -> Iterator[None]:
 class _OnDisk(FeatureMatrix):
     """The `matrix` group of an HDF5 file; only the names and row ends are held in memory."""
 
-    def __init__(self, file: h5py.File, path: Path):
+    def __init__(self, file: h5py.File, path: Path, naming: Naming):
         group = _child(file, "matrix", path)
         features = _child(group, "features", path)
-        names = {
-            key: _array(features, key, path, "S") for key in ("id", "name", "feature_type") if _holds(features, key)
-        }
-        super().__init__(_array(group, "barcodes", path, "S"), names, path)
+        names = {key: _array(features, key, path, "S") for key in ("id", "name", "feature_type") if key in features}
+        super().__init__(_array(group, "barcodes", path, "S"), names, path, naming)
         shape = _array(group, "shape", path, "iu")
         self._ends = _array(group, "indptr", path, "iu").astype(np.int64)
         self._values, self._at = _vector(group, "data", path, "iuf"), _vector(group, "indices", path, "iu")
@@ -137,37 +144,36 @@ class _OnDisk(FeatureMatrix):
 class _Text(FeatureMatrix):
     """A folder of text files, read whole."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, naming: Naming):
         barcodes = [row[0] for row in _table(folder, "barcodes.tsv")]
         rows = _table(folder, "features.tsv", "genes.tsv")
         if rows and any(len(row) != len(rows[0]) for row in rows):
             raise EosinError("features have rows of different lengths", file=folder, fix=AGAIN)
         columns = [np.array(column, dtype="S") for column in zip(*(map(str.encode, row) for row in rows))]
-        super().__init__([one.encode() for one in barcodes], dict(zip(("id", "name", "feature_type"), columns)), folder)
+        features: dict[str, np.ndarray] = dict(zip(("id", "name", "feature_type"), columns))
+        super().__init__([one.encode() for one in barcodes], features, folder, naming)
         self._counts = _read_mtx(_one_of(folder, "matrix.mtx"), len(rows), len(barcodes))
 
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
         yield 0, self._counts
 
 
-def _genes(features: dict[str, np.ndarray]) -> tuple[tuple[str, ...], sparse.csr_matrix, list[str]]:
-    """Gene symbols, the map [features g] from columns of the file to them, and notes."""
+def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, sparse.csr_matrix, list[str]]:
+    """What the genes are called, the map [features g] from columns of the file to them, and notes."""
     names = features.get("name", features.get("id", np.zeros(0, dtype="S1"))).astype(object)
-    if "id" in features:
-        names = np.where(names == b"", features["id"].astype(object), names)  # a gene without a symbol
+    ids = features["id"].astype(object) if "id" in features else np.full(len(names), b"", dtype=object)
+    names = np.where(names == b"", ids, names)  # a gene without a symbol
     kept = np.ones(len(names), dtype=bool)
     if "feature_type" in features:
         kept = features["feature_type"] == GENE_EXPRESSION.encode()
-    symbols = [name.decode("utf-8") for name in names[kept]]
-    order = {symbol: j for j, symbol in enumerate(dict.fromkeys(symbols))}
     notes = []
     if others := int((~kept).sum()):
         notes.append(f"{others} features of other types than gene expression were left out")
-    if again := len(symbols) - len(order):
-        notes.append(f"{again} columns with a repeated gene name were added to the first of that name")
-    places = (np.flatnonzero(kept), np.array([order[symbol] for symbol in symbols], dtype=np.int64))
-    ones = np.ones(len(symbols), dtype=np.float32)
-    return tuple(order), sparse.csr_matrix((ones, places), (len(names), len(order))), notes
+    given = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
+    made = naming.columns(given)
+    ones = np.ones(len(given), dtype=np.float32)
+    chosen = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(given)))), (len(names), len(given)))
+    return made.genes, made.add_up(chosen), [*notes, *made.notes]
 
 
 def _whole(block: sparse.csr_matrix, file: Path) -> sparse.csr_matrix:
@@ -181,27 +187,15 @@ def _whole(block: sparse.csr_matrix, file: Path) -> sparse.csr_matrix:
 # --- HDF5 ---------------------------------------------------------------------------------------------------------
 
 
-def _open_h5(path: Path) -> h5py.File:
-    import h5py
-
+def _open_h5(path: Path) -> contextlib.AbstractContextManager[h5py.File]:
     if not path.is_file():
         raise EosinError("no such file", file=path, fix="give the sample its matrix of counts")
-    probe(path)
-    return h5py.File(path, "r")
-
-
-def _holds(group: h5py.Group, name: str) -> bool:
-    return group.id.links.exists(name.encode())  # `name in group` would open what a link points to
+    return open_foreign(path)
 
 
 def _child(group: h5py.Group, name: str, path: Path) -> Any:
-    """What `name` is in `group`, if it lies in this file: a link to another would read whatever it names."""
-    import h5py
-
-    if not _holds(group, name):
+    if name not in group:
         raise EosinError(f"has no '{name}' in '{group.name}'", file=path, fix="give a file written by Space Ranger")
-    if group.id.links.get_info(name.encode()).type != h5py.h5l.TYPE_HARD:
-        raise EosinError(f"'{name}' is a link to elsewhere, which is not followed", file=path, fix="copy it whole")
     return group[name]
 
 
@@ -210,8 +204,6 @@ def _vector(group: h5py.Group, name: str, path: Path, kinds: str) -> Any:
     found = _child(group, name, path)
     if getattr(found, "ndim", None) != 1:
         raise EosinError(f"'{found.name}' is no list of values", file=path, fix=AGAIN)
-    if found.external or found.is_virtual:
-        raise EosinError(f"'{found.name}' is kept in other files, which are not read", file=path, fix="copy it whole")
     is_text = found.dtype.kind in "OS"
     if (not is_text or kinds != "S") and found.dtype.kind not in kinds:
         raise EosinError(f"'{found.name}' holds {found.dtype}", file=path, fix=AGAIN)

@@ -49,7 +49,7 @@ class Visium(Reader):
         slide, missing = tenx.find_slide(folder, name)
         scale, said = scale_of_lattice(positions, slide, mpp, places)
         patient, unnamed = tenx.patient_of(path, name)
-        with open_matrix(file) as matrix:
+        with open_matrix(file, self.naming) as matrix:
             rows, kept, lost = join(matrix.barcodes, positions, file)
             counts = matrix.rows(rows)
         image, fallback = (Image(slide, scale), []) if slide else hires_image(folder, scale)
@@ -60,16 +60,19 @@ class Visium(Reader):
                 spots=Spots(pixels(kept) * scale, DIAMETER_UM, tuple(kept["barcode"])),
                 image=image,
                 counts=counts,
-                genes=matrix.genes,
+                genes=matrix.genes.names,
+                ensembl=matrix.genes.ensembl,
+                symbols=matrix.genes.symbols,
                 platform=self.platform,
                 notes=(*raw, *matrix.notes, *lost, *said, *missing, *fallback, *unnamed),
             )
 
 
 def _fits(folder: Path) -> bool:
-    """Whether a folder looks like outputs of Visium; the bins of Visium HD have their positions as Parquet."""
+    """Whether a folder looks like outputs of Visium, not of Visium HD: its bins have their positions as Parquet."""
     spatial = folder / "spatial"
-    if (folder / "binned_outputs").is_dir() or (spatial / "tissue_positions.parquet").is_file():
+    others = ("binned_outputs", "segmented_outputs", "cell_segmentations.geojson", "spatial/tissue_positions.parquet")
+    if any((folder / name).exists() for name in others):
         return False
     names = ("tissue_positions.csv", "tissue_positions_list.csv", "scalefactors_json.json")
     return any((spatial / name).is_file() for name in names)
@@ -104,7 +107,13 @@ def pixels(positions: pd.DataFrame) -> np.ndarray:
 def scale_of_lattice(
     positions: pd.DataFrame, slide: Path | None, mpp: float | None, file: Path
 ) -> tuple[float, list[str]]:
-    """µm per pixel: as given, else as the image says, else from the lattice; and a note where two disagree."""
+    """µm per pixel: as given, else as the image says, else from the lattice; and a note on it.
+
+    Raises
+    ------
+    EosinError
+        Image and lattice contradict each other: positions, windows and distances would all be wrong together.
+    """
     lattice = _mpp_of_lattice(positions)
     said = None if mpp is not None or slide is None else _said_by(slide)
     known, source = (mpp, "as given") if mpp is not None else (said, "as the image says")
@@ -115,6 +124,9 @@ def scale_of_lattice(
     note = f"{known:.4g} µm/px {source}"
     if lattice is not None and abs(known / lattice - 1) > _TOLERANCE:
         note += f", which makes the pitch {PITCH_UM * known / lattice:.0f} µm where 100 is usual"
+        if mpp is None:
+            fix = f"give the true scale by --mpp; by the pitch it is {lattice:.4g}"
+            raise EosinError(f"{slide.name if slide else 'the image'}: {note}", file=file, fix=fix)
     return check_mpp(known, file), [note]
 
 

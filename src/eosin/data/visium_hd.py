@@ -1,62 +1,20 @@
-"""Reader of Visium HD as Space Ranger writes it: bins of 2, 8 and 16 µm, as they are or pooled to wider squares.
+"""Reader of Visium HD as Space Ranger writes it: bins of 2, 8 and 16 µm, or the cells that Space Ranger 4 segments.
 
-`outs/binned_outputs/square_016um/` (and others) with `filtered_feature_bc_matrix.h5`,
-`spatial/tissue_positions.parquet`, `spatial/scalefactors_json.json`.
+`outs/binned_outputs/square_016um/` (and others); without them `outs/segmented_outputs/`, whose cells are pooled.
 """
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import numpy as np
-from scipy import sparse
 
 from eosin.data import tenx_folder as tenx
-from eosin.data.pooling import Pool, check_width, square_ids
+from eosin.data.pooling import check_width
 from eosin.data.readers import READERS, Reader, blame, need_known
-from eosin.data.tenx_matrix import AGAIN, FeatureMatrix, open_matrix, reading
 from eosin.data.visium import hires_image
+from eosin.data.visium_hd_bins import sizes, squares_of_bins
+from eosin.data.visium_hd_cells import cell_folder, squares_of_cells
 from eosin.errors import EosinError
 from eosin.types import Image, Section, Spots, check_mpp
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-DEFAULT_UM = 16.0
-_MOST_BINS, _WIDEST = 1 << 26, 1 << 16
-"""In all, and along one side: an 11 mm square has 30 million bins of 2 µm, 5500 along a side."""
-_LEAST_COVER = 0.5
-
-
-@dataclass(frozen=True)
-class Bins:
-    """All bins of one size on the slide, sorted by barcode as `join` needs them.
-
-    Attributes
-    ----------
-    barcodes
-        [n] bytes.
-    array
-        [n 2] (column, row), whole numbers.
-    px
-        [n 2] centres in pixels of the full-resolution image.
-    in_tissue
-        [n] bool.
-    """
-
-    barcodes: np.ndarray
-    array: np.ndarray
-    px: np.ndarray
-    in_tissue: np.ndarray
-
-    def rows_of(self, barcodes: np.ndarray) -> np.ndarray:
-        """[b] the bin of each barcode, -1 where there is none."""
-        place = np.searchsorted(self.barcodes, barcodes)
-        place[place == len(self.barcodes)] = 0
-        return np.where(self.barcodes[place] == barcodes, place, -1)
 
 
 class VisiumHd(Reader):
@@ -64,7 +22,7 @@ class VisiumHd(Reader):
 
     name = "visium-hd"
     platform = "Visium HD"
-    looks_for = "[{section}/][outs/]binned_outputs/square_*um/"
+    looks_for = "[{section}/][outs/]binned_outputs/square_*um/, or segmented_outputs/"
 
     def __init__(self, bin_um: float | None = None):
         self.bin_um = bin_um
@@ -73,103 +31,44 @@ class VisiumHd(Reader):
         return VisiumHd(check_width(bin_um))
 
     def recognise(self, path: Path) -> str | None:
-        found = len(self.names(path))
-        return f"{found} Space Ranger outputs with binned_outputs/" if found else None
+        found = tenx.samples(path, _fits)
+        what = "binned_outputs/" if any(map(sizes, found.values())) else "segmented_outputs/"
+        return f"{len(found)} Space Ranger outputs with {what}" if found else None
 
     def names(self, path: Path) -> list[str]:
-        return list(tenx.samples(path, lambda folder: bool(_sizes(folder))))
+        return list(tenx.samples(path, _fits))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
-        found = tenx.samples(path, lambda folder: bool(_sizes(folder)))
+        found = tenx.samples(path, _fits)
         need_known(name, found, "section", file=path)
         folder = found[name]
-        square, side, width_um = _choose(_sizes(folder), self.bin_um, folder)
-        places = square / "spatial" / "tissue_positions.parquet"
-        bins = read_bins(places)
-        scale, said = _scale(square, mpp)
-        file, raw = tenx.find_matrix(square)
-        with open_matrix(file) as matrix:
-            of_bin, lost = _join(matrix, bins, file)
-            taken = _as_they_are(matrix, bins, of_bin) if side == 1 else _wider(matrix, bins, of_bin, side, width_um)
-        ids, px, counts, more = taken
+        if sizes(folder):
+            squares = squares_of_bins(folder, self.bin_um, self.naming)
+            scale, said = _scale(squares.folder, mpp)
+        else:
+            cells = cell_folder(folder) or folder
+            scale, said = _scale(cells, mpp)
+            squares = squares_of_cells(cells, self.bin_um, scale, self.naming)
         slide, missing = tenx.find_slide(folder, name)
-        image, fallback = (Image(slide, scale), []) if slide else hires_image(square, scale)
+        image, fallback = (Image(slide, scale), []) if slide else hires_image(squares.folder, scale)
         patient, unnamed = tenx.patient_of(path, name)
-        told = f"squares of {width_um:g} µm" + ("" if side == 1 else f", {side} x {side} bins each")
-        with blame(file):
+        with blame(squares.folder):
             return Section(
                 name=name,
                 patient=patient,
-                spots=Spots(px * scale, width_um, ids),
+                spots=Spots(squares.px * scale, squares.width_um, squares.ids),
                 image=image,
-                counts=counts,
-                genes=matrix.genes,
+                counts=squares.counts,
+                genes=squares.genes.names,
+                ensembl=squares.genes.ensembl,
+                symbols=squares.genes.symbols,
                 platform=self.platform,
-                notes=(told, *raw, *matrix.notes, *lost, *more, *said, *missing, *fallback, *unnamed),
+                notes=(*squares.notes, *said, *missing, *fallback, *unnamed),
             )
 
 
-def _sizes(folder: Path) -> dict[int, Path]:
-    """The bin sizes in µm that are there, and their folders."""
-    found = {}
-    for square in sorted((folder / "binned_outputs").glob("square_*um")):
-        if (match := re.fullmatch(r"square_(\d{1,4})um", square.name)) and int(match.group(1)) > 0:
-            found[int(match.group(1))] = square
-    return found
-
-
-def _choose(sizes: dict[int, Path], bin_um: float | None, folder: Path) -> tuple[Path, int, float]:
-    """The bins to read, how many along a square's side, and the square's width: the coarsest bins that divide it."""
-    if bin_um is None:
-        bin_um = DEFAULT_UM if any(DEFAULT_UM % size == 0 for size in sizes) else float(min(sizes))
-    fitting = [size for size in sorted(sizes, reverse=True) if bin_um % size == 0]
-    if fitting:
-        return sizes[fitting[0]], round(bin_um / fitting[0]), bin_um
-    coarse = max(sizes)
-    near = sorted({max(1, int(bin_um // size)) * size for size in sizes} | {int(bin_um // coarse + 1) * coarse})
-    listed = ", ".join(f"{size}" for size in sorted(sizes))
-    fix = f"give --bin-um {' or '.join(map(str, near))}"
-    raise EosinError(f"squares of {bin_um:g} µm are not whole bins of {listed} µm", file=folder, fix=fix)
-
-
-def read_bins(file: Path) -> Bins:
-    """Read `tissue_positions.parquet`, piece by piece: bins of 2 µm are ten million.
-
-    Raises
-    ------
-    EosinError
-        The file is missing, cut short, or lacks a column; a number is none; a barcode occurs twice.
-    """
-    import pyarrow.parquet as pq
-
-    if not file.is_file():
-        raise EosinError("no such file", file=file, fix="copy all of Space Ranger's binned_outputs/")
-    with reading(file, "a table of positions"), pq.ParquetFile(file) as table:
-        missing = [column for column in tenx.COLUMNS if column not in table.schema_arrow.names]
-        if missing:
-            listed = ", ".join(table.schema_arrow.names[:8])
-            raise EosinError(f"has no column '{missing[0]}'", file=file, fix=f"its columns are {listed}")
-        if not 0 < table.metadata.num_rows <= _MOST_BINS:
-            raise EosinError(f"declares {table.metadata.num_rows} bins", file=file, fix=AGAIN)
-        pieces = [_piece(batch) for batch in table.iter_batches(1 << 17, columns=list(tenx.COLUMNS))]
-    barcodes = np.concatenate([names for names, _ in pieces])
-    numbers = np.concatenate([values for _, values in pieces])
-    if not np.isfinite(numbers).all():
-        row = int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])
-        raise EosinError(f"bin '{barcodes[row].decode()}' has no finite position", file=file, fix=AGAIN)
-    if numbers[:, 1:3].min() < 0 or numbers[:, 1:3].max() >= _WIDEST:
-        raise EosinError("an array position is outside of any slide", file=file, fix=AGAIN)
-    order = np.argsort(barcodes, kind="stable")
-    barcodes, numbers = barcodes[order], numbers[order]
-    if np.any(barcodes[1:] == barcodes[:-1]):
-        raise EosinError("a barcode occurs twice", file=file, fix=AGAIN)
-    return Bins(barcodes, numbers[:, [2, 1]].astype(np.int64), numbers[:, [4, 3]], numbers[:, 0] == 1)
-
-
-def _piece(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Barcodes [n] bytes and numbers [n 5] of some rows."""
-    names = np.array([str(name).encode() for name in batch.column(0).to_pylist()], dtype="S")
-    return names, np.stack([batch.column(j).to_numpy(zero_copy_only=False).astype(np.float64) for j in range(1, 6)], 1)
+def _fits(folder: Path) -> bool:
+    return bool(sizes(folder)) or cell_folder(folder) is not None
 
 
 def _scale(square: Path, mpp: float | None) -> tuple[float, list[str]]:
@@ -181,61 +80,6 @@ def _scale(square: Path, mpp: float | None) -> tuple[float, list[str]]:
     if stored is None:
         raise EosinError("does not say microns_per_pixel", file=file, fix="copy it from Space Ranger, or give --mpp")
     return check_mpp(stored, file), []
-
-
-def _join(matrix: FeatureMatrix, bins: Bins, file: Path) -> tuple[np.ndarray, list[str]]:
-    """[b] the bin in tissue of each row of the matrix, -1 for the rest; and a note on these."""
-    place = bins.rows_of(matrix.barcodes)
-    if not (place >= 0).any():
-        fix = "pair matrix and spatial/ of one sample and one bin size"
-        raise EosinError("no barcode of the matrix is among the positions", file=file, fix=fix)
-    place = np.where((place >= 0) & bins.in_tissue[place], place, -1)
-    if not (place >= 0).any():
-        raise EosinError("no bin with counts is in tissue", file=file, fix="detect tissue in Space Ranger again")
-    lost = int((place < 0).sum())
-    return place, [f"{lost} of {len(place)} rows of counts are not in tissue and were left out"] if lost else []
-
-
-def _as_they_are(
-    matrix: FeatureMatrix, bins: Bins, of_bin: np.ndarray
-) -> tuple[tuple[str, ...], np.ndarray, sparse.csr_matrix, list[str]]:
-    rows = np.flatnonzero(of_bin >= 0)
-    place = of_bin[rows]
-    return tuple(one.decode() for one in bins.barcodes[place]), bins.px[place], matrix.rows(rows), []
-
-
-def _wider(
-    matrix: FeatureMatrix, bins: Bins, of_bin: np.ndarray, side: int, width_um: float
-) -> tuple[tuple[str, ...], np.ndarray, sparse.csr_matrix, list[str]]:
-    """Ids, centres [s 2] in pixels and counts of squares of side x side bins, along the array.
-
-    A square that tissue covers less than half is left out: its counts are low for no reason of biology.
-    """
-    pool, squares = Pool(), bins.array // side
-    for first, block in matrix.blocks():
-        entries = sparse.coo_matrix(block)
-        place = of_bin[first + entries.row]
-        kept = place >= 0
-        pool.add(squares[place[kept]], entries.col[kept].astype(np.int64), entries.data[kept])
-    found, counts = pool.finish(len(matrix.genes))
-    px, covered = _centres(bins, squares, found, side)
-    kept = np.flatnonzero(covered >= _LEAST_COVER)
-    out = len(found) - len(kept)
-    note = [f"{out} of {len(found)} squares are less than half in tissue and were left out"] if out else []
-    return square_ids(found[kept], width_um), px[kept], sparse.csr_matrix(counts[kept]), note
-
-
-def _centres(bins: Bins, squares: np.ndarray, found: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre in pixels [s 2] of each found square, of all its bins, and the share of it that is in tissue [s]."""
-    low = squares.min(0)
-    span = int(squares[:, 0].max() - low[0]) + 1
-    key = (squares[:, 1] - low[1]) * span + squares[:, 0] - low[0]
-    names, place = np.unique(key, return_inverse=True)
-    n_bins = np.bincount(place)
-    px = np.stack([np.bincount(place, weights=bins.px[:, axis]) / n_bins for axis in (0, 1)], 1)
-    covered = np.bincount(place, weights=bins.in_tissue) / side**2
-    rows = np.searchsorted(names, (found[:, 1] - low[1]) * span + found[:, 0] - low[0])
-    return px[rows], covered[rows]
 
 
 READERS.add(VisiumHd.name, VisiumHd())

@@ -19,15 +19,19 @@ from eosin.data import tenx_folder as tenx
 from eosin.data.pooling import Pool, centres_um, check_width, square_ids, squares_at
 from eosin.data.readers import READERS, Reader, blame, need_known
 from eosin.data.tenx_matrix import AGAIN, open_matrix, reading
+from eosin.data.xenium_genes import ids_of_genes
 from eosin.data.xenium_transcripts import Transcripts, find_transcripts
 from eosin.errors import EosinError
 from eosin.files import read_json
+from eosin.genes.columns import GeneNames
 from eosin.types import Image, Section, Spots, check_mpp
 
 DEFAULT_UM = 100.0
 PIXEL_UM = 0.2125
 """Pixels of the morphology image, where `experiment.xenium` does not say."""
 _STRETCH = 0.02
+_UNREAD = "transcripts.zarr.zip"
+"""Recognised, so that one line can say what to copy instead."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,9 @@ class Xenium(Reader):
             said.append(f"{mpp:g} µm/px as given, the alignment says {frame.mpp:.4g}")
         source = find_transcripts(folder) or _cell_matrix(folder)
         if source is None:
+            unread = "transcripts.zarr.zip is not read, and there is " if (folder / _UNREAD).exists() else ""
             fix = "copy transcripts.parquet, or cell_feature_matrix.h5 with cells.parquet"
-            raise EosinError("no transcripts.parquet", file=folder, fix=fix)
+            raise EosinError(f"{unread}no transcripts.parquet", file=folder, fix=fix)
         squares, counts, genes, lost = self._pool(source, frame)
         patient, unnamed = tenx.patient_of(path, name)
         with blame(source):
@@ -97,29 +102,34 @@ class Xenium(Reader):
                 ),
                 image=None if frame.image is None else Image(frame.image, scale),
                 counts=counts,
-                genes=genes,
+                genes=genes.names,
+                ensembl=genes.ensembl,
+                symbols=genes.symbols,
                 platform=self.platform,
                 notes=(f"pooled to squares of {self.bin_um:g} µm", *lost, *said, *unnamed),
             )
 
-    def _pool(self, source: Path, frame: Frame) -> tuple[np.ndarray, sparse.csr_matrix, tuple[str, ...], list[str]]:
-        """Squares [s 2], counts [s g], genes by name, notes."""
+    def _pool(self, source: Path, frame: Frame) -> tuple[np.ndarray, sparse.csr_matrix, GeneNames, list[str]]:
+        """Squares [s 2], counts [s g], genes in the order of their names, notes."""
         with blame(source):
             pooled = self._pool_cells if source == _cell_matrix(source.parent) else self._pool_transcripts
-            pool, names, notes = pooled(source, frame)
-            found, counts = pool.finish(len(names))
-        order = np.argsort(names)
-        return found, sparse.csr_matrix(counts[:, order]), tuple(names[j] for j in order), notes
+            pool, given, notes = pooled(source, frame)
+            found, counts = pool.finish(len(given))
+            counts, genes, more = self.naming.counts(counts, given)
+        order = np.argsort(genes.names)
+        return found, sparse.csr_matrix(counts[:, order]), genes.take(order), [*notes, *more]
 
-    def _pool_transcripts(self, source: Path, frame: Frame) -> tuple[Pool, tuple[str, ...], list[str]]:
+    def _pool_transcripts(self, source: Path, frame: Frame) -> tuple[Pool, GeneNames, list[str]]:
         pool, transcripts = Pool(), Transcripts(source)
         for xy_um, genes in transcripts.pieces():
             pool.add(squares_at(frame.place(xy_um), self.bin_um), genes)
-        return pool, transcripts.genes, transcripts.notes
+        ids, unread = ids_of_genes(source.parent, _cell_matrix(source.parent))
+        genes = GeneNames(transcripts.genes, tuple(ids.get(name, "") for name in transcripts.genes))
+        return pool, genes, [*transcripts.notes, *unread]
 
-    def _pool_cells(self, source: Path, frame: Frame) -> tuple[Pool, tuple[str, ...], list[str]]:
+    def _pool_cells(self, source: Path, frame: Frame) -> tuple[Pool, GeneNames, list[str]]:
         pool = Pool()
-        with open_matrix(source) as matrix:
+        with open_matrix(source, self.naming) as matrix:
             xy_um, notes = _cells(source.parent, matrix.barcodes)
             squares = squares_at(frame.place(xy_um), self.bin_um)
             for first, block in matrix.blocks():
@@ -129,7 +139,7 @@ class Xenium(Reader):
 
 
 def _fits(folder: Path) -> bool:
-    names = ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "transcripts.csv")
+    names = ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "transcripts.csv", _UNREAD)
     return any((folder / name).is_file() for name in names) or (
         _cell_matrix(folder) is not None and any(_cell_files(folder))
     )

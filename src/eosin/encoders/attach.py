@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eosin.encoders.feature_section import tile_width_px
+from eosin.encoders.foreign_tiles import width_of_tiles
 from eosin.encoders.marked import leave_out
 from eosin.encoders.section import file_name
 from eosin.encoders.store import FeatureFile, read_features
@@ -20,7 +20,7 @@ _TOLERANCE_DIAMETERS = 0.25
 """How far a spot may lie from where it was encoded, in its diameters: scales that differ by a rounding are let by."""
 
 
-def attach(section: Section, folder: str | Path, encoder: str) -> Section | None:
+def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool = False) -> Section | None:
     """The section with the features that a folder holds for it, or None where it holds none.
 
     Parameters
@@ -33,13 +33,15 @@ def attach(section: Section, folder: str | Path, encoder: str) -> Section | None
     encoder
         Name or key of the encoder. A file that says another key is passed over; one that says none (another tool's)
         is believed to be of this encoder.
+    turned
+        Also take the features of turned tiles, where they are there.
 
     Raises
     ------
     EosinError
         Damaged file, spots without features or encoded at another place, or two files that fit.
     """
-    found = [(path, read_features(path)) for path in _candidates(section, Path(folder))]
+    found = [(path, read_features(path, turned=turned)) for path in _candidates(section, Path(folder))]
     fitting = [(path, file) for path, file in found if _fits(file, encoder)]
     if not fitting:
         return None
@@ -54,7 +56,8 @@ def attach(section: Section, folder: str | Path, encoder: str) -> Section | None
     name = str(file.attrs.get("encoder", encoder))
     key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
     made = Features(file.values, name, key, file.turned, *terms_of(file.attrs, encoder))
-    return leave_out(section.with_features(made.take(rows)), file.readable[rows])
+    whole = len(rows) == len(made.values) and bool((rows == np.arange(len(rows))).all())  # then a copy is spared
+    return leave_out(section.with_features(made if whole else made.take(rows)), file.readable[rows])
 
 
 def _candidates(section: Section, folder: Path) -> list[Path]:
@@ -108,7 +111,7 @@ def _check_places(section: Section, file: FeatureFile, rows: np.ndarray, path: P
 def _by_place(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
     from scipy.spatial import cKDTree
 
-    width = tile_width_px(file.attrs)
+    width = width_of_tiles(file, path)
     if section.image is None or width is None:
         fix = "encode the section again, or add 'barcodes' to the file"
         raise EosinError("has neither spot names nor a tile width to match positions by", file=path, fix=fix)

@@ -18,6 +18,7 @@ from eosin.config import Registry, Settings
 from eosin.errors import EosinError
 
 E = TypeVar("E", bound="Encoder")
+_WIDEST_UM = 1e6
 
 
 @dataclass(frozen=True)
@@ -38,9 +39,11 @@ class View:
     def __post_init__(self) -> None:
         if not (self.width_um > 0 and self.px > 0):
             raise EosinError(f"a window of {self.width_um} µm in {self.px} px is empty", fix="both must be positive")
+        if self.width_um > _WIDEST_UM:
+            raise EosinError(f"a window of {self.width_um:g} µm is wider than any slide", fix="give its width in µm")
 
     def __str__(self) -> str:
-        return f"{self.width_um:g}um/{self.px}px"
+        return f"{self.width_um:.10g}um/{self.px}px"
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,8 @@ class EncoderCard:
         Where the weights, their licence, and access to them are found.
     note
         What is uncertain on this card.
+    about
+        What it is, in a few words.
     """
 
     name: str
@@ -101,6 +106,7 @@ class EncoderCard:
     parameters: int | None = None
     page: str = ""
     note: str = ""
+    about: str = ""
 
 
 class Encoder(ABC):
@@ -169,11 +175,11 @@ class Encoder(ABC):
 
 
 def _split(value: Any) -> Any:
-    return value.split(",") if isinstance(value, str) else value
+    return value.split(",") if isinstance(value, str) else (value,) if isinstance(value, int | float) else value
 
 
 Floats = Annotated[tuple[float, ...], BeforeValidator(_split)]
-"""A setting of several numbers; in a spec they are written with commas."""
+"""A setting of one number or several; in a spec they are written with commas."""
 
 
 def spec_of(head: str, settings: Settings, *, beside: tuple[str, ...] = ()) -> str:
@@ -182,8 +188,8 @@ def spec_of(head: str, settings: Settings, *, beside: tuple[str, ...] = ()) -> s
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
         if name not in beside and value is not None and value != field.default:
-            text = ",".join(f"{v:g}" for v in value) if isinstance(value, tuple) else str(value)
-            written.append((name, text))
+            parts = value if isinstance(value, tuple) else (value,)
+            written.append((name, ",".join(f"{v:.10g}" if isinstance(v, float) else str(v) for v in parts)))
     return head + ("?" + urlencode(written, safe=",/") if written else "")
 
 
@@ -200,9 +206,9 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
     ----------
     spec
         `NAME`, `NAME:ARGUMENT`, `NAME@WEIGHTS`, or any with `?setting=value&...`, as `stain`, `stain?px=112` or
-        `timm:resnet50@weights.safetensors?widths_um=165,330`; or several of these joined by `+`.
+        `timm:resnet50@weights.safetensors?tile_um=165,330`; or several of these joined by `+`.
     settings
-        More settings; they win over those in `spec`.
+        More settings; they win over those in `spec`. `tile_um`, the field of view, is one of every encoder's.
 
     Raises
     ------
@@ -214,6 +220,7 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
             raise EosinError(f"encoder '{spec.card.name}' is made already", fix="give its settings where it is made")
         return spec
     from eosin.encoders.composite import Composite, split_spec  # made of encoders, which this module defines
+    from eosin.encoders.field_of_view import need_tile
 
     parts = split_spec(spec, ENCODERS.__contains__)
     if len(parts) > 1:
@@ -223,4 +230,6 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
     head, _, query = spec.partition("?")
     name, argument = (*re.split("[:@]", head, maxsplit=1), "")[:2]  # `timm:ARCH@FILE`, `uni@FILE`
     named: dict[str, Any] = {key.replace("-", "_"): value for key, value in parse_qsl(query, keep_blank_values=True)}
-    return ENCODERS[name](argument, **{**named, **settings})
+    named |= settings
+    made = ENCODERS[name](argument, **named)
+    return need_tile(made, named["tile_um"]) if "tile_um" in named else made

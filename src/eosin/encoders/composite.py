@@ -29,6 +29,7 @@ class Composite(Encoder):
             width=sum(card.width for card in cards),
             parameters=sum(card.parameters or 0 for card in cards) or None,
             citation="; ".join(dict.fromkeys(card.citation for card in cards)),
+            about="; ".join(card.about for card in cards),
         )
 
     @property
@@ -56,13 +57,25 @@ def split_spec(spec: str, known: Callable[[str], bool]) -> list[str]:
     first, *pieces = spec.split("+")
     parts = [first]
     for piece in pieces:
-        if _name(parts[-1]) == parts[-1] or known(_name(piece)):
+        if name_of(parts[-1]) == parts[-1] or known(name_of(piece)):
             parts.append(piece)
         else:
             parts[-1] += "+" + piece
     return parts
 
 
-def _name(part: str) -> str:
+def split_list(text: str, known: Callable[[str], bool]) -> list[str]:
+    """Specs that are listed by commas. Within settings a comma parts only where a known encoder's name follows it."""
+    first, *pieces = text.split(",")
+    specs = [first]
+    for piece in pieces:
+        if "?" not in specs[-1] or known(name_of(piece.partition("+")[0].strip())):
+            specs.append(piece)
+        else:
+            specs[-1] += "," + piece
+    return [spec.strip() for spec in specs]
+
+
+def name_of(part: str) -> str:
     """What stands before an argument or settings."""
     return re.split("[:@?]", part, maxsplit=1)[0]

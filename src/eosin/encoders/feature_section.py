@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from eosin.encoders.foreign_tiles import number, width_of_tiles
 from eosin.encoders.marked import leave_out
 from eosin.encoders.store import FeatureFile, read_features
 from eosin.encoders.terms import terms_of
@@ -43,7 +42,7 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
         fix = "give the .h5 file of the same slide (in CLAM's h5_files/)"
         raise EosinError("is a pickle, which runs code when it is opened", file=path, fix=fix)
     file = read_features(path)
-    scale, width_px = _scale(file.attrs, mpp, path), _width_px(file.attrs, path)
+    scale, width_px = _scale(file.attrs, mpp, path), _width_px(file, path)
     centres_um = file.centres_um if file.centres_um is not None else (file.origins_px + width_px / 2) * scale
     ids = file.ids or tuple(f"{x:.0f}x{y:.0f}" for x, y in file.origins_px)
     section = Section(
@@ -64,40 +63,26 @@ def features_of(file: FeatureFile, encoder: str) -> Features:
     return Features(file.values, name, key, None, *terms_of(file.attrs, encoder))
 
 
-def tile_width_px(attrs: Mapping[str, Any]) -> float | None:
-    """Width of a tile in full-resolution pixels, as TRIDENT says it, or from CLAM's patch and downsample."""
-    width = _number(attrs.get("patch_size_level0"))
-    patch = _number(attrs.get("patch_size"))
-    if width is not None or patch is None:
-        return width
-    factor = _number(attrs.get("downsample"))
-    level0 = _number(attrs.get("patch_level"), zero=True) == 0
-    return patch * factor if factor is not None else patch if level0 else None
+def scale_of(attrs: Mapping[str, Any], mpp: float | None = None) -> float | None:
+    """µm per pixel of the full-resolution slide: as given, else as the file says."""
+    found = (mpp, *(number(attrs.get(key)) for key in ("mpp", "mpp_level0", "level0_mpp")))
+    return next((value for value in found if value is not None), None)
 
 
-def _width_px(attrs: Mapping[str, Any], path: Path) -> float:
-    width = tile_width_px(attrs)
+def _width_px(file: FeatureFile, path: Path) -> float:
+    width = width_of_tiles(file, path)
     if width is None:
-        fix = "add the attribute patch_size_level0 (pixels of the full-resolution slide) to its 'coords'"
+        fix = (
+            "put CLAM's patches/ beside its folder of features, "
+            "or add the attribute patch_size_level0 (pixels of the full-resolution slide) to 'coords'"
+        )
         raise EosinError("does not say how wide its tiles are", file=path, fix=fix)
     return width
 
 
 def _scale(attrs: Mapping[str, Any], mpp: float | None, path: Path) -> float:
     """µm per pixel. A magnification is not taken for one: 40x is anything from 0.22 to 0.27."""
-    found = (mpp, *(_number(attrs.get(key)) for key in ("mpp", "mpp_level0", "level0_mpp")))
-    known = next((value for value in found if value is not None), None)
+    known = scale_of(attrs, mpp)
     if known is None:
         raise EosinError("does not say the slide's µm per pixel", file=path, fix="give --mpp")
     return check_mpp(known, path)
-
-
-def _number(value: Any, *, zero: bool = False) -> float | None:
-    """A positive number (or 0 where allowed), or the first of a pair of equal ones as CLAM writes; else `None`."""
-    try:
-        numbers = np.asarray(value, dtype=np.float64).ravel()
-    except (TypeError, ValueError):
-        return None
-    if not len(numbers) or not np.isfinite(numbers).all() or np.ptp(numbers) > 0.02 * abs(numbers[0]):
-        return None
-    return float(numbers[0]) if numbers[0] > 0 or (zero and numbers[0] == 0) else None

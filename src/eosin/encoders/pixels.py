@@ -11,14 +11,15 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, View, spec_of
+from eosin.encoders.field_of_view import renamed
 from eosin.errors import EosinError
 
 _VERSION = 1
 
 
 class PixelSettings(Settings):
-    px: int = Field(64, ge=8, description="side of the tile, pixels; a spot has 3 px² features")
-    width_um: float = Field(112.0, gt=0, description="field of view, µm")
+    px: int = Field(64, ge=8, le=1024, description="side of the tile, pixels; a spot has 3 px² features")
+    tile_um: float = Field(112.0, gt=0, description="field of view, µm")
 
 
 class Pixels(Encoder):
@@ -26,7 +27,7 @@ class Pixels(Encoder):
 
     def __init__(self, settings: PixelSettings | None = None):
         settings = settings or PixelSettings.of({})
-        self.views = (View(settings.width_um, settings.px),)
+        self.views = (View(settings.tile_um, settings.px),)
         self.spec = spec_of("pixels", settings)
         self.card = EncoderCard(
             name="pixels",
@@ -36,6 +37,7 @@ class Pixels(Encoder):
             gated=False,
             width=3 * settings.px**2,
             citation="none",
+            about="the tile itself, for models that train an image network",
         )
 
     @property
@@ -53,4 +55,4 @@ def build(argument: str = "", **settings: Any) -> Pixels:
     """The `pixels` encoder; takes no argument."""
     if argument:
         raise EosinError(f"encoder 'pixels' takes no argument, got '{argument}'", fix="ask for 'pixels'")
-    return Pixels(PixelSettings.of(settings, source="encoder 'pixels'"))
+    return Pixels(PixelSettings.of(renamed(settings), source="encoder 'pixels'"))

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
+from eosin.encoders.field_of_view import renamed
 from eosin.encoders.network import Network, Precision
 from eosin.encoders.weights import fit, heads, locate, read_tensors
 from eosin.errors import EosinError
@@ -27,13 +28,15 @@ class TimmSettings(Settings):
     arch: str = Field(description="name of the architecture in timm")
     weights: str = Field(description="a .safetensors file or its folder, or ORGANISATION/MODEL on the hub")
     revision: str | None = Field(None, description="commit on the hub; give one, or the numbers can change")
-    widths_um: Floats = Field(
+    tile_um: Floats = Field(
         (112.0,),
         min_length=1,
         description="fields of view, µm, features side by side; 112 µm at 224 px is 0.5 µm/px, which pathology models "
         "know; a model of photographs gains from wider ones, as 165,330",
     )
-    px: int | None = Field(None, ge=16, description="side of the window, pixels; the architecture's own unless given")
+    px: int | None = Field(
+        None, ge=16, le=2048, description="side of the window, pixels; the architecture's own unless given"
+    )
     mean: Floats | None = Field(
         None, description="mean of red, green, blue on 0-1; the architecture's own unless given"
     )
@@ -59,7 +62,7 @@ class Timm(Encoder):
         self._network = Network(model, mean, std, name=name, precision=settings.precision)
         self._settings = settings
         px = settings.px or own["input_size"][-1]
-        self.views = tuple(View(width, px) for width in settings.widths_um)
+        self.views = tuple(View(width, px) for width in settings.tile_um)
         self._hash = sha256_file(file)
         self.spec = spec_of(f"timm:{settings.arch}@{settings.weights}", settings, beside=("arch", "weights"))
         self.card = EncoderCard(
@@ -73,7 +76,7 @@ class Timm(Encoder):
             revision=settings.revision,
             architecture=settings.arch,
             px=px,
-            um_per_px=settings.widths_um[0] / px,
+            um_per_px=settings.tile_um[0] / px,
             mean=self._network.mean,
             std=self._network.std,
             pooling="the architecture's own",
@@ -124,7 +127,10 @@ def _architecture(settings: TimmSettings) -> nn.Module:
 
 @ENCODERS.register("timm")
 def build(argument: str = "", **settings: Any) -> Timm:
-    """A timm encoder from `ARCH@WEIGHTS`, or from the settings `arch` and `weights`."""
+    """Any image model of timm, as `timm:ARCH@WEIGHTS`.
+
+    The architecture and its weights may also be given as settings.
+    """
     arch, _, weights = argument.partition("@")
     named = {name: value for name, value in (("arch", arch), ("weights", weights)) if value}
     missing = [name for name in ("arch", "weights") if name not in {**named, **settings}]
@@ -133,4 +139,4 @@ def build(argument: str = "", **settings: Any) -> Timm:
             f"encoder 'timm' needs its {' and '.join(missing)}",
             fix="ask for it as timm:ARCH@WEIGHTS.safetensors or timm:ARCH@ORGANISATION/MODEL",
         )
-    return Timm(TimmSettings.of(named, settings, source="encoder 'timm'"))
+    return Timm(TimmSettings.of(named, renamed(settings), source="encoder 'timm'"))

@@ -89,6 +89,7 @@ class ZooCard(Settings):
             parameters=self.parameters,
             page=self.page,
             note=self.note,
+            about=self.title,
         )
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import logging
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,8 @@ import torch
 
 from eosin.encoders.base import Encoder
 from eosin.encoders.devices import devices_of, replicas
+from eosin.encoders.field_of_view import tell_enlarged
+from eosin.encoders.image_mark import image_mark, is_marked
 from eosin.encoders.journal import Journal
 from eosin.encoders.lock import held
 from eosin.encoders.marked import leave_out
@@ -27,7 +29,6 @@ from eosin.slide import Slide, open_slide
 from eosin.types import Features, Image, Section
 
 _LOG = logging.getLogger("eosin")
-_EDGE_BYTES = 1 << 16
 
 
 def encode(
@@ -87,6 +88,7 @@ def encode(
             kept = job.kept(path)
             if kept is not None and job.suits(kept):
                 return job.done(kept.values, kept.turned, kept.readable)
+        _sweep(path)
         return job.run(path, kept)
 
 
@@ -130,7 +132,7 @@ class _Job:
             _check_inside(self.section, slide)
 
     def kept(self, path: Path) -> FeatureFile | None:
-        return _kept(path, self.stamp(), self.section)
+        return _kept(path, self.stamp(), self.section, turned=self.symmetries)
 
     def suits(self, kept: FeatureFile) -> bool:
         return kept.turned is not None or not self.symmetries
@@ -142,6 +144,7 @@ class _Job:
         journal = None if path is None else self._journal(path, ways, devices[0].type)
         with open_slide(self.image.path, mpp=self.mpp) as slide:
             _check_inside(self.section, slide)
+            tell_enlarged(self.encoder, slide.mpp)
             made = encode_tiles(
                 self.section.name,
                 slide,
@@ -175,7 +178,8 @@ class _Job:
     def _journal(self, path: Path, ways: tuple[str, ...], kind: str) -> Journal:
         """Beside the file; its rows are of the same batches on the same kind of device, hence equal to the last bit."""
         how = {"ways": ways, "batch": self.batch, "device": kind, "torch": torch.__version__}
-        return Journal(path.with_name(f"{path.name}.part"), {**self.stamp(), "image": _image_mark(self.section), **how})
+        stamp = {**self.stamp(), "image": image_mark(self.image.path), **how}
+        return Journal(path.with_name(f"{path.name}.part"), stamp)
 
 
 def _joined(
@@ -197,42 +201,36 @@ def _state(path: Path) -> tuple[int, int, int] | None:
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
 
 
-def _kept(path: Path, stamp: Mapping[str, Any], section: Section) -> FeatureFile | None:
+def _sweep(path: Path) -> None:
+    """Remove what processes that were killed while they wrote the file have left; who holds its lock may."""
+    for left in path.parent.glob(f".{glob.escape(path.stem)}-????????{path.suffix}"):  # as `atomic_file` names them
+        left.unlink(missing_ok=True)
+
+
+def _kept(path: Path, stamp: Mapping[str, Any], section: Section, *, turned: bool) -> FeatureFile | None:
     """The features on disk if they are these spots' by this encoder, else None; the log says why."""
     if not path.exists():
         return None
     try:
-        file = read_features(path)
+        file = read_features(path, turned=turned)
     except EosinError as error:
         _LOG.warning("%s; encoding '%s' again", error, section.name)
         return None
-    wanted = {**stamp, "image": _image_mark(section)}
-    for name, label in (("encoder_key", "encoder"), ("mpp", "scale"), ("spots", "spots"), ("image", "image")):
-        if wanted[name] is not None and file.attrs.get(name) != wanted[name]:
-            _LOG.warning("%s: made with another %s; encoding '%s' again", path, label, section.name)
-            return None
-    return file
-
-
-def _image_mark(section: Section) -> str | None:
-    """Hash of an image file's size, head and tail: cheap, and the same after copying. None where the file is gone."""
-    if section.image is None or not section.image.path.is_file():
+    labels = {"encoder_key": "encoder", "mpp": "scale", "spots": "spots"}
+    other = [label for name, label in labels.items() if file.attrs.get(name) != stamp[name]]
+    if section.image is not None and not is_marked(section.image.path, file.attrs.get("image")):
+        other.append("image")
+    if other:
+        _LOG.warning("%s: made with another %s; encoding '%s' again", path, other[0], section.name)
         return None
-    digest = hashlib.sha256()
-    with open(section.image.path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        for start in (0, max(0, size - _EDGE_BYTES)):
-            file.seek(start)
-            digest.update(file.read(_EDGE_BYTES))
-    digest.update(str(size).encode())
-    return digest.hexdigest()[:16]
+    return file
 
 
 def _about(section: Section, slide: Slide, encoder: Encoder) -> dict[str, Any]:
     view = encoder.views[0]
     return {
         "name": section.name,
-        "image": _image_mark(section) or "",
+        "image": image_mark(slide.path) or "",
         "tile_um": view.width_um,
         "views": ",".join(map(str, encoder.views)),
         "patch_size": view.px,

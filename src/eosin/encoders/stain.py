@@ -19,6 +19,7 @@ from torch import Tensor
 from eosin.config import Settings
 from eosin.encoders import statistics
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
+from eosin.encoders.field_of_view import renamed
 from eosin.encoders.workers import over_rows
 from eosin.errors import EosinError
 
@@ -34,10 +35,12 @@ _NUCLEUS_UM_PER_PX = 1.2
 
 
 class StainSettings(Settings):
-    widths_um: Floats = Field(
+    tile_um: Floats = Field(
         (165.0, 330.0), min_length=1, description="fields of view, µm: a spot with its rim, and its surroundings"
     )
-    px: int = Field(224, ge=96, description="side of each window, pixels: 0.74 and 1.5 µm/px at the default widths")
+    px: int = Field(
+        224, ge=96, le=1024, description="side of each window, pixels: 0.74 and 1.5 µm/px at the default widths"
+    )
 
 
 class Stain(Encoder):
@@ -45,7 +48,7 @@ class Stain(Encoder):
 
     def __init__(self, settings: StainSettings | None = None):
         settings = settings or StainSettings.of({})
-        self.views = tuple(View(width, settings.px) for width in settings.widths_um)
+        self.views = tuple(_wide_enough(View(width, settings.px)) for width in settings.tile_um)
         self.spec = spec_of("stain", settings)
         self._density = -torch.log((torch.arange(256, dtype=torch.float64) + 1) / 256).float()
         residual = np.cross(*_STAINS)
@@ -60,6 +63,7 @@ class Stain(Encoder):
             gated=False,
             width=self.encode(blank).shape[1],
             citation="Ruifrok & Johnston 2001; Ojala et al. 2002; Maragos 1989",
+            about="statistics of colour, texture and nuclei; computed, no weights",
         )
 
     @property
@@ -126,10 +130,29 @@ def _nuclei(haematoxylin: Tensor, um_per_px: float) -> list[Tensor]:
     """Sizes of dark granules, and density and strength of blobs as wide as small and large nuclei."""
     half = statistics.halve(haematoxylin)
     parts = [statistics.granules(half, _GRANULE_PX)]
-    if um_per_px < _NUCLEUS_UM_PER_PX:
+    if um_per_px < _NUCLEUS_UM_PER_PX:  # `_wide_enough` knows of it
         haematoxylin, um_per_px = half, 2 * um_per_px
     parts += [statistics.blobs(haematoxylin, sigma / um_per_px, _BLOB_DENSITIES) for sigma in _NUCLEUS_SIGMAS_UM]
     return parts
+
+
+def _wide_enough(view: View) -> View:
+    """The view, if the blur that tells large nuclei from their surroundings reaches no further than its border mirrors.
+
+    Raises
+    ------
+    EosinError
+        It is too narrow: below 14 µm, and a little more in few pixels.
+    """
+    side, um_per_px = view.px, view.width_um / view.px
+    if um_per_px < _NUCLEUS_UM_PER_PX:
+        side, um_per_px = side // 2, 2 * um_per_px
+    if statistics.blobs_reach(max(_NUCLEUS_SIGMAS_UM)) >= (side - 0.5) * um_per_px:
+        raise EosinError(
+            f"encoder 'stain': a field of view of {view.width_um:g} µm in {view.px} px is too narrow to seek nuclei in",
+            fix="give 15 µm or more",
+        )
+    return view
 
 
 @ENCODERS.register("stain")
@@ -137,4 +160,4 @@ def build(argument: str = "", **settings: Any) -> Stain:
     """The `stain` encoder; takes no argument."""
     if argument:
         raise EosinError(f"encoder 'stain' takes no argument, got '{argument}'", fix="ask for 'stain'")
-    return Stain(StainSettings.of(settings, source="encoder 'stain'"))
+    return Stain(StainSettings.of(renamed(settings), source="encoder 'stain'"))

@@ -132,9 +132,20 @@ def granules(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
     return torch.cat(spectrum, 1)
 
 
+_REACH = 2.5
+"""How far a blur looks, in its standard deviations."""
+_SURROUND = 1.6
+"""Width of a blob's surroundings in its own."""
+
+
+def blobs_reach(sigma: float) -> float:
+    """How far `blobs` of one size look beyond a pixel, in the unit of `sigma`: a map must be wider."""
+    return _REACH * _SURROUND * sigma
+
+
 def blur(x: Tensor, sigma_px: float) -> Tensor:
     """Gaussian blur; the image is taken to be mirrored beyond its border."""
-    reach = max(1, round(2.5 * sigma_px))
+    reach = max(1, round(_REACH * sigma_px))
     weight = torch.exp(-(torch.arange(reach + 1, dtype=torch.float64) ** 2) / (2 * sigma_px**2))
     weight = (weight / (2 * weight.sum() - weight[0])).tolist()
     x = torch.nn.functional.pad(x, (reach, reach, reach, reach), mode="reflect")
@@ -149,7 +160,7 @@ def blur(x: Tensor, sigma_px: float) -> Tensor:
 
 def blobs(x: Tensor, sigma_px: float, thresholds: tuple[float, ...]) -> Tensor:
     """Difference-of-Gaussians spots of one size: how many per 1000 px stand out, how strongly, and all their energy."""
-    response = blur(x, sigma_px).sub_(blur(x, 1.6 * sigma_px))
+    response = blur(x, sigma_px).sub_(blur(x, _SURROUND * sigma_px))
     top = response == dilate(response, 5)
     found = [top & (response > threshold) for threshold in thresholds]
     counts = [mean(spots.float()) * 1e3 for spots in found]

@@ -7,6 +7,7 @@ What made them stands in attributes. Every dataset carries checksums: a damaged 
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,7 +43,7 @@ class FeatureFile:
     attrs
         Attributes of the file and of `coords`, together.
     turned
-        [s 7 f] float32: features of each tile under the `TURNS`, or None where the file holds none.
+        [s 7 f] float32: features of each tile under the `TURNS`; None where they were not asked for or are not there.
     readable
         [s] bool: False where the tile could not be read, whose features are 0.
     """
@@ -94,7 +95,8 @@ def write_features(
     EosinError
         The folder cannot be written, the disk is full, or the features do not fit float16.
     """
-    values = _stored(features, path, half=half)
+    values = np.asarray(features, dtype=np.float32)
+    number = _number_type((values, turned), path, half=half)
     centres = np.asarray(centres_um, dtype=np.float64).reshape(-1, 2)
     if not len(ids) == len(centres) == len(values):
         raise ValueError(f"{len(ids)} ids, {len(centres)} centres, {len(values)} rows of features")
@@ -105,13 +107,13 @@ def write_features(
             file.attrs[key] = value
         names = np.array([str(i).encode() for i in ids])
         marks = np.ones(len(values), bool) if readable is None else np.asarray(readable, bool)
-        tables = {"features": values, "coords": origins, "centres_um": centres, "barcodes": names, "readable": marks}
-        for name, table in tables.items():
-            _write_table(file, name, table)
+        _write_table(file, "features", values, number)
+        for name, table in {"coords": origins, "centres_um": centres, "barcodes": names, "readable": marks}.items():
+            _write_table(file, name, table, table.dtype)
         for key, value in _trident(attrs).items():
             file["coords"].attrs[key] = value
         if turned is not None:
-            _write_turned(file, _stored(turned, path, half=half))
+            _write_turned(file, turned, number)
 
 
 def add_turned(path: str | Path, turned: np.ndarray, *, readable: np.ndarray, half: bool = False) -> None:
@@ -121,7 +123,7 @@ def add_turned(path: str | Path, turned: np.ndarray, *, readable: np.ndarray, ha
     """
     import h5py
 
-    stored = _stored(turned, path, half=half)
+    number = _number_type((turned,), path, half=half)
     with atomic_hdf5(path) as file:
         with h5py.File(path, "r") as old:
             for name in old:
@@ -129,33 +131,40 @@ def add_turned(path: str | Path, turned: np.ndarray, *, readable: np.ndarray, ha
                     old.copy(name, file)
             for key, value in old.attrs.items():
                 file.attrs[key] = value
-        _write_table(file, "readable", np.asarray(readable, bool))
-        _write_turned(file, stored)
+        _write_table(file, "readable", np.asarray(readable, bool), np.dtype(bool))
+        _write_turned(file, turned, number)
 
 
-def _write_turned(file: Any, turned: np.ndarray) -> None:
-    _write_table(file, "turned", turned, ways=1)
+def _write_turned(file: Any, turned: np.ndarray, number: np.dtype) -> None:
+    _write_table(file, "turned", turned, number, ways=1)
     file.attrs["turns"] = ",".join(TURNS)
 
 
-def _write_table(file: Any, name: str, table: np.ndarray, *, ways: int | None = None) -> None:
-    """A dataset in chunks of whole rows, or of one way of each row."""
+def _write_table(file: Any, name: str, table: np.ndarray, number: np.dtype, *, ways: int | None = None) -> None:
+    """A dataset of another type of number, in chunks of whole rows or of one way of each row; a chunk at a time."""
     shape = (len(table), ways, *table.shape[2:]) if ways else table.shape
-    row_bytes = table.dtype.itemsize * int(np.prod(shape[1:]))
+    row_bytes = number.itemsize * int(np.prod(shape[1:]))
     rows = max(1, min(len(table), _CHUNK_BYTES // max(row_bytes, 1)))
-    file.create_dataset(name, data=table, chunks=(rows, *shape[1:]), fletcher32=True)
+    made = file.create_dataset(name, table.shape, number, chunks=(rows, *shape[1:]), fletcher32=True)
+    for chunk in made.iter_chunks():
+        made[chunk] = table[chunk].astype(number)
 
 
-def _stored(features: np.ndarray, path: str | Path, *, half: bool) -> np.ndarray:
-    """Features in the precision of the file."""
-    values = np.asarray(features, dtype=np.float32)
-    if half and np.abs(values).max(initial=0) > np.finfo(np.float16).max:
+def _number_type(tables: Sequence[np.ndarray | None], path: str | Path, *, half: bool) -> np.dtype:
+    """The type of the numbers in the file; refuses what does not fit it."""
+    most = np.finfo(np.float16).max
+    if half and any(max(t.max(initial=0), -t.min(initial=0)) > most for t in tables if t is not None):
         raise EosinError("features too large for float16", file=path, fix="store them as float32")
-    return values.astype(np.float16 if half else np.float32)
+    return np.dtype(np.float16 if half else np.float32)
 
 
-def read_features(path: str | Path) -> FeatureFile:
+def read_features(path: str | Path, *, turned: bool = False) -> FeatureFile:
     """Read a feature file of eosin, TRIDENT (`features`, `coords`) or HEST (`embeddings`, `coords`, `barcodes`).
+
+    Parameters
+    ----------
+    turned
+        Also read the features of turned tiles, where they are there: seven times as much as the rest.
 
     Raises
     ------
@@ -167,8 +176,12 @@ def read_features(path: str | Path) -> FeatureFile:
     if not Path(path).is_file():
         raise EosinError("no such feature file", file=path, fix="encode first")
     try:
-        with open_foreign(path, walk=False) as file:
-            table = {name: np.asarray(item) for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        with open_foreign(path, walk=not _is_own(path)) as file:
+            table = {
+                name: np.asarray(item)
+                for name, item in file.items()
+                if isinstance(item, h5py.Dataset) and (turned or name != "turned")
+            }
             attrs = {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise EosinError(f"not readable as a feature file ({error})", file=path, fix=_AGAIN) from error
@@ -185,14 +198,26 @@ def read_features(path: str | Path) -> FeatureFile:
     centres = table.get("centres_um")
     if values.ndim != 2 or any(len(part) != len(values) for part in (coords, ids, centres) if part is not None):
         raise EosinError(f"features {values.shape} and coords {coords.shape} disagree", file=path, fix=_AGAIN)
-    turned = table.get("turned") if "turns" in attrs else None
-    if turned is not None and turned.shape != (len(values), len(TURNS), values.shape[1]):
-        raise EosinError(f"features {values.shape} and turned {turned.shape} disagree", file=path, fix=_AGAIN)
-    if not all(np.isfinite(part).all() for part in (values, turned) if part is not None):
+    sevenfold = table.get("turned") if "turns" in attrs else None
+    if sevenfold is not None and sevenfold.shape != (len(values), len(TURNS), values.shape[1]):
+        raise EosinError(f"features {values.shape} and turned {sevenfold.shape} disagree", file=path, fix=_AGAIN)
+    if not all(np.isfinite(part).all() for part in (values, sevenfold) if part is not None):
         raise EosinError("features hold NaN or infinity", file=path, fix=_AGAIN)
-    turned = None if turned is None else turned.astype(np.float32)
+    values, sevenfold = _single(values), None if sevenfold is None else _single(sevenfold)
     readable = _marks(table, len(values), path)
-    return FeatureFile(values.astype(np.float32), ids, coords.astype(np.float64), centres, attrs, turned, readable)
+    return FeatureFile(values, ids, coords.astype(np.float64), centres, attrs, sevenfold, readable)
+
+
+def _is_own(path: str | Path) -> bool:
+    """Whether the file has the mark of our format: ours have checksums and are read by the thousand, without a walk."""
+    if not Path(path).stat().st_size:
+        return False
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(_FORMAT.encode()) >= 0
+
+
+def _single(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32, copy=False)
 
 
 def _marks(table: Mapping[str, np.ndarray], n: int, path: str | Path) -> np.ndarray:

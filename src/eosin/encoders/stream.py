@@ -55,7 +55,8 @@ def encode_tiles(
 ) -> Encoded:
     """Features of the tiles around all spots, in the order of the spots.
 
-    They are read in another order, in which neighbours follow one another. Memory holds the features of all spots and the pixels of a few batches.
+    They are read in another order, in which neighbours follow one another. Memory holds the features of all spots and
+    the pixels of a few batches.
 
     Parameters
     ----------

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
+from eosin.encoders.field_of_view import renamed
 from eosin.encoders.network import Network, Precision
 from eosin.encoders.pooling import POOLINGS
 from eosin.encoders.published import NAMES, ZooCard, zoo_card
@@ -36,8 +37,10 @@ class ZooSettings(Settings):
         description="a .safetensors file or its folder, or ORGANISATION/MODEL on the hub; the card's unless given",
     )
     revision: str | None = Field(None, description="commit on the hub; the card's unless given")
-    widths_um: Floats | None = Field(
-        None, description="fields of view, µm, features side by side; the card's pixels at its scale unless given"
+    tile_um: Floats | None = Field(
+        None,
+        min_length=1,
+        description="fields of view, µm, features side by side; the card's pixels at its scale unless given",
     )
     precision: Precision = Field(
         "float32", description="of the products inside: float32, float16 or bfloat16; the last two suit a GPU"
@@ -71,7 +74,7 @@ class Zoo(Encoder):
     """
 
     def __init__(self, card: ZooCard, model: nn.Module, weights: str, *, name: str, settings: ZooSettings, spec: str):
-        widths = settings.widths_um or (card.px * card.um_per_px,)
+        widths = settings.tile_um or (card.px * card.um_per_px,)
         self.views = tuple(View(width, card.px) for width in widths)
         self.spec = spec
         self._network = Network(model, card.mean, card.std, name=f"encoder '{name}'", precision=settings.precision)
@@ -205,7 +208,7 @@ def _way(name: str, card: ZooCard) -> str:
 def _builder(name: str) -> Callable[..., Zoo]:
     def build(argument: str = "", **settings: Any) -> Zoo:
         named = {"weights": argument} if argument else {}
-        return load(name, ZooSettings.of(named, settings, source=f"encoder '{name}'"))
+        return load(name, ZooSettings.of(named, renamed(settings), source=f"encoder '{name}'"))
 
     build.__doc__ = f"The published encoder `{name}`; weights from a file, as `{name}@FILE`, or from the hub."
     return build

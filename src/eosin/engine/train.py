@@ -18,7 +18,7 @@ from eosin.engine.settings import TrainSettings
 from eosin.engine.trained import Trained
 from eosin.errors import EosinError
 from eosin.files import fingerprint
-from eosin.genes import choose_panel, target
+from eosin.genes import choose_panel, target, with_ids
 from eosin.grouping import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.types import Batch, Features, GenePanel, Section
@@ -72,6 +72,7 @@ def train(
     train_settings = TrainSettings.of(tables["train"], source="[train]")
     if isinstance(panel, str):
         panel = choose_panel(panel, sections, transform=transform)
+    panel = with_ids(panel, sections)
     training = gather(sections, panel)
     n_features = training.batch.features.shape[1]
     features = sections[0].need_features()

@@ -1,4 +1,4 @@
-"""Genes called by one kind of name: symbols <-> Ensembl ids, outdated and other symbols, from a table the user gives.
+"""Genes called by one kind of name: symbols <-> Ensembl ids, as their section knows them or by a table the user gives.
 
 Tables of HGNC (complete set) and MGI are read as they are published, besides eosin's own columns `symbol`,
 `ensembl_id`, `aliases`, `previous`, `species`.
@@ -6,20 +6,14 @@ Tables of HGNC (complete set) and MGI are read as they are published, besides eo
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import numpy as np
-from scipy import sparse
-
 from eosin.errors import EosinError
-from eosin.gene_ids import ensembl_id
+from eosin.gene_ids import KIND_IN_WORDS, ensembl_id, kind_of
+from eosin.genes.columns import KINDS, GeneNames, listed, naming_of, one_each
 from eosin.types import Section
-
-KINDS = ("symbol", "ensembl")
-DUPLICATES = ("sum", "refuse")
 
 
 @dataclass(frozen=True)
@@ -101,7 +95,7 @@ class GeneTable:
 
 
 def rename(section: Section, table: GeneTable, to: str = "symbol", *, duplicates: str = "sum") -> Section:
-    """The section with its genes called by one kind of name.
+    """The section with its genes called by one kind of name, by a table.
 
     Genes that the table does not know keep their name (an Ensembl id loses its version), and a note counts them. The
     species of a table of several is the one that knows most of the section's names.
@@ -123,9 +117,8 @@ def rename(section: Section, table: GeneTable, to: str = "symbol", *, duplicates
         An unknown kind; a table that knows no gene of the section, or has no Ensembl ids where they are asked for;
         two columns of one name where they are refused.
     """
-    _need_one_of(to, KINDS, "kind of gene names")
-    _need_one_of(duplicates, DUPLICATES, "way with duplicates")
-    if section.genes is None or section.counts is None:
+    refuse = naming_of(to, duplicates).refuse
+    if section.genes is None:
         return section
     if to == "ensembl" and not table.symbol_of_id:
         raise EosinError("the gene table has no Ensembl ids", fix="give one with a column ensembl_id")
@@ -137,41 +130,59 @@ def rename(section: Section, table: GeneTable, to: str = "symbol", *, duplicates
             f"the gene table knows none of the {len(found)} genes of section '{section.name}', first '{unknown[0]}'",
             fix="give the table of that species",
         )
-    names = [new or ensembl_id(name) or name for name, new in zip(section.genes, found)]
-    notes = _told(section.genes, names, unknown, to)
-    counts, genes, more = _merge(section, names, refuse=duplicates == "refuse")
-    return replace(section, counts=counts, genes=genes, notes=(*section.notes, *notes, *more))
+    own = GeneNames.of(section)
+    known = GeneNames(
+        own.names,
+        tuple(it or one.ensembl(name) or "" for it, name in zip(own.all_ids, own.names)),
+        tuple(it or one.symbol(name) or "" for it, name in zip(own.all_symbols, own.names)),
+    )
+    notes = _told(own.names, found, to, f"{len(unknown)} of {len(found)} genes are not in the gene table", unknown)
+    return _renamed(section, known, found, notes, refuse=refuse)
 
 
-def _told(old: Sequence[str], new: Sequence[str], unknown: Sequence[str], to: str) -> list[str]:
-    changed = sum(before != after for before, after in zip(old, new))
-    notes = [f"{changed} of {len(old)} genes were renamed to {to if to == 'symbol' else 'Ensembl id'}"]
-    if unknown:
-        listed = ", ".join(unknown[:5]) + (", ..." if len(unknown) > 5 else "")
-        notes.append(f"{len(unknown)} of {len(old)} genes are not in the gene table and keep their names: {listed}")
-    return notes
+def rename_by_own(section: Section, to: str = "symbol", *, duplicates: str = "sum") -> Section:
+    """The section with its genes called by one kind of name, as far as its own files tell.
+
+    They tell it by `Section.ensembl` and `Section.symbols`, where a reader found both. Parameters as of `rename`.
+
+    Raises
+    ------
+    EosinError
+        An unknown kind; a section that knows no name of the kind; two columns of one name where they are refused.
+    """
+    refuse = naming_of(to, duplicates).refuse
+    if section.genes is None:
+        return section
+    own = GeneNames.of(section)
+    found = [new or None for new in KINDS[to](own)]
+    unknown = [name for name, new in zip(own.names, found) if new is None]
+    if len(unknown) == len(found):
+        problem = f"section '{section.name}' has {KIND_IN_WORDS[kind_of(own.names)]} only"
+        fix = "give one by --gene-table, with columns symbol and ensembl_id"
+        raise EosinError(f"{problem}: calling genes by {to} needs a table of genes", fix=fix)
+    lack = f"{len(unknown)} of {len(found)} genes have no {KIND_IN_WORDS[to].removesuffix('s')} in the file"
+    return _renamed(section, own, found, _told(own.names, found, to, lack, unknown), refuse=refuse)
 
 
-def _merge(
-    section: Section, names: Sequence[str], *, refuse: bool
-) -> tuple[sparse.csr_matrix, tuple[str, ...], list[str]]:
-    """Columns of one name added up, in the place of the first."""
-    order = {name: j for j, name in enumerate(dict.fromkeys(names))}
-    if len(order) == len(names):
-        return sparse.csr_matrix(section.counts), tuple(names), []
-    repeated = [name for name, n in Counter(names).items() if n > 1]
-    if refuse:
-        was = " and ".join(f"'{old}'" for old, new in zip(section.genes or (), names) if new == repeated[0])
-        problem = f"section '{section.name}': {was} are both gene '{repeated[0]}'"
-        raise EosinError(problem, fix="add them up (duplicates='sum'), or take one out")
-    columns = np.array([order[name] for name in names])
-    ones = np.ones(len(names), dtype=np.float32)
-    adder = sparse.csr_matrix((ones, (np.arange(len(names)), columns)), (len(names), len(order)))
-    listed = ", ".join(repeated[:5]) + (", ..." if len(repeated) > 5 else "")
-    note = f"{len(names) - len(order)} columns were added to another of the same gene: {listed}"
-    return sparse.csr_matrix(section.counts @ adder), tuple(order), [note]
+def _told(old: Sequence[str], new: Sequence[str | None], to: str, lack: str, unknown: Sequence[str]) -> tuple[str, ...]:
+    """Notes on how many genes were renamed, and which keep their names."""
+    changed = sum(after is not None and before != after for before, after in zip(old, new))
+    notes = f"{changed} of {len(old)} genes were renamed to {to if to == 'symbol' else 'Ensembl id'}"
+    return (notes, *((f"{lack} and keep their names: {listed(unknown)}",) if unknown else ()))
 
 
-def _need_one_of(value: str, known: tuple[str, ...], what: str) -> None:
-    if value not in known:
-        raise EosinError(f"no {what} is called '{value}'", fix=f"use {' or '.join(known)}")
+def _renamed(
+    section: Section, known: GeneNames, found: Sequence[str | None], notes: Sequence[str], *, refuse: bool
+) -> Section:
+    """The section with the names that were found; a gene without one keeps its own, an id without version."""
+    names = [new or ensembl_id(old) or old for old, new in zip(known.names, found)]
+    made = one_each(known, names, refuse=refuse, whose=f"section '{section.name}': ")
+    assert section.counts is not None  # a section has counts where it has genes
+    return replace(
+        section,
+        counts=made.add_up(section.counts),
+        genes=made.genes.names,
+        ensembl=made.genes.ensembl,
+        symbols=made.genes.symbols,
+        notes=(*section.notes, *notes, *made.notes),
+    )

@@ -5,86 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
-from typing import NamedTuple
 
-import numpy as np
-from scipy import sparse
-
-from eosin.config import Registry
 from eosin.errors import EosinError
-from eosin.gene_ids import rename_advice
-from eosin.genes.transforms import TRANSFORMS, Transform, measured, totals
+from eosin.genes.columns import GeneNames
+from eosin.genes.rules import RULES
+from eosin.genes.transforms import TRANSFORMS, Transform, measured
 from eosin.types import GenePanel, Section
-
-# --- rules: from training sections to genes, best first -----------------------------------------------------------
-
-
-class Moments(NamedTuple):
-    """Mean and variance (ddof 1) of each gene [g] over all spots of some sections."""
-
-    mean: np.ndarray
-    var: np.ndarray
-
-
-@dataclass(frozen=True)
-class GeneRule:
-    """A way to rank genes: `rank(sections, names, transform)` gives the qualified ones of `names`, best first.
-
-    `names` are the genes that all sections have, in alphabetical order. To add a rule, put an object into `RULES`.
-    """
-
-    about: str
-    rank: Callable[[Sequence[Section], tuple[str, ...], Transform], tuple[str, ...]]
-
-
-RULES: Registry[GeneRule] = Registry("gene_rule")
-
-
-def _rank_var(sections: Sequence[Section], names: tuple[str, ...], transform: Transform) -> tuple[str, ...]:
-    return _best_first(names, _moments(sections, names, transform).var)
-
-
-def _rank_hvg(sections: Sequence[Section], names: tuple[str, ...], transform: Transform) -> tuple[str, ...]:
-    # The recipe's log1p is undone inside the flavour (dispersions are of counts), so counts are what is needed here,
-    # whatever the panel's transform.
-    del transform
-    kept = np.ones(len(names), dtype=bool)
-    for section in sections:
-        kept &= _columns(section, names).getnnz(axis=0) >= 0.1 * len(section)
-    names = tuple(np.asarray(names, dtype=object)[kept])
-    if not names:
-        return ()
-    score = _normalised_dispersion(_moments(sections, names, _COUNTS))
-    found = np.isfinite(score)
-    return _best_first(tuple(np.asarray(names, dtype=object)[found]), score[found])
-
-
-def _rank_hmhvg(sections: Sequence[Section], names: tuple[str, ...], transform: Transform) -> tuple[str, ...]:
-    # Intersecting the top K of both lists, K grown until N genes are in it, is taking the N genes whose worse rank
-    # is best; this form also has an answer where the intersection grows by two genes and skips N.
-    moments = _moments(sections, names, transform)
-    place = {name: i for i, name in enumerate(_best_first(names, moments.mean))}
-    worse = {name: max(i, place[name]) for i, name in enumerate(_best_first(names, moments.var))}
-    return tuple(sorted(names, key=lambda name: (worse[name], name)))
-
-
-RULES.add("var", GeneRule("greatest variance of the model values over all training spots", _rank_var))
-RULES.add(
-    "hvg",
-    GeneRule(
-        "highly variable genes: of those counted in 10 % of the spots of every section, the greatest dispersion "
-        "relative to genes of like mean (scanpy's default flavour; HEST's recipe)",
-        _rank_hvg,
-    ),
-)
-RULES.add(
-    "hmhvg", GeneRule("high mean and highly variable: within the top K of both lists (FLAG, appendix C.1)", _rank_hmhvg)
-)
 
 
 def gene_rules() -> dict[str, str]:
@@ -114,8 +45,25 @@ def choose_panel(rule: str | Path, sections: Sequence[Section], *, transform: st
     if not sections:
         raise EosinError("no section to choose genes on", fix="give at least one measured section")
     sections = sorted(sections, key=lambda section: (section.name, section.patient))
-    text = str(rule).strip()
-    path = Path(text)
+    return with_ids(_choose(str(rule).strip(), sections, values), sections)
+
+
+def with_ids(panel: GenePanel, sections: Sequence[Section]) -> GenePanel:
+    """The panel with the Ensembl ids that the sections know its genes by; none where they disagree."""
+    if panel.ensembl is not None:
+        return panel
+    found: dict[str, set[str]] = {name: set() for name in panel.names}
+    for section in sections:
+        names = GeneNames.of(section)
+        for name, one in zip(names.names, names.all_ids):
+            if one and name in found:
+                found[name].add(one)
+    ids = ("".join(found[name]) if len(found[name]) == 1 else "" for name in panel.names)
+    return replace(panel, ensembl=tuple(ids))
+
+
+def _choose(text: str, sections: Sequence[Section], values: Transform) -> GenePanel:
+    path, transform = Path(text), values.name
     if _is_file(path):
         names = _check_measured(_read_names(path), sections, path)
         return GenePanel(names, transform, rule=f"file:{path.name}")
@@ -145,67 +93,6 @@ def _choose_ranked(text: str, sections: Sequence[Section], transform: Transform)
     return GenePanel(ranked[: int(number)], transform.name, text, tuple(section.name for section in sections))
 
 
-# --- statistics ---------------------------------------------------------------------------------------------------
-
-_COUNTS = Transform("counts", "count", lambda c: c, lambda c: c)  # for statistics only, never a panel's scale
-
-
-def _moments(sections: Sequence[Section], names: tuple[str, ...], transform: Transform) -> Moments:
-    """Pooled moments of model values, one sparse section at a time; centred in each, then merged (Chan et al. 1979).
-
-    Sums of squares that are not centred lose the variance of genes with a large mean.
-    """
-    n, mean, spread = 0, np.zeros(len(names)), np.zeros(len(names))
-    for section in sections:
-        values = transform.forward_sparse(_columns(section, names), totals(section))
-        m = len(section)
-        here = np.bincount(values.indices, values.data, len(names)) / m
-        zeros = m - np.bincount(values.indices, minlength=len(names))
-        around = np.bincount(values.indices, (values.data - here[values.indices]) ** 2, len(names)) + zeros * here**2
-        shift = here - mean
-        spread += around + shift**2 * (n * m / (n + m))
-        mean += shift * (m / (n + m))
-        n += m
-    return Moments(mean, spread / max(n - 1, 1))
-
-
-def _normalised_dispersion(moments: Moments, n_bins: int = 20) -> np.ndarray:
-    """Log dispersion of each gene [g] in standard deviations from genes of like mean; NaN for a gene without variance.
-
-    Satija et al. 2015 (the first Seurat), as scanpy's default flavour: equal bins of ln(1 + mean); a gene alone in its
-    bin scores 1.
-    """
-    with np.errstate(divide="ignore", invalid="ignore"):
-        dispersion = np.log(moments.var / moments.mean)
-    dispersion[~np.isfinite(dispersion)] = np.nan
-    level = np.log1p(moments.mean)
-    edges = np.linspace(level.min(), level.max(), n_bins + 1)
-    bins = np.clip(np.searchsorted(edges, level, side="left"), 1, n_bins)  # right-closed, the lowest value inside
-    score = np.full(len(level), np.nan)
-    for bin_ in np.unique(bins):
-        members = np.flatnonzero((bins == bin_) & np.isfinite(dispersion))
-        if len(members) == 1:
-            score[members] = 1.0
-        elif len(members) > 1 and (sd := dispersion[members].std(ddof=1)) > 0:
-            score[members] = (dispersion[members] - dispersion[members].mean()) / sd
-    return score
-
-
-def _best_first(names: tuple[str, ...], score: np.ndarray) -> tuple[str, ...]:
-    """Greatest score first; equal ones (to 10 digits, so that rounding decides nothing) by name."""
-    rounded = [-float(f"{value:.9e}") for value in score]
-    return tuple(name for _, name in sorted(zip(rounded, names)))
-
-
-def _columns(section: Section, names: tuple[str, ...]) -> sparse.csr_matrix:
-    counts, genes = measured(section)
-    place = {gene: j for j, gene in enumerate(genes)}
-    columns = sparse.csr_matrix(counts[:, [place[name] for name in names]])
-    columns.sum_duplicates()
-    columns.eliminate_zeros()
-    return columns
-
-
 def _common_genes(sections: Sequence[Section]) -> tuple[str, ...]:
     sets = [set(measured(section)[1]) for section in sections]
     common = set.intersection(*sets)
@@ -213,7 +100,7 @@ def _common_genes(sections: Sequence[Section]) -> tuple[str, ...]:
         return tuple(sorted(common))
     for (one, ones), (other, others) in combinations(zip(sections, sets), 2):
         if not ones & others:
-            fix = rename_advice(ones, others) or "check that both are of one species and panel, or leave one out"
+            fix = other.rename_advice(list(ones)) or "check that both are of one species and panel, or leave one out"
             raise EosinError(f"sections '{one.name}' and '{other.name}' share no gene", fix=fix)
     if len(sets) == 1:
         raise EosinError(f"section '{sections[0].name}' has no genes", fix="leave it out")
@@ -262,7 +149,7 @@ def _check_measured(names: tuple[str, ...], sections: Sequence[Section], path: P
         if missing:
             name = missing[0]
             near = [g for g in genes if g.lower() == name.lower()] or get_close_matches(name, genes, n=1, cutoff=0.7)
-            fix = f"did you mean '{near[0]}'?" if near else rename_advice(missing, genes) or _known_rules()
+            fix = f"did you mean '{near[0]}'?" if near else section.rename_advice(missing) or _known_rules()
             raise EosinError(f"gene '{name}' is not measured in section '{section.name}'", file=path, fix=fix)
     return names
 

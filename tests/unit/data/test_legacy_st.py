@@ -64,7 +64,7 @@ def test_columns_of_one_gene_are_added(tmp_path: Path) -> None:
     assert one.genes == tuple(gene for gene in GENES if gene != "GENE7") and one.counts is not None
     expected = counts(36, 0)[:35]
     assert np.array_equal(one.expression(["GENE2"])[:, 0], expected[:, 2] + expected[:, 7])
-    assert any("1 columns with a repeated gene name" in note for note in one.notes)
+    assert any("1 column was added to another of the same gene: GENE2" in note for note in one.notes)
 
 
 def test_gene_called_NA_is_a_gene(tmp_path: Path) -> None:

@@ -10,9 +10,8 @@ import pytest
 from scipy import sparse
 
 from eosin.data import describe, read, recognise
-from eosin.data.readers import merge_repeats
 from eosin.errors import EosinError
-from unit.data.layouts import counts, lattice, legacy_st, native, section, single
+from unit.data.layouts import counts, lattice, legacy_st, native, single
 
 
 def test_unknown_folder_lists_what_is_known(tmp_path: Path) -> None:
@@ -96,14 +95,3 @@ def test_description(tmp_path: Path) -> None:
     told = describe(legacy_st(tmp_path))
     assert (told["reader"], told["reason"]) == ("legacy-st", "3 count tables in ST-cnts/")
     assert told["sections"][0]["total_counts"] == counts(36, 0)[:35].sum()
-
-
-def test_repeated_genes_are_added_in_the_place_of_the_first() -> None:
-    matrix, genes, notes = merge_repeats(sparse.csr_matrix([[1, 2, 4, 8], [1, 0, 0, 0]]), ["b", "a", "b", "b"])
-    assert genes == ["b", "a"] and matrix.toarray().tolist() == [[13, 2], [1, 0]] and len(notes) == 1
-
-
-def test_distinct_genes_are_left_alone() -> None:
-    one = section()
-    assert one.counts is not None and one.genes is not None
-    assert merge_repeats(one.counts, one.genes)[0] is one.counts

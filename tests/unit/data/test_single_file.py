@@ -6,6 +6,7 @@ from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 
@@ -93,3 +94,46 @@ def test_dense_columns_and_integers_are_counts_too(tmp_path: Path) -> None:
             adata.X = matrix
 
         assert read(change(tmp_path / "slide7.h5ad", put))[0].fingerprint() == expected
+
+
+@pytest.mark.parametrize("names", [("y", "x"), ("pxl_row_in_fullres", "pxl_col_in_fullres"), ("Y", "X")])
+def test_columns_of_positions_are_known_by_name(tmp_path: Path, names: tuple[str, str]) -> None:
+    def row_first(adata: anndata.AnnData) -> None:
+        xy = np.asarray(adata.obsm["spatial"])
+        adata.obsm["spatial"] = pd.DataFrame(xy[:, ::-1], index=adata.obs_names, columns=list(names))
+
+    (one,) = read(change(single(tmp_path), row_first))
+    assert np.allclose(one.spots.xy_um, lattice(6, 400.0) * 0.25)
+
+
+def test_antibodies_are_no_genes_and_bare_glass_no_spot(tmp_path: Path) -> None:
+    def mixed(adata: anndata.AnnData) -> None:
+        kinds = ["Gene Expression"] * adata.n_vars
+        kinds[1] = "Antibody Capture"
+        adata.var["feature_types"] = kinds
+        adata.obs["in_tissue"] = [0, *[1] * (adata.n_obs - 1)]
+
+    file = single(tmp_path)
+    (before,) = read(file)
+    (one,) = read(change(file, mixed))
+    assert before.genes and one.genes == before.genes[:1] + before.genes[2:]
+    assert one.spots.ids == before.spots.ids[1:] and one.counts is not None and before.counts is not None
+    assert np.array_equal(one.counts.toarray(), np.delete(before.counts.toarray()[1:], 1, axis=1))
+    assert {"1 of 36 spots are not in tissue and were left out"} <= set(one.notes)
+    assert any("features are no genes and were left out" in note for note in one.notes)
+
+
+def test_a_library_may_be_called_as_no_file_is(tmp_path: Path) -> None:
+    def with_slash(adata: anndata.AnnData) -> None:
+        adata.obs["library_id"] = ["A/x"] * 20 + ["A/y"] * 16
+
+    assert [one.name for one in read(change(single(tmp_path), with_slash))] == ["slide7-A/x", "slide7-A/y"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("mpp", "0.5"), ("mpp", [0.5, 0.5]), ("diameter_um", "wide")])
+def test_a_record_with_texts_for_numbers_is_one_line(tmp_path: Path, key: str, value: object) -> None:
+    def wrong(adata: anndata.AnnData) -> None:
+        adata.uns["eosin"] = {"mpp": 0.5, key: value}
+
+    with pytest.raises(EosinError, match=r"not plausible|spot diameter"):
+        read(change(single(tmp_path), wrong))

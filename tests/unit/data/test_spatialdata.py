@@ -16,7 +16,7 @@ pytest.importorskip("spatialdata")
 import spatialdata as sd
 import tifffile
 from spatialdata.models import Image2DModel, ShapesModel, TableModel
-from spatialdata.transformations import Affine, Scale, set_transformation
+from spatialdata.transformations import Affine, Identity, Scale, set_transformation
 
 from eosin.data import Thumbnails, read, recognise, write_spatialdata
 from eosin.errors import EosinError
@@ -62,6 +62,21 @@ def test_a_reduced_image_has_its_own_scale_and_is_copied_out_once(tmp_path: Path
 def test_a_given_scale_is_that_of_the_full_resolution(tmp_path: Path) -> None:
     (one,) = read(spatialdata(tmp_path / "slide1"), mpp=0.5)
     assert one.image and one.image.mpp == pytest.approx(5.0) and one.spots.diameter_um == pytest.approx(110)
+
+
+def test_a_reduced_image_alone_as_spatialdata_io_keeps_visium(tmp_path: Path) -> None:
+    """Shapes in pixels of a slide that is not there; the image's own pixels are the system in which they meet."""
+
+    def hires_only(sdata: sd.SpatialData) -> None:
+        set_transformation(sdata["he"], {"downscaled_hires": Identity()}, set_all=True)
+        reduced = {"global": Identity(), "downscaled_hires": Scale([0.1, 0.1], axes=("x", "y"))}
+        set_transformation(sdata.shapes["circles"], reduced, set_all=True)
+
+    (one,) = read(changed(spatialdata(tmp_path / "slide1"), hires_only), mpp=0.5)
+    row = [one.spots.ids.index(f"bc{j}") for j in range(36)]
+    assert np.allclose(one.spots.xy_um[row], lattice(6, 400.0) * 0.5) and one.spots.diameter_um == pytest.approx(110)
+    assert one.image and one.image.mpp == pytest.approx(5.0)
+    assert any("reduced 10 times: 5 µm/px" in note for note in one.notes)
 
 
 def test_scale_from_a_system_in_um_or_not_at_all(tmp_path: Path) -> None:

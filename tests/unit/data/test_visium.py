@@ -32,7 +32,7 @@ MATRIX = "filtered_feature_bc_matrix.h5"
 @pytest.fixture(autouse=True)
 def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """The walk through the file in another process takes most of a second, and none of these files crashes HDF5."""
-    monkeypatch.setattr("eosin.data.tenx_matrix.probe", lambda path: None)
+    monkeypatch.setattr("eosin.hdf5.probe", lambda path: None)
 
 
 def sample(folder: Path, **how) -> Path:
@@ -142,12 +142,15 @@ def test_full_image_is_found_and_its_scale_believed(tmp_path: Path, place: str) 
     assert "0.52 µm/px as the image says" in one.notes
 
 
-def test_scale_that_contradicts_the_lattice_is_noted(tmp_path: Path) -> None:
+def test_an_image_that_contradicts_the_lattice_is_not_believed(tmp_path: Path) -> None:
     path = sample(tmp_path)
     tiff(path / "scan.tif", 0.25)
-    assert "0.25 µm/px as the image says, which makes the pitch 50 µm where 100 is usual" in read(path)[0].notes
+    told = r"scan\.tif: 0.25 µm/px as the image says, which makes the pitch 50 µm .*--mpp; by the pitch it is 0.5"
+    with pytest.raises(EosinError, match=told):
+        read(path)
     (one,) = read(path, mpp=0.5)
     assert one.image is not None and one.image.mpp == 0.5 and "0.5 µm/px as given" in one.notes
+    assert any("the pitch 50 µm where 100 is usual" in note for note in read(path, mpp=0.25)[0].notes)
 
 
 def test_one_of_several_images_is_not_guessed(tmp_path: Path) -> None:
@@ -202,14 +205,14 @@ def test_broken_matrix(tmp_path: Path, fault: str) -> None:
 def test_links_to_other_files_are_not_followed(tmp_path: Path, key: str) -> None:
     path = sample(tmp_path)
     hostile.external(path / "outs" / MATRIX, key, tmp_path / "outside.h5")
-    with pytest.raises(EosinError, match="is a link to elsewhere, which is not followed"):
+    with pytest.raises(EosinError, match="leads into another file"):
         read(path)
 
 
 def test_values_kept_in_other_files_are_not_read(tmp_path: Path) -> None:
     path = sample(tmp_path)
     hostile.raw_outside(path / "outs" / MATRIX, "matrix/data", tmp_path / "outside.bin")
-    with pytest.raises(EosinError, match="kept in other files"):
+    with pytest.raises(EosinError, match="is stored in another file"):
         read(path)
 
 

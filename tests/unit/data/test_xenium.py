@@ -23,7 +23,7 @@ from unit.data.layouts_10x import GENES, align, counts, transcripts, write_h5, x
 @pytest.fixture(autouse=True)
 def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """The walk through the file in another process takes most of a second, and none of these files crashes HDF5."""
-    monkeypatch.setattr("eosin.data.tenx_matrix.probe", lambda path: None)
+    monkeypatch.setattr("eosin.hdf5.probe", lambda path: None)
 
 
 def one_region(folder: Path) -> Path:
@@ -285,3 +285,12 @@ def test_packed_text_that_ends_early_is_not_taken_for_whole(tmp_path: Path) -> N
     (path / "transcripts.csv.gz").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(EosinError, match="not readable as a table of transcripts"):
         read(path)
+
+
+def test_transcripts_in_a_zip_are_one_line(tmp_path: Path) -> None:
+    (tmp_path / "R1").mkdir()
+    (tmp_path / "R1" / "transcripts.zarr.zip").write_bytes(b"PK")
+    with pytest.raises(
+        EosinError, match=r"R1: transcripts\.zarr\.zip is not read, and there is no transcripts\.parquet"
+    ):
+        read(tmp_path)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from eosin.encoders import Encoder, EncoderCard, View, check_encoder, get_encoder
-from eosin.encoders.composite import Composite, split_spec
+from eosin.encoders.composite import Composite, split_list, split_spec
 from eosin.errors import EosinError
 
 SPEC = "stain?px=112+pixels?px=16"
@@ -26,6 +26,20 @@ SPEC = "stain?px=112+pixels?px=16"
 )
 def test_where_a_spec_is_parted(spec, parts):
     assert split_spec(spec, {"stain", "pixels", "timm"}.__contains__) == parts
+
+
+@pytest.mark.parametrize(
+    ("text", "specs"),
+    [
+        ("stain", ["stain"]),
+        ("stain, pixels", ["stain", "pixels"]),
+        ("stain?tile_um=165,330,pixels?px=16", ["stain?tile_um=165,330", "pixels?px=16"]),
+        ("stain?tile_um=165,330,stain+pixels", ["stain?tile_um=165,330", "stain+pixels"]),
+        ("uni,conch", ["uni", "conch"]),
+    ],
+)
+def test_commas_part_encoders_but_not_the_numbers_of_a_setting(text, specs):
+    assert split_list(text, {"stain", "pixels"}.__contains__) == specs
 
 
 def test_contract():

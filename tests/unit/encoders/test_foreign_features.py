@@ -13,7 +13,7 @@ import toy
 from eosin import predict, train
 from eosin.encoders.attach import attach
 from eosin.encoders.feature_section import section_of_features
-from eosin.encoders.store import write_features
+from eosin.encoders.store import add_turned, read_features, write_features
 from eosin.errors import EosinError
 from eosin.types import Image, Section
 
@@ -83,6 +83,28 @@ def test_tiles_of_an_unsaid_width_are_not_placed(section: Section, tmp_path: Pat
         attach(section, tmp_path / "f", "uni")
     with pytest.raises(EosinError, match=r"does not say how wide its tiles are.*patch_size_level0"):
         section_of_features(tmp_path / "f" / "A1.h5", "uni", mpp=MPP)
+
+
+@pytest.mark.parametrize("patches", ["RESULTS/patches", "FEATURES/patches", "patches"])
+@pytest.mark.parametrize("attrs", [CLAM, CLAM_LEVEL0], ids=["level 1", "level 0"])
+def test_clams_tiles_are_as_wide_as_its_patches(section: Section, tmp_path: Path, attrs: dict, patches: str) -> None:
+    """CLAM's features have no attributes: they stand in its file of patches, which lies in another folder."""
+    order = shuffled(section)
+    file = write(tmp_path / "FEATURES" / "h5_files" / "A1.h5", order, section, {}, features=values(section))
+    write(tmp_path / patches / "A1.h5", order, section, attrs)
+    assert section_of_features(file, "uni", mpp=MPP).spots.diameter_um == 112.0
+    found = attach(section, file.parent, "uni")
+    assert found and found.features and np.array_equal(found.features.values, values(section))
+
+
+def test_patches_of_other_places_are_not_believed(section: Section, tmp_path: Path) -> None:
+    file = write(tmp_path / "F" / "h5_files" / "A1.h5", shuffled(section), section, {}, features=values(section))
+    write(tmp_path / "patches" / "A1.h5", np.arange(len(section)), section, CLAM)
+    with pytest.raises(EosinError, match=r"does not say how wide its tiles are; put CLAM's patches/ beside"):
+        section_of_features(file, "uni", mpp=MPP)
+    (tmp_path / "patches" / "A1.h5").write_bytes(b"no HDF5")
+    with pytest.raises(EosinError, match="does not say how wide its tiles are"):
+        section_of_features(file, "uni", mpp=MPP)
 
 
 @pytest.mark.parametrize("attrs", [TRIDENT, CLAM], ids=["trident", "clam"])
@@ -169,8 +191,24 @@ def test_cut_files_are_one_line(section: Section, tmp_path: Path) -> None:
     whole = file.read_bytes()
     for share in (0.0, 0.1, 0.5, 0.9):
         file.write_bytes(whole[: int(len(whole) * share)])
-        with pytest.raises(EosinError, match="not readable as a feature file"):
+        with pytest.raises(EosinError, match="not readable as HDF5"):
             section_of_features(file, "uni", mpp=0.5)
+
+
+def test_only_files_of_other_tools_are_walked_first(
+    section: Section, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A walk takes as long as reading ten files, and ours are read by the thousand."""
+    walked: list[str] = []
+    monkeypatch.setattr("eosin.hdf5.probe", lambda path: walked.append(Path(path).name))
+    attrs = {"encoder": "stain", "encoder_key": "stain;1", "mpp": MPP, "tile_um": 112.0, **TRIDENT}
+    write_features(tmp_path / "own.h5", section.spots.ids, section.spots.xy_um, values(section), attrs)
+    turned = np.repeat(values(section)[:, None], 7, axis=1)
+    add_turned(tmp_path / "own.h5", turned, readable=np.ones(len(section), bool))
+    read_features(tmp_path / "own.h5", turned=True)
+    assert walked == []
+    read_features(write(tmp_path / "trident.h5", np.arange(40), section, TRIDENT, features=values(section)))
+    assert walked == ["trident.h5"]
 
 
 def test_spots_of_the_same_names_at_other_places_are_refused(section: Section, tmp_path: Path) -> None:

@@ -143,6 +143,24 @@ def test_what_was_done_before_a_stop_is_kept_beside_the_file(section: Section, t
     assert [p for p in (tmp_path / "c").rglob("*") if p.is_file()] == [path]
 
 
+def test_what_a_killed_writer_left_is_removed(section: Section, tmp_path: Path) -> None:
+    """Feature files are written in pieces beside their place, and may be large; another section's are not touched."""
+    path = feature_path(tmp_path / "c", section.name, Colour())
+    path.parent.mkdir(parents=True)
+    left, other = path.with_name(f".{path.stem}-ab_d1234.h5"), path.with_name(f".{path.stem}-B-ab_d1234.h5")
+    left.touch(), other.touch()
+    encode(section, Colour(), cache=tmp_path / "c")
+    assert sorted(path.parent.iterdir()) == sorted([path, other])
+
+
+def test_a_verb_need_not_keep_the_features_of_all_sections(section: Section, tmp_path: Path) -> None:
+    from eosin import verbs
+
+    kept = verbs.encode([section], encoder=Colour(), out=tmp_path / "c")
+    left = verbs.encode([section], encoder=Colour(), out=tmp_path / "c", keep=False)
+    assert kept[0].features is not None and left[0].features is None and len(left[0]) == 23
+
+
 def test_spots_off_the_image(section: Section) -> None:
     """At a wrong scale spots fall off the image; a window that only crosses the border is padded."""
     edge = dataclasses.replace(section, spots=Spots(np.array([[0.0, 0.0], [100.0, 50.0]]), 5.0, ("a", "b")))

@@ -160,6 +160,36 @@ def test_wrong_requests() -> None:
         get_encoder("stain?px=8")
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *("px=96&tile_um=14.2", "px=97&tile_um=14.6", "px=224&tile_um=14.2", "px=512&tile_um=14.1"),
+        *("px=96&tile_um=115", "px=96&tile_um=115.3", "px=96&tile_um=1e6", "px=97&tile_um=40,80,160"),
+    ],
+)
+def test_extreme_but_legal_settings_give_numbers(settings: str) -> None:
+    """At both sides of the scale from which nuclei are sought in the window itself, at and near every limit."""
+    encoder = get_encoder(f"stain?{settings}")
+    tiles = [torch.randint(0, 256, (1, view.px, view.px, 3), dtype=torch.uint8) for view in encoder.views]
+    made = encoder.encode(tiles)
+    assert made.shape == (1, 221 * len(tiles)) and torch.isfinite(made).all()
+
+
+@pytest.mark.parametrize("settings", ["px=96&tile_um=10,20", "px=96&tile_um=14.1", "tile_um=14", "tile_um=1e-300"])
+def test_too_narrow_windows_are_refused_in_one_line(settings: str) -> None:
+    """The blur of large nuclei would reach further than the window mirrors: torch refused it with a traceback."""
+    with pytest.raises(EosinError, match="too narrow to seek nuclei in; give 15 µm or more"):
+        get_encoder(f"stain?{settings}")
+
+
+@pytest.mark.parametrize(
+    "spec", ["stain?px=100000000", "stain?tile_um=inf", "pixels?px=100000000", "pixels?tile_um=inf"]
+)
+def test_absurd_windows_are_refused_before_memory_is_asked_for(spec: str) -> None:
+    with pytest.raises(EosinError):
+        get_encoder(spec)
+
+
 def test_wrong_tiles_are_told(stain: Stain) -> None:
     with pytest.raises(ValueError, match="takes tiles"):
         stain.encode([torch.zeros(1, 224, 224, 3, dtype=torch.uint8)])

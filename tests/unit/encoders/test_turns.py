@@ -150,10 +150,12 @@ def test_a_complete_file_serves_both(section: Section, tmp_path: Path) -> None:
     for symmetries in (True, False):
         encoder = Probe()
         kept = features(section, encoder, cache=tmp_path / "c", symmetries=symmetries)
-        assert encoder.calls == 0
-        assert np.array_equal(kept.values, made.values) and np.array_equal(kept.turned, made.turned)
-    some = attach(section.take(np.array([5, 2])), tmp_path / "c", "probe")
+        assert encoder.calls == 0 and np.array_equal(kept.values, made.values)
+        assert np.array_equal(kept.turned, made.turned) if symmetries else kept.turned is None  # eight times the memory
+    two = section.take(np.array([5, 2]))
+    some = attach(two, tmp_path / "c", "probe", turned=True)
     assert some is not None and np.array_equal(some.need_features().turned, made.turned[[5, 2]])
+    assert attach(two, tmp_path / "c", "probe").need_features().turned is None
 
 
 def test_completing_that_fails_leaves_the_file_as_it_was(section: Section, tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_half_precision(section: Section, tmp_path: Path) -> None:
     assert np.array_equal(mixed.values, full.values) and not np.array_equal(mixed.turned[:, 0], full.values)
     fresh = features(section, scaled, cache=tmp_path / "d", symmetries=True, half=True)
     for folder, made, types in (("c", mixed, ("f4", "f2")), ("d", fresh, ("f2", "f2"))):
-        kept = features(section, scaled, cache=tmp_path / folder)
+        kept = features(section, scaled, cache=tmp_path / folder, symmetries=True)
         assert np.array_equal(kept.values, made.values) and np.array_equal(kept.turned, made.turned)
         with h5py.File(file_of(tmp_path / folder, scaled)) as file:
             assert tuple(file[name].dtype.str[1:] for name in ("features", "turned")) == types
@@ -192,4 +194,4 @@ def test_turns_of_another_shape_are_refused(section: Section, tmp_path: Path) ->
         del file["turned"]
         file["turned"] = np.zeros((N, 3, 2))
     with pytest.raises(EosinError, match=r"A1.h5: features \(11, 32\) and turned \(11, 3, 2\) disagree"):
-        read_features(path)
+        read_features(path, turned=True)

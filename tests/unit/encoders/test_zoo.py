@@ -180,11 +180,11 @@ def test_the_hub_is_asked_for_the_pinned_commit(
                 get_encoder(spec)
         assert not caplog.records
         with pytest.raises(EosinError):
-            get_encoder("phikon-v2")
+            get_encoder("lunit-s16")
     assert asked == [
         ("owkin/phikon", "model.safetensors", "51d48edc137856bcf3fc8ef74c571b49910523a3"),
         ("owkin/phikon", "model.safetensors", "abc"),
-        ("owkin/phikon-v2", "model.safetensors", None),
+        ("1aurent/vit_small_patch16_224.lunit_dino", "model.safetensors", None),
     ]
     assert "no revision is pinned" in caplog.text
 

@@ -1,0 +1,210 @@
+"""Visium HD by bins: `binned_outputs/square_016um/` (and others), as they are or pooled to wider squares.
+
+`filtered_feature_bc_matrix.h5`, `spatial/tissue_positions.parquet`, `spatial/scalefactors_json.json`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from eosin.data import tenx_folder as tenx
+from eosin.data.pooling import Pool, square_ids
+from eosin.data.tenx_matrix import AGAIN, FeatureMatrix, open_matrix, reading
+from eosin.errors import EosinError
+from eosin.genes.columns import GeneNames, Naming
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+DEFAULT_UM = 16.0
+_MOST_BINS, _WIDEST = 1 << 26, 1 << 16
+"""In all, and along one side: an 11 mm square has 30 million bins of 2 µm, 5500 along a side."""
+_LEAST_COVER = 0.5
+
+
+@dataclass(frozen=True)
+class Squares:
+    """Spots made of bins or cells.
+
+    Attributes
+    ----------
+    folder
+        Holds the `spatial/` that they belong to.
+    ids, px, width_um
+        Names; centres [s 2] in pixels of the full-resolution image; width.
+    counts, genes
+        Counts [s g], and what the genes are called.
+    """
+
+    folder: Path
+    ids: tuple[str, ...]
+    px: np.ndarray
+    width_um: float
+    counts: sparse.csr_matrix
+    genes: GeneNames
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Bins:
+    """All bins of one size on the slide, sorted by barcode as `join` needs them.
+
+    Attributes
+    ----------
+    barcodes
+        [n] bytes.
+    array
+        [n 2] (column, row), whole numbers.
+    px
+        [n 2] centres in pixels of the full-resolution image.
+    in_tissue
+        [n] bool.
+    """
+
+    barcodes: np.ndarray
+    array: np.ndarray
+    px: np.ndarray
+    in_tissue: np.ndarray
+
+    def rows_of(self, barcodes: np.ndarray) -> np.ndarray:
+        """[b] the bin of each barcode, -1 where there is none."""
+        place = np.searchsorted(self.barcodes, barcodes)
+        place[place == len(self.barcodes)] = 0
+        return np.where(self.barcodes[place] == barcodes, place, -1)
+
+
+def squares_of_bins(folder: Path, bin_um: float | None, naming: Naming) -> Squares:
+    """The squares of `bin_um`, or of 16 µm: bins of that size, or several of a smaller one together."""
+    square, side, width_um = _choose(sizes(folder), bin_um, folder)
+    bins = read_bins(square / "spatial" / "tissue_positions.parquet")
+    file, raw = tenx.find_matrix(square)
+    with open_matrix(file, naming) as matrix:
+        of_bin, lost = _join(matrix, bins, file)
+        taken = _as_they_are(matrix, bins, of_bin) if side == 1 else _wider(matrix, bins, of_bin, side, width_um)
+    ids, px, counts, more = taken
+    told = f"squares of {width_um:g} µm" + ("" if side == 1 else f", {side} x {side} bins each")
+    return Squares(square, ids, px, width_um, counts, matrix.genes, (told, *raw, *matrix.notes, *lost, *more))
+
+
+def sizes(folder: Path) -> dict[int, Path]:
+    """The bin sizes in µm that are there, and their folders."""
+    found = {}
+    for square in sorted((folder / "binned_outputs").glob("square_*um")):
+        if (match := re.fullmatch(r"square_(\d{1,4})um", square.name)) and int(match.group(1)) > 0:
+            found[int(match.group(1))] = square
+    return found
+
+
+def _choose(found: dict[int, Path], bin_um: float | None, folder: Path) -> tuple[Path, int, float]:
+    """The bins to read, how many along a square's side, and the square's width: the coarsest bins that divide it."""
+    if bin_um is None:
+        bin_um = DEFAULT_UM if any(DEFAULT_UM % size == 0 for size in found) else float(min(found))
+    fitting = [size for size in sorted(found, reverse=True) if bin_um % size == 0]
+    if fitting:
+        return found[fitting[0]], round(bin_um / fitting[0]), bin_um
+    coarse = max(found)
+    near = sorted({max(1, int(bin_um // size)) * size for size in found} | {int(bin_um // coarse + 1) * coarse})
+    listed = ", ".join(f"{size}" for size in sorted(found))
+    fix = f"give --bin-um {' or '.join(map(str, near))}"
+    raise EosinError(f"squares of {bin_um:g} µm are not whole bins of {listed} µm", file=folder, fix=fix)
+
+
+def read_bins(file: Path) -> Bins:
+    """Read `tissue_positions.parquet`, piece by piece: bins of 2 µm are ten million.
+
+    Raises
+    ------
+    EosinError
+        The file is missing, cut short, or lacks a column; a number is none; a barcode occurs twice.
+    """
+    import pyarrow.parquet as pq
+
+    if not file.is_file():
+        raise EosinError("no such file", file=file, fix="copy all of Space Ranger's binned_outputs/")
+    with reading(file, "a table of positions"), pq.ParquetFile(file) as table:
+        missing = [column for column in tenx.COLUMNS if column not in table.schema_arrow.names]
+        if missing:
+            listed = ", ".join(table.schema_arrow.names[:8])
+            raise EosinError(f"has no column '{missing[0]}'", file=file, fix=f"its columns are {listed}")
+        if not 0 < table.metadata.num_rows <= _MOST_BINS:
+            raise EosinError(f"declares {table.metadata.num_rows} bins", file=file, fix=AGAIN)
+        pieces = [_piece(batch) for batch in table.iter_batches(1 << 17, columns=list(tenx.COLUMNS))]
+    barcodes = np.concatenate([names for names, _ in pieces])
+    numbers = np.concatenate([values for _, values in pieces])
+    if not np.isfinite(numbers).all():
+        row = int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])
+        raise EosinError(f"bin '{barcodes[row].decode()}' has no finite position", file=file, fix=AGAIN)
+    if numbers[:, 1:3].min() < 0 or numbers[:, 1:3].max() >= _WIDEST:
+        raise EosinError("an array position is outside of any slide", file=file, fix=AGAIN)
+    order = np.argsort(barcodes, kind="stable")
+    barcodes, numbers = barcodes[order], numbers[order]
+    if np.any(barcodes[1:] == barcodes[:-1]):
+        raise EosinError("a barcode occurs twice", file=file, fix=AGAIN)
+    return Bins(barcodes, numbers[:, [2, 1]].astype(np.int64), numbers[:, [4, 3]], numbers[:, 0] == 1)
+
+
+def _piece(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
+    """Barcodes [n] bytes and numbers [n 5] of some rows."""
+    names = np.array([str(name).encode() for name in batch.column(0).to_pylist()], dtype="S")
+    return names, np.stack([batch.column(j).to_numpy(zero_copy_only=False).astype(np.float64) for j in range(1, 6)], 1)
+
+
+def _join(matrix: FeatureMatrix, bins: Bins, file: Path) -> tuple[np.ndarray, list[str]]:
+    """[b] the bin in tissue of each row of the matrix, -1 for the rest; and a note on these."""
+    place = bins.rows_of(matrix.barcodes)
+    if not (place >= 0).any():
+        fix = "pair matrix and spatial/ of one sample and one bin size"
+        raise EosinError("no barcode of the matrix is among the positions", file=file, fix=fix)
+    place = np.where((place >= 0) & bins.in_tissue[place], place, -1)
+    if not (place >= 0).any():
+        raise EosinError("no bin with counts is in tissue", file=file, fix="detect tissue in Space Ranger again")
+    lost = int((place < 0).sum())
+    return place, [f"{lost} of {len(place)} rows of counts are not in tissue and were left out"] if lost else []
+
+
+def _as_they_are(
+    matrix: FeatureMatrix, bins: Bins, of_bin: np.ndarray
+) -> tuple[tuple[str, ...], np.ndarray, sparse.csr_matrix, list[str]]:
+    rows = np.flatnonzero(of_bin >= 0)
+    place = of_bin[rows]
+    return tuple(one.decode() for one in bins.barcodes[place]), bins.px[place], matrix.rows(rows), []
+
+
+def _wider(
+    matrix: FeatureMatrix, bins: Bins, of_bin: np.ndarray, side: int, width_um: float
+) -> tuple[tuple[str, ...], np.ndarray, sparse.csr_matrix, list[str]]:
+    """Ids, centres [s 2] in pixels and counts of squares of side x side bins, along the array.
+
+    A square that tissue covers less than half is left out: its counts are low for no reason of biology.
+    """
+    pool, squares = Pool(), bins.array // side
+    for first, block in matrix.blocks():
+        entries = sparse.coo_matrix(block)
+        place = of_bin[first + entries.row]
+        kept = place >= 0
+        pool.add(squares[place[kept]], entries.col[kept].astype(np.int64), entries.data[kept])
+    found, counts = pool.finish(len(matrix.genes))
+    px, covered = _centres(bins, squares, found, side)
+    kept = np.flatnonzero(covered >= _LEAST_COVER)
+    out = len(found) - len(kept)
+    note = [f"{out} of {len(found)} squares are less than half in tissue and were left out"] if out else []
+    return square_ids(found[kept], width_um), px[kept], sparse.csr_matrix(counts[kept]), note
+
+
+def _centres(bins: Bins, squares: np.ndarray, found: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centre in pixels [s 2] of each found square, of all its bins, and the share of it that is in tissue [s]."""
+    low = squares.min(0)
+    span = int(squares[:, 0].max() - low[0]) + 1
+    key = (squares[:, 1] - low[1]) * span + squares[:, 0] - low[0]
+    names, place = np.unique(key, return_inverse=True)
+    n_bins = np.bincount(place)
+    px = np.stack([np.bincount(place, weights=bins.px[:, axis]) / n_bins for axis in (0, 1)], 1)
+    covered = np.bincount(place, weights=bins.in_tissue) / side**2
+    rows = np.searchsorted(names, (found[:, 1] - low[1]) * span + found[:, 0] - low[0])
+    return px[rows], covered[rows]

@@ -1,0 +1,36 @@
+"""Ensembl ids of Xenium's genes, which its table of transcripts does not hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from eosin.data.tenx_matrix import open_matrix
+from eosin.errors import EosinError
+from eosin.files import read_json
+
+
+def ids_of_genes(folder: Path, matrix: Path | None) -> tuple[dict[str, str], list[str]]:
+    """Gene name -> Ensembl id by `gene_panel.json`, else by the features of the matrix of cells.
+
+    They are beside the matter: where neither file is there or readable, there are none, and a note says why.
+    """
+    panel = folder / "gene_panel.json"
+    try:
+        if panel.is_file():
+            return _of_panel(read_json(panel)), []
+        if matrix is not None:
+            with open_matrix(matrix) as opened:
+                return dict(zip(opened.genes.names, opened.genes.all_ids)), []
+    except EosinError as error:
+        return {}, [f"genes have no Ensembl ids: {error}"]
+    return {}, []
+
+
+def _of_panel(stored: Any) -> dict[str, str]:
+    """`payload.targets[].type`: a descriptor (`gene` or a control) and `data` with name and id."""
+    payload = stored.get("payload") if isinstance(stored, dict) else None
+    targets = payload.get("targets") if isinstance(payload, dict) else None
+    kinds = [one.get("type") for one in targets or () if isinstance(one, dict)] if isinstance(targets, list) else []
+    facts = [one.get("data") for one in kinds if isinstance(one, dict) and one.get("descriptor", "gene") == "gene"]
+    return {str(one["name"]): str(one.get("id", "")) for one in facts if isinstance(one, dict) and "name" in one}

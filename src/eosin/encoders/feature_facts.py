@@ -1,0 +1,81 @@
+"""What a feature file is, told without its numbers: eosin's, TRIDENT's, CLAM's or the HEST benchmark's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.encoders.feature_section import scale_of
+from eosin.encoders.foreign_tiles import width_of_tiles
+from eosin.encoders.store import read_features
+from eosin.encoders.terms import UNKNOWN, terms_of
+from eosin.encoders.turns import TURNS
+from eosin.errors import EosinError
+from eosin.hdf5 import open_foreign
+
+_SUFFIXES = {".h5", ".hdf5"}
+_SIGNS = {
+    "TRIDENT": {"patch_size_level0", "target_magnification"},
+    "CLAM": {"downsample", "patch_level", "downsampled_level_dim"},
+}
+"""Attributes that only this tool writes; any of them tells it."""
+
+
+def holds_features(path: Path) -> bool:
+    """Whether a file is HDF5 with `features` (or `embeddings`) and `coords`."""
+    if not path.is_file() or path.suffix.lower() not in _SUFFIXES:
+        return False
+    try:
+        with open_foreign(path) as file:
+            return "coords" in file and ("features" in file or "embeddings" in file)
+    except (OSError, RuntimeError, EosinError):
+        return False
+
+
+def feature_facts(path: Path, *, mpp: float | None = None) -> dict[str, Any]:
+    """Encoder, size, tile, scale and terms of a feature file, JSON-able; None for what it does not say.
+
+    Parameters
+    ----------
+    mpp
+        µm per pixel of the slide, where the file does not say it.
+
+    Raises
+    ------
+    EosinError
+        A damaged file.
+    """
+    file = read_features(path)
+    attrs, ours = file.attrs, "encoder_key" in file.attrs
+    encoder, scale, width_px = _text(attrs.get("encoder")), scale_of(attrs, mpp), width_of_tiles(file, path)
+    licence, commercial = terms_of(attrs, encoder or "")
+    tile_um = attrs.get("tile_um", None if width_px is None or scale is None else width_px * scale)
+    return {
+        "path": str(path),
+        "written_by": "eosin" if ours else _writer(attrs, named=file.ids is not None),
+        "encoder": encoder or f"{UNKNOWN}: the file does not say it",
+        "key": _text(attrs.get("encoder_key")),
+        "spots": len(file.values),
+        "features": file.values.shape[1],
+        "turned": len(TURNS) if "turns" in attrs else 0,
+        "unreadable": int(np.count_nonzero(~file.readable)),
+        "spot_names": file.ids is not None,
+        "tile_um": None if tile_um is None else round(float(tile_um), 4),
+        "tile_px_level0": width_px,
+        "windows": _text(attrs.get("views")),
+        "mpp": scale,
+        "licence": licence,
+        "commercial": commercial,
+    }
+
+
+def _writer(attrs: Mapping[str, Any], *, named: bool) -> str:
+    known = next((tool for tool, signs in _SIGNS.items() if signs & set(attrs)), None)
+    return known or ("another tool, as the HEST benchmark" if named else "another tool")
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,202 @@
+"""What the columns of counts are called, and how columns of one gene become one.
+
+Files of 10x Genomics, AnnData and SpatialData hold symbols and Ensembl ids side by side: which of them names a gene is
+a choice at reading, made before columns of one name are added up.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from eosin.errors import EosinError
+from eosin.gene_ids import ensembl_id
+from eosin.types import Section
+
+
+@dataclass(frozen=True)
+class GeneNames:
+    """What columns are called, as far as their file says.
+
+    Attributes
+    ----------
+    names
+        [g] by which the genes are known.
+    ensembl
+        [g] Ensembl ids, `""` for a gene without one; None where the file has none.
+    symbols
+        [g] symbols, where `names` are Ensembl ids; `""` and None alike.
+    """
+
+    names: tuple[str, ...]
+    ensembl: tuple[str, ...] | None = None
+    symbols: tuple[str, ...] | None = None
+
+    @classmethod
+    def of(cls, section: Section) -> GeneNames:
+        return cls(section.genes or (), section.ensembl, section.symbols)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @property
+    def all_ids(self) -> list[str]:
+        """[g] ids without version: the names that are ids, else those beside them."""
+        beside = self.ensembl or ("",) * len(self)
+        return [ensembl_id(name) or ensembl_id(one) or "" for one, name in zip(beside, self.names)]
+
+    @property
+    def all_symbols(self) -> list[str]:
+        """[g] symbols: the names that are no ids, else those beside them."""
+        beside = self.symbols or ("",) * len(self)
+        return [one if ensembl_id(name) else name for one, name in zip(beside, self.names)]
+
+    def take(self, columns: Sequence[int] | np.ndarray) -> GeneNames:
+        """Those of some columns, in their order."""
+        names, ensembl, symbols = (
+            None if part is None else tuple(part[j] for j in columns)
+            for part in (self.names, self.ensembl, self.symbols)
+        )
+        return GeneNames(names or (), ensembl, symbols)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """One column for each name.
+
+    Attributes
+    ----------
+    genes
+        [g] what they are called.
+    adder
+        [m g] sparse: the columns of the file that make up each; None where they are the same.
+    notes
+        What was added up.
+    """
+
+    genes: GeneNames
+    adder: sparse.csr_matrix | None
+    notes: tuple[str, ...] = ()
+
+    def add_up(self, counts: sparse.csr_matrix) -> sparse.csr_matrix:
+        """Counts [s g] of the file's columns [s m]."""
+        return counts if self.adder is None else sparse.csr_matrix(counts @ self.adder)
+
+
+def one_each(given: GeneNames, called: Sequence[str], *, refuse: bool = False, whose: str = "") -> Columns:
+    """One column for each name in `called` [m], in the place of the first; two columns of one name are added up.
+
+    Both annotations of a gene measure it, so that their molecules are both that gene's.
+
+    Parameters
+    ----------
+    given
+        [m] what the file calls the columns.
+    called
+        [m] names to go by.
+    refuse
+        Two columns of one name are an error instead.
+    whose
+        Beginning of that error, as `section 'A1': `.
+    """
+    order = {name: j for j, name in enumerate(dict.fromkeys(called))}
+    ids, symbols = given.all_ids, given.all_symbols
+    if len(order) == len(called):
+        return Columns(_beside(tuple(called), ids, symbols), None)
+    repeated = [name for name, n in Counter(called).items() if n > 1]
+    if refuse:
+        raise _two_of(repeated[0], [old for old, new in zip(given.names, called) if new == repeated[0]], whose)
+    place = np.array([order[name] for name in called])
+    ones = np.ones(len(called), dtype=np.float32)
+    adder = sparse.csr_matrix((ones, (np.arange(len(called)), place)), (len(called), len(order)))
+    n = len(called) - len(order)
+    note = f"{n} {'column was' if n == 1 else 'columns were'} added to another of the same gene: {listed(repeated)}"
+    genes = _beside(tuple(order), _shared(ids, place, len(order)), _shared(symbols, place, len(order)))
+    return Columns(genes, adder, (note,))
+
+
+def _two_of(name: str, were: Sequence[str], whose: str) -> EosinError:
+    fix = "add them up (--duplicates sum), or take one out"
+    if set(were) == {name}:
+        return EosinError(f"{whose}{len(were)} columns are called '{name}'", fix=fix)
+    both = " and ".join(f"'{old}'" for old in were)
+    return EosinError(f"{whose}{both} are both gene '{name}'", fix=fix)
+
+
+def _beside(names: tuple[str, ...], ids: Sequence[str], symbols: Sequence[str]) -> GeneNames:
+    """Names with ids and symbols beside them; what says nothing that the names do not is left out."""
+    ids = [ensembl_id(name) or one for one, name in zip(ids, names)]
+    new_ids = any(one and one != name for one, name in zip(ids, names))
+    new_symbols = any(one and one != name for one, name in zip(symbols, names))
+    return GeneNames(names, tuple(ids) if new_ids else None, tuple(symbols) if new_symbols else None)
+
+
+def _shared(values: Sequence[str], place: np.ndarray, n: int) -> list[str]:
+    """[n] the value that all columns [m] at a place have, or `""`: a sum over two ids is neither's."""
+    found: list[str | None] = [None] * n
+    for value, j in zip(values, place):
+        found[j] = value if found[j] in (None, value) else ""
+    return [value or "" for value in found]
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first five."""
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+# --- what is asked for at reading -----------------------------------------------------------------------------------
+
+Call = Callable[[GeneNames], Sequence[str]]
+"""From what columns are called to the names asked for; `""` for a gene that has none of the kind."""
+
+KINDS: Mapping[str, Call] = {"symbol": lambda given: given.all_symbols, "ensembl": lambda given: given.all_ids}
+"""The kinds of names that can be asked for."""
+REFUSE: Mapping[str, bool] = {"sum": False, "refuse": True}
+"""Ways with columns of one name."""
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How readers call genes: `call` picks the name, and columns of one name are added up unless they are refused."""
+
+    call: Call = lambda given: given.names
+    refuse: bool = False
+
+    def columns(self, given: GeneNames) -> Columns:
+        """One column for each gene; a gene without a name of the kind keeps its own (an id loses its version).
+
+        Raises
+        ------
+        EosinError
+            Two columns of one name, where they are refused.
+        """
+        found = self.call(given)
+        return one_each(
+            given, [new or ensembl_id(old) or old for old, new in zip(given.names, found)], refuse=self.refuse
+        )
+
+    def counts(
+        self, counts: sparse.csr_matrix, given: GeneNames
+    ) -> tuple[sparse.csr_matrix, GeneNames, tuple[str, ...]]:
+        """Counts [s g] of the columns [s m] that are `given`, what they are called, and notes."""
+        made = self.columns(given)
+        return made.add_up(counts), made.genes, made.notes
+
+
+AS_GIVEN = Naming()
+
+
+def naming_of(kind: str | None, duplicates: str = "sum") -> Naming:
+    """What is asked for in words: `symbol`, `ensembl` or nothing; `sum` or `refuse`."""
+    refuse = REFUSE[_known(duplicates, REFUSE, "way with duplicates")]
+    return Naming(refuse=refuse) if kind is None else Naming(KINDS[_known(kind, KINDS, "kind of gene names")], refuse)
+
+
+def _known(value: str, known: Mapping[str, object], what: str) -> str:
+    if value not in known:
+        raise EosinError(f"no {what} is called '{value}'", fix=f"use {' or '.join(known)}")
+    return value

@@ -1,0 +1,17 @@
+"""The records that travel between the rooms. Each checks itself when made and is never changed.
+
+Geometry is in µm everywhere: (x, y), origin at the image's top left, x to the right, y down.
+Letters of the shapes: s spots, k draws, g genes, f features.
+"""
+
+from __future__ import annotations
+
+from eosin.types.batch import Batch
+from eosin.types.features import Features
+from eosin.types.names import first_repeat
+from eosin.types.panel import GenePanel
+from eosin.types.places import Image, Spots, check_mpp
+from eosin.types.prediction import Prediction
+from eosin.types.section import Section
+
+__all__ = ["Batch", "Features", "GenePanel", "Image", "Prediction", "Section", "Spots", "check_mpp", "first_repeat"]

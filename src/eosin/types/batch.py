@@ -1,0 +1,70 @@
+"""What a model may see."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.types.section import Section
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Spots of one or several sections or regions, one after another, never padded: all that a model may see.
+
+    Attributes
+    ----------
+    xy_um
+        [s 2] float64.
+    features
+        [s f] float32.
+    starts
+        [b+1] int64: part b is the rows starts[b] to starts[b+1]. Parts never see one another.
+    training_rows
+        [s] int64 where the spots are training spots: their rows in the whole training batch, so that a model can
+        use what it knows of them out of fold. Absent at inference.
+    turned
+        [s 7 f] float32 features of the images flipped and turned, where all sections have them. Only training shows
+        them, in place of some spots' features; no model looks here.
+    """
+
+    xy_um: np.ndarray
+    features: np.ndarray
+    starts: np.ndarray
+    training_rows: np.ndarray | None = None
+    turned: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, sections: Sequence[Section]) -> Batch:
+        """Whole sections, concatenated. Their features must come from one encoder."""
+        keys = {section.need_features().key for section in sections}
+        if len(keys) > 1:
+            raise EosinError(
+                f"the sections' features come from {len(keys)} encoders or settings: {', '.join(sorted(keys))}",
+                fix="encode all sections alike",
+            )
+        turned = [turned for section in sections if (turned := section.need_features().turned) is not None]
+        return cls(
+            np.concatenate([section.spots.xy_um for section in sections]),
+            np.concatenate([section.need_features().values for section in sections]),
+            np.cumsum([0, *(len(section) for section in sections)]),
+            turned=np.concatenate(turned) if len(turned) == len(sections) > 0 else None,
+        )
+
+    def regions(self, rows: Sequence[np.ndarray]) -> Batch:
+        """Some of its spots as a new batch: one part for each array of rows."""
+        chosen = np.concatenate(rows)
+        known = None if self.training_rows is None else self.training_rows[chosen]
+        turned = None if self.turned is None else self.turned[chosen]
+        starts = np.cumsum([0, *(len(r) for r in rows)])
+        return Batch(self.xy_um[chosen], self.features[chosen], starts, known, turned)
+
+    def part_of_spot(self) -> np.ndarray:
+        """[s] index of the part that each spot belongs to."""
+        return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
+
+    def __len__(self) -> int:
+        return len(self.xy_um)

@@ -1,0 +1,60 @@
+"""What an encoder says of each spot."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from eosin.errors import EosinError
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a frozen encoder says of each spot's image.
+
+    Attributes
+    ----------
+    values
+        [s f] float32.
+    encoder
+        Name by which the encoder is asked for, as `stain`.
+    key
+        Encoder, version, weights, field of view and transform in one string: equal keys mean comparable numbers.
+    turned
+        [s 7 f] float32: the same of the image under seven flips and quarter turns, for training; None where they
+        were not encoded.
+    licence
+        Of the encoder's weights: it binds what is trained on the features.
+    commercial
+        Whether that licence allows commercial use; False where it is unknown.
+    """
+
+    values: np.ndarray
+    encoder: str
+    key: str
+    turned: np.ndarray | None = None
+    licence: str = "unknown"
+    commercial: bool = False
+
+    def __post_init__(self) -> None:
+        values = np.ascontiguousarray(self.values, dtype=np.float32)
+        if values.ndim != 2:
+            raise EosinError(f"features have shape {values.shape}", fix="give one row per spot")
+        object.__setattr__(self, "values", values)
+        if self.turned is not None:
+            object.__setattr__(self, "turned", np.asarray(self.turned, dtype=np.float32))  # a view, where large
+            if self.turned.shape != (len(values), 7, values.shape[1]):
+                raise EosinError(
+                    f"features have shape {values.shape}, those of turned images {self.turned.shape}",
+                    fix="give seven rows per spot",
+                )
+        if not all(np.isfinite(part).all() for part in (values, self.turned) if part is not None):
+            raise EosinError(
+                f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again"
+            )
+
+    def take(self, rows: np.ndarray) -> Features:
+        """The features of some spots, in the order of `rows`."""
+        turned = None if self.turned is None else self.turned[rows]
+        return replace(self, values=self.values[rows], turned=turned)

@@ -1,0 +1,78 @@
+"""Where spots lie, and the image that they lie on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.types.names import first_repeat
+
+
+@dataclass(frozen=True)
+class Spots:
+    """Where expression is measured or predicted.
+
+    Attributes
+    ----------
+    xy_um
+        Centres [s 2] in µm, float64.
+    diameter_um
+        Width of the tissue that a spot measures, µm.
+    ids
+        One name per spot, unique.
+    """
+
+    xy_um: np.ndarray
+    diameter_um: float
+    ids: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        xy = np.array(self.xy_um, dtype=np.float64).reshape(-1, 2)
+        xy.setflags(write=False)
+        object.__setattr__(self, "xy_um", xy)
+        object.__setattr__(self, "ids", tuple(map(str, self.ids)))
+        if len(self.ids) != len(xy):
+            raise EosinError(f"{len(xy)} spot positions but {len(self.ids)} spot ids")
+        if not np.isfinite(xy).all():
+            bad = self.ids[int(np.flatnonzero(~np.isfinite(xy).all(1))[0])]
+            raise EosinError(f"the position of spot '{bad}' is not a finite number")
+        if not (is_finite(self.diameter_um) and self.diameter_um > 0):
+            raise EosinError(f"the spot diameter is {self.diameter_um} µm", fix="it must be positive")
+        if len(set(self.ids)) != len(self.ids):
+            raise EosinError(f"spot id '{first_repeat(self.ids)}' occurs twice", fix="make the spot ids unique")
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Spots:
+        return Spots(self.xy_um[rows], self.diameter_um, tuple(np.asarray(self.ids, dtype=object)[rows]))
+
+
+@dataclass(frozen=True)
+class Image:
+    """A slide's image on disk and its scale; the pixels themselves stay in `slide/`.
+
+    `mpp` is µm per pixel at full resolution, as the reader found or was told it.
+    """
+
+    path: Path
+    mpp: float
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", Path(self.path))
+        check_mpp(self.mpp, self.path)
+
+
+def check_mpp(mpp: float, path: str | Path) -> float:
+    """Refuse a scale that no microscope has (outside 0.05 to 10 µm per pixel)."""
+    if not (is_finite(mpp) and 0.05 <= mpp <= 10):
+        raise EosinError(f"{mpp} µm per pixel is not plausible", file=path, fix="give the true value by --mpp")
+    return float(mpp)
+
+
+def is_finite(value: object) -> bool:
+    """Whether it is one finite number: files may hold texts and lists where a number is due."""
+    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

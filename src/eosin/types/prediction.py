@@ -1,0 +1,73 @@
+"""What a model draws."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.types.panel import GenePanel
+from eosin.types.places import Image, Spots
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Draws from a model at the spots of one section, in model values (see `panel.transform`).
+
+    Attributes
+    ----------
+    draws
+        [k s g] float32; k = 1 for a point model.
+    model, seed
+        Who drew them, from which seed.
+    provenance
+        Settings, versions, encoder, fingerprints: JSON-able.
+    """
+
+    section: str
+    spots: Spots
+    panel: GenePanel
+    draws: np.ndarray
+    model: str
+    seed: int
+    image: Image | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        draws = np.asarray(self.draws, dtype=np.float32)
+        object.__setattr__(self, "draws", draws)
+        if draws.ndim != 3 or draws.shape[0] < 1 or draws.shape[1:] != (len(self.spots), len(self.panel)):
+            raise EosinError(
+                f"prediction of '{self.section}': draws have shape {draws.shape}, "
+                f"expected (k, {len(self.spots)} spots, {len(self.panel)} genes)"
+            )
+        if not np.isfinite(draws).all():
+            raise EosinError(
+                f"model '{self.model}' predicted NaN or infinity on '{self.section}'",
+                fix="train again with a smaller --train.lr",
+            )
+
+    @property
+    def n_draws(self) -> int:
+        return self.draws.shape[0]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """Mean over draws [s g]."""
+        return self.draws.mean(0, dtype=np.float64).astype(np.float32)
+
+    @property
+    def sd(self) -> np.ndarray:
+        """Standard deviation over draws [s g]; one draw has none, and that is an error, not 0."""
+        if self.n_draws < 2:
+            raise EosinError("one draw has no standard deviation", fix="predict with --draws 2 or more")
+        return self.draws.std(0, ddof=1, dtype=np.float64).astype(np.float32)
+
+    def quantile(self, q: float) -> np.ndarray:
+        """Quantile over draws [s g], 0 <= q <= 1."""
+        if self.n_draws < 2:
+            raise EosinError("one draw has no quantiles", fix="predict with --draws 2 or more")
+        return np.quantile(self.draws, q, axis=0).astype(np.float32)

@@ -1,0 +1,143 @@
+"""One section of tissue, measured or to be predicted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from eosin.errors import EosinError
+from eosin.files import fingerprint
+from eosin.gene_ids import kind_of, rename_advice
+from eosin.types.features import Features
+from eosin.types.names import first_repeat, ids_beside, names_beside
+from eosin.types.places import Image, Spots
+
+
+@dataclass(frozen=True)
+class Section:
+    """One section of tissue: spots, and what is known of them.
+
+    Attributes
+    ----------
+    name, patient
+        Identities that the splits rely on.
+    spots
+        Positions.
+    image
+        The H&E image, where there is one.
+    features
+        Encoded spot images, once encoded.
+    counts, genes
+        Raw counts [s g] (sparse) and their gene names; absent on sections to predict.
+    ensembl, symbols
+        The genes' other names [g], where the files have them: Ensembl ids without version beside symbols, symbols
+        beside Ensembl ids; `""` for a gene without one. What `--gene-names` goes by where no table is given.
+    domains
+        A label per spot from a pathologist or a clustering, where the data has one; used by metrics only.
+    notes
+        What the reader noticed (dropped rows, assumed scale), one line each.
+    """
+
+    name: str
+    patient: str
+    spots: Spots
+    image: Image | None = None
+    features: Features | None = None
+    counts: sparse.csr_matrix | None = None
+    genes: tuple[str, ...] | None = None
+    domains: tuple[str, ...] | None = None
+    platform: str = "unknown"
+    notes: tuple[str, ...] = ()
+    ensembl: tuple[str, ...] | None = None
+    symbols: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.spots) == 0:
+            raise EosinError(f"section '{self.name}' has no spots", fix="leave it out")
+        if self.features is not None and len(self.features.values) != len(self.spots):
+            raise EosinError(
+                f"section '{self.name}' has {len(self.spots)} spots but {len(self.features.values)} rows of features",
+                fix="encode the section again",
+            )
+        if self.domains is not None and len(self.domains) != len(self.spots):
+            raise EosinError(f"section '{self.name}': {len(self.domains)} domain labels, {len(self.spots)} spots")
+        if (self.counts is None) != (self.genes is None):
+            raise EosinError(f"section '{self.name}' needs counts and gene names together")
+        if self.counts is not None and self.genes is not None:
+            self._check_counts(self.counts, tuple(self.genes))
+        genes, whose = self.genes or (), f"section '{self.name}'"
+        object.__setattr__(self, "ensembl", ids_beside(genes, self.ensembl, whose))
+        object.__setattr__(self, "symbols", names_beside(genes, self.symbols, "symbols", whose))
+
+    def _check_counts(self, counts: Any, genes: tuple[str, ...]) -> None:
+        matrix = sparse.csr_matrix(counts, dtype=np.float32)
+        object.__setattr__(self, "counts", matrix)
+        object.__setattr__(self, "genes", genes)
+        if matrix.shape != (len(self.spots), len(genes)):
+            raise EosinError(
+                f"section '{self.name}': counts are {matrix.shape}, "
+                f"expected ({len(self.spots)} spots, {len(genes)} genes)"
+            )
+        if len(set(genes)) != len(genes):
+            raise EosinError(
+                f"section '{self.name}': gene '{first_repeat(genes)}' occurs twice", fix="make gene names unique"
+            )
+        values = matrix.data
+        fix = "give raw counts of molecules, not normalised values"
+        if not np.isfinite(values).all():
+            raise EosinError(f"section '{self.name}': counts hold NaN or infinity", fix=fix)
+        if values.size and values.min() < 0:
+            raise EosinError(f"section '{self.name}': counts hold negative numbers", fix=fix)
+        if values.size and np.any(values != np.round(values)):
+            raise EosinError(f"section '{self.name}': counts hold fractions", fix=fix)
+
+    def __len__(self) -> int:
+        return len(self.spots)
+
+    def need_features(self) -> Features:
+        """The features, or one line that says how to get them."""
+        if self.features is None:
+            raise EosinError(f"section '{self.name}' has no features", fix="encode it first: eosin encode")
+        return self.features
+
+    def with_features(self, features: Features) -> Section:
+        return replace(self, features=features)
+
+    def take(self, rows: np.ndarray) -> Section:
+        """The section at some of its spots, in the order of `rows`."""
+        return replace(
+            self,
+            spots=self.spots.take(rows),
+            features=None if self.features is None else self.features.take(rows),
+            counts=None if self.counts is None else self.counts[rows],
+            domains=None if self.domains is None else tuple(np.asarray(self.domains, dtype=object)[rows]),
+        )
+
+    def expression(self, names: Sequence[str]) -> np.ndarray:
+        """Raw counts [s g] of the named genes, dense; a gene that was not measured is an error."""
+        if self.counts is None or self.genes is None:
+            raise EosinError(f"section '{self.name}' has no counts", fix="give a measured section")
+        column = {gene: j for j, gene in enumerate(self.genes)}
+        missing = [name for name in names if name not in column]
+        if missing:
+            fix = "choose a panel of genes that all sections have, or leave the section out"
+            raise EosinError(
+                f"section '{self.name}' lacks {len(missing)} of the panel's {len(names)} genes, first '{missing[0]}'",
+                fix=self.rename_advice(missing) or fix,
+            )
+        return self.counts[:, [column[name] for name in names]].toarray()
+
+    def rename_advice(self, wanted: Sequence[str]) -> str | None:
+        """How to read the section so that its genes are called as `wanted`; None where they already are."""
+        others = {"ensembl": self.ensembl, "symbol": self.symbols}[kind_of(wanted)]
+        return rename_advice(wanted, self.genes or (), by_own=others is not None)
+
+    def fingerprint(self) -> str:
+        """Hash of positions, counts and feature key: what a result was computed from."""
+        counts = () if self.counts is None else (self.counts.data, self.counts.indices, self.counts.indptr)
+        key = "" if self.features is None else self.features.key
+        return fingerprint(self.name, self.spots.xy_um, list(self.spots.ids), list(self.genes or ()), key, *counts)

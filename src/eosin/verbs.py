@@ -248,6 +248,8 @@ def predict(
 
 def tissue(path: str | Path, *, out: str | Path | None = None, mpp: float | None = None) -> Tissue:
     """Find the tissue of an image; with `out`, write its outlines as GeoJSON for QuPath, and for `predict`."""
+    if out is not None and Path(out).suffix.lower() not in (".geojson", ".json"):
+        raise EosinError("outlines are written as GeoJSON", file=out, fix="call it .geojson, so that others know it")
     with open_slide(path, mpp=mpp) as slide:
         found = find_tissue(slide)
         if not found.mask.any():

@@ -56,7 +56,7 @@ def test_points_and_features_of_a_bare_image(eosin: Run, ground: Ground) -> None
     Path("p.csv").write_text("id,x_um,y_um\na,200,210.5\nb,300,300\nc,400,250\n")
     said = eosin("encode", ground.image, *AT, "--points", "p.csv", "--encoder", ENCODER, "-o", "features")
     assert said.code == 0, said.err
-    assert "1 sections, 3 spots in features" in said.out
+    assert "1 section, 3 spots in features" in said.out
     given = ("predict", ground.ridge, ground.image, *AT, "--points", "p.csv", "-o", "p.h5ad")
     fresh = read_prediction("p.h5ad") if eosin(*given).code == 0 else None
     kept = read_prediction("p.h5ad") if eosin(*given, "--features", "features").code == 0 else None
@@ -123,3 +123,8 @@ def test_blank_glass_has_no_mask(eosin: Run, ground: Ground) -> None:
     Image.new("RGB", (300, 300), (244, 243, 245)).save("blank.png")
     assert "no tissue" in eosin("tissue", "blank.png", *AT, "-o", "m.geojson").complaint
     assert not Path("m.geojson").exists()
+
+
+def test_outlines_are_called_geojson(eosin: Run, ground: Ground) -> None:
+    assert "call it .geojson" in eosin("tissue", ground.image, *AT, "-o", "m.txt").complaint
+    assert not Path("m.txt").exists()

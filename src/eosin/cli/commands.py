@@ -17,17 +17,15 @@ from eosin.cli.beside import doctor, export, fetch
 from eosin.cli.compare import bench, report, score, study
 from eosin.cli.flags import (
     AS_IS,
+    ON_TISSUE,
     CommercialOnly,
     How,
-    Lattice,
+    Laid,
     Mpp,
     Out,
-    Pitch,
-    Points,
     Reader,
-    SpotWidth,
     TileWidth,
-    TissueMask,
+    counted,
     widths_of,
 )
 from eosin.cli.overrides import over, refuse_for, take
@@ -45,7 +43,13 @@ app = App(
 
 @app.command
 def info(path: Path, *, reader: Reader = None, mpp: Mpp = None, how: How = AS_IS) -> None:
-    """Show what a slide, a data folder, a feature file, a prediction or a checkpoint holds."""
+    """Show what a slide, a data folder, a feature file, a prediction or a checkpoint holds.
+
+    Parameters
+    ----------
+    path
+        Any of these.
+    """
     from eosin import facts
     from eosin.cli import show
 
@@ -64,13 +68,9 @@ def encode(
     precision: str | None = None,
     commercial_only: CommercialOnly = False,
     sections: list[str] | None = None,
-    lattice: Lattice = "square",
-    pitch_um: Pitch = 100.0,
-    spot_um: SpotWidth = None,
-    points: Points = None,
-    tissue: TissueMask = None,
     reader: Reader = None,
     mpp: Mpp = None,
+    laid: Laid = ON_TISSUE,
     how: How = AS_IS,
 ) -> None:
     """Encode every section's spots into one feature file each; skips what is done.
@@ -96,9 +96,8 @@ def encode(
 
     given = {"encoder": encoder, "symmetries": symmetries, "sections": sections, "reader": reader, "mpp": mpp}
     given |= {"device": device, "precision": precision, "commercial_only": commercial_only, "keep": False}
-    laid = {"lattice": lattice, "pitch_um": pitch_um, "spot_um": spot_um, "points": points, "tissue": tissue}
-    done = verbs.encode(data, out=out, tile_um=widths_of(tile_um), **given, **laid, **asdict(how))
-    _say(f"{len(done)} sections, {sum(map(len, done))} spots in {out}")
+    done = verbs.encode(data, out=out, tile_um=widths_of(tile_um), **given, **asdict(laid), **asdict(how))
+    _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
 
 
 @app.command
@@ -139,6 +138,8 @@ def train(
         Folder of feature files; what is missing is encoded into `eosin-cache` if this is not given.
     settings
         TOML file with tables [model] and [train]; flags go over it.
+    seed
+        Of weights, order and noise of training.
     resume
         Continue the run that lies in OUT, to the same weights as if it had not been stopped.
     sections
@@ -181,14 +182,10 @@ def predict(
     seed: int = 0,
     section: str | None = None,
     features: Path | None = None,
-    lattice: Lattice = "square",
-    pitch_um: Pitch = 100.0,
-    spot_um: SpotWidth = None,
-    points: Points = None,
-    tissue: TissueMask = None,
     commercial_only: CommercialOnly = False,
     reader: Reader = None,
     mpp: Mpp = None,
+    laid: Laid = ON_TISSUE,
     how: How = AS_IS,
 ) -> None:
     """Predict a section's expression with a trained model; needs an image, no expression.
@@ -200,13 +197,17 @@ def predict(
     run
         Checkpoint folder.
     target
-        Measured section (its spots are used, its counts are not) or a bare image.
+        Measured section (its spots are used, its counts are not), a bare image, or a feature file of another tool.
     out
         The .h5ad to write: mean in X, sd and quantiles in layers, coordinates and image for scanpy.
     draws
         Samples from the model; their spread is the error bar.
+    seed
+        Of the draws: the same seed gives the same draws.
     section
         Which section of a data folder.
+    features
+        Folder of feature files; without it the image is encoded into `eosin-cache`.
     """
     from eosin import verbs
 
@@ -217,16 +218,12 @@ def predict(
         seed=seed,
         section=section,
         features=features,
-        lattice=lattice,
-        pitch_um=pitch_um,
-        spot_um=spot_um,
-        points=points,
-        tissue=tissue,
         commercial_only=commercial_only,
         settings=over({}).get("model"),
         reader=reader,
         mpp=mpp,
         out=out,
+        **asdict(laid),
         **asdict(how),
     )
     _say(f"{done.section}: {len(done.spots)} spots, {len(done.panel)} genes, {done.n_draws} draws in {out}")
@@ -296,6 +293,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _prepare_terminal() -> None:
     # torch's threads spin while they wait; on a shared machine that costs tenfold. Only read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what matters becomes one line of ours
     from eosin.progress import Bars, Lines, show_with
 
     logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)

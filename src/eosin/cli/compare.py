@@ -33,7 +33,15 @@ def score(
     mpp: Mpp = None,
     how: How = AS_IS,
 ) -> None:
-    """Compare a predicted .h5ad with the measured section."""
+    """Compare a predicted .h5ad with the measured section.
+
+    Parameters
+    ----------
+    prediction
+        What `eosin predict` wrote.
+    truth
+        Data folder with the measured section.
+    """
     from eosin import comparing
     from eosin.cli import show
 
@@ -57,6 +65,10 @@ def report(
 
     Parameters
     ----------
+    path
+        A predicted .h5ad, or the scores.json of a grid or study.
+    out
+        The .html to write.
     truth
         Data folder with the measured section: adds its maps and the scores.
     genes
@@ -99,6 +111,10 @@ def bench(
 
     Parameters
     ----------
+    data
+        Folder of measured sections.
+    out
+        Folder of the grid: scores.json and what every cell leaves; the same command goes on where it was stopped.
     models
         Names by commas, with optional presets: `ridge,stflow,stflow:paper`; `gene-mean,ridge,stflow` by default. The
         tuned ridge is added where it is not named.
@@ -114,6 +130,12 @@ def bench(
     protocol
         A named protocol (see: eosin list protocols) or a .toml file, instead of split, genes and transform; NAME@HASH
         insists on its content.
+    seeds
+        Trainings of each model, with seeds 0, 1, ...
+    draws
+        Samples of each prediction.
+    features
+        Folder of feature files; what is missing is encoded into `eosin-cache` if this is not given.
     settings
         TOML file with tables per model, as ["stflow".train].
     keep_predictions
@@ -184,6 +206,8 @@ def study(
     ----------
     name
         Name of the study, as `refinement-steps`, `priors`, `ablations` or `panel-sizes`.
+    out
+        Folder of the study; the same command goes on where it was stopped.
     data
         Measured sections; `efficiency` (time and memory against spots) needs none.
     preset
@@ -194,8 +218,12 @@ def study(
         Panel, where the study does not vary it: `var:50`, `hvg:50`, `hmhvg:200`, a file of names, or names by commas.
     split
         As for `eosin bench`: `leave-section-out` (default), `leave-patient-out`, or train:test.
+    seeds
+        Trainings of each model, with seeds 0, 1, ...
     draws
         Draws, where the study does not vary them.
+    features
+        Folder of feature files; what is missing is encoded into `eosin-cache` if this is not given.
     allow_leak
         Go on where test data is known before the test; every result is stamped with it.
     """

@@ -12,13 +12,6 @@ from eosin.errors import EosinError
 
 Mpp = Annotated[float | None, Parameter(help="µm per pixel at full resolution, for images that do not say it")]
 Reader = Annotated[str | None, Parameter(help="reader to use; by default the one that recognises the layout")]
-Lattice = Annotated[str, Parameter(help="spots of a bare image: `square` or `hexagonal`, as Visium's")]
-Pitch = Annotated[float, Parameter(help="distance of the spots of a bare image, µm")]
-SpotWidth = Annotated[float | None, Parameter(help="width of the spots of a bare image, µm; by default their distance")]
-Points = Annotated[
-    Path | None, Parameter(help="spots of a bare image: table with x,y (px) or x_um,y_um and id, or GeoJSON Points")
-]
-TissueMask = Annotated[Path | None, Parameter(help="GeoJSON mask of a bare image's tissue; else it is found")]
 CommercialOnly = Annotated[
     bool, Parameter(negative="", help="refuse what is not known to be licensed for commercial use")
 ]
@@ -44,6 +37,26 @@ class How:
 AS_IS = How()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Laid:
+    """Flags of every command that lays spots on a bare image."""
+
+    lattice: Annotated[str, Parameter(help="spots of a bare image: `square` or `hexagonal`, as Visium's")] = "square"
+    pitch_um: Annotated[float, Parameter(help="distance of the spots of a bare image, µm")] = 100.0
+    spot_um: Annotated[
+        float | None, Parameter(help="width of the spots of a bare image, µm; by default their distance")
+    ] = None
+    points: Annotated[
+        Path | None,
+        Parameter(help="spots of a bare image: table with x,y (px) or x_um,y_um and id, or GeoJSON Points"),
+    ] = None
+    tissue: Annotated[Path | None, Parameter(help="GeoJSON mask of a bare image's tissue; else it is found")] = None
+
+
+ON_TISSUE = Laid()
+
+
 Biomarkers = Annotated[
     str | None,
     Parameter(help="genes to score by name, by commas; by default GATA3,ERBB2,UBE2C,VWF where the panel has one"),
@@ -62,3 +75,8 @@ def widths_of(text: str | None) -> list[float] | None:
 def names_of(text: str | None) -> list[str] | None:
     """Names by commas; none where nothing is named."""
     return [name.strip() for name in text.split(",") if name.strip()] if text else None
+
+
+def counted(n: int, what: str) -> str:
+    """`1 spot`, `2 spots`."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Unpack
 
-from eosin import benchmark, engine
+from eosin import benchmark
 from eosin import data as door
 from eosin.config import read_toml
 from eosin.data import Reading
@@ -19,7 +19,17 @@ from eosin.encoders.field_of_view import with_tile
 from eosin.errors import EosinError
 from eosin.files import read_json
 from eosin.genes import choose_panel
-from eosin.inputs import Data, Settings, folder_of, need_reading, sections_of, thumbnails, truth_of, with_features
+from eosin.inputs import (
+    Data,
+    Settings,
+    folder_of,
+    need_reading,
+    sections_of,
+    shows_turned,
+    thumbnails,
+    truth_of,
+    with_features,
+)
 from eosin.metrics.gene_lists import GeneLists
 from eosin.reporting import write_bench_report, write_report
 from eosin.scoring import score as score_predictions
@@ -183,7 +193,7 @@ def bench(
     asked, said = _with_reference(list(models or (fixed.head.models if fixed else ()) or DEFAULT_MODELS))
     said += _lacking(lists, made, sections, panel, transform)
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
-    turned = [_is_turned(model, (tables or {}).get(model)) for model in asked]  # refuses an unknown one in time
+    turned = [shows_turned(model, (tables or {}).get(model)) for model in asked]  # refuses an unknown one in time
     if dry_run and features is None and any(section.features is None for section in sections):
         raise EosinError("an estimate needs features", fix="run eosin encode first and give --features")
     encoded = {
@@ -272,12 +282,6 @@ def study(
         )
 
     return benchmark.run_study(name, cells, run, out)
-
-
-def _is_turned(model: str, tables: Settings | None) -> bool:
-    """Whether a model's training shows turned tiles; refuses an unknown model or setting."""
-    _, resolved = engine.resolve(model, tables)
-    return engine.TrainSettings.of(resolved["train"]).augment > 0
 
 
 def _refuse_both(protocol: str, given: Mapping[str, str | None]) -> None:

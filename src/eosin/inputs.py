@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Unpack
 
 from eosin import data as door
+from eosin import engine
 from eosin.data.readers import Reading, blame
 from eosin.encoders import Encoder, attach, get_encoder, need_commercial
 from eosin.encoders import encode as encode_section
@@ -50,6 +51,12 @@ def need_reading(how: Mapping[str, Any]) -> None:
 def folder_of(data: Data) -> Path | None:
     """Where the data lies, if it was not given as records."""
     return Path(data) if isinstance(data, str | Path) else None
+
+
+def shows_turned(model: str, tables: Settings | None) -> bool:
+    """Whether a model's training shows turned tiles; refuses an unknown model or setting."""
+    _, resolved = engine.resolve(model, tables)
+    return engine.TrainSettings.of(resolved["train"]).augment > 0
 
 
 def with_features(

@@ -33,6 +33,7 @@ from eosin.inputs import (
     open_target,
     section_of_image,
     sections_of,
+    shows_turned,
     with_features,
 )
 from eosin.slide import Lattice, Tissue, find_tissue, layout_of, open_slide, write_tissue
@@ -173,12 +174,11 @@ def train(
         Refuse features whose licence does not allow commercial use, or is not known.
     """
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
-    _, resolved = engine.resolve(model, tables)  # refuse an unknown setting before the images are encoded
+    turned = shows_turned(model, tables)  # refuses an unknown setting before the images are encoded
     if features is not None and not Path(features).is_dir():
         raise EosinError("no such folder of features", file=features, fix="run eosin encode first, or leave it out")
     measured = sections_of(data, sections, reader, mpp, **how)
     panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
-    turned = engine.TrainSettings.of(resolved["train"]).augment > 0
     wide = with_tile(encoder, tile_um)
     ready = with_features(measured, wide, features, symmetries=turned, commercial_only=commercial_only)
     return engine.train(ready, model=model, settings=tables, panel=panel, seed=seed, out=out, resume=resume)

@@ -10,8 +10,10 @@ from scipy import sparse
 
 from eosin.data.h5ad import are_counts, raw_counts
 from eosin.data.readers import blame
+from eosin.data.tenx_matrix import GENE_EXPRESSION
 from eosin.gene_ids import kind_of
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
+from eosin.types.places import is_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 PATIENT_COLUMNS = ("patient", "patient_id", "donor_id", "donor")
 """Columns of `obs` that name whom a spot is of; `donor_id` is CELLxGENE's."""
-_GENE = "Gene Expression"
 _DOMAIN_COLUMNS = ("domain",)
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids")
 """Columns of `var` beside symbols; `gene_ids` is scanpy's."""
@@ -49,8 +50,9 @@ def counts_of(adata: AnnData, path: Path, naming: Naming = AS_GIVEN) -> tuple[sp
 
 def _are_genes(var: pd.DataFrame) -> np.ndarray:
     """Which rows of `var` are genes, by 10x's `feature_types`; all where none is called so."""
-    kinds = var["feature_types"].astype(str).to_numpy() if "feature_types" in var else np.array([_GENE] * len(var))
-    genes = kinds == _GENE
+    if "feature_types" not in var:
+        return np.ones(len(var), bool)
+    genes = var["feature_types"].astype(str).to_numpy() == GENE_EXPRESSION
     return genes if genes.any() else np.ones(len(var), bool)
 
 
@@ -108,6 +110,6 @@ def foreign_diameter_px(adata: AnnData, library: str | None = None) -> float:
     for one in chosen:
         factors = one.get("scalefactors", {}) if isinstance(one, dict) else {}
         value = factors.get("spot_diameter_fullres") if isinstance(factors, dict) else None
-        if isinstance(value, (int, float, np.number)) and np.isfinite(value) and value > 0:
+        if is_finite(value) and value > 0:
             return float(value)
     return 0.0

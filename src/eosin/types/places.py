@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 import numpy as np
 
@@ -73,6 +74,6 @@ def check_mpp(mpp: float, path: str | Path) -> float:
     return float(mpp)
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[float]:
     """Whether it is one finite number: files may hold texts and lists where a number is due."""
     return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

@@ -12,11 +12,11 @@ import numpy as np
 
 from eosin.data import read_prediction
 from eosin.errors import EosinError
-from eosin.files import atomic_file
 from eosin.inputs import thumbnails, truth_of
 from eosin.metrics import pcc_counted
 from eosin.reporting import overview_figure
 from eosin.reporting.maps import truth_values
+from eosin.storage.files import atomic_file
 from eosin.types import Prediction, Section
 
 ROOT = Path(__file__).resolve().parents[1]

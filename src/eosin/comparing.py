@@ -17,7 +17,6 @@ from eosin.data import Reading
 from eosin.data.splits import Split
 from eosin.encoders.field_of_view import with_tile
 from eosin.errors import EosinError
-from eosin.files import read_json
 from eosin.genes import choose_panel
 from eosin.inputs import (
     Data,
@@ -33,6 +32,7 @@ from eosin.inputs import (
 from eosin.metrics.gene_lists import GeneLists
 from eosin.reporting import write_bench_report, write_report
 from eosin.scoring import score as score_predictions
+from eosin.storage.files import read_json
 from eosin.types import GenePanel, Prediction, Section
 from eosin.verbs import save_prediction
 

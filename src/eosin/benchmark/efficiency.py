@@ -26,8 +26,8 @@ from eosin.benchmark.studies import StudyCell
 from eosin.benchmark.watch import cpu_seconds, resident_mib
 from eosin.engine import predict, resolve, train
 from eosin.errors import EosinError
-from eosin.files import fingerprint, read_json, write_json
 from eosin.progress import task
+from eosin.storage.files import fingerprint, read_json, write_json
 from eosin.types import Features, GenePanel, Section, Spots
 
 SCHEMA = 1

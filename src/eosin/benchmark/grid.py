@@ -17,10 +17,10 @@ from eosin.benchmark.protocol import Protocol, SelectionTable
 from eosin.data.splits import SAME_PATIENT, Split
 from eosin.engine import TrainSettings, resolve, versions
 from eosin.errors import EosinError
-from eosin.files import fingerprint, read_json, write_json
 from eosin.metrics.gene_lists import USUAL, GeneLists
 from eosin.models import MODELS
 from eosin.progress import task
+from eosin.storage.files import fingerprint, read_json, write_json
 from eosin.types import GenePanel, Section
 
 log = logging.getLogger("eosin")

@@ -18,12 +18,12 @@ from eosin.benchmark.protocol import SelectionTable
 from eosin.data.splits import Split
 from eosin.engine import Trained, Validation, predict, train
 from eosin.errors import EosinError
-from eosin.files import fingerprint
 from eosin.genes import target
 from eosin.metrics import pcc_counted
 from eosin.metrics.gene_lists import USUAL, GeneLists
 from eosin.models import Solved
 from eosin.scoring import score
+from eosin.storage.files import fingerprint
 from eosin.types import GenePanel, Prediction, Section
 
 log = logging.getLogger("eosin")

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from eosin.errors import EosinError
-from eosin.files import write_json
 from eosin.metrics.gene_lists import BIOMARKERS
 from eosin.models import MODELS
+from eosin.storage.files import write_json
 
 SCHEMA = 1
 

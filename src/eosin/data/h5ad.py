@@ -15,8 +15,8 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file
-from eosin.hdf5 import open_foreign
+from eosin.storage.files import atomic_file
+from eosin.storage.hdf5 import open_foreign
 
 if TYPE_CHECKING:
     from anndata import AnnData

@@ -19,8 +19,8 @@ from eosin.data.h5ad import raw_counts, read_h5ad, spatial
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
 from eosin.data.scale import median_pitch
 from eosin.errors import EosinError
-from eosin.files import read_json
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
+from eosin.storage.files import read_json
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:

@@ -20,8 +20,8 @@ from eosin.data.hest import genes_only
 from eosin.data.readers import READERS, Reader, blame, need_known
 from eosin.data.splits import Split
 from eosin.errors import EosinError
-from eosin.files import read_json
-from eosin.hdf5 import open_foreign
+from eosin.storage.files import read_json
+from eosin.storage.hdf5 import open_foreign
 from eosin.types import Section, Spots, check_mpp
 
 PATCH_UM = 112.0

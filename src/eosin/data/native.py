@@ -27,8 +27,8 @@ from eosin.data.h5ad import (
 )
 from eosin.data.readers import READERS, Reader, blame, log
 from eosin.errors import EosinError
-from eosin.files import atomic_file, read_json, write_json
 from eosin.genes.columns import GeneNames
+from eosin.storage.files import atomic_file, read_json, write_json
 from eosin.types import Features, Image, Section, Spots, check_mpp, first_repeat
 
 if TYPE_CHECKING:

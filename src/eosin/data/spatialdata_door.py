@@ -16,7 +16,7 @@ import numpy as np
 from eosin.data.anndata_door import Thumbnails, to_anndata
 from eosin.data.native import section_to_anndata
 from eosin.data.spatialdata_reader import need_spatialdata
-from eosin.files import atomic_folder
+from eosin.storage.files import atomic_folder
 from eosin.types import Prediction, Section
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.files import fingerprint
 from eosin.slide.write_tiff import write_tiff
+from eosin.storage.files import fingerprint
 
 MICRONS = ("um", "µm", "micron", "microns", "micrometer", "micrometers")
 """Names of coordinate systems whose unit they tell."""

@@ -11,7 +11,7 @@ import numpy as np
 from eosin.data.readers import IMAGE_SUFFIXES
 from eosin.data.tenx_matrix import AGAIN, reading
 from eosin.errors import EosinError
-from eosin.files import read_json
+from eosin.storage.files import read_json
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,7 +1,7 @@
 """Feature-barcode matrices of 10x Genomics: `*_feature_bc_matrix.h5`, or the folder of `matrix.mtx.gz` and its names.
 
-These files come from elsewhere: they are opened as `eosin.hdf5` opens such, and what they declare is checked against
-what they hold before anything is allocated.
+These files come from elsewhere: they are opened as `eosin.storage.hdf5` opens such, and what they declare is checked
+against what they hold before anything is allocated.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from scipy import sparse
 from eosin.data.readers import blame
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
-from eosin.hdf5 import open_foreign
+from eosin.storage.hdf5 import open_foreign
 
 if TYPE_CHECKING:
     import h5py

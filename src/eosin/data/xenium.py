@@ -22,8 +22,8 @@ from eosin.data.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.xenium_genes import ids_of_genes
 from eosin.data.xenium_transcripts import Transcripts, find_transcripts
 from eosin.errors import EosinError
-from eosin.files import read_json
 from eosin.genes.columns import GeneNames
+from eosin.storage.files import read_json
 from eosin.types import Image, Section, Spots, check_mpp
 
 DEFAULT_UM = 100.0

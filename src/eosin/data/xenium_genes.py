@@ -7,7 +7,7 @@ from typing import Any
 
 from eosin.data.tenx_matrix import open_matrix
 from eosin.errors import EosinError
-from eosin.files import read_json
+from eosin.storage.files import read_json
 
 
 def ids_of_genes(folder: Path, matrix: Path | None) -> tuple[dict[str, str], list[str]]:

@@ -14,7 +14,7 @@ from eosin.encoders.store import read_features
 from eosin.encoders.terms import UNKNOWN, terms_of
 from eosin.encoders.turns import TURNS
 from eosin.errors import EosinError
-from eosin.hdf5 import open_foreign
+from eosin.storage.hdf5 import open_foreign
 
 _SUFFIXES = {".h5", ".hdf5"}
 _SIGNS = {

@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.encoders.store import FeatureFile
 from eosin.errors import EosinError
-from eosin.hdf5 import open_foreign
+from eosin.storage.hdf5 import open_foreign
 
 _PATCHES = "patches"
 

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from eosin.files import explained
+from eosin.storage.files import explained
 
 _HEAD = struct.Struct("<QQI")
 _FORMAT = 2

@@ -19,7 +19,7 @@ from eosin.encoders.field_of_view import renamed
 from eosin.encoders.network import Network, Precision
 from eosin.encoders.weights import fit, heads, locate, read_tensors
 from eosin.errors import EosinError
-from eosin.files import sha256_file
+from eosin.storage.files import sha256_file
 
 _UNKNOWN = "unknown: see the source of the weights"
 

@@ -18,14 +18,14 @@ from eosin.encoders.devices import devices_of, replicas
 from eosin.encoders.field_of_view import tell_enlarged
 from eosin.encoders.image_mark import image_mark, is_marked
 from eosin.encoders.journal import Journal
-from eosin.encoders.lock import held
 from eosin.encoders.marked import leave_out
 from eosin.encoders.store import FeatureFile, add_turned, read_features, write_features
 from eosin.encoders.stream import Encoded, encode_tiles
 from eosin.encoders.turns import AS_IT_LIES, TURNS
 from eosin.errors import EosinError
-from eosin.files import fingerprint
 from eosin.slide import Slide, open_slide
+from eosin.storage.files import fingerprint
+from eosin.storage.lock import held
 from eosin.types import Features, Image, Section
 
 _LOG = logging.getLogger("eosin")

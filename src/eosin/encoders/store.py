@@ -17,8 +17,8 @@ import numpy as np
 
 from eosin.encoders.turns import TURNS
 from eosin.errors import EosinError
-from eosin.files import atomic_hdf5
-from eosin.hdf5 import open_foreign
+from eosin.storage.files import atomic_hdf5
+from eosin.storage.hdf5 import open_foreign
 
 _AGAIN = "delete it and encode again"
 _FORMAT = "eosin-features-1"

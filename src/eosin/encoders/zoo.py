@@ -22,7 +22,7 @@ from eosin.encoders.renaming import to_ours
 from eosin.encoders.stem import ConvStem
 from eosin.encoders.weights import fetch, fit, heads, locate, read_tensors
 from eosin.errors import EosinError
-from eosin.files import sha256_file
+from eosin.storage.files import sha256_file
 
 log = logging.getLogger("eosin")
 

@@ -25,8 +25,8 @@ from safetensors.torch import save
 from torch import Tensor
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file, fingerprint, read_json, write_json
 from eosin.models import MODELS, Model, ModelEntry
+from eosin.storage.files import atomic_file, fingerprint, read_json, write_json
 from eosin.types import GenePanel
 
 SCHEMA = 1

@@ -12,7 +12,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.exporting.formats import FORMATS, Format, Wish
 from eosin.exporting.rows import blocks, chosen_layers, column_names
-from eosin.files import atomic_file
+from eosin.storage.files import atomic_file
 from eosin.types import Prediction, check_mpp
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from eosin.errors import EosinError
 from eosin.fetching.hub import is_offline
 from eosin.fetching.sources import SOURCES, Order, Source
-from eosin.files import atomic_file
 from eosin.genes.names import Gene
 from eosin.genes.tables import read_gene_table
+from eosin.storage.files import atomic_file
 
 USUAL: Mapping[str, tuple[str, ...]] = {
     "human": ("https://storage.googleapis.com/public-download-files/hgnc/tsv/tsv/hgnc_complete_set.txt",),

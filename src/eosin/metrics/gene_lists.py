@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from eosin.errors import EosinError
-from eosin.files import fingerprint
 from eosin.metrics.pathway import MIN_GENES, read_gmt
+from eosin.storage.files import fingerprint
 
 BIOMARKERS = ("GATA3", "ERBB2", "UBE2C", "VWF")
 """The genes that STFlow (section 4.2) scores by name."""

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from eosin import results
-from eosin.files import atomic_file
 from eosin.reporting.charts import models_chart, study_chart
 from eosin.reporting.grid import Grid, Row
 from eosin.reporting.html import Markup, fold, join, page, picture, section, table, tag
@@ -30,6 +29,7 @@ from eosin.reporting.tables import (
     number_table,
     pathway_table,
 )
+from eosin.storage.files import atomic_file
 
 _VARIED = tuple(
     Column(key, label)

@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eosin.files import atomic_file
 from eosin.reporting import blocks
 from eosin.reporting.gathered import choose_genes, gather
 from eosin.reporting.html import page, tag
 from eosin.reporting.maps import Thumbnail, check_genes
+from eosin.storage.files import atomic_file
 from eosin.types import Prediction, Section
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.geojson import read_geometries, rings_of, write_polygons
 from eosin.slide.slide import Slide
 from eosin.slide.tissue import MOST_PX, Tissue
+from eosin.storage.geojson import read_geometries, rings_of, write_polygons
 
 _FAR_PX = 1e7
 """Farther from the image no outline needs to be followed; larger numbers would overflow."""

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.geojson import is_geojson, points_of, read_geometries
 from eosin.slide.lattice import names_of_places
 from eosin.slide.slide import Slide
+from eosin.storage.geojson import is_geojson, points_of, read_geometries
 from eosin.types import Spots
 
 _COLUMNS = "give columns x,y (full-resolution pixels) or x_um,y_um (µm), and id where spots have names"

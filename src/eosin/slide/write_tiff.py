@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file
+from eosin.storage.files import atomic_file
 
 _TILE = 256
 

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from eosin import hdf5
 from eosin.data import read
 from eosin.errors import EosinError
+from eosin.storage import hdf5
 
 MEMORY = 1 << 30  # bytes beyond what reading the sound layout takes
 SECONDS = 30

@@ -22,7 +22,7 @@ IDS = tuple(f"ENSG{i:011d}" for i in range(len(GENES)))
 
 @pytest.fixture(autouse=True)
 def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eosin.hdf5.probe", lambda path: None)
+    monkeypatch.setattr("eosin.storage.hdf5.probe", lambda path: None)
 
 
 @pytest.mark.parametrize("layout", ["visium", "visium-hd"])

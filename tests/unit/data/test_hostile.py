@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from eosin import hdf5
 from eosin.data import READERS, Reader, read
 from eosin.errors import EosinError
+from eosin.storage import hdf5
 from unit.data.fuzz import survive
 from unit.data.layouts import LAYOUTS, hest_bench, legacy_st, native, single
 

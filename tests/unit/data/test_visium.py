@@ -32,7 +32,7 @@ MATRIX = "filtered_feature_bc_matrix.h5"
 @pytest.fixture(autouse=True)
 def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """The walk through the file in another process takes most of a second, and none of these files crashes HDF5."""
-    monkeypatch.setattr("eosin.hdf5.probe", lambda path: None)
+    monkeypatch.setattr("eosin.storage.hdf5.probe", lambda path: None)
 
 
 def sample(folder: Path, **how) -> Path:

@@ -22,7 +22,7 @@ CELLS = "outs/segmented_outputs"
 
 @pytest.fixture(autouse=True)
 def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eosin.hdf5.probe", lambda path: None)
+    monkeypatch.setattr("eosin.storage.hdf5.probe", lambda path: None)
 
 
 def places() -> np.ndarray:

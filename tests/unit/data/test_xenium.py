@@ -23,7 +23,7 @@ from unit.data.layouts_10x import GENES, align, counts, transcripts, write_h5, x
 @pytest.fixture(autouse=True)
 def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
     """The walk through the file in another process takes most of a second, and none of these files crashes HDF5."""
-    monkeypatch.setattr("eosin.hdf5.probe", lambda path: None)
+    monkeypatch.setattr("eosin.storage.hdf5.probe", lambda path: None)
 
 
 def one_region(folder: Path) -> Path:

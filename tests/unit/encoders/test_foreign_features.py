@@ -200,7 +200,7 @@ def test_only_files_of_other_tools_are_walked_first(
 ) -> None:
     """A walk takes as long as reading ten files, and ours are read by the thousand."""
     walked: list[str] = []
-    monkeypatch.setattr("eosin.hdf5.probe", lambda path: walked.append(Path(path).name))
+    monkeypatch.setattr("eosin.storage.hdf5.probe", lambda path: walked.append(Path(path).name))
     attrs = {"encoder": "stain", "encoder_key": "stain;1", "mpp": MPP, "tile_um": 112.0, **TRIDENT}
     write_features(tmp_path / "own.h5", section.spots.ids, section.spots.xy_um, values(section), attrs)
     turned = np.repeat(values(section)[:, None], 7, axis=1)

@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from eosin.errors import EosinError
 from eosin.slide import Tissue, open_slide, read_tissue, write_tissue
-from eosin.slide.geojson import read_geometries
+from eosin.storage.geojson import read_geometries
 from unit.slide import pictures
 
 SQUARE = [[40, 40], [120, 40], [120, 80], [40, 80], [40, 40]]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file, atomic_folder, atomic_hdf5, fingerprint, read_json, sha256_file, write_json
+from eosin.storage.files import atomic_file, atomic_folder, atomic_hdf5, fingerprint, read_json, sha256_file, write_json
 
 
 def test_the_file_appears_whole_and_only_at_the_end(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ FULL_WHILE_HDF5_WRITES = """
 import resource, signal, sys
 import numpy as np
 from eosin.errors import EosinError
-from eosin.files import atomic_hdf5
+from eosin.storage.files import atomic_hdf5
 limit = int(sys.argv[2])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from eosin.errors import EosinError
-from eosin.hdf5 import Declared
+from eosin.storage.hdf5 import Declared
 
 _FIX = "the store is damaged or hostile; write or download it again"
 _INCOMPLETE = "the store is incomplete; write or download it again"

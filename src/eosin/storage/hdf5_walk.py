@@ -1,7 +1,7 @@
 """A program of its own: open the HDF5 file that is named, and touch all of its bookkeeping.
 
-Run by `eosin.hdf5.probe` as a file, so that nothing of eosin is imported. It ends with 0, or says in one line what is
-wrong and ends with 1; where the file is damaged it may also crash, which is what it is for.
+Run by `eosin.storage.hdf5.probe` as a file, so that nothing of eosin is imported. It ends with 0, or says in one line
+what is wrong and ends with 1; where the file is damaged it may also crash, which is what it is for.
 """
 
 import sys

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.files import atomic_file
+from eosin.storage.files import atomic_file
 
 _MOST_BYTES = 512_000_000
 _FIX = "export it again as GeoJSON, with coordinates in full-resolution pixels"

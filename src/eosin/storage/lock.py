@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from eosin.files import explained
+from eosin.storage.files import explained
 
 _LOG = logging.getLogger("eosin")
 _BEAT_S = 10.0

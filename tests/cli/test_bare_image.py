@@ -11,8 +11,8 @@ import pytest
 
 from cli.conftest import ENCODER, MPP, Ground, Run, files_below
 from eosin.data import read_prediction
+from eosin.geometry.spots import nearest_spacing_um
 from eosin.inputs import name_of_image
-from eosin.spots import nearest_spacing_um
 
 AT = ("--mpp", MPP)
 

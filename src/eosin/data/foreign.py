@@ -11,8 +11,8 @@ from scipy import sparse
 from eosin.data.h5ad import are_counts, raw_counts
 from eosin.data.readers import blame
 from eosin.data.tenx_matrix import GENE_EXPRESSION
-from eosin.gene_ids import kind_of
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
+from eosin.types.gene_ids import kind_of
 from eosin.types.places import is_finite
 
 if TYPE_CHECKING:

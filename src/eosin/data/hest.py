@@ -17,9 +17,9 @@ from scipy import sparse
 from eosin.data.foreign import foreign_diameter_px, gene_names
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
-from eosin.data.scale import median_pitch
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
+from eosin.geometry.spacing import median_pitch
 from eosin.storage.files import read_json
 from eosin.types import Image, Section, Spots, check_mpp
 

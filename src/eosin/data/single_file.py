@@ -14,9 +14,9 @@ from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_ti
 from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial
 from eosin.data.native import own_section
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
-from eosin.data.scale import median_pitch
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming
+from eosin.geometry.spacing import median_pitch
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:

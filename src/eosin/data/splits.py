@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.data.readers import need_known
 from eosin.errors import EosinError
-from eosin.grouping import grouped
+from eosin.geometry.grouping import grouped
 from eosin.types import Section, first_repeat
 
 LEAVE_SECTION_OUT = "leave-section-out"
@@ -184,7 +184,7 @@ def _prints(section: Section) -> np.ndarray:
 
 
 def inner_groups(sections: Sequence[Section]) -> tuple[list[np.ndarray], str]:
-    """Groups for inner validation (`eosin.grouping.grouped`) of training sections."""
+    """Groups for inner validation (`eosin.geometry.grouping.grouped`) of training sections."""
     return grouped(
         [section.patient for section in sections],
         [section.name for section in sections],

@@ -14,10 +14,10 @@ from scipy import sparse
 
 from eosin.data.count_table import BROKEN, read_count_table
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
-from eosin.data.scale import median_pitch
 from eosin.data.tenx_folder import patient_of
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
+from eosin.geometry.spacing import median_pitch
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:

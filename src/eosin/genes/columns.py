@@ -14,8 +14,8 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.gene_ids import ensembl_id
 from eosin.types import Section
+from eosin.types.gene_ids import ensembl_id
 
 
 @dataclass(frozen=True)

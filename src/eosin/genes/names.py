@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 from eosin.errors import EosinError
-from eosin.gene_ids import KIND_IN_WORDS, ensembl_id, kind_of
 from eosin.genes.columns import KINDS, GeneNames, listed, naming_of, one_each
 from eosin.types import Section
+from eosin.types.gene_ids import KIND_IN_WORDS, ensembl_id, kind_of
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eosin.errors import EosinError
-from eosin.gene_ids import ensembl_id
 from eosin.genes.names import Gene, GeneTable
+from eosin.types.gene_ids import ensembl_id
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -24,10 +24,10 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from eosin.config import Settings
+from eosin.geometry.spots import neighbours
 from eosin.models.base import MODELS, ModelEntry
 from eosin.models.flow import FlowModel, by_rows, spacings, time_waves
 from eosin.models.flow_settings import PAPER_FLOW, PAPER_TRAIN, FlowSettings, make_flow
-from eosin.spots import neighbours
 from eosin.types import Batch, GenePanel
 
 _CHUNK_EDGES = 8192

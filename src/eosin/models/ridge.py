@@ -16,9 +16,9 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
+from eosin.geometry.spots import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.held_out import mean_correlation
-from eosin.spots import Neighbours, neighbours
 from eosin.types import Batch, GenePanel
 
 

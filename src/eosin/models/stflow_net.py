@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from eosin.errors import EosinError
+from eosin.geometry.spots import local_frames, neighbours
 from eosin.models.edge_ops import (
     Dropout,
     GatedMLP,
@@ -39,7 +40,6 @@ from eosin.models.edge_ops import (
 )
 from eosin.models.stflow_compiled import CompiledLayer
 from eosin.parallel import each
-from eosin.spots import local_frames, neighbours
 from eosin.types import Batch
 
 _CHUNK_EDGES = 4096

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from eosin.geometry.spots import lattice_positions, neighbours
 from eosin.models.attention import Block, within_parts, within_sets
 from eosin.models.image_branch import BackboneTokens
-from eosin.spots import lattice_positions, neighbours
 from eosin.types import Batch
 
 _REACH = 5  # relative rows and columns are told apart from 0 to 4

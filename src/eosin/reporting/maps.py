@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, target
-from eosin.spots import nearest_spacing_um
+from eosin.geometry.spots import nearest_spacing_um
 from eosin.types import GenePanel, Prediction, Section, Spots
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.blocks import Blocks, worth_sharing
-from eosin.slide.geometry import choose_level, read_box
 from eosin.slide.source import Source
 from eosin.slide.whole import WholeImage
+from eosin.slide.windows import choose_level, read_box
 
 _THREADS = min(4, os.cpu_count() or 1)
 _BLOCK_PX = 4096

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from eosin.types.batch import Batch
 from eosin.types.features import Features
-from eosin.types.names import first_repeat
+from eosin.types.identifiers import first_repeat
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots, check_mpp
 from eosin.types.prediction import Prediction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from eosin.errors import EosinError
-from eosin.types.names import first_repeat, ids_beside
+from eosin.types.identifiers import first_repeat, ids_beside
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import TypeGuard
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.types.names import first_repeat
+from eosin.types.identifiers import first_repeat
 
 
 @dataclass(frozen=True)

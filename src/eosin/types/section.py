@@ -10,10 +10,10 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.gene_ids import kind_of, rename_advice
 from eosin.storage.files import fingerprint
 from eosin.types.features import Features
-from eosin.types.names import first_repeat, ids_beside, names_beside
+from eosin.types.gene_ids import kind_of, rename_advice
+from eosin.types.identifiers import first_repeat, ids_beside, names_beside
 from eosin.types.places import Image, Spots
 
 

@@ -12,11 +12,11 @@ from scipy import sparse
 
 from eosin.data import read
 from eosin.errors import EosinError
-from eosin.gene_ids import ensembl_id, kind_of, rename_advice
 from eosin.genes import choose_panel, target
 from eosin.genes.names import Gene, GeneTable, rename
 from eosin.genes.tables import read_gene_table
 from eosin.types import GenePanel, Section, Spots
+from eosin.types.gene_ids import ensembl_id, kind_of, rename_advice
 
 ERBB2, EPCAM, TP53, KMT2D = "ENSG00000141736", "ENSG00000119888", "ENSG00000141510", "ENSG00000167548"
 HUMAN = GeneTable(

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from eosin.errors import EosinError
+from eosin.geometry.spots import nearest_spacing_um, neighbours
 from eosin.slide import AtPoints, HexagonalLattice, Lattice, OnTissue, SquareLattice, Tissue, layout_of, open_slide
-from eosin.spots import nearest_spacing_um, neighbours
 from unit.slide import pictures
 
 ALL = Tissue(np.ones((60, 80), bool), 10.0)

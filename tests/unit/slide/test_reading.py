@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from eosin.slide import open_slide
-from eosin.slide.geometry import choose_level
 from eosin.slide.source import Level, levels_of
+from eosin.slide.windows import choose_level
 from unit.slide import pictures
 
 W, H = 1003, 701

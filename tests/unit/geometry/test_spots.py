@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eosin.errors import EosinError
-from eosin.spots import lattice_positions, local_frames, nearest_spacing_um, neighbours
+from eosin.geometry.spots import lattice_positions, local_frames, nearest_spacing_um, neighbours
 
 
 def literal_neighbours(xy, k):

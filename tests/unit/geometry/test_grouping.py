@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eosin.errors import EosinError
-from eosin.grouping import grouped, regions
+from eosin.geometry.grouping import grouped, regions
 
 XY = np.random.default_rng(0).uniform(0, 1000, (50, 2))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from eosin.errors import EosinError
-from eosin.gene_ids import ensembl_id
+from eosin.types.gene_ids import ensembl_id
 
 
 def first_repeat(names: Sequence[str]) -> str:

@@ -67,7 +67,7 @@ def sample_literal(net, batch, y, *, tree: bool = False):
     from reference import stflow_literal as literal
 
     if tree:
-        from eosin.geometry.spots import neighbours
+        from eosin.geometry import neighbours
 
         index = torch.from_numpy(neighbours(batch.xy_um, K).index)
         literal.nearest = lambda xy, k: index

@@ -11,7 +11,7 @@ import pytest
 
 from cli.conftest import ENCODER, MPP, Ground, Run, files_below
 from eosin.data import read_prediction
-from eosin.geometry.spots import nearest_spacing_um
+from eosin.geometry import nearest_spacing
 from eosin.inputs import name_of_image
 
 AT = ("--mpp", MPP)
@@ -23,7 +23,7 @@ def test_hexagonal_spots_of_their_own_width(eosin: Run, ground: Ground) -> None:
     assert said.code == 0, said.err
     spots = read_prediction("p.h5ad").spots
     assert spots.diameter_um == 55
-    assert nearest_spacing_um(spots.xy_um) == pytest.approx(120)
+    assert nearest_spacing(spots.xy_um) == pytest.approx(120)
     assert len(np.unique(np.round(np.diff(np.unique(spots.xy_um[:, 1])), 3))) == 1
     assert np.diff(np.unique(spots.xy_um[:, 1]))[0] == pytest.approx(120 * np.sqrt(0.75))
 

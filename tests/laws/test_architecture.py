@@ -163,7 +163,7 @@ HEAVY = {
         ("eosin.cli", set()),
         ("eosin.types", set()),
         ("eosin.slide", {"PIL"}),
-        ("eosin.geometry.spots", set()),
+        ("eosin.geometry", set()),
         ("eosin.metrics", set()),
         ("eosin.data", set()),
         ("eosin.genes", set()),

@@ -19,7 +19,7 @@ from eosin.data.h5ad import raw_counts, read_h5ad, spatial
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
-from eosin.geometry.spacing import median_pitch
+from eosin.geometry import nearest_spacing
 from eosin.storage.files import read_json
 from eosin.types import Image, Section, Spots, check_mpp
 
@@ -128,7 +128,7 @@ def _patient(facts: dict[str, Any], name: str) -> str:
 
 def _odd_pitch(xy_um: np.ndarray, facts: dict[str, Any]) -> list[str]:
     """A note where spacing and scale contradict each other, as in two Xenium samples of the collection."""
-    said, found = _number(facts.get("inter_spot_dist")), median_pitch(xy_um)
+    said, found = _number(facts.get("inter_spot_dist")), nearest_spacing(xy_um)
     if not said or not found > 0 or abs(found / said - 1) <= _PITCH_TOLERANCE:
         return []
     return [f"the spots lie {found:.0f} µm apart, the metadata say {said:.0f} µm: the scale may be wrong"]

@@ -18,7 +18,7 @@ from eosin.data.count_table import BROKEN, read_count_table
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
-from eosin.geometry.spacing import median_pitch
+from eosin.geometry import nearest_spacing
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ def _keys(frame: pd.DataFrame) -> list[str]:
 
 
 def _scale(xy_px: np.ndarray, mpp: float | None, file: Path) -> tuple[float, str]:
-    pitch_px = median_pitch(xy_px)
+    pitch_px = nearest_spacing(xy_px)
     if mpp is not None:
         pitch_um = pitch_px * mpp
         odd = f", which makes the pitch {pitch_um:.0f} µm where 200 is usual" if not 150 < pitch_um < 250 else ""

@@ -16,7 +16,7 @@ from eosin.data.native import own_section
 from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming
-from eosin.geometry.spacing import median_pitch
+from eosin.geometry import nearest_spacing
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def _foreign_section(
     xy_um = xy * unit_um
     diameter_um = record.get("diameter_um") or foreign_diameter_px(adata, library) * unit_um
     notes += more
-    pitch_um = median_pitch(xy_um[np.isfinite(xy_um).all(1)])
+    pitch_um = nearest_spacing(xy_um[np.isfinite(xy_um).all(1)])
     if np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
         notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
     if not diameter_um:
@@ -149,7 +149,7 @@ def _foreign_section(
 
 
 def _no_scale(xy: np.ndarray, path: Path) -> EosinError:
-    pitch = median_pitch(xy[np.isfinite(xy).all(1)])
+    pitch = nearest_spacing(xy[np.isfinite(xy).all(1)])
     hint = f"; if the spots are Visium's, 100 µm apart, it is {100 / pitch:.4g}" if pitch > 0 else ""
     fix = f"give --mpp, the µm per pixel of the full-resolution image{hint}"
     return EosinError("does not say the scale of obsm['spatial']", file=path, fix=fix)

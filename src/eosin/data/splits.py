@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.data.readers import need_known
 from eosin.errors import EosinError
-from eosin.geometry.grouping import grouped
+from eosin.geometry import grouped
 from eosin.types import Section, first_repeat
 
 LEAVE_SECTION_OUT = "leave-section-out"

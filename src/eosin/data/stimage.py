@@ -17,7 +17,7 @@ from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_know
 from eosin.data.tenx_folder import patient_of
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
-from eosin.geometry.spacing import median_pitch
+from eosin.geometry import nearest_spacing
 from eosin.types import Image, Section, Spots, check_mpp
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def _scale(
     else:
         scale = check_mpp(diameter_um / (2 * usual_px), file)
         notes.append(f"{scale:.3f} µm/px from the spots' radius of {usual_px:.1f} px, {diameter_um / 2:g} µm")
-    pitch_um = median_pitch(xy_px) * scale
+    pitch_um = nearest_spacing(xy_px) * scale
     expected = _PITCH_UM.get(technology, pitch_um)
     if np.isfinite(pitch_um) and abs(pitch_um / expected - 1) > _PITCH_TOLERANCE:
         notes.append(f"the spots lie {pitch_um:.0f} µm apart where {expected:.0f} is usual: the radius may be wrong")

@@ -21,7 +21,7 @@ from eosin.data.native import write_sections
 from eosin.data.tissue_field import GRID_UM, sample, shrink, smooth_field
 from eosin.data.tissue_image import Look, render
 from eosin.data.tissue_layout import MORPHOLOGY, Tissue, draw_tissue
-from eosin.geometry.spots import neighbours
+from eosin.geometry import neighbours
 from eosin.progress import task
 from eosin.slide.lattice import HexagonalLattice, SquareLattice
 from eosin.slide.tissue import Tissue as Mask

@@ -18,7 +18,7 @@ from eosin.engine.settings import TrainSettings
 from eosin.engine.trained import Trained
 from eosin.errors import EosinError
 from eosin.genes import choose_panel, target, with_ids
-from eosin.geometry.grouping import grouped
+from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.storage.files import fingerprint
 from eosin.types import Batch, Features, GenePanel, Section

@@ -17,8 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from eosin.geometry.spots import neighbours
-from eosin.models.flow import by_rows, spacings, time_waves
+from eosin.geometry import neighbours, spacings
+from eosin.models.flow import by_rows, time_waves
 from eosin.types import Batch
 
 SIDE = 5

@@ -24,9 +24,9 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from eosin.config import Settings
-from eosin.geometry.spots import neighbours
+from eosin.geometry import neighbours, spacings
 from eosin.models.base import MODELS, ModelEntry
-from eosin.models.flow import FlowModel, by_rows, spacings, time_waves
+from eosin.models.flow import FlowModel, by_rows, time_waves
 from eosin.models.flow_settings import PAPER_FLOW, PAPER_TRAIN, FlowSettings, make_flow
 from eosin.types import Batch, GenePanel
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from eosin.generative.ve import Output
-from eosin.geometry.spots import Neighbours, neighbours
+from eosin.geometry import Neighbours, neighbours
 from eosin.types import Batch
 
 

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -181,19 +180,6 @@ class FlowModel(OnBase):
 
     def _outwards(self, values: Tensor, context: FlowContext) -> Tensor:
         return values * self.scale.sd + self.scale.mean + context.base
-
-
-def spacings(distance: np.ndarray, valid: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Distance between neighbouring spots, as each part has it: [s], 1 where a part has none.
-
-    The median over a part of the distances [s n] to nearest neighbours; n = 1 takes the nearest only.
-    """
-    unit = np.ones(len(distance))
-    for a, b in pairwise(starts):
-        known = distance[a:b][valid[a:b]]
-        typical = float(np.median(known)) if known.size else 0.0
-        unit[a:b] = typical if typical > 0 else 1.0
-    return unit
 
 
 def by_rows(function: Callable[[slice], Tensor], n_rows: int, chunk: int) -> Tensor:

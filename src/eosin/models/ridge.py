@@ -16,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
-from eosin.geometry.spots import Neighbours, neighbours
+from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.held_out import mean_correlation
 from eosin.types import Batch, GenePanel

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from eosin.errors import EosinError
-from eosin.geometry.spots import local_frames, neighbours
+from eosin.geometry import local_frames, neighbours
 from eosin.models.edge_ops import (
     Dropout,
     GatedMLP,

@@ -6,7 +6,7 @@ as published (`image_branch.py`). Where eosin differs from the paper or its rele
 
 - Neighbours are the nearest measured spots, not 24 tiles cut around the spot: no second encoding. On a square
   lattice these are the 5 x 5 window.
-- The lattice of the positional convolution comes from each section's own spacing (`eosin.geometry.spots.lattice_positions`).
+- The lattice of the positional convolution comes from each section's own spacing (`eosin.geometry.lattice_positions`).
   The release rounds to 20 pixels, and keeps the grid of the first slide that it sees for all others.
 - Dropout is off at inference; in the release it stays on in the global view. Attention weights have none.
 - A step sees connected regions, each encoded once; the release encodes every slide anew for every 128 spots.

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from eosin.geometry.spots import lattice_positions, neighbours
+from eosin.geometry import lattice_positions, neighbours
 from eosin.models.attention import Block, within_parts, within_sets
 from eosin.models.image_branch import BackboneTokens
 from eosin.types import Batch

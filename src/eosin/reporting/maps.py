@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, target
-from eosin.geometry.spots import nearest_spacing_um
+from eosin.geometry import nearest_spacing
 from eosin.types import GenePanel, Prediction, Section, Spots
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def unit_of(panel: GenePanel) -> str:
 
 def extent_of(spots: Spots, thumbnail: Thumbnail | None) -> Extent:
     """What the maps show, µm: left, right, top, bottom; the spots with a margin, within the image."""
-    margin = max(nearest_spacing_um(spots.xy_um) if len(spots) > 1 else 0.0, spots.diameter_um) * 1.2
+    margin = max(nearest_spacing(spots.xy_um) if len(spots) > 1 else 0.0, spots.diameter_um) * 1.2
     left, top = spots.xy_um.min(0) - margin
     right, bottom = spots.xy_um.max(0) + margin
     if thumbnail is not None:
@@ -218,7 +218,7 @@ def draw_layer(axis: Axes, bar_axis: Axes, spots: Spots, layer: Layer, extent_um
     """Discs that just touch, coloured by value, with a colour bar."""
     from matplotlib.collections import EllipseCollection
 
-    spacing = nearest_spacing_um(spots.xy_um) if len(spots) > 1 else spots.diameter_um
+    spacing = nearest_spacing(spots.xy_um) if len(spots) > 1 else spots.diameter_um
     width = np.full(len(spots), 0.96 * max(spacing, 1e-3))
     discs = EllipseCollection(
         width, width, np.zeros(len(spots)), units="xy", offsets=spots.xy_um, offset_transform=axis.transData

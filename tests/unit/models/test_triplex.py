@@ -8,7 +8,7 @@ import torch
 
 import toy
 from eosin.errors import EosinError
-from eosin.geometry.spots import lattice_positions
+from eosin.geometry import lattice_positions
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
 from eosin.models.check import check_model

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eosin.errors import EosinError
-from eosin.geometry.spots import nearest_spacing_um, neighbours
+from eosin.geometry import nearest_spacing, neighbours
 from eosin.slide import AtPoints, HexagonalLattice, Lattice, OnTissue, SquareLattice, Tissue, layout_of, open_slide
 from unit.slide import pictures
 
@@ -31,7 +31,7 @@ def test_a_lattice_covers_tissue_only() -> None:
     spots = SquareLattice(50.0).lay(Tissue(mask, 10.0))
     assert len(spots) == 6 * 10
     assert spots.xy_um.min(0).tolist() == [225.0, 125.0]
-    assert nearest_spacing_um(spots.xy_um) == 50.0
+    assert nearest_spacing(spots.xy_um) == 50.0
 
 
 @pytest.mark.parametrize("pitch", [100.0, 55.0, 17.3])

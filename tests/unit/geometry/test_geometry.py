@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from eosin.errors import EosinError
-from eosin.geometry.spots import lattice_positions, local_frames, nearest_spacing_um, neighbours
+from eosin.geometry import lattice_positions, local_frames, nearest_spacing, neighbours
 
 
 def literal_neighbours(xy, k):
@@ -172,5 +172,5 @@ def test_few_spots_and_duplicates_have_lattice_positions():
 
 def test_irregular_positions_fall_into_squares_of_the_nearest_distance():
     xy = np.random.default_rng(0).uniform(0, 3000, (500, 2))
-    got, pitch = lattice_positions(xy), nearest_spacing_um(xy)
+    got, pitch = lattice_positions(xy), nearest_spacing(xy)
     assert np.array_equal(got, np.floor((xy - xy.min(0)) / pitch + 0.5)[:, ::-1])

@@ -32,12 +32,13 @@ import tifffile
 import torch
 from PIL import Image as Picture
 
-from eosin.encoders import Encoder, encode, feature_path, get_encoder
-from eosin.encoders.devices import devices_of, in_order, replicas
-from eosin.encoders.reading import read_ahead
-from eosin.encoders.stream import encode_tiles
-from eosin.encoders.turns import AS_IT_LIES
+from eosin.encoders import Encoder, get_encoder
 from eosin.encoders.zoo import build_untrained
+from eosin.features import encode, feature_path
+from eosin.features.devices import devices_of, in_order, replicas
+from eosin.features.read_ahead import read_ahead
+from eosin.features.stream import encode_tiles
+from eosin.features.turns import AS_IT_LIES
 from eosin.slide import Slide, open_slide, reading_order
 from eosin.types import Image, Section, Spots
 

@@ -15,7 +15,7 @@ from eosin import data as door
 from eosin.config import read_toml
 from eosin.data import Reading
 from eosin.data.splits import Split
-from eosin.encoders.field_of_view import with_tile
+from eosin.encoders.parts.field_of_view import with_tile
 from eosin.errors import EosinError
 from eosin.genes import choose_panel
 from eosin.inputs import (

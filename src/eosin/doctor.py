@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from eosin.encoders.published import NAMES, zoo_card
+from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.errors import EosinError
 from eosin.fetching.hub import endpoint, is_offline, told
 from eosin.inputs import CACHE

@@ -13,9 +13,9 @@ from eosin.benchmark import STUDIES, protocol_facts
 from eosin.data import Reading
 from eosin.data.h5ad import our_record, read_h5ad
 from eosin.encoders import ENCODERS, EncoderCard, get_encoder, zoo_card
-from eosin.encoders.feature_facts import feature_facts, holds_features
-from eosin.encoders.published import NAMES as ZOO
+from eosin.encoders.parts.published import NAMES as ZOO
 from eosin.errors import EosinError
+from eosin.features.feature_facts import feature_facts, holds_features
 from eosin.models import MODELS
 from eosin.slide import open_slide
 

@@ -11,9 +11,10 @@ from typing import Any, Unpack
 from eosin import data as door
 from eosin import engine
 from eosin.data.readers import Reading, blame
-from eosin.encoders import Encoder, attach, get_encoder, need_commercial
-from eosin.encoders import encode as encode_section
+from eosin.encoders import Encoder, get_encoder
 from eosin.errors import EosinError
+from eosin.features import attach, need_commercial
+from eosin.features import encode as encode_section
 from eosin.slide import Layout, OnTissue, open_slide
 from eosin.types import Image, Prediction, Section
 

@@ -15,12 +15,13 @@ from eosin import data as door
 from eosin import engine
 from eosin.config import read_toml
 from eosin.data import Reading
-from eosin.encoders import Encoder, attach, get_encoder, need_commercial
-from eosin.encoders import encode as encode_section
-from eosin.encoders.feature_section import is_feature_file, section_of_features
-from eosin.encoders.field_of_view import with_tile
+from eosin.encoders import Encoder, get_encoder
+from eosin.encoders.parts.field_of_view import with_tile
 from eosin.engine import Trained
 from eosin.errors import EosinError
+from eosin.features import attach, need_commercial
+from eosin.features import encode as encode_section
+from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.genes import choose_panel
 from eosin.inputs import (
     CACHE,

@@ -11,8 +11,8 @@ import pytest
 
 from cli.conftest import ENCODER, SMALL, Ground, Run
 from eosin.cli import show
-from eosin.encoders import read_features
 from eosin.engine import load
+from eosin.features import read_features
 
 TWO = ("--sections", "A1", "--sections", "B2")
 WIDE = f"{ENCODER}&tile_um=120"

@@ -135,7 +135,7 @@ def test_stimage_by_tissue(eosin: Run, hub: Hub, monkeypatch: pytest.MonkeyPatch
 def test_weights_go_to_the_cache_and_are_found_there_offline(
     eosin: Run, hub: Hub, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eosin.encoders.published import zoo_card
+    from eosin.encoders.parts.published import zoo_card
 
     pinned = zoo_card("phikon").revision
     said = eosin("fetch", "weights", name, "--revision", COMMIT)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cli.conftest import ENCODER, SMALL, Ground, Run
-from eosin.encoders import read_features
+from eosin.features import read_features
 
 
 def test_files_are_completed_and_trained_on(eosin: Run, ground: Ground, tmp_path: Path) -> None:

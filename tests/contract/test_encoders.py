@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from eosin.encoders import ENCODERS, Encoder, EncoderCard, View, check_encoder, get_encoder
-from eosin.encoders.published import NAMES as ZOO
+from eosin.encoders.parts.published import NAMES as ZOO
 from eosin.encoders.zoo import build_untrained
 
 ARCH = "resnet18"

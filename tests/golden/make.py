@@ -17,8 +17,8 @@ import toy
 from eosin import __version__
 from eosin.data import write_prediction
 from eosin.data.anndata_door import Thumbnails
-from eosin.encoders import write_features
 from eosin.engine import predict, train
+from eosin.features import write_features
 from eosin.types import Features, GenePanel, Prediction, Section
 
 HERE = Path(__file__).resolve().parent

@@ -12,8 +12,9 @@ import torch
 
 import toy
 from eosin.data import read_prediction
-from eosin.encoders import attach, get_encoder
+from eosin.encoders import get_encoder
 from eosin.engine import load, predict, train
+from eosin.features import attach
 from golden.make import TINY, features, panel, plain_draws, sections
 
 HERE = Path(__file__).resolve().parent

@@ -13,8 +13,8 @@ import pandas as pd
 import pytest
 
 from eosin.data import read, recognise
-from eosin.encoders.attach import attach
-from eosin.encoders.feature_section import section_of_features
+from eosin.features.attach import attach
+from eosin.features.feature_section import section_of_features
 from eosin.types import Section
 
 HER2ST = Path(__file__).resolve().parents[2] / "../shared/data/her2st"

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from eosin.data import read
-from eosin.encoders import encode, get_encoder
+from eosin.encoders import get_encoder
+from eosin.features import encode
 from eosin.slide import find_tissue, open_slide
 from eosin.types import Section
 

@@ -148,7 +148,7 @@ def bench(
     from eosin import comparing
     from eosin.cli import show
     from eosin.encoders import ENCODERS
-    from eosin.encoders.composite import split_list
+    from eosin.encoders.parts.spec_text import split_list
 
     scores = comparing.bench(
         data,
@@ -230,7 +230,7 @@ def study(
     from eosin import comparing
     from eosin.cli import show
     from eosin.encoders import ENCODERS
-    from eosin.encoders.composite import split_list
+    from eosin.encoders.parts.spec_text import split_list
 
     given = {"preset": preset, "encoders": split_list(encoder, ENCODERS.__contains__), "tile_um": widths_of(tile_um)}
     given |= {"genes": genes, "split": split, "features": features, "commercial_only": commercial_only}

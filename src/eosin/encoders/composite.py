@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
@@ -46,36 +45,3 @@ class Composite(Encoder):
         for part in self._parts:
             ends.append(ends[-1] + len(part.views))
         return torch.cat([part.encode(tiles[a:b]) for part, (a, b) in zip(self._parts, pairwise(ends))], 1)
-
-
-def split_spec(spec: str, known: Callable[[str], bool]) -> list[str]:
-    """The parts of a spec, one for each encoder.
-
-    A `+` among names always parts them. Behind a `:`, `@` or `?` it does so only where a known encoder's name follows:
-    the name of a file may hold one, and in a setting it stands for a space.
-    """
-    first, *pieces = spec.split("+")
-    parts = [first]
-    for piece in pieces:
-        if name_of(parts[-1]) == parts[-1] or known(name_of(piece)):
-            parts.append(piece)
-        else:
-            parts[-1] += "+" + piece
-    return parts
-
-
-def split_list(text: str, known: Callable[[str], bool]) -> list[str]:
-    """Specs that are listed by commas. Within settings a comma parts only where a known encoder's name follows it."""
-    first, *pieces = text.split(",")
-    specs = [first]
-    for piece in pieces:
-        if "?" not in specs[-1] or known(name_of(piece.partition("+")[0].strip())):
-            specs.append(piece)
-        else:
-            specs[-1] += "," + piece
-    return [spec.strip() for spec in specs]
-
-
-def name_of(part: str) -> str:
-    """What stands before an argument or settings."""
-    return re.split("[:@?]", part, maxsplit=1)[0]

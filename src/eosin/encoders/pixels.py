@@ -11,7 +11,7 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, View, spec_of
-from eosin.encoders.field_of_view import renamed
+from eosin.encoders.parts.field_of_view import renamed
 from eosin.errors import EosinError
 
 _VERSION = 1

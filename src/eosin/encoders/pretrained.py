@@ -15,9 +15,9 @@ from torch import Tensor, nn
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
-from eosin.encoders.field_of_view import renamed
-from eosin.encoders.network import Network, Precision
-from eosin.encoders.weights import fit, heads, locate, read_tensors
+from eosin.encoders.parts.field_of_view import renamed
+from eosin.encoders.parts.network import Network, Precision
+from eosin.encoders.parts.weights import fit, heads, locate, read_tensors
 from eosin.errors import EosinError
 from eosin.storage.files import sha256_file
 

@@ -17,10 +17,10 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
-from eosin.encoders import statistics
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
-from eosin.encoders.field_of_view import renamed
-from eosin.encoders.workers import over_rows
+from eosin.encoders.parts import map_statistics as statistics
+from eosin.encoders.parts.field_of_view import renamed
+from eosin.encoders.parts.workers import over_rows
 from eosin.errors import EosinError
 
 _VERSION = 1

@@ -14,13 +14,13 @@ from torch import Tensor, nn
 
 from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
-from eosin.encoders.field_of_view import renamed
-from eosin.encoders.network import Network, Precision
-from eosin.encoders.pooling import POOLINGS
-from eosin.encoders.published import NAMES, ZooCard, zoo_card
-from eosin.encoders.renaming import to_ours
-from eosin.encoders.stem import ConvStem
-from eosin.encoders.weights import fetch, fit, heads, locate, read_tensors
+from eosin.encoders.parts.conv_stem import ConvStem
+from eosin.encoders.parts.field_of_view import renamed
+from eosin.encoders.parts.network import Network, Precision
+from eosin.encoders.parts.published import NAMES, ZooCard, zoo_card
+from eosin.encoders.parts.tensor_names import to_ours
+from eosin.encoders.parts.token_pooling import POOLINGS
+from eosin.encoders.parts.weights import fetch, fit, heads, locate, read_tensors
 from eosin.errors import EosinError
 from eosin.storage.files import sha256_file
 

@@ -9,10 +9,10 @@ import eosin.exporting.geojson
 import eosin.exporting.stores
 import eosin.exporting.tables  # noqa: F401 - each registers its formats
 from eosin.data import read_prediction
-from eosin.encoders.feature_section import is_feature_file, section_of_features
 from eosin.errors import EosinError
 from eosin.exporting.formats import Wish, format_of
 from eosin.exporting.rows import with_genes
+from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.types import Prediction
 
 

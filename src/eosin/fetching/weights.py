@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eosin.encoders.published import NAMES, zoo_card
-from eosin.encoders.weights import HUB_FILE
+from eosin.encoders.parts.published import NAMES, zoo_card
+from eosin.encoders.parts.weights import HUB_FILE
 from eosin.errors import EosinError
 from eosin.fetching.hub import Repository, download, is_offline, list_files, need_space, told
 from eosin.fetching.sources import SOURCES, Order, Source

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from eosin.encoders import Encoder, EncoderCard, View, check_encoder, get_encoder
-from eosin.encoders.composite import Composite, split_list, split_spec
+from eosin.encoders.composite import Composite
+from eosin.encoders.parts.spec_text import split_list, split_spec
 from eosin.errors import EosinError
 
 SPEC = "stain?px=112+pixels?px=16"

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from eosin.encoders import ENCODERS, Encoder, EncoderCard, View, get_encoder
-from eosin.encoders.field_of_view import renamed, tell_enlarged, with_tile
+from eosin.encoders.parts.field_of_view import renamed, tell_enlarged, with_tile
 from eosin.errors import EosinError
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from eosin.encoders import get_encoder, statistics
+from eosin.encoders import get_encoder
+from eosin.encoders.parts import map_statistics as statistics
+from eosin.encoders.parts.workers import over_rows
 from eosin.encoders.stain import Stain
-from eosin.encoders.workers import over_rows
 from eosin.errors import EosinError
 
 

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from eosin.encoders import get_encoder
-from eosin.encoders.pooling import AttentionPool, ClassAndMean, ClassToken, MapMean
-from eosin.encoders.published import NAMES, zoo_card
+from eosin.encoders.parts.published import NAMES, zoo_card
+from eosin.encoders.parts.token_pooling import AttentionPool, ClassAndMean, ClassToken, MapMean
 from eosin.encoders.zoo import OPEN, backbone, build_untrained
 from eosin.errors import EosinError
 from eosin.facts import list_things

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eosin.encoders.foreign_tiles import number, width_of_tiles
-from eosin.encoders.marked import leave_out
-from eosin.encoders.store import FeatureFile, read_features
-from eosin.encoders.terms import terms_of
 from eosin.errors import EosinError
+from eosin.features.foreign_tiles import number, width_of_tiles
+from eosin.features.licence import terms_of
+from eosin.features.store import FeatureFile, read_features
+from eosin.features.unreadable import leave_out
 from eosin.types import Features, Section, Spots, check_mpp
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 
 from eosin.encoders.base import Encoder
-from eosin.encoders.devices import in_order
-from eosin.encoders.journal import Journal
-from eosin.encoders.reading import READERS, Tiles, read_ahead
-from eosin.encoders.turns import turn
 from eosin.errors import EosinError
+from eosin.features.devices import in_order
+from eosin.features.journal import Journal
+from eosin.features.read_ahead import READERS, Tiles, read_ahead
+from eosin.features.turns import turn
 from eosin.progress import task
 from eosin.slide import Slide, reading_order
 from eosin.types import Spots
@@ -65,7 +65,7 @@ def encode_tiles(
     encoders
         Replicas of one, each on its device.
     ways
-        How to lay each tile (`eosin.encoders.turns`).
+        How to lay each tile (`eosin.features.turns`).
     journal
         Holds what an earlier run has done, and takes up what this one does.
     readers

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from eosin.encoders.published import zoo_card
+from eosin.encoders.parts.published import zoo_card
 from eosin.encoders.zoo import Backbone, backbone, fit_published
 from eosin.errors import EosinError
 
@@ -144,7 +144,7 @@ def test_published_names_give_the_same_network(name: str) -> None:
 
 
 def test_every_card_with_names_of_its_own_is_tested() -> None:
-    from eosin.encoders.published import NAMES
+    from eosin.encoders.parts.published import NAMES
 
     own = {one for one in NAMES if zoo_card(one).rename or zoo_card(one).naming != "timm"}
     assert own - {"hibou-l"} == set(PUBLISHED)  # hibou-l: the names of hibou-b

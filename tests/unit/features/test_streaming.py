@@ -13,10 +13,11 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from eosin.encoders import Encoder, EncoderCard, View, encode, get_encoder, store, write_features
-from eosin.encoders.devices import devices_of, in_order, replicas
-from eosin.encoders.reading import read_ahead
+from eosin.encoders import Encoder, EncoderCard, View, get_encoder
 from eosin.errors import EosinError
+from eosin.features import encode, store, write_features
+from eosin.features.devices import devices_of, in_order, replicas
+from eosin.features.read_ahead import read_ahead
 from eosin.slide import open_slide
 from eosin.types import Image, Section, Spots
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from eosin.encoders.store import FeatureFile
 from eosin.errors import EosinError
+from eosin.features.store import FeatureFile
 from eosin.storage.hdf5 import open_foreign
 
 _PATCHES = "patches"

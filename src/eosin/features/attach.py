@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from eosin.encoders.foreign_tiles import width_of_tiles
-from eosin.encoders.marked import leave_out
-from eosin.encoders.section import file_name
-from eosin.encoders.store import FeatureFile, read_features
-from eosin.encoders.terms import terms_of
 from eosin.errors import EosinError
+from eosin.features.encoding import file_name
+from eosin.features.foreign_tiles import width_of_tiles
+from eosin.features.licence import terms_of
+from eosin.features.store import FeatureFile, read_features
+from eosin.features.unreadable import leave_out
 from eosin.types import Features, Section
 
 _TOLERANCE_PX = 1.5

@@ -18,9 +18,10 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from eosin.encoders import Encoder, EncoderCard, View, encode, feature_path
-from eosin.encoders.journal import Journal
+from eosin.encoders import Encoder, EncoderCard, View
 from eosin.errors import EosinError
+from eosin.features import encode, feature_path
+from eosin.features.journal import Journal
 from eosin.storage import lock
 from eosin.types import Image, Section, Spots
 

@@ -13,9 +13,10 @@ import tifffile
 import torch
 from PIL import Image as Picture
 
-from eosin.encoders import Encoder, EncoderCard, View, attach, encode, feature_path, read_features
-from eosin.encoders.feature_section import section_of_features
+from eosin.encoders import Encoder, EncoderCard, View
 from eosin.errors import EosinError
+from eosin.features import attach, encode, feature_path, read_features
+from eosin.features.feature_section import section_of_features
 from eosin.slide import open_slide
 from eosin.types import Image, Section, Spots
 

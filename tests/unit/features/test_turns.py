@@ -11,9 +11,10 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from eosin.encoders import Encoder, EncoderCard, View, attach, encode, feature_path, get_encoder, read_features
-from eosin.encoders.turns import AS_IT_LIES, TURNS, turn
+from eosin.encoders import Encoder, EncoderCard, View, get_encoder
 from eosin.errors import EosinError
+from eosin.features import attach, encode, feature_path, read_features
+from eosin.features.turns import AS_IT_LIES, TURNS, turn
 from eosin.types import Features, Image, Section, Spots
 
 WAYS = (AS_IT_LIES, *TURNS)

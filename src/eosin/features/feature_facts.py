@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from eosin.encoders.feature_section import scale_of
-from eosin.encoders.foreign_tiles import width_of_tiles
-from eosin.encoders.store import read_features
-from eosin.encoders.terms import UNKNOWN, terms_of
-from eosin.encoders.turns import TURNS
 from eosin.errors import EosinError
+from eosin.features.feature_section import scale_of
+from eosin.features.foreign_tiles import width_of_tiles
+from eosin.features.licence import UNKNOWN, terms_of
+from eosin.features.store import read_features
+from eosin.features.turns import TURNS
 from eosin.storage.hdf5 import open_foreign
 
 _SUFFIXES = {".h5", ".hdf5"}

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from eosin.config import Settings
 from eosin.encoders.base import EncoderCard
-from eosin.encoders.renaming import Naming, Rules, Transformers
+from eosin.encoders.parts.tensor_names import Naming, Rules, Transformers
 from eosin.errors import EosinError
 
 NAMES = (

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eosin.encoders import image_mark as marks
-from eosin.encoders.image_mark import image_mark, is_marked
+from eosin.features import image_hash as marks
+from eosin.features.image_hash import image_mark, is_marked
 
 SIZE = 5_000_000
 

@@ -15,9 +15,9 @@ import toy
 from eosin import verbs
 from eosin.data import read, read_prediction, to_anndata, write_prediction, write_sections
 from eosin.encoders import Encoder, EncoderCard, View
-from eosin.encoders.terms import terms_of
 from eosin.engine import load, predict, train
 from eosin.errors import EosinError
+from eosin.features.licence import terms_of
 from eosin.types import Section
 
 

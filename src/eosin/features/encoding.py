@@ -14,15 +14,15 @@ import numpy as np
 import torch
 
 from eosin.encoders.base import Encoder
-from eosin.encoders.devices import devices_of, replicas
-from eosin.encoders.field_of_view import tell_enlarged
-from eosin.encoders.image_mark import image_mark, is_marked
-from eosin.encoders.journal import Journal
-from eosin.encoders.marked import leave_out
-from eosin.encoders.store import FeatureFile, add_turned, read_features, write_features
-from eosin.encoders.stream import Encoded, encode_tiles
-from eosin.encoders.turns import AS_IT_LIES, TURNS
+from eosin.encoders.parts.field_of_view import tell_enlarged
 from eosin.errors import EosinError
+from eosin.features.devices import devices_of, replicas
+from eosin.features.image_hash import image_mark, is_marked
+from eosin.features.journal import Journal
+from eosin.features.store import FeatureFile, add_turned, read_features, write_features
+from eosin.features.stream import Encoded, encode_tiles
+from eosin.features.turns import AS_IT_LIES, TURNS
+from eosin.features.unreadable import leave_out
 from eosin.slide import Slide, open_slide
 from eosin.storage.files import fingerprint
 from eosin.storage.lock import held
@@ -62,10 +62,10 @@ def encode(
     half
         Store float16.
     symmetries
-        Also encode every tile under the seven flips and quarter turns (`eosin.encoders.turns`), all views of a spot
+        Also encode every tile under the seven flips and quarter turns (`eosin.features.turns`), all views of a spot
         together: `Features.turned`, for training with `augment`. The features themselves stay as they are.
     device
-        Where to compute: `auto`, or names by commas (`eosin.encoders.devices`); where the encoder is by default.
+        Where to compute: `auto`, or names by commas (`eosin.features.devices`); where the encoder is by default.
 
     Raises
     ------

@@ -14,8 +14,9 @@ import pytest
 import torch
 from PIL import Image as Picture
 
-from eosin.encoders import Encoder, EncoderCard, View, attach, encode, feature_path, read_features, write_features
+from eosin.encoders import Encoder, EncoderCard, View
 from eosin.errors import EosinError
+from eosin.features import attach, encode, feature_path, read_features, write_features
 from eosin.types import Image, Section, Spots
 
 MPP = 0.5

@@ -8,9 +8,9 @@ import h5py
 import numpy as np
 import pytest
 
-from eosin.encoders import write_features
-from eosin.encoders.feature_facts import holds_features
 from eosin.facts import info
+from eosin.features import write_features
+from eosin.features.feature_facts import holds_features
 
 N = 5
 VALUES = np.arange(N * 3, dtype=np.float32).reshape(N, 3)

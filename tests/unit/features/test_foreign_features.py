@@ -11,10 +11,10 @@ import pytest
 
 import toy
 from eosin import predict, train
-from eosin.encoders.attach import attach
-from eosin.encoders.feature_section import section_of_features
-from eosin.encoders.store import add_turned, read_features, write_features
 from eosin.errors import EosinError
+from eosin.features.attach import attach
+from eosin.features.feature_section import section_of_features
+from eosin.features.store import add_turned, read_features, write_features
 from eosin.types import Image, Section
 
 MPP, WIDTH_PX = 0.5, 224

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from eosin.encoders.published import NAMES, zoo_card
+from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.errors import EosinError
 
 UNKNOWN = "unknown"

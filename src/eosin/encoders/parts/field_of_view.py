@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eosin.encoders.base import ENCODERS, Encoder, View
-from eosin.encoders.composite import name_of, split_spec
+from eosin.encoders.parts.spec_text import name_of, split_spec
 from eosin.errors import EosinError
 
 _LOG = logging.getLogger("eosin")

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from eosin.encoders.turns import TURNS
 from eosin.errors import EosinError
+from eosin.features.turns import TURNS
 from eosin.storage.files import atomic_hdf5
 from eosin.storage.hdf5 import open_foreign
 

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from eosin.encoders.workers import over_rows
+from eosin.encoders.parts.workers import over_rows
 from eosin.errors import EosinError
 
 Precision = Literal["float32", "float16", "bfloat16"]

@@ -25,13 +25,14 @@ import numpy as np
 
 from eosin import metrics
 from eosin.benchmark.table import pick
-from eosin.data import read, synthetic
+from eosin.data import read
 from eosin.encoders.base import ENCODERS
 from eosin.engine import Trained, predict, train
 from eosin.engine.trained import with_settings
 from eosin.features import attach, encode
 from eosin.genes import target
 from eosin.scoring import score
+from eosin.simulation import cohort as synthetic
 from eosin.types import Section
 
 SAMPLERS: Mapping[str, Mapping[str, Any]] = {

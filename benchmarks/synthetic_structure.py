@@ -25,11 +25,11 @@ import numpy as np
 
 from eosin import metrics
 from eosin.benchmark.table import pick
-from eosin.data import synthetic
-from eosin.data.tissue_field import GRID_UM, sample, smooth_field
 from eosin.engine import predict, train
 from eosin.genes import choose_panel, target
 from eosin.scoring import score
+from eosin.simulation import cohort as synthetic
+from eosin.simulation.tissue_field import GRID_UM, sample, smooth_field
 from eosin.types import Features, GenePanel, Prediction, Section
 
 SETTINGS = synthetic.TissueSettings.of(

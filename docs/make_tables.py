@@ -16,7 +16,6 @@ from pydantic_core import PydanticUndefined
 
 from eosin.config import Settings
 from eosin.data import READERS
-from eosin.data.synthetic import TissueSettings
 from eosin.encoders import ENCODERS, get_encoder, zoo_card
 from eosin.encoders.parts.published import NAMES as ZOO
 from eosin.encoders.pretrained import TimmSettings
@@ -27,6 +26,7 @@ from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, gene_rules
 from eosin.metrics import METRICS
 from eosin.models import MODELS
+from eosin.simulation.cohort import TissueSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"(<!-- table:([\w-]+) -->\n)(.*?)(<!-- end -->)", re.DOTALL)

@@ -29,7 +29,7 @@ _HOME = {
     "train": "eosin.verbs",
     "demo": "eosin.demo",
     "load": "eosin.engine",
-    "simulate": "eosin.data.synthetic",
+    "simulate": "eosin.simulation.cohort",
     "to_anndata": "eosin.data",
     "EosinError": "eosin.errors",
 }

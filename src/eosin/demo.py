@@ -9,9 +9,9 @@ from pathlib import Path
 from eosin import comparing, verbs
 from eosin.benchmark.table import pick
 from eosin.data import read_prediction
-from eosin.data.synthetic import simulate, write_cohort
 from eosin.inputs import thumbnails
 from eosin.reporting import write_report
+from eosin.simulation.cohort import simulate, write_cohort
 from eosin.storage.files import write_json
 
 log = logging.getLogger("eosin")

@@ -10,7 +10,7 @@ from typing import Any, Unpack
 
 from eosin import data as door
 from eosin import engine
-from eosin.data.readers import Reading, blame
+from eosin.data.reader import Reading, blame
 from eosin.encoders import Encoder, get_encoder
 from eosin.errors import EosinError
 from eosin.features import attach, need_commercial

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from eosin.cli import main
-from eosin.data.synthetic import simulate, write_cohort
 from eosin.progress import Silent, show_with
+from eosin.simulation.cohort import simulate, write_cohort
 
 ENCODER = "stain?px=96"
 """Small windows: the same code as the default ones at a fraction of the time."""

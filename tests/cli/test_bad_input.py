@@ -649,7 +649,7 @@ def words_of(case: str, ground: Ground) -> list[object]:
 
 
 def one_section(*, seed: int) -> object:
-    from eosin.data.synthetic import simulate
+    from eosin.simulation.cohort import simulate
 
     return simulate(n_sections=1, n_patients=1, size_um=400, mpp=4, n_genes=20, seed=seed)
 

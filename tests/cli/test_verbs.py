@@ -468,7 +468,7 @@ def test_protocols_are_listed(eosin: Run) -> None:
 def test_demo_writes_what_it_says(eosin: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With a smaller cohort than the real one, so that it takes seconds."""
     from eosin import demo
-    from eosin.data.synthetic import simulate
+    from eosin.simulation.cohort import simulate
 
     def smaller(*, seed: int):
         return simulate(n_sections=3, n_patients=2, size_um=500, mpp=MPP, n_genes=20, seed=seed)

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from eosin.data import (  # noqa: F401  each registers its reader
-    hest,
-    hest_bench,
-    legacy_st,
-    native,
-    single_file,
-    spatialdata_reader,
-    stimage,
-    visium,
-    visium_hd,
-    xenium,
-)
+from eosin.data import readers as _readers  # noqa: F401 - registers them
 from eosin.data.anndata_door import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
-from eosin.data.hest_bench import hest_genes, hest_patches, hest_splits
-from eosin.data.native import write_sections
-from eosin.data.readers import READERS, Reader, Reading, describe, read, recognise
+from eosin.data.reader import READERS, Reader, Reading, describe, read, recognise
+from eosin.data.readers.hest_bench import hest_genes, hest_patches, hest_splits
+from eosin.data.readers.native import write_sections
 from eosin.data.spatialdata_door import to_spatialdata, write_spatialdata
 from eosin.data.splits import Split, inner_groups, splits
 

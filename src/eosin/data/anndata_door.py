@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, write_h5ad
-from eosin.data.readers import blame
+from eosin.data.reader import blame
 from eosin.errors import EosinError
 from eosin.types import GenePanel, Image, Prediction, Spots
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eosin.data.readers import READERS, Reader
+from eosin.data.reader import READERS, Reader
 from eosin.errors import EosinError
 from eosin.types import Section
 

@@ -9,8 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.h5ad import are_counts, raw_counts
-from eosin.data.readers import blame
-from eosin.data.tenx_matrix import GENE_EXPRESSION
+from eosin.data.reader import blame
+from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.types.gene_ids import kind_of
 from eosin.types.places import is_finite

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.data.anndata_door import Thumbnails, to_anndata
-from eosin.data.native import section_to_anndata
-from eosin.data.spatialdata_reader import need_spatialdata
+from eosin.data.readers.native import section_to_anndata
+from eosin.data.readers.spatialdata_store import need_spatialdata
 from eosin.storage.files import atomic_folder
 from eosin.types import Prediction, Section
 

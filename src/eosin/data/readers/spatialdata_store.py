@@ -18,7 +18,7 @@ import numpy as np
 
 from eosin.data.foreign import counts_of, domains_of, patient_of
 from eosin.data.h5ad import our_record
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
+from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
 from eosin.data.spatialdata_image import MICRONS, Alignment, align, rgb_image, write_image
 from eosin.errors import EosinError
 from eosin.genes.columns import Naming

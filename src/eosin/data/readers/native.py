@@ -25,7 +25,7 @@ from eosin.data.h5ad import (
     read_h5ad,
     write_h5ad,
 )
-from eosin.data.readers import READERS, Reader, blame, log
+from eosin.data.reader import READERS, Reader, blame, log
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.storage.files import atomic_file, read_json, write_json

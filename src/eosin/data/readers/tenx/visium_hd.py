@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eosin.data import tenx_folder as tenx
 from eosin.data.pooling import check_width
-from eosin.data.readers import READERS, Reader, blame, need_known
-from eosin.data.visium import hires_image
-from eosin.data.visium_hd_bins import sizes, squares_of_bins
-from eosin.data.visium_hd_cells import cell_folder, squares_of_cells
+from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.visium import hires_image
+from eosin.data.readers.tenx.visium_hd_bins import sizes, squares_of_bins
+from eosin.data.readers.tenx.visium_hd_cells import cell_folder, squares_of_cells
 from eosin.errors import EosinError
 from eosin.types import Image, Section, Spots, check_mpp
 

@@ -16,8 +16,8 @@ from scipy import sparse
 
 from eosin.data.foreign import foreign_diameter_px
 from eosin.data.h5ad import read_h5ad, spatial
-from eosin.data.hest import genes_only
-from eosin.data.readers import READERS, Reader, blame, need_known
+from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.readers.hest import genes_only
 from eosin.data.splits import Split
 from eosin.errors import EosinError
 from eosin.storage.files import read_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from eosin.data.tenx_matrix import open_matrix
+from eosin.data.readers.tenx.tenx_matrix import open_matrix
 from eosin.errors import EosinError
 from eosin.storage.files import read_json
 

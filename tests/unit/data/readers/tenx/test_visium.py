@@ -85,7 +85,7 @@ def test_rows_are_paired_by_barcode_whatever_their_order(tmp_path: Path) -> None
 @pytest.mark.parametrize("text", [False, True])
 def test_pieces_make_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, text: bool) -> None:
     path = sample(tmp_path, text=text)
-    monkeypatch.setattr("eosin.data.tenx_matrix._BLOCK", 37)  # two or three rows at a time
+    monkeypatch.setattr("eosin.data.readers.tenx.tenx_matrix._BLOCK", 37)  # two or three rows at a time
     (one,) = read(path)
     assert one.counts is not None and np.array_equal(one.counts.toarray(), counts(62))
 

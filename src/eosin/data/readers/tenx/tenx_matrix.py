@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data.readers import blame
+from eosin.data.reader import blame
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.storage.hdf5 import open_foreign

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.tenx_matrix import AGAIN, reading
+from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.errors import EosinError
 
 if TYPE_CHECKING:

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from eosin.data import tenx_folder as tenx
 from eosin.data.pooling import Pool, square_ids
-from eosin.data.tenx_matrix import AGAIN, FeatureMatrix, open_matrix, reading
+from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.tenx_matrix import AGAIN, FeatureMatrix, open_matrix, reading
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, Naming
 

@@ -86,7 +86,7 @@ def clipped() -> pd.DataFrame:
 def test_pieces_make_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = visium_hd(tmp_path / "H")
     whole = read(path, bin_um=32)[0]
-    monkeypatch.setattr("eosin.data.tenx_matrix._BLOCK", 37)
+    monkeypatch.setattr("eosin.data.readers.tenx.tenx_matrix._BLOCK", 37)
     assert read(path, bin_um=32)[0].fingerprint() == whole.fingerprint()
 
 

@@ -12,8 +12,8 @@ import numpy as np
 
 from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_tissue, patient_of
 from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial
-from eosin.data.native import own_section
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
+from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
+from eosin.data.readers.native import own_section
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming
 from eosin.geometry import nearest_spacing

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eosin.data import tenx_folder as tenx
-from eosin.data.readers import READERS, Reader, blame, need_known
-from eosin.data.tenx_matrix import open_matrix
+from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.tenx_matrix import open_matrix
 from eosin.errors import EosinError
 from eosin.types import Image, Section, Spots, check_mpp
 

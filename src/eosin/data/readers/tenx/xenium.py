@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data import tenx_folder as tenx
 from eosin.data.pooling import Pool, centres_um, check_width, square_ids, squares_at
-from eosin.data.readers import READERS, Reader, blame, need_known
-from eosin.data.tenx_matrix import AGAIN, open_matrix, reading
-from eosin.data.xenium_genes import ids_of_genes
-from eosin.data.xenium_transcripts import Transcripts, find_transcripts
+from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
+from eosin.data.readers.tenx.xenium_genes import ids_of_genes
+from eosin.data.readers.tenx.xenium_transcripts import Transcripts, find_transcripts
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.storage.files import read_json

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from eosin.data.tissue_field import GRID_UM, resize, sample, shrink, smooth_field, step, texture
+from eosin.simulation.tissue_field import GRID_UM, resize, sample, shrink, smooth_field, step, texture
 
 KINDS = ("epithelium", "tumour", "immune", "fibroblast", "endothelium")
 MORPHOLOGY = ("gland", "nuclei", "immune", "fibre", "fat")

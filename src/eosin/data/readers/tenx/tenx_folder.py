@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.readers import IMAGE_SUFFIXES
-from eosin.data.tenx_matrix import AGAIN, reading
+from eosin.data.reader import IMAGE_SUFFIXES
+from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.errors import EosinError
 from eosin.storage.files import read_json
 

@@ -16,7 +16,7 @@ from scipy import sparse
 
 from eosin.data.foreign import foreign_diameter_px, gene_names
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
+from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.geometry import nearest_spacing

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from eosin.data.tissue_field import step, texture
-from eosin.data.tissue_layout import KINDS, Nuclei, Tissue
+from eosin.simulation.tissue_field import step, texture
+from eosin.simulation.tissue_layout import KINDS, Nuclei, Tissue
 
 # Optical density per channel (R, G, B) of unit stain: haematoxylin blue-purple, eosin pink.
 _HAEMATOXYLIN = np.array([0.60, 0.69, 0.34])

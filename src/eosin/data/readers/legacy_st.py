@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.count_table import BROKEN, read_count_table
-from eosin.data.readers import IMAGE_SUFFIXES, READERS, Reader, blame
+from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eosin.data.native import Native
-from eosin.data.synthetic import ROLES, Cohort, TissueSettings, simulate, write_cohort
-from eosin.data.tissue_layout import MORPHOLOGY, draw_tissue
+from eosin.data.readers.native import Native
 from eosin.errors import EosinError
+from eosin.simulation.cohort import ROLES, Cohort, TissueSettings, simulate, write_cohort
+from eosin.simulation.tissue_layout import MORPHOLOGY, draw_tissue
 
 SMALL: dict[str, Any] = {
     "n_sections": 2,

@@ -11,7 +11,7 @@ import pytest
 
 from eosin.data import read
 from eosin.data.count_table import _any_numbers, _whole_numbers
-from eosin.data.legacy_st import UNLABELLED
+from eosin.data.readers.legacy_st import UNLABELLED
 from eosin.errors import EosinError
 from unit.data.layouts import GENES, counts, lattice, legacy_st, st_labels
 

@@ -10,7 +10,7 @@ import pytest
 
 from eosin.data import read, recognise
 from eosin.data.check import check_reader
-from eosin.data.visium_hd_cells import read_centres
+from eosin.data.readers.tenx.visium_hd_cells import read_centres
 from eosin.errors import EosinError
 from unit.data.hostile_10x import cut
 from unit.data.layouts_10x import GENES, counts, visium_hd, write_h5

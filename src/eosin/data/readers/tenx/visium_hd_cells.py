@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data import tenx_folder as tenx
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
-from eosin.data.readers import blame
-from eosin.data.tenx_matrix import AGAIN, open_matrix, reading
-from eosin.data.visium_hd_bins import Squares
+from eosin.data.reader import blame
+from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
+from eosin.data.readers.tenx.visium_hd_bins import Squares
 from eosin.errors import EosinError
 from eosin.genes.columns import Naming
 

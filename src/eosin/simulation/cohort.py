@@ -17,12 +17,12 @@ from pydantic import Field
 from scipy import sparse
 
 from eosin.config import Settings
-from eosin.data.native import write_sections
-from eosin.data.tissue_field import GRID_UM, sample, shrink, smooth_field
-from eosin.data.tissue_image import Look, render
-from eosin.data.tissue_layout import MORPHOLOGY, Tissue, draw_tissue
+from eosin.data.readers.native import write_sections
 from eosin.geometry import neighbours
 from eosin.progress import task
+from eosin.simulation.tissue_field import GRID_UM, sample, shrink, smooth_field
+from eosin.simulation.tissue_image import Look, render
+from eosin.simulation.tissue_layout import MORPHOLOGY, Tissue, draw_tissue
 from eosin.slide.lattice import HexagonalLattice, SquareLattice
 from eosin.slide.tissue import Tissue as Mask
 from eosin.storage.files import atomic_file

@@ -24,7 +24,7 @@ SEGMENTS, DILATIONS = (1024, 5792, 32768, 185363, 1048576), (1, 2, 4, 8, 16)
 def measure(n: int, n_layers: int) -> dict[str, float]:
     import torch
 
-    from eosin.models.longnet import SlideEncoder, branches
+    from eosin.models.gigapath.longnet import SlideEncoder, branches
 
     torch.manual_seed(0)
     slide = SlideEncoder(1536, 768, 16, n_layers, branches(SEGMENTS, DILATIONS)).eval()

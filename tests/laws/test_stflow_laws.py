@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eosin.models.stflow_net import Denoiser
+from eosin.models.stflow.stflow_net import Denoiser
 from eosin.types import Batch
 
 G, F = 5, 6

@@ -1,6 +1,6 @@
 """LongNet's slide encoder as its formulas read: a loop over queries, heads and branches, in float64.
 
-Takes parameters by the names of the published weights. Nothing here is shared with `eosin.models.longnet`.
+Takes parameters by the names of the published weights. Nothing here is shared with `eosin.models.gigapath.longnet`.
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eosin.models.edge_ops import Dropout, GatedMLP
-from eosin.models.stflow_net import Denoiser, SpatialLayer, time_features
+from eosin.models.stflow.edge_ops import Dropout, GatedMLP
+from eosin.models.stflow.stflow_net import Denoiser, SpatialLayer, time_features
 
 
 def drop(dropout: Dropout, x: Tensor) -> Tensor:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from eosin.models import flag_net
-from eosin.models.flag_graph import Blocks, GraphBuilder, Nearest
-from eosin.models.flag_net import GraphLayer
+from eosin.models.flag import flag_net
+from eosin.models.flag.flag_graph import Blocks, GraphBuilder, Nearest
+from eosin.models.flag.flag_net import GraphLayer
 from eosin.types import Batch
 
 

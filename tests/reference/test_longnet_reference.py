@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from eosin.models.longnet import SlideEncoder, attend, attend_chunked, branches, dilated_attention, place
+from eosin.models.gigapath.longnet import SlideEncoder, attend, attend_chunked, branches, dilated_attention, place
 from reference import longnet_literal as literal
 
 PATTERNS = [

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from eosin.models import MODELS
-from eosin.models.dit import GeneDiT, TimeEmbedding
+from eosin.models.parts.dit import GeneDiT, TimeEmbedding
 from eosin.types import Batch, GenePanel
 
 Weights = dict[str, Tensor]

@@ -8,7 +8,7 @@ import torch
 
 from eosin.generative import LinearPath, euler, even_times
 from eosin.models import MODELS
-from eosin.models.stflow_net import Denoiser
+from eosin.models.stflow.stflow_net import Denoiser
 from eosin.types import Batch, GenePanel
 from reference import stflow_literal as literal
 
@@ -75,7 +75,7 @@ def test_chunks_and_draws_do_not_change_the_answer(monkeypatch):
     features, t = torch.from_numpy(batch.features), torch.tensor([0.3])
     with torch.no_grad():
         whole = denoiser(denoiser.geometry(batch, features), y[None], t)
-        monkeypatch.setattr("eosin.models.stflow_net._CHUNK_EDGES", 64)
+        monkeypatch.setattr("eosin.models.stflow.stflow_net._CHUNK_EDGES", 64)
         many = denoiser(denoiser.geometry(batch, features), torch.stack([y, 2 * y, y]), t)
     assert torch.allclose(many[0], whole[0], atol=1e-5)
     assert torch.allclose(many[2], whole[0], atol=1e-5)
@@ -95,7 +95,7 @@ def test_recomputed_chunks_give_the_same_gradients(monkeypatch):
     denoiser, (batch, y) = net(), scene(60)
     grads = []
     for kept in (10**6, 64):
-        monkeypatch.setattr("eosin.models.stflow_net._KEPT_EDGES", kept)
+        monkeypatch.setattr("eosin.models.stflow.stflow_net._KEPT_EDGES", kept)
         denoiser.zero_grad()
 
         features = torch.from_numpy(batch.features)
@@ -106,7 +106,7 @@ def test_recomputed_chunks_give_the_same_gradients(monkeypatch):
 
 
 def test_dropout_keeps_the_mean_and_drops_the_stated_share():
-    from eosin.models.edge_ops import Dropout
+    from eosin.models.stflow.edge_ops import Dropout
 
     torch.manual_seed(0)
     dropout = Dropout(0.2).train()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import toy
-from eosin.models.stnet import STNet, STNetSettings
+from eosin.models.stnet.stnet import STNet, STNetSettings
 
 HERE = Path(__file__).resolve().parent
 

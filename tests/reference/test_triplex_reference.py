@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from eosin.models.attention import Block, within_parts
-from eosin.models.triplex_net import Positions, Window, cells_around
+from eosin.models.parts.attention import Block, within_parts
+from eosin.models.triplex.triplex_net import Positions, Window, cells_around
 
 
 @pytest.mark.parametrize("residual", [False, True])

@@ -18,7 +18,7 @@ from torch import Tensor
 from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
-from eosin.models.held_out import mean_correlation
+from eosin.models.parts.choose import mean_correlation
 from eosin.types import Batch, GenePanel
 
 

@@ -38,9 +38,9 @@ from eosin.generative.diffusion import (
     variational_bits,
 )
 from eosin.models.base import MODELS, ModelEntry, Training
-from eosin.models.dit import GeneDiT, TimeEmbedding, start_small
-from eosin.models.flow import InputMap, ValueScale
-from eosin.models.on_base import OnBase
+from eosin.models.parts.dit import GeneDiT, TimeEmbedding, start_small
+from eosin.models.parts.flow import InputMap, ValueScale
+from eosin.models.parts.on_base import OnBase
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import Batch, GenePanel
 

@@ -9,9 +9,10 @@ import torch.nn.functional as F
 
 import flows
 import toy
-from eosin.models import MODELS, e2cnn_net
+from eosin.models import MODELS
 from eosin.models.check import check_model
-from eosin.models.e2cnn_net import E2CNN, ORDER, FieldNorm, GroupConv, windows
+from eosin.models.e2cnn import e2cnn_net
+from eosin.models.e2cnn.e2cnn_net import E2CNN, ORDER, FieldNorm, GroupConv, windows
 from eosin.types import Batch
 from flows import chunks_change_nothing, denoised
 

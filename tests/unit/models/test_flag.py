@@ -12,10 +12,11 @@ import toy
 from eosin.errors import EosinError
 from eosin.genes import choose_panel
 from eosin.metrics import pearson_per_gene
-from eosin.models import MODELS, Training, flag, flag_net
+from eosin.models import MODELS, Training
 from eosin.models.check import check_model
-from eosin.models.flag_generators import Alignment
-from eosin.models.flag_graph import Blocks, GraphBuilder, Nearest, Nodes, NodesAndEdges, correlation
+from eosin.models.flag import flag, flag_net
+from eosin.models.flag.flag_generators import Alignment
+from eosin.models.flag.flag_graph import Blocks, GraphBuilder, Nearest, Nodes, NodesAndEdges, correlation
 from eosin.types import Batch, GenePanel
 
 ENTRY = MODELS["flag"]

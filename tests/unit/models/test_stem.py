@@ -15,7 +15,7 @@ from eosin.generative.diffusion import DDIM, Ancestral, DiffusionSampler, DPMSol
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS, Training
 from eosin.models import stem as stem_module
-from eosin.models.dit import GeneDiT
+from eosin.models.parts.dit import GeneDiT
 from eosin.models.stem import Stem
 from eosin.types import Batch, GenePanel
 

@@ -11,7 +11,7 @@ from eosin.engine import predict, train
 from eosin.errors import EosinError
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
-from eosin.models.stnet import STNetSettings
+from eosin.models.stnet.stnet import STNetSettings
 from eosin.types import GenePanel
 from toy import point
 

@@ -12,8 +12,8 @@ from eosin.geometry import lattice_positions
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
 from eosin.models.check import check_model
-from eosin.models.triplex import Distillation, TriplexSettings, build
-from eosin.models.triplex_net import Triplex, cells_around
+from eosin.models.triplex.triplex import Distillation, TriplexSettings, build
+from eosin.models.triplex.triplex_net import Triplex, cells_around
 from eosin.types import Batch, GenePanel
 from toy import fitted, point
 

@@ -1,0 +1,125 @@
+"""How FLAG's network is trained and asked: as the denoiser of a diffusion, or, as the ablation has it, as a regression.
+
+Values [s g] are on the network's scale, as `flag.py` makes them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eosin.generative.ve import VE, Clock, Output, heun_back
+from eosin.models.flag.flag_generators import Generator
+from eosin.models.flag.flag_graph import Graph, State
+from eosin.models.flag.flag_net import rows_at_once
+
+
+class Process(nn.Module, ABC):
+    """From values to a loss, and from a network to draws."""
+
+    def observe(self, values: np.ndarray) -> None:
+        """Learn once, before training, from the values [s g] that are to be generated."""
+
+    @abstractmethod
+    def cost(
+        self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        """Scalar to minimise, and the network's gene tokens [k s g width] where it gives them."""
+
+    @abstractmethod
+    def draw(self, generator: Generator, graph: Graph, n_draws: int, rng: torch.Generator) -> Tensor:
+        """Draws [k s g]; a regression gives k = 1 whatever was asked."""
+
+
+class Diffusion(Process):
+    """Variance-exploding diffusion of a state, with its parts handed in.
+
+    Parameters
+    ----------
+    levels, clock
+        Noise levels of the sampler, and the variable in which its steps are straight.
+    levels_per_step
+        Noise levels at which a training step sees each region.
+    mirrored
+        Half of the draws start from the other half's noise, mirrored.
+    """
+
+    def __init__(
+        self,
+        state: State,
+        output: Output,
+        noise: VE,
+        levels: list[float],
+        clock: Clock,
+        n_genes: int,
+        *,
+        levels_per_step: int,
+        mirrored: bool,
+    ):
+        super().__init__()
+        self.state, self.output, self.noise, self.levels, self.clock = state, output, noise, levels, clock
+        self.n_genes, self.levels_per_step, self.mirrored = n_genes, levels_per_step, mirrored
+
+    def observe(self, values: np.ndarray) -> None:
+        self.output.observe(values)
+
+    def cost(
+        self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        clean = self.state.clean(graph, values)
+        k, n_parts = self.levels_per_step, int(graph.part.max()) + 1
+        t = self.noise.sample_times(k * n_parts, rng).view(k, n_parts).to(clean.device)[:, graph.part]  # one per part
+        sigma = self.noise.sigma(t)[..., None]
+        noisy = clean + sigma * self.state.noise(graph, k, self.n_genes, rng).to(clean.device)
+        guess, tokens = self.guess(generator, graph, noisy, sigma)
+        return self.state.cost(graph, self.output.error(guess, clean, sigma), guess), tokens
+
+    def guess(
+        self, generator: Generator, graph: Graph, noisy: Tensor, sigma: Tensor, shared: Tensor | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """Clean state from a noisy one [k s c] at levels [k s 1] or [1 1 1], and gene tokens."""
+        level = 1000 * self.noise.time(sigma)[..., 0]
+        answer, tokens = generator(graph, self.output.enter(noisy, sigma), level, shared)
+        return self.output.guess(noisy, answer, sigma), tokens
+
+    def draw(self, generator: Generator, graph: Graph, n_draws: int, rng: torch.Generator) -> Tensor:
+        k = (n_draws + 1) // 2 if self.mirrored else n_draws
+        noise = self.state.noise(graph, k, self.n_genes, rng)
+        if self.mirrored:
+            noise = torch.stack([noise, -noise], 1).flatten(0, 1)[:n_draws]
+        shared = generator.precompute(graph)
+        size = rows_at_once(graph.features, len(graph) * max(self.n_genes, graph.index.shape[1]))
+        return torch.cat([self._draw(generator, graph, noise[a : a + size], shared) for a in range(0, n_draws, size)])
+
+    def _draw(self, generator: Generator, graph: Graph, noise: Tensor, shared: Tensor | None) -> Tensor:
+        noise = noise.to(graph.features.device)
+        one = noise.new_ones(1, 1, 1)
+        start = self.output.start(noise, one * self.levels[0])
+        clean = heun_back(
+            lambda x, sigma: self.guess(generator, graph, x, one * sigma, shared)[0], start, self.levels, self.clock
+        )
+        return clean[..., : self.n_genes]
+
+
+class Regression(Process):
+    """The same network without diffusion: asked once, from no expression, it answers with the values themselves."""
+
+    def __init__(self, n_genes: int):
+        super().__init__()
+        self.n_genes = n_genes
+
+    def cost(
+        self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator
+    ) -> tuple[Tensor, Tensor | None]:
+        answer, tokens = self._answer(generator, graph)
+        return (answer - values).square().mean(), tokens
+
+    def draw(self, generator: Generator, graph: Graph, n_draws: int, rng: torch.Generator) -> Tensor:
+        return self._answer(generator, graph)[0]
+
+    def _answer(self, generator: Generator, graph: Graph) -> tuple[Tensor, Tensor | None]:
+        nothing = graph.features.new_zeros(1, len(graph), self.n_genes)
+        return generator(graph, nothing, nothing.new_zeros(1, 1))

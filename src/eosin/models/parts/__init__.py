@@ -1,0 +1,1 @@
+"""What models are made of: scales, attention, flows, bases, chunks."""

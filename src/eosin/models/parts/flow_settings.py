@@ -1,0 +1,128 @@
+"""What every flow can be set to, whatever its denoiser, and how a flow is put together from it."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from eosin.config import Settings
+from eosin.generative import (
+    ZINB,
+    EmpiricalZINB,
+    Gaussian,
+    LinearPath,
+    NoPath,
+    Prior,
+    Residual,
+    Sampler,
+    Zero,
+    euler,
+    even_times,
+    heun,
+    release_times,
+)
+from eosin.models.parts.flow import FlowModel, InputMap, ValueScale
+from eosin.models.ridge import Ridge, RidgeSettings
+from eosin.types import GenePanel
+
+
+class FlowSettings(Settings, ABC):
+    """The flow's part of a model's settings; models derive theirs from it and from their network's."""
+
+    prior: Literal["residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
+        "residual", description="where the flow starts; 'zinb-logits' reads prior_mean as the release does"
+    )
+    prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits) of the prior")
+    prior_dispersion: float = Field(1.0, gt=0, description="dispersion of a zinb prior")
+    prior_zeros: float = Field(0.5, ge=0, lt=1, description="probability of an extra zero in a zinb prior")
+    n_steps: int = Field(5, ge=1, description="refinement steps")
+    sampler: Literal["euler", "heun"] = Field("heun", description="'euler' is the paper's Algorithm 2")
+    time_grid: Literal["even", "release"] = Field("even", description="0, 1/S, ..., 1; or the release's 0.01 to 1")
+    n_components: int | None = Field(
+        128, ge=1, description="principal components of the features; none: all features, standardised"
+    )
+    standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the flow")
+    precondition: bool = Field(True, description="let the network only correct the best linear guess")
+    base: bool = Field(True, description="generate what a cross-fitted tuned ridge leaves over")
+
+
+PAPER_FLOW = {
+    "prior": "zinb",
+    "n_components": None,
+    "standardise": False,
+    "base": False,
+    "precondition": False,
+    "sampler": "euler",
+}
+"""The flow as STFlow's paper has it."""
+
+PAPER_TRAIN = {
+    "lr": 5e-4,
+    "weight_decay": 0.0,
+    "ema": 0.0,
+    "epochs": 100,
+    "patience": 20,
+    "regions_per_section": 10,
+}
+"""STFlow's training, which its paper also used for the denoisers it compares with."""
+
+
+def to_values(transform: str) -> Callable[[Tensor], Tensor]:
+    """Counts -> model values as a torch function, on the scale of the panel's transform."""
+    unit = math.log(2) if transform == "log2p1" else 1.0
+    return lambda counts: torch.log1p(counts) / unit
+
+
+def make_prior(s: FlowSettings, panel: GenePanel) -> Prior:
+    values = to_values(panel.transform)
+    makers: dict[str, Callable[[], Prior]] = {
+        "zinb": lambda: ZINB(s.prior_mean, s.prior_dispersion, s.prior_zeros, values),
+        "zinb-logits": lambda: ZINB.from_logits(s.prior_mean, s.prior_dispersion, s.prior_zeros, values),
+        "gaussian": lambda: Gaussian(),
+        "zero": Zero,
+        "empirical": lambda: EmpiricalZINB(len(panel), values),
+        "residual": lambda: Residual(len(panel)),
+    }
+    return makers[s.prior]()
+
+
+_SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun}
+_GRIDS = {"even": even_times, "release": release_times}
+
+
+def make_flow(
+    make_denoiser: Callable[[int], nn.Module],
+    settings: FlowSettings,
+    n_features: int,
+    panel: GenePanel,
+    *,
+    flow_matching: bool = True,
+) -> FlowModel:
+    """Put a flow together; no I/O, no device.
+
+    Parameters
+    ----------
+    make_denoiser
+        Number of features after the input map -> a network with the methods of `DenoiserPart`.
+    flow_matching
+        False predicts in one step from no expression.
+    """
+    inputs = InputMap(n_features, settings.n_components)
+    return FlowModel(
+        make_denoiser(inputs.n_out),
+        make_prior(settings, panel) if flow_matching else Zero(),
+        LinearPath() if flow_matching else NoPath(),
+        _SAMPLERS[settings.sampler],
+        _GRIDS[settings.time_grid](settings.n_steps) if flow_matching else even_times(1),
+        inputs,
+        ValueScale(len(panel), standardise=settings.standardise),
+        Ridge(RidgeSettings.of(), n_features, panel) if settings.base else None,
+        len(panel),
+        precondition=settings.precondition and flow_matching,
+    )

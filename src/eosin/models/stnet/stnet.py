@@ -1,0 +1,209 @@
+"""ST-Net's head on frozen features: linear, from weights of zero and the training mean, by descent with momentum.
+
+He et al. (Nature Biomedical Engineering 2020) train a DenseNet-121 with this head on top: `image_px`, and
+`stnet_finetuned.py`. On a frozen encoder only the head is left: 51,250 numbers for 1024 features and 50 genes, the size
+that STFlow's table gives it.
+
+For a linear head the gradient is linear in the weights. Therefore the weights after T stochastic steps (batches drawn
+with replacement) have a mean that obeys the same recursion as descent on all spots at once, and that recursion is
+solved per eigenvector of the features' second moments by a power of a 3 x 3 matrix. eosin computes this mean: no
+order of batches, no seed, and any number of epochs at the same cost. `tests/reference` holds it to a literal loop.
+
+Other differences: the number of epochs is chosen by inner cross-validation that keeps groups whole (paper: 50), and
+features are standardised; preset `paper` does neither. There are no symmetries: features are made once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from eosin.config import Settings
+from eosin.errors import EosinError
+from eosin.models.base import MODELS, Model, ModelEntry, Solved, Training
+from eosin.models.parts.choose import mean_correlation
+from eosin.models.parts.image_branch import Backbone, PixelColumns
+from eosin.models.ridge import folds
+from eosin.models.stnet.stnet_finetuned import FineTuned
+from eosin.types import Batch, GenePanel
+
+
+class STNetSettings(Settings):
+    epochs: tuple[int, ...] = Field(
+        (1, 2, 5, 10, 20, 50, 100, 200, 500),
+        description="passes over the training spots to choose from; a single one is used as it is",
+    )
+    lr: float | None = Field(
+        None,
+        gt=0,
+        description="learning rate on a batch's summed error; none: a hundredth of one over the largest curvature",
+    )
+    momentum: float = Field(0.9, ge=0, lt=1, description="share of the last step that is repeated")
+    batch_size: int = Field(32, ge=1, description="spots in one step")
+    standardise: bool = Field(True, description="standardise the features; False takes them as the encoder gives them")
+    image_px: int | None = Field(
+        None,
+        ge=8,
+        description="train an image network under the head, on tiles of so many pixels a side, which are the last "
+        "features (others are not looked at), as --encoder pixels?px=224 makes them; none: frozen features",
+    )
+    image_backbone: str = Field("densenet121", description="convolutional network of timm for `image_px`")
+    image_weights: str | None = Field(
+        None, description="its .safetensors file to start from; none: at random, with statistics of training tiles"
+    )
+    image_turns: bool = Field(
+        True, description="flip and turn the tiles of `image_px` at random in training, and average over all 8 after it"
+    )
+
+
+@dataclass(frozen=True)
+class Descent:
+    """Everything about descent on one training set but the number of epochs."""
+
+    shift: np.ndarray  # [f]
+    scale: np.ndarray  # [f]
+    start: np.ndarray  # [g] the bias before the first step
+    basis: np.ndarray  # [f+1 c] eigenvectors of the second moments of (features, 1)
+    curvature: np.ndarray  # [c] their eigenvalues
+    pull: np.ndarray  # [c g] first gradient, negated
+    step: float
+    steps_per_epoch: int
+    momentum: float
+
+    @classmethod
+    def of(cls, x: np.ndarray, y: np.ndarray, settings: STNetSettings) -> Descent:
+        x = x.astype(np.float64)
+        shift, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        if settings.standardise:
+            shift, sd = x.mean(0), x.std(0)
+            scale = np.where(sd > 1e-8 * (np.abs(shift) + 1e-8), sd, np.inf)
+        z = np.concatenate([(x - shift) / scale, np.ones((len(x), 1))], 1)
+        start = y.mean(0, dtype=np.float64)
+        curvature, basis = np.linalg.eigh(z.T @ z / len(z))
+        pull = basis.T @ (z.T @ (y - start)) / len(z)
+        step = _step(settings, y.shape[1], float(curvature[-1]))
+        n_steps = math.ceil(len(x) / settings.batch_size)
+        return cls(shift, scale, start, basis, np.maximum(curvature, 0), pull, step, n_steps, settings.momentum)
+
+    def after(self, epochs: int) -> tuple[np.ndarray, np.ndarray]:
+        """Weights [f g] on the features as given, and bias [g]."""
+        gone = self._gone(epochs * self.steps_per_epoch)
+        weights = self.basis @ (gone[:, None] * self.pull)
+        weight = weights[:-1] / self.scale[:, None]
+        return weight, self.start + weights[-1] - self.shift @ weight
+
+    def _gone(self, n_steps: int) -> np.ndarray:
+        """How far the weight along each eigenvector has gone, per unit of pull: [c].
+
+        w' = w + momentum (w - w_before) + step (1 - curvature w), from w = w_before = 0.
+        """
+        turn = np.zeros((len(self.curvature), 3, 3))
+        turn[:, 0, 0] = 1 + self.momentum - self.step * self.curvature
+        turn[:, 0, 1], turn[:, 0, 2] = -self.momentum, self.step
+        turn[:, 1, 0] = turn[:, 2, 2] = 1
+        return np.linalg.matrix_power(turn, n_steps)[:, 0, 2]
+
+
+def _step(settings: STNetSettings, n_genes: int, steepest: float) -> float:
+    """What multiplies the mean of x (prediction - truth) in a step; the loss is a sum over spots, a mean over genes."""
+    if settings.lr is None:
+        return 0.01 / steepest
+    per_lr = 2 * settings.batch_size / n_genes
+    largest = 2 * (1 + settings.momentum) / steepest / per_lr
+    if settings.lr >= largest:
+        raise EosinError(
+            f"a learning rate of {settings.lr:g} makes the steps of 'stnet' grow without end",
+            fix=f"use --model.lr below {largest:.1e}, or leave it out",
+        )
+    return settings.lr * per_lr
+
+
+class STNet(Solved):
+    """Features -> expression, linear, stopped early; one draw."""
+
+    def __init__(self, settings: STNetSettings, n_features: int, panel: GenePanel):
+        if not settings.epochs or min(settings.epochs) < 1:
+            raise EosinError("epochs must name numbers of at least 1", fix="give them as [10, 50]")
+        self.settings = settings
+        self.weight = np.zeros((n_features, len(panel)))
+        self.bias = np.zeros(len(panel))
+        self.epochs = settings.epochs[0]
+
+    def solve(self, training: Training) -> None:
+        self.epochs = self._choose(training)
+        descent = Descent.of(training.batch.features, training.target, self.settings)
+        self.weight, self.bias = descent.after(self.epochs)
+
+    def _choose(self, training: Training) -> int:
+        """The number of the highest mean correlation over held-out groups; the middle one if there is one group."""
+        numbers = self.settings.epochs
+        if len(numbers) == 1 or len(np.unique(training.groups)) < 2:
+            return numbers[len(numbers) // 2]
+        guesses = np.zeros((len(numbers), *training.target.shape), dtype=np.float32)
+        for inside, outside in folds(training.groups):
+            descent = Descent.of(training.batch.features[inside], training.target[inside], self.settings)
+            for number, epochs in enumerate(numbers):
+                weight, bias = descent.after(epochs)
+                guesses[number, outside] = training.batch.features[outside] @ weight + bias
+        return numbers[int(np.argmax([mean_correlation(training, guesses[i]) for i in range(len(numbers))]))]
+
+    def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
+        predicted = context.features.astype(np.float64) @ self.weight + self.bias
+        return torch.from_numpy(predicted.astype(np.float32))[None]
+
+    def arrays(self) -> dict[str, Tensor]:
+        kept = {"weight": self.weight, "bias": self.bias, "epochs": np.array([self.epochs])}
+        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in kept.items()}
+
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        self.weight, self.bias = arrays["weight"].numpy(), arrays["bias"].numpy()
+        self.epochs = int(arrays["epochs"])
+
+    @property
+    def n_parameters(self) -> int:
+        return self.weight.size + self.bias.size
+
+
+_OF_THE_HEAD = ("epochs", "lr", "momentum", "standardise")
+
+
+def build(settings: STNetSettings, n_features: int, panel: GenePanel) -> Model:
+    """The head in closed form, or with `image_px` the whole network."""
+    px = settings.image_px
+    if px is None:
+        return STNet(settings, n_features, panel)
+    fields = STNetSettings.model_fields
+    idle = [name for name in _OF_THE_HEAD if getattr(settings, name) != fields[name].default]
+    if idle:
+        raise EosinError(
+            f"'{idle[0]}' belongs to the head on frozen features and does nothing with image_px",
+            fix="leave it out; --train.epochs and --train.lr say how the whole network is trained",
+        )
+    columns = PixelColumns.of(n_features, px)
+    backbone = Backbone(settings.image_backbone, px, settings.image_weights)
+    return FineTuned(backbone, columns, len(panel), batch_size=settings.batch_size, turns=settings.image_turns)
+
+
+MODELS.add(
+    "stnet",
+    ModelEntry(
+        build,
+        STNetSettings,
+        "linear head trained by stopped descent, on a frozen encoder or with one",
+        "He et al., Nature Biomedical Engineering 2020",
+        presets={
+            "paper": {"model": {"epochs": (50,), "lr": 1e-6, "standardise": False}},
+            "finetune": {
+                "model": {"image_px": 224},
+                "train": {"lr": 1e-4, "epochs": 50, "patience": 10, "regions_per_section": 8, "regions_per_step": 1},
+            },
+            "small": {},
+        },
+    ),
+)

@@ -3,7 +3,7 @@
     python benchmarks/stem_samplers.py                                      # simulated tissue
     python benchmarks/stem_samplers.py --her2st DATA --features FEATURES    # and her2st, C2 to C5 -> C6
 
-`stem:small` is trained once on each; then only the sampler changes (`eosin.engine.trained.with_settings`). Noise is
+`stem:small` is trained once on each; then only the sampler changes (`eosin.engine.checkpoint.with_settings`). Noise is
 not mirrored, since ancestral steps forget where they began. Samplers draw with several seeds: the number behind ± is
 the sd over these, below which a difference between two rows means nothing. CPU seconds are those of one
 prediction; `factor` is how many times less than the ancestral sampler's. Energy distance is that between all genes of
@@ -28,10 +28,10 @@ from eosin.benchmark.table import pick
 from eosin.data import read
 from eosin.encoders.base import ENCODERS
 from eosin.engine import Trained, predict, train
-from eosin.engine.trained import with_settings
+from eosin.engine.checkpoint import with_settings
 from eosin.features import attach, encode
 from eosin.genes import target
-from eosin.scoring import score
+from eosin.scores.scoring import score
 from eosin.simulation import cohort as synthetic
 from eosin.types import Section
 

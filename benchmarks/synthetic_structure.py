@@ -27,7 +27,7 @@ from eosin import metrics
 from eosin.benchmark.table import pick
 from eosin.engine import predict, train
 from eosin.genes import choose_panel, target
-from eosin.scoring import score
+from eosin.scores.scoring import score
 from eosin.simulation import cohort as synthetic
 from eosin.simulation.tissue_field import GRID_UM, sample, smooth_field
 from eosin.types import Features, GenePanel, Prediction, Section

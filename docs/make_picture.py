@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from eosin.api.inputs import thumbnails, truth_of
 from eosin.data import read_prediction
 from eosin.errors import EosinError
-from eosin.inputs import thumbnails, truth_of
 from eosin.metrics import pcc_counted
 from eosin.reporting import overview_figure
 from eosin.reporting.maps import truth_values

@@ -672,7 +672,7 @@ FULL = [
 def test_disk_full(
     eosin: Run, ground: Ground, tmp_path: Path, case: str, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eosin import demo
+    from eosin.apps import demo
 
     monkeypatch.setattr(demo, "simulate", one_section)
     words = words_of(case, ground)
@@ -722,7 +722,7 @@ def test_a_file_where_a_folder_must_be(
     eosin: Run, ground: Ground, tmp_path: Path, case: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Stands in for a folder that cannot be written: root, as which tests may run, can write everywhere."""
-    from eosin import demo
+    from eosin.apps import demo
 
     monkeypatch.setattr(demo, "simulate", one_section)
     words = words_of(case, ground)

@@ -11,7 +11,7 @@ import pytest
 
 from cli.conftest import Run
 from cli.hub_server import COMMIT, Hub, Repo, serve
-from eosin.genes.tables import read_gene_table
+from eosin.genes.name_table import read_gene_table
 
 HEST, STIMAGE, PHIKON, UNI = (
     "datasets/MahmoodLab/hest",

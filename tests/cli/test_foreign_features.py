@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 
 import toy
-from eosin import verbs
+from eosin.api import verbs
 
 
 def test_feature_files_without_our_key_train_and_predict(tmp_path):

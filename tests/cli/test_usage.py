@@ -104,7 +104,7 @@ def test_wrong_usage_is_2_and_touches_nothing(eosin: Run, line: tuple[str, ...],
 
 
 def test_ctrl_c_is_130_and_one_line(eosin: Run, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
-    from eosin import facts
+    from eosin.api import info as facts
 
     def interrupted(*given: object, **named: object) -> None:
         raise KeyboardInterrupt

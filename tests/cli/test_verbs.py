@@ -467,7 +467,7 @@ def test_protocols_are_listed(eosin: Run) -> None:
 
 def test_demo_writes_what_it_says(eosin: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """With a smaller cohort than the real one, so that it takes seconds."""
-    from eosin import demo
+    from eosin.apps import demo
     from eosin.simulation.cohort import simulate
 
     def smaller(*, seed: int):

@@ -23,7 +23,7 @@ from eosin.metrics import (
     spatial_weights,
     ssc,
 )
-from eosin.scoring import score
+from eosin.scores.scoring import score
 from eosin.types import GenePanel, Prediction, Section, Spots
 
 few = settings(max_examples=40, deadline=None)

@@ -129,7 +129,7 @@ def test_settings_files_are_accepted(page):
     import tomllib
 
     from eosin.engine import resolve
-    from eosin.engine.settings import TrainSettings
+    from eosin.engine.train_settings import TrainSettings
 
     for block in blocks(page, "toml"):
         tables = tomllib.loads(block)

@@ -22,7 +22,7 @@ from eosin.genes import target
 from eosin.metrics import pcc_counted
 from eosin.metrics.gene_lists import USUAL, GeneLists
 from eosin.models import Solved
-from eosin.scoring import score
+from eosin.scores.scoring import score
 from eosin.storage.files import fingerprint
 from eosin.types import GenePanel, Prediction, Section
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from eosin import results
 from eosin.metrics import METRICS
-from eosin.results import PCC, pick, remarks, split_family
+from eosin.scores import results
+from eosin.scores.results import PCC, pick, remarks, split_family
 
 __all__ = ["BEST", "costs", "pick", "remarks", "shown", "split_family", "summary", "table"]
 

@@ -100,9 +100,9 @@ def doctor(*, online: Flag = False, json: Flag = False) -> None:
     """
     from json import dumps
 
+    from eosin.apps.doctor import doctor as run
+    from eosin.apps.doctor import need_essentials
     from eosin.cli import show
-    from eosin.doctor import doctor as run
-    from eosin.doctor import need_essentials
 
     found = run(online=online)
     if json:

@@ -50,7 +50,7 @@ def info(path: Path, *, reader: Reader = None, mpp: Mpp = None, how: How = AS_IS
     path
         Any of these.
     """
-    from eosin import facts
+    from eosin.api import info as facts
     from eosin.cli import show
 
     show.facts(facts.info(path, reader=reader, mpp=mpp, **asdict(how)))
@@ -92,7 +92,7 @@ def encode(
     sections
         Only these sections (repeat the flag).
     """
-    from eosin import verbs
+    from eosin.api import verbs
 
     given = {"encoder": encoder, "symmetries": symmetries, "sections": sections, "reader": reader, "mpp": mpp}
     given |= {"device": device, "precision": precision, "commercial_only": commercial_only, "keep": False}
@@ -145,7 +145,7 @@ def train(
     sections
         Train on these sections only (repeat the flag).
     """
-    from eosin import verbs
+    from eosin.api import verbs
     from eosin.config import read_toml
 
     tables = over(read_toml(settings) if settings else {})
@@ -209,7 +209,7 @@ def predict(
     features
         Folder of feature files; without it the image is encoded into `eosin-cache`.
     """
-    from eosin import verbs
+    from eosin.api import verbs
 
     done = verbs.predict(
         run,
@@ -240,7 +240,7 @@ def tissue_(image: Path, *, out: Out, mpp: Mpp = None) -> None:
     out
         The .geojson to write, in full-resolution pixels.
     """
-    from eosin import verbs
+    from eosin.api import verbs
 
     found = verbs.tissue(image, out=out, mpp=mpp)
     _say(f"{found.area_um2 / 1e6:.3g} mm² of tissue, {found.mask.mean():.0%} of the image, in {out}")
@@ -253,7 +253,7 @@ for verb in (score, report, bench, study, export, fetch, doctor):
 @app.command(name="list")
 def list_(kind: str) -> None:
     """List the `models`, `encoders`, `readers`, `protocols` or `studies` that are there."""
-    from eosin import facts
+    from eosin.api import info as facts
     from eosin.cli import show
 
     show.rows(facts.list_things(kind))
@@ -262,8 +262,8 @@ def list_(kind: str) -> None:
 @app.command
 def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
     """Simulate a small cohort, train STFlow, predict a held-out section, score it, and write a report."""
+    from eosin.apps.demo import demo as run
     from eosin.cli import show
-    from eosin.demo import demo as run
 
     show.lines(run(out, seed=seed))
 

@@ -42,7 +42,7 @@ def score(
     truth
         Data folder with the measured section.
     """
-    from eosin import comparing
+    from eosin.api import comparing
     from eosin.cli import show
 
     named = {"biomarkers": names_of(biomarkers), "pathways": pathways}
@@ -74,7 +74,7 @@ def report(
     genes
         Genes to show as maps (repeat the flag); by default the best, a middling and the worst predicted ones.
     """
-    from eosin import comparing
+    from eosin.api import comparing
     from eosin.cli import show
 
     named = {"genes": genes, "biomarkers": names_of(biomarkers), "pathways": pathways}
@@ -145,7 +145,7 @@ def bench(
     dry_run
         Train nothing; list the cells with their parameters and an estimate of time and memory.
     """
-    from eosin import comparing
+    from eosin.api import comparing
     from eosin.cli import show
     from eosin.encoders import ENCODERS
     from eosin.encoders.parts.spec_text import split_list
@@ -227,7 +227,7 @@ def study(
     allow_leak
         Go on where test data is known before the test; every result is stamped with it.
     """
-    from eosin import comparing
+    from eosin.api import comparing
     from eosin.cli import show
     from eosin.encoders import ENCODERS
     from eosin.encoders.parts.spec_text import split_list

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from eosin.benchmark import costs, efficiency_rows, remarks, shown
 from eosin.benchmark import table as bench_table
-from eosin.results import headline
+from eosin.scores.results import headline
 
 _SHORT = 16
 """Letters: a cell this short is not broken into lines, a longer one may be."""

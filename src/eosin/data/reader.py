@@ -16,8 +16,8 @@ import numpy as np
 from eosin.config import Registry
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming, naming_of
-from eosin.genes.names import rename, rename_by_own
-from eosin.genes.tables import read_gene_table
+from eosin.genes.name_table import read_gene_table
+from eosin.genes.renaming import rename, rename_by_own
 from eosin.progress import task
 from eosin.types import Section
 
@@ -158,15 +158,15 @@ def read(
     bin_um
         Width of the squares that molecules or small bins are pooled to, where the platform has no spots.
     gene_names, gene_table
-        Call genes by `symbol` or `ensembl`; by this table (`eosin.genes.tables`), else by the names that the files hold
-        beside one another.
+        Call genes by `symbol` or `ensembl`; by this table (`eosin.genes.name_table`), else by the names that the files
+        hold beside one another.
     duplicates
         Columns of one gene name: `sum` adds them up, `refuse` is an error.
 
     Raises
     ------
     EosinError
-        As `recognise`, the reader and `eosin.genes.names.rename`, and for a section that is not there.
+        As `recognise`, the reader and `eosin.genes.renaming.rename`, and for a section that is not there.
     """
     path = Path(path)
     chosen, _ = recognise(path, reader)

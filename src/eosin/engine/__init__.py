@@ -1,10 +1,10 @@
 """Training, prediction and checkpoints, for every model alike."""
 
+from eosin.engine.checkpoint import Trained, load, versions, with_settings
 from eosin.engine.predict import predict
 from eosin.engine.selection import Validation
-from eosin.engine.settings import TrainSettings
 from eosin.engine.train import resolve, train
-from eosin.engine.trained import Trained, load, versions, with_settings
+from eosin.engine.train_settings import TrainSettings
 
 __all__ = [
     "TrainSettings",

@@ -23,11 +23,11 @@ from accelerate import Accelerator
 from torch import Tensor
 
 from eosin.engine.augment import Turning
-from eosin.engine.progress import REFIT, SELECT, VALIDATE, Progress
+from eosin.engine.checkpoint import read_arrays, write_arrays
+from eosin.engine.epochs import REFIT, SELECT, VALIDATE, Progress
 from eosin.engine.regions import Regions
 from eosin.engine.selection import RULES, HeldOut
-from eosin.engine.settings import TrainSettings
-from eosin.engine.trained import read_arrays, write_arrays
+from eosin.engine.train_settings import TrainSettings
 from eosin.errors import EosinError
 from eosin.models import Learned, Training
 from eosin.progress import task

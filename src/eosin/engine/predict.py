@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from eosin.engine.trained import Trained
+from eosin.engine.checkpoint import Trained
 from eosin.errors import EosinError
 from eosin.models import Learned
 from eosin.progress import task

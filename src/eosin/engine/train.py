@@ -12,10 +12,10 @@ import numpy as np
 import torch
 
 from eosin.config import Settings
+from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
 from eosin.engine.selection import RULES, HeldOut, Validation
-from eosin.engine.settings import TrainSettings
-from eosin.engine.trained import Trained
+from eosin.engine.train_settings import TrainSettings
 from eosin.errors import EosinError
 from eosin.genes import choose_panel, target, with_ids
 from eosin.geometry import grouped

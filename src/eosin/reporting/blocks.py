@@ -17,7 +17,7 @@ from eosin.reporting.html import Markup, fold, join, number, picture, section, t
 from eosin.reporting.maps import Thumbnail, draw_gene, draw_slide, extent_of, gene_layers, thumbnail_of, unit_of
 from eosin.reporting.tables import score_tables, section_table
 from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY, trust
-from eosin.results import pick
+from eosin.scores.results import pick
 from eosin.types import Prediction, Section
 
 _MOST_SECTIONS = 5

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.reporting.maps import new_figure, to_png
-from eosin.results import Summary
+from eosin.scores.results import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ from typing import Any
 
 from eosin.metrics import METRICS
 from eosin.reporting.html import Markup, join, number, table, tag
-from eosin.results import Summary, is_number, pick
+from eosin.scores.results import Summary, is_number, pick
 
 
 @dataclass(frozen=True)

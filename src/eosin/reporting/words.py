@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from eosin.reporting.tables import is_baseline
-from eosin.results import pick
+from eosin.scores.results import pick
 
 HOW_TO_READ = (
     "Each disc is a spot of tissue. Measured and predicted maps of a gene share one colour range, so equal colours "

@@ -35,7 +35,7 @@ def times(out: Path) -> dict[str, int]:
 
 def test_a_cell_is_what_the_verbs_give(sections: list[Section], tmp_path: Path) -> None:
     from eosin.engine import predict, train
-    from eosin.scoring import score
+    from eosin.scores.scoring import score
 
     cells = run(sections, tmp_path, seeds=2)
     assert [(c["model"], c["split"], c["seed"]) for c in cells][:4] == [
@@ -160,7 +160,7 @@ def test_kept_predictions_are_those_that_were_scored(sections: list[Section], tm
 
     cells = run(sections, tmp_path, models=["ridge"], split="A1,A2:B1,B2", save=save)
     assert sorted(Path(name).name for name in kept) == ["B1.h5ad", "B2.h5ad"]
-    from eosin.scoring import score
+    from eosin.scores.scoring import score
 
     assert score(list(kept.values()), sections) == cells[0]["metrics"]
     kept.clear()

@@ -10,12 +10,12 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from eosin.api.info import list_things
 from eosin.encoders import get_encoder
 from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.encoders.parts.token_pooling import AttentionPool, ClassAndMean, ClassToken, MapMean
 from eosin.encoders.zoo import OPEN, backbone, build_untrained
 from eosin.errors import EosinError
-from eosin.facts import list_things
 
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 FED = {  # as the authors' pages say: side of the window, mean and deviation

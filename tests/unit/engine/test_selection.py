@@ -11,7 +11,7 @@ import torch
 
 import toy
 from eosin.engine import TrainSettings, Validation, predict, train
-from eosin.engine.progress import SELECT, Progress
+from eosin.engine.epochs import SELECT, Progress
 from eosin.engine.selection import RULES
 from eosin.errors import EosinError
 from eosin.metrics import crps, mean_defined, pcc_counted

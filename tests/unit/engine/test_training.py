@@ -102,7 +102,7 @@ def test_checkpoint_predicts_the_same_and_needs_no_counts(sections, tmp_path):
 def test_models_learn_what_features_say(name):
     sections = [toy.section(n, 150) for n in ("A1", "A2", "B1", "B2")]
     trained = train(sections[:3], model=name, panel="var:5", settings=None)
-    from eosin.scoring import score
+    from eosin.scores.scoring import score
 
     assert score(predict(trained, sections[3], draws=4), sections[3])["pcc"]["mean"] > 0.75
 

@@ -8,7 +8,7 @@ import torch
 
 import toy
 from eosin.engine import load, predict, train
-from eosin.engine.trained import with_settings
+from eosin.engine.checkpoint import with_settings
 from eosin.errors import EosinError
 from eosin.models import MODELS
 

@@ -155,7 +155,7 @@ def test_what_a_killed_writer_left_is_removed(section: Section, tmp_path: Path) 
 
 
 def test_a_verb_need_not_keep_the_features_of_all_sections(section: Section, tmp_path: Path) -> None:
-    from eosin import verbs
+    from eosin.api import verbs
 
     kept = verbs.encode([section], encoder=Colour(), out=tmp_path / "c")
     left = verbs.encode([section], encoder=Colour(), out=tmp_path / "c", keep=False)

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 import pytest
 
-from eosin.facts import info
+from eosin.api.info import info
 from eosin.features import write_features
 from eosin.features.feature_facts import holds_features
 

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import toy
-from eosin import verbs
+from eosin.api import verbs
 from eosin.data import read, read_prediction, to_anndata, write_prediction, write_sections
 from eosin.encoders import Encoder, EncoderCard, View
 from eosin.engine import load, predict, train

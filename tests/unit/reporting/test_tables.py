@@ -13,7 +13,7 @@ from eosin.reporting.charts import calibration, spread_and_error
 from eosin.reporting.html import join, number, tag
 from eosin.reporting.series import read_series
 from eosin.reporting.tables import GROUPS, score_tables
-from eosin.results import pick
+from eosin.scores.results import pick
 
 
 def cell(

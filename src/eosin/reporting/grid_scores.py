@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eosin import results
 from eosin.errors import EosinError
 from eosin.reporting.html import Markup, join, tag
 from eosin.reporting.tables import AnyColumn, Column, Line, is_baseline, model_name
-from eosin.results import Cells, Summary
+from eosin.scores import results
+from eosin.scores.results import Cells, Summary
 
 Row = tuple[str, str]
 """Model and encoder."""

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from eosin import doctor as room
-from eosin.doctor import FAILS, NOTE, OK, doctor, need_essentials
+from eosin.apps import doctor as room
+from eosin.apps.doctor import FAILS, NOTE, OK, doctor, need_essentials
 from eosin.errors import EosinError
 
 

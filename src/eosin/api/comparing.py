@@ -12,13 +12,7 @@ from typing import Any, Unpack
 
 from eosin import benchmark
 from eosin import data as door
-from eosin.config import read_toml
-from eosin.data import Reading
-from eosin.data.splits import Split
-from eosin.encoders.parts.field_of_view import with_tile
-from eosin.errors import EosinError
-from eosin.genes import choose_panel
-from eosin.inputs import (
+from eosin.api.inputs import (
     Data,
     Settings,
     folder_of,
@@ -29,12 +23,18 @@ from eosin.inputs import (
     truth_of,
     with_features,
 )
+from eosin.api.verbs import save_prediction
+from eosin.config import read_toml
+from eosin.data import Reading
+from eosin.data.splits import Split
+from eosin.encoders.parts.field_of_view import with_tile
+from eosin.errors import EosinError
+from eosin.genes import choose_panel
 from eosin.metrics.gene_lists import GeneLists
 from eosin.reporting import write_bench_report, write_report
-from eosin.scoring import score as score_predictions
+from eosin.scores.scoring import score as score_predictions
 from eosin.storage.files import read_json
 from eosin.types import GenePanel, Prediction, Section
-from eosin.verbs import save_prediction
 
 log = logging.getLogger("eosin")
 

@@ -15,8 +15,8 @@ from pathlib import Path
 from eosin.errors import EosinError
 from eosin.fetching.hub import is_offline
 from eosin.fetching.sources import SOURCES, Order, Source
-from eosin.genes.names import Gene
-from eosin.genes.tables import read_gene_table
+from eosin.genes.name_table import read_gene_table
+from eosin.genes.renaming import Gene
 from eosin.storage.files import atomic_file
 
 USUAL: Mapping[str, tuple[str, ...]] = {

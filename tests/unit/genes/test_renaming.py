@@ -13,8 +13,8 @@ from scipy import sparse
 from eosin.data import read
 from eosin.errors import EosinError
 from eosin.genes import choose_panel, target
-from eosin.genes.names import Gene, GeneTable, rename
-from eosin.genes.tables import read_gene_table
+from eosin.genes.name_table import read_gene_table
+from eosin.genes.renaming import Gene, GeneTable, rename
 from eosin.types import GenePanel, Section, Spots
 from eosin.types.gene_ids import ensembl_id, kind_of, rename_advice
 

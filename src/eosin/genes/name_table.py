@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eosin.errors import EosinError
-from eosin.genes.names import Gene, GeneTable
+from eosin.genes.renaming import Gene, GeneTable
 from eosin.types.gene_ids import ensembl_id
 
 if TYPE_CHECKING:

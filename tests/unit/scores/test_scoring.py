@@ -10,7 +10,7 @@ from eosin import metrics
 from eosin.errors import EosinError
 from eosin.genes import target
 from eosin.metrics import METRICS
-from eosin.scoring import score
+from eosin.scores.scoring import score
 from eosin.types import GenePanel, Prediction, Section, Spots
 
 GENES = tuple(f"G{j:02d}" for j in range(12))

@@ -105,7 +105,7 @@ def rename(section: Section, table: GeneTable, to: str = "symbol", *, duplicates
     section
         A section; one without counts is returned as it is.
     table
-        From `eosin.genes.tables.read_gene_table`.
+        From `eosin.genes.name_table.read_gene_table`.
     to
         `symbol` or `ensembl`.
     duplicates

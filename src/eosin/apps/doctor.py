@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from eosin.api.inputs import CACHE
 from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.errors import EosinError
 from eosin.fetching.hub import endpoint, is_offline, told
-from eosin.inputs import CACHE
 
 OK, NOTE, FAILS = "ok", "note", "FAILS"
 """States of a check: fine; eosin works, but not everything does; eosin cannot work."""

@@ -39,7 +39,7 @@ def write_report(
     truth
         Measured sections, matched by name and spot id; those without a prediction are ignored.
     scores
-        Model name -> metrics, as `eosin.scoring` returns them (or plain numbers).
+        Model name -> metrics, as `eosin.scores.scoring` returns them (or plain numbers).
     thumbnails
         Section name -> (image uint8 [h w 3], µm per pixel).
     settings

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from eosin import results
-from eosin.reporting.grid import Grid
+from eosin.reporting.grid_scores import Grid
 from eosin.reporting.html import Markup, fold, number, section, table, tag
-from eosin.results import pick
+from eosin.scores import results
+from eosin.scores.results import pick
 
 _SHOWN_NAMES = 12
 

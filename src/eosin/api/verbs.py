@@ -13,17 +13,7 @@ from typing import Any, Unpack
 
 from eosin import data as door
 from eosin import engine
-from eosin.config import read_toml
-from eosin.data import Reading
-from eosin.encoders import Encoder, get_encoder
-from eosin.encoders.parts.field_of_view import with_tile
-from eosin.engine import Trained
-from eosin.errors import EosinError
-from eosin.features import attach, need_commercial
-from eosin.features import encode as encode_section
-from eosin.features.feature_section import is_feature_file, section_of_features
-from eosin.genes import choose_panel
-from eosin.inputs import (
+from eosin.api.inputs import (
     CACHE,
     Data,
     Settings,
@@ -37,6 +27,16 @@ from eosin.inputs import (
     shows_turned,
     with_features,
 )
+from eosin.config import read_toml
+from eosin.data import Reading
+from eosin.encoders import Encoder, get_encoder
+from eosin.encoders.parts.field_of_view import with_tile
+from eosin.engine import Trained
+from eosin.errors import EosinError
+from eosin.features import attach, need_commercial
+from eosin.features import encode as encode_section
+from eosin.features.feature_section import is_feature_file, section_of_features
+from eosin.genes import choose_panel
 from eosin.slide import Lattice, Tissue, find_tissue, layout_of, open_slide, write_tissue
 from eosin.types import Prediction, Section
 

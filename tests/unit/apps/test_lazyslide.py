@@ -12,8 +12,8 @@ import torch
 
 import toy
 from eosin import engine
+from eosin.apps.lazyslide import as_lazyslide
 from eosin.errors import EosinError
-from eosin.lazyslide import as_lazyslide
 
 MPP, TILE_UM = 0.5, 100.0
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import eosin.exporting.geojson
-import eosin.exporting.stores
-import eosin.exporting.tables  # noqa: F401 - each registers its formats
+import eosin.exporting.flat_tables  # noqa: F401 - each registers its formats
 from eosin.data import read_prediction
 from eosin.errors import EosinError
 from eosin.exporting.formats import Wish, format_of

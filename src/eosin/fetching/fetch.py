@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import eosin.fetching.collections
-import eosin.fetching.genes
-import eosin.fetching.weights  # noqa: F401 - each registers its sources
+import eosin.fetching.encoder_weights  # noqa: F401 - each registers its sources
 from eosin.fetching.sources import SOURCES, Order
 
 

@@ -12,7 +12,7 @@ import torch
 
 import toy
 from eosin.engine import Trained, load, predict, resolve, train
-from eosin.engine.trained import hash_arrays, read_arrays, write_arrays
+from eosin.engine.checkpoint import hash_arrays, read_arrays, write_arrays
 from eosin.errors import EosinError
 from eosin.models import MODELS
 from eosin.types import Features
@@ -66,7 +66,7 @@ def test_a_checkpoint_holds_no_code_and_no_pickle(sections, tmp_path: Path) -> N
 
 
 def test_another_schema_is_refused(sections, tmp_path: Path) -> None:
-    from eosin.engine.trained import _sha
+    from eosin.engine.checkpoint import _sha
 
     run = tmp_path / "run"
     trained(sections, "gene-mean", run)
@@ -80,7 +80,7 @@ def test_another_schema_is_refused(sections, tmp_path: Path) -> None:
 
 
 def test_a_model_that_is_not_installed_is_named(sections, tmp_path: Path) -> None:
-    from eosin.engine.trained import _sha
+    from eosin.engine.checkpoint import _sha
 
     run = tmp_path / "run"
     trained(sections, "gene-mean", run)

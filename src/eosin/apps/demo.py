@@ -6,10 +6,10 @@ import logging
 import time
 from pathlib import Path
 
-from eosin import comparing, verbs
+from eosin.api import comparing, verbs
+from eosin.api.inputs import thumbnails
 from eosin.benchmark.table import pick
 from eosin.data import read_prediction
-from eosin.inputs import thumbnails
 from eosin.reporting import write_report
 from eosin.simulation.cohort import simulate, write_cohort
 from eosin.storage.files import write_json

@@ -10,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from eosin import results
 from eosin.reporting.charts import models_chart, study_chart
-from eosin.reporting.grid import Grid, Row
+from eosin.reporting.grid_scores import Grid, Row
 from eosin.reporting.html import Markup, fold, join, page, picture, section, table, tag
-from eosin.reporting.origins import costs, failures, runs, what_was_compared
+from eosin.reporting.provenance import costs, failures, runs, what_was_compared
 from eosin.reporting.series import read_series
 from eosin.reporting.tables import (
     GROUPS,
@@ -29,6 +28,7 @@ from eosin.reporting.tables import (
     number_table,
     pathway_table,
 )
+from eosin.scores import results
 from eosin.storage.files import atomic_file
 
 _VARIED = tuple(

@@ -1,0 +1,1 @@
+"""Uses of the verbs: the demo, the check of a machine, the adapter for LazySlide."""

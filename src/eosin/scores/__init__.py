@@ -1,0 +1,1 @@
+"""Predictions against measured sections, and reading `scores.json`."""

@@ -9,9 +9,24 @@ from __future__ import annotations
 from eosin.types.batch import Batch
 from eosin.types.features import Features
 from eosin.types.identifiers import first_repeat
+from eosin.types.options import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots, check_mpp
 from eosin.types.prediction import Prediction
 from eosin.types.section import Section
 
-__all__ = ["Batch", "Features", "GenePanel", "Image", "Prediction", "Section", "Spots", "check_mpp", "first_repeat"]
+__all__ = [
+    "Batch",
+    "BenchSettings",
+    "FeatureOptions",
+    "Features",
+    "GenePanel",
+    "Image",
+    "LayoutOptions",
+    "Prediction",
+    "ReadOptions",
+    "Section",
+    "Spots",
+    "check_mpp",
+    "first_repeat",
+]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy import sparse
-from unit.genes.test_renaming import EPCAM, ERBB2, HUMAN, KMT2D, TP53, dense, section
 
 from eosin.errors import EosinError
 from eosin.genes import choose_panel, with_ids
 from eosin.genes.columns import AS_GIVEN, GeneNames, naming_of, one_each
 from eosin.genes.renaming import rename, rename_by_own
 from eosin.types import GenePanel, Section
+from unit.genes.test_renaming import EPCAM, ERBB2, HUMAN, KMT2D, TP53, dense, section
 
 COUNTS = sparse.csr_matrix([[1, 2, 4, 8], [1, 0, 0, 0]], dtype=np.float32)
 TWO_OF_B = GeneNames(("B", "A", "B", "C"), (ERBB2, EPCAM, TP53, ""))

@@ -1,0 +1,166 @@
+"""What several verbs can be told, each as one record: the command line, Python and the grid take the same ones.
+
+A flag more is a field more, here: its name, its default and its line of help. Lists may be given as text by commas.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from eosin.errors import EosinError
+
+
+def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """Names, from a sequence or from text by commas; None where nothing is named."""
+    if given is None:
+        return None
+    names = given.split(",") if isinstance(given, str) else given
+    return tuple(name.strip() for name in names if name.strip()) or None
+
+
+def widths_of(given: str | float | Sequence[float] | None) -> tuple[float, ...] | None:
+    """Widths in µm, from a number, several, or text by commas; None where nothing is given."""
+    if given is None:
+        return None
+    widths = given.split(",") if isinstance(given, str) else [given] if isinstance(given, int | float) else given
+    try:
+        return tuple(float(width) for width in widths)
+    except ValueError:
+        raise EosinError(
+            f"--tile-um is '{given}'", fix="give a width in µm, or several by commas, as 165,330"
+        ) from None
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How measured sections are read.
+
+    Attributes
+    ----------
+    reader
+        reader to use; by default the one that recognises the layout
+    mpp
+        µm per pixel at full resolution, for images that do not say it
+    bin_um
+        width of pseudo-spots, µm, for Visium HD and Xenium
+    gene_names
+        call genes by `symbol` or `ensembl`, as the files tell or by the gene table
+    gene_table
+        table of symbol, ensembl_id, aliases, previous, species
+    duplicates
+        columns of one gene name: `sum` or `refuse`
+    """
+
+    reader: str | None = None
+    mpp: float | None = None
+    bin_um: float | None = None
+    gene_names: str | None = None
+    gene_table: str | Path | None = None
+    duplicates: str = "sum"
+
+
+@dataclass(frozen=True)
+class FeatureOptions:
+    """Where the features of spots come from.
+
+    Attributes
+    ----------
+    features
+        folder of feature files; what is missing is encoded into `eosin-cache` if this is not given
+    encoder
+        `stain` needs no weights; `timm:ARCH@WEIGHTS.safetensors` is any timm model (see: eosin list encoders)
+    tile_um
+        the encoder's field of view, µm, or several by commas; its own by default. It is not the width of a spot
+    symmetries
+        also encode every tile under its seven flips and quarter turns, for --train.augment; completes what is done
+    device
+        where to encode: `auto` (all GPUs, for an encoder with weights), or `cpu`, `cuda:0`, several by commas
+    precision
+        `float16` or `bfloat16` for encoders with weights; `float32` by default
+    commercial_only
+        refuse what is not known to be licensed for commercial use
+    """
+
+    features: str | Path | None = None
+    encoder: str | Any = "stain"
+    tile_um: str | float | Sequence[float] | None = None
+    symmetries: bool = False
+    device: str = "auto"
+    precision: str | None = None
+    commercial_only: bool = False
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tile_um", widths_of(self.tile_um))
+
+
+@dataclass(frozen=True)
+class LayoutOptions:
+    """Where spots are laid on a bare image.
+
+    Attributes
+    ----------
+    lattice
+        spots of a bare image: `square` or `hexagonal`, as Visium's
+    pitch_um
+        distance of the spots of a bare image, µm
+    spot_um
+        width of the spots of a bare image, µm; by default their distance
+    points
+        spots of a bare image: table with x,y (px) or x_um,y_um and id, or GeoJSON Points
+    tissue
+        GeoJSON mask of a bare image's tissue; else it is found
+    """
+
+    lattice: str | Any = "square"
+    pitch_um: float = 100.0
+    spot_um: float | None = None
+    points: str | Path | None = None
+    tissue: str | Path | None = None
+
+
+@dataclass(frozen=True)
+class BenchSettings:
+    """How models are compared, whichever they are.
+
+    Attributes
+    ----------
+    genes
+        panel, chosen on training sections: `var:50` (the default), `hvg:50`, `hmhvg:200`, a file, or names by commas
+    transform
+        scale of the values: `log1p` (the default), `log1p_cp10k` or `log2p1`
+    split
+        `leave-section-out` (the default) or `leave-patient-out`, of all or of some as leave-section-out(C2,C3,C4); or
+        train:test, as C2,C3,C4,C5:C6; several by `;`
+    protocol
+        name of a protocol (see: eosin list protocols) or a .toml file, instead of split, genes and transform; NAME@HASH
+        insists on its content
+    seeds
+        trainings of each model, with seeds 0, 1, ...
+    draws
+        samples of each prediction
+    allow_leak
+        go on where test data is known before the test; every result is stamped with it
+    keep_predictions
+        also write every prediction as .h5ad into OUT
+    biomarkers
+        genes to score by name, by commas; by default GATA3,ERBB2,UBE2C,VWF where the panel has one
+    pathways
+        .gmt file of gene sets whose co-expression is compared
+    """
+
+    genes: str | None = None
+    transform: str | None = None
+    split: str | None = None
+    protocol: str | Path | None = None
+    seeds: int = 1
+    draws: int = 16
+    allow_leak: bool = False
+    keep_predictions: bool = False
+    biomarkers: str | Sequence[str] | None = None
+    pathways: str | Path | Mapping[str, Sequence[str]] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "biomarkers", names_of(self.biomarkers))

@@ -30,7 +30,7 @@ from torch.nn.functional import gelu, log_softmax, normalize, softmax
 
 from eosin.config import Settings
 from eosin.models.base import MODELS, Learned, ModelEntry, Training
-from eosin.models.parts.flow import InputMap, ValueScale
+from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.types import Batch, GenePanel
 
 _ENTRIES = 1 << 24  # of a similarity matrix held at once: 64 MiB

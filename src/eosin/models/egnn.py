@@ -26,8 +26,10 @@ from torch import Tensor, nn
 from eosin.config import Settings
 from eosin.geometry import neighbours, spacings
 from eosin.models.base import MODELS, ModelEntry
-from eosin.models.parts.flow import FlowModel, by_rows, time_waves
+from eosin.models.parts.chunks import by_rows
+from eosin.models.parts.flow import FlowModel
 from eosin.models.parts.flow_settings import PAPER_FLOW, PAPER_TRAIN, FlowSettings, make_flow
+from eosin.models.parts.time_waves import time_waves
 from eosin.types import Batch, GenePanel
 
 _CHUNK_EDGES = 8192

@@ -28,10 +28,11 @@ from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, Learned, ModelEntry
 from eosin.models.parts.attention import Block, within_parts
-from eosin.models.parts.flow import InputMap, ValueScale, by_rows
+from eosin.models.parts.chunks import by_rows
 from eosin.models.parts.image_branch import PixelColumns
 from eosin.models.parts.image_regression import ImageRegression
 from eosin.models.parts.regression import RegressionModel, squared_error
+from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import Batch, GenePanel
 

@@ -21,7 +21,7 @@ from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.parts.choose import mean_correlation
-from eosin.models.parts.flow import InputMap
+from eosin.models.parts.scaling import InputMap
 from eosin.models.ridge import folds
 from eosin.types import Batch, GenePanel
 

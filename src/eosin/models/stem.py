@@ -39,8 +39,8 @@ from eosin.generative.diffusion import (
 )
 from eosin.models.base import MODELS, ModelEntry, Training
 from eosin.models.parts.dit import GeneDiT, TimeEmbedding, start_small
-from eosin.models.parts.flow import InputMap, ValueScale
 from eosin.models.parts.on_base import OnBase
+from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import Batch, GenePanel
 

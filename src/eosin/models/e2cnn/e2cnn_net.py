@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eosin.geometry import neighbours, spacings
-from eosin.models.parts.flow import by_rows, time_waves
+from eosin.models.parts.chunks import by_rows
+from eosin.models.parts.time_waves import time_waves
 from eosin.types import Batch
 
 SIDE = 5

@@ -53,9 +53,9 @@ from eosin.models.flag.flag_graph import (
 from eosin.models.flag.flag_net import GraphEncoder
 from eosin.models.flag.flag_process import Diffusion, Process, Regression
 from eosin.models.parts.dit import GeneDiT
-from eosin.models.parts.flow import InputMap, ValueScale
 from eosin.models.parts.gene_embedding import CoExpression, GeneVectors, VectorFile, resize
 from eosin.models.parts.on_base import OnBase
+from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import Batch, GenePanel
 

@@ -33,7 +33,7 @@ from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.gigapath.longnet import SlideEncoder, branches
-from eosin.models.parts.flow import InputMap
+from eosin.models.parts.scaling import InputMap
 from eosin.types import Batch, GenePanel
 
 log = logging.getLogger("eosin")

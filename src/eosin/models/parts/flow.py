@@ -12,19 +12,17 @@ follows the velocity that the guess implies (Algorithms 1 and 2). Two optional p
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from eosin.generative import Prior, ProbabilityPath, Sampler
 from eosin.models.base import Training
 from eosin.models.parts.on_base import OnBase
-from eosin.models.ridge import Fit, Ridge
+from eosin.models.parts.scaling import InputMap, ValueScale
+from eosin.models.ridge import Ridge
 from eosin.types import Batch
 
 
@@ -40,56 +38,6 @@ class DenoiserPart(Protocol):
         ...
 
     def __call__(self, geometry: Any, y: Tensor, t: Tensor) -> Tensor: ...
-
-
-class InputMap(nn.Module):
-    """Features as the denoiser takes them: standardised on training spots, and optionally reduced by PCA.
-
-    Encoders differ by orders of magnitude in the scale of single features; a linear map of raw ones trains badly.
-    Principal components are divided by the fourth root of their variance, half way to whitening.
-    """
-
-    shift: Tensor
-    scale: Tensor
-    basis: Tensor | None
-
-    def __init__(self, n_features: int, n_components: int | None):
-        super().__init__()
-        self.n_out = min(n_components or n_features, n_features)
-        self.register_buffer("shift", torch.zeros(n_features))
-        self.register_buffer("scale", torch.ones(n_features))
-        self.register_buffer("basis", None if n_components is None else torch.zeros(n_features, self.n_out))
-
-    def observe(self, features: np.ndarray) -> None:
-        fit = Fit.of(features, np.zeros((len(features), 1)), self.n_out)
-        self.shift.copy_(torch.from_numpy(fit.mean))
-        self.scale.copy_(torch.from_numpy(fit.scale))  # infinite for a constant feature, which thus becomes 0
-        if self.basis is not None:
-            basis = fit.basis / np.maximum(fit.eigenvalues, 1e-6) ** 0.25
-            self.basis.zero_()
-            self.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
-
-    def forward(self, features: Tensor) -> Tensor:
-        scaled = (features - self.shift) / self.scale
-        return scaled if self.basis is None else scaled @ self.basis
-
-
-class ValueScale(nn.Module):
-    """Per gene: model values <-> the denoiser's scale (mean 0, sd 1 of what it must produce); or nothing."""
-
-    mean: Tensor
-    sd: Tensor
-
-    def __init__(self, n_genes: int, *, standardise: bool):
-        super().__init__()
-        self.standardise = standardise
-        self.register_buffer("mean", torch.zeros(n_genes))
-        self.register_buffer("sd", torch.ones(n_genes))
-
-    def observe(self, values: np.ndarray) -> None:
-        if self.standardise:
-            self.mean.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
-            self.sd.copy_(torch.from_numpy(np.maximum(values.std(0, dtype=np.float64), 0.05)))
 
 
 @dataclass
@@ -180,22 +128,3 @@ class FlowModel(OnBase):
 
     def _outwards(self, values: Tensor, context: FlowContext) -> Tensor:
         return values * self.scale.sd + self.scale.mean + context.base
-
-
-def by_rows(function: Callable[[slice], Tensor], n_rows: int, chunk: int) -> Tensor:
-    """A function of some spots, [k c ...], for all of them, a chunk at a time: [k s ...].
-
-    With gradients, what a chunk computes is forgotten and computed again on the way back, if there is more than one.
-    """
-    if n_rows <= chunk:
-        return function(slice(0, n_rows))
-    rows = [slice(a, min(a + chunk, n_rows)) for a in range(0, n_rows, chunk)]
-    if torch.is_grad_enabled():
-        return torch.cat([checkpoint(function, r, use_reentrant=False) for r in rows], 1)  # pyright: ignore
-    return torch.cat([function(r) for r in rows], 1)
-
-
-def time_waves(t: Tensor, n: int = 128) -> Tensor:
-    """Cosines and sines [s n] of times [s] in [0, 1], 1 to 100 radians per unit, evenly in their logarithm."""
-    angle = t.float()[:, None] * torch.logspace(0, 2, n // 2, device=t.device)
-    return torch.cat([angle.cos(), angle.sin()], -1)

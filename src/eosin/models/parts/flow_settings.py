@@ -27,7 +27,8 @@ from eosin.generative import (
     heun,
     release_times,
 )
-from eosin.models.parts.flow import FlowModel, InputMap, ValueScale
+from eosin.models.parts.flow import FlowModel
+from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.types import GenePanel
 

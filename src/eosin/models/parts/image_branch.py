@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from eosin.errors import EosinError
-from eosin.models.parts.flow import by_rows
+from eosin.models.parts.chunks import by_rows
 from eosin.types import Batch
 
 _SMALLEST_PX = 8

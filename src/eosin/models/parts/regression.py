@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from eosin.models.base import Training
-from eosin.models.parts.flow import InputMap, ValueScale
 from eosin.models.parts.on_base import OnBase
+from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.models.ridge import Ridge
 from eosin.types import Batch
 

@@ -24,10 +24,10 @@ from torch import Tensor
 from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, Learned, ModelEntry
-from eosin.models.parts.flow import InputMap, ValueScale
 from eosin.models.parts.image_branch import Backbone, BackboneTokens, PixelColumns
 from eosin.models.parts.image_regression import ImageRegression
 from eosin.models.parts.regression import RegressionModel
+from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.models.ridge import Ridge, RidgeSettings
 from eosin.models.triplex.triplex_net import Triplex
 from eosin.types import GenePanel

@@ -1,0 +1,59 @@
+"""Scales that a network learns nothing of: features as it takes them, and model values as it must produce them."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eosin.models.ridge import Fit
+
+
+class InputMap(nn.Module):
+    """Features as the denoiser takes them: standardised on training spots, and optionally reduced by PCA.
+
+    Encoders differ by orders of magnitude in the scale of single features; a linear map of raw ones trains badly.
+    Principal components are divided by the fourth root of their variance, half way to whitening.
+    """
+
+    shift: Tensor
+    scale: Tensor
+    basis: Tensor | None
+
+    def __init__(self, n_features: int, n_components: int | None):
+        super().__init__()
+        self.n_out = min(n_components or n_features, n_features)
+        self.register_buffer("shift", torch.zeros(n_features))
+        self.register_buffer("scale", torch.ones(n_features))
+        self.register_buffer("basis", None if n_components is None else torch.zeros(n_features, self.n_out))
+
+    def observe(self, features: np.ndarray) -> None:
+        fit = Fit.of(features, np.zeros((len(features), 1)), self.n_out)
+        self.shift.copy_(torch.from_numpy(fit.mean))
+        self.scale.copy_(torch.from_numpy(fit.scale))  # infinite for a constant feature, which thus becomes 0
+        if self.basis is not None:
+            basis = fit.basis / np.maximum(fit.eigenvalues, 1e-6) ** 0.25
+            self.basis.zero_()
+            self.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
+
+    def forward(self, features: Tensor) -> Tensor:
+        scaled = (features - self.shift) / self.scale
+        return scaled if self.basis is None else scaled @ self.basis
+
+
+class ValueScale(nn.Module):
+    """Per gene: model values <-> the denoiser's scale (mean 0, sd 1 of what it must produce); or nothing."""
+
+    mean: Tensor
+    sd: Tensor
+
+    def __init__(self, n_genes: int, *, standardise: bool):
+        super().__init__()
+        self.standardise = standardise
+        self.register_buffer("mean", torch.zeros(n_genes))
+        self.register_buffer("sd", torch.ones(n_genes))
+
+    def observe(self, values: np.ndarray) -> None:
+        if self.standardise:
+            self.mean.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
+            self.sd.copy_(torch.from_numpy(np.maximum(values.std(0, dtype=np.float64), 0.05)))

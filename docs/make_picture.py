@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eosin.api.inputs import thumbnails, truth_of
+from eosin.api.parts.sections import truth_of
+from eosin.api.parts.thumbnails import thumbnails
 from eosin.data import read_prediction
 from eosin.errors import EosinError
 from eosin.metrics import pcc_counted

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from cli.conftest import ENCODER, MPP, Ground, Run, files_below
-from eosin.api.inputs import name_of_image
+from eosin.api.parts.bare_image import name_of_image
 from eosin.data import read_prediction
 from eosin.geometry import nearest_spacing
 

@@ -106,7 +106,7 @@ def test_the_list_is_readable_on_a_terminal(
     """At 80 columns every cell was broken into pieces of a few letters."""
     from rich.console import Console
 
-    from eosin.api.info import list_things
+    from eosin.api.listing import list_things
 
     monkeypatch.setattr(show, "_console", lambda: Console(soft_wrap=True, width=width))
     records = list_things("encoders")

@@ -6,7 +6,8 @@ import h5py
 import numpy as np
 
 import toy
-from eosin.api import verbs
+from eosin.api.predict import predict
+from eosin.api.train import train
 
 
 def test_feature_files_without_our_key_train_and_predict(tmp_path):
@@ -21,8 +22,8 @@ def test_feature_files_without_our_key_train_and_predict(tmp_path):
     from dataclasses import replace
 
     bare = [replace(section, features=None) for section in sections]
-    trained = verbs.train(bare[:3], features=folder, model="ridge", genes="var:5", out=tmp_path / "run")
+    trained = train(bare[:3], features=folder, model="ridge", genes="var:5", out=tmp_path / "run")
     assert trained.encoder == "stain"  # believed to be what was asked for
     unmeasured = replace(bare[3], counts=None, genes=None)
-    prediction = verbs.predict(tmp_path / "run", unmeasured, features=folder)
+    prediction = predict(tmp_path / "run", unmeasured, features=folder)
     assert prediction.draws.shape == (1, 40, 5)

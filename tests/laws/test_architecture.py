@@ -9,7 +9,9 @@ import pkgutil
 import subprocess
 import sys
 from abc import ABC
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
 from pathlib import Path
 
 import pytest
@@ -77,7 +79,7 @@ def test_every_registered_model_is_solved_or_learned(classes: list[type]) -> Non
 FORBIDDEN_CALLS = {"print", "eval", "exec", "compile", "__import__", "input"}
 FORBIDDEN_MODULES = {"pickle", "dill", "cloudpickle", "joblib", "yaml", "marshal", "shelve"}
 FORBIDDEN_METHODS = {("torch", "load"), ("torch", "save"), ("np", "load"), ("os", "system"), ("subprocess", "run")}
-ALLOWED = {"hdf5.py": "subprocess.run()"}
+ALLOWED = {"storage/hdf5.py": "subprocess.run()"}
 """A damaged HDF5 file can crash the library that reads it: it is walked by this interpreter in another process."""
 
 
@@ -186,16 +188,24 @@ def test_unknown_public_name_is_an_attribute_error() -> None:
         _ = eosin.nonsense
 
 
-def test_verbs_of_library_and_command_line_have_the_same_names() -> None:
+def test_verbs_of_library_and_command_line_take_the_same() -> None:
     """What both can set is called the same in both; files and tables are the command line's own."""
+    from typing import get_args, get_type_hints
+
     import eosin
     from eosin.cli import commands as cli
 
-    for verb in ("info", "encode", "train", "predict", "score", "report", "bench"):
-        spoken = set(inspect.signature(getattr(cli, verb)).parameters)
+    for verb in ("info", "encode", "train", "predict", "score", "report", "bench", "study"):
+        function = getattr(cli, verb)
+        hints = get_type_hints(function, include_extras=True)
+        spoken = set()
+        for name in inspect.signature(function).parameters:
+            record = (get_args(hints[name]) or (hints[name],))[0]
+            spoken |= {field.name for field in fields(record)} if is_dataclass(record) else {name}
         written = set(inspect.signature(getattr(eosin, verb)).parameters)
-        other = {"run", "target", "encoder", "settings", "laid"}  # a checkpoint is a model; one encoder, or several
+        other = {"run", "target", "encoder"}  # a checkpoint is a model; one encoder, or several
         assert spoken - other <= written, verb
+        assert len(spoken) > 5 or verb == "info", verb  # the records were looked into
 
 
 def test_every_setting_says_what_it_is(classes: list[type]) -> None:
@@ -214,3 +224,99 @@ def test_no_machine_path_and_no_address_of_an_index() -> None:
     for file in FILES:
         text = file.read_text(encoding="utf-8")
         assert not any(mark in text for mark in ("/home/", "/Users/", "index-url")), file
+
+
+def imported(tree: ast.AST) -> Iterator[str]:
+    """Modules that a file imports, wherever it does: at the top, inside a function, for type checkers only."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def import_graph(sources: dict[str, str]) -> dict[str, set[str]]:
+    """Which of these modules imports which; a name that is no module of its own belongs to the one that has it."""
+    graph: dict[str, set[str]] = defaultdict(set)
+    for module, text in sources.items():
+        for name in imported(ast.parse(text)):
+            home = name if name in sources else name.rpartition(".")[0]
+            if home in sources and home != module:
+                graph[module].add(home)
+    return graph
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import one another in a ring; none if there is no such."""
+    done: set[str] = set()
+
+    def follow(module: str, way: list[str]) -> list[str]:
+        if module in way:
+            return way[way.index(module) :]
+        if module in done:
+            return []
+        for other in sorted(graph.get(module, ())):
+            if ring := follow(other, [*way, module]):
+                return ring
+        done.add(module)
+        return []
+
+    for module in sorted(graph):
+        if ring := follow(module, []):
+            return ring
+    return []
+
+
+def module_of(name: str) -> str:
+    parts = Path("eosin", name).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def test_no_circle_of_imports_not_even_lazily_or_for_types() -> None:
+    sources = {module_of(name): (SOURCE / name).read_text(encoding="utf-8") for name in NAMES}
+    assert circle(import_graph(sources)) == []
+
+
+@pytest.mark.parametrize(
+    "back",
+    ["from p.a import x", "def f():\n from p import a", "if TYPE_CHECKING:\n import p.a"],
+    ids=["plain", "lazy", "types"],
+)
+def test_a_circle_is_found_however_it_hides(back: str) -> None:
+    sources = {"p": "", "p.a": "from p.b import y", "p.b": "import p.c", "p.c": back}
+    assert sorted(circle(import_graph(sources))) == ["p.a", "p.b", "p.c"]
+    assert circle(import_graph({**sources, "p.c": ""})) == []
+
+
+def test_no_function_takes_more_than_ten_parameters() -> None:
+    """Compiled kernels apart: they take arrays only."""
+    wrong = []
+    for name in NAMES:
+        if "edge_kernels" in name:
+            continue
+        for node in ast.walk(ast.parse((SOURCE / name).read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                given = node.args
+                n = len([*given.posonlyargs, *given.args, *given.kwonlyargs])
+                n -= bool(given.args) and given.args[0].arg in {"self", "cls"}
+                if n > 10:
+                    wrong.append(f"{name}:{node.lineno} {node.name}: {n}")
+    assert wrong == []
+
+
+def test_the_room_of_models_holds_models_and_nothing_else() -> None:
+    from eosin.models import MODELS
+
+    there = {Path(name).parts[1].removesuffix(".py") for name in NAMES if Path(name).parts[0] == "models"}
+    ours = {name for name in MODELS if MODELS[name].settings.__module__.startswith("eosin.")}
+    assert there - {"__init__", "base", "check", "parts"} == {name.replace("-", "_") for name in ours}
+
+
+def test_one_basename_means_one_thing() -> None:
+    """Beside what every room may have: its interface, its check; and a verb may be called as what does its work."""
+    homes: dict[str, list[str]] = defaultdict(list)
+    for name in NAMES:
+        if Path(name).parts[0] != "api":
+            homes[Path(name).name].append(name)
+    twice = {base: where for base, where in homes.items() if len(where) > 1}
+    assert set(twice) <= {"__init__.py", "base.py", "check.py"}, twice

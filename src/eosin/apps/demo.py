@@ -6,8 +6,9 @@ import logging
 import time
 from pathlib import Path
 
-from eosin.api import comparing, verbs
-from eosin.api.inputs import thumbnails
+from eosin.api.bench import bench
+from eosin.api.encode import encode
+from eosin.api.parts.thumbnails import save_prediction, thumbnails
 from eosin.benchmark.table import pick
 from eosin.data import read_prediction
 from eosin.reporting import write_report
@@ -36,16 +37,16 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
     out, started = Path(out), time.monotonic()
     cohort = simulate(seed=seed)
     data = write_cohort(cohort, out / "data")
-    sections = verbs.encode(data, out=out / "features")
+    sections = encode(data, out=out / "features")
     lonely = next(s for s in sections if sum(t.patient == s.patient for t in sections) == 1)
     split = ",".join(s.name for s in sections if s is not lonely) + f":{lonely.name}"
-    scores = comparing.bench(
+    scores = bench(
         sections, models=MODELS, genes=GENES, split=split, out=out / "bench", draws=16, keep_predictions=True
     )
     write_json(out / "scores.json", scores)
     kept = {cell["model"]: path for cell in scores["cells"] for path in _predictions(out / "bench", cell["model"])}
     predictions = [read_prediction(kept[model]) for model in ("stflow", "ridge")]
-    verbs.save_prediction(predictions[0], out / "prediction.h5ad")
+    save_prediction(predictions[0], out / "prediction.h5ad")
     write_report(
         out / "report.html",
         predictions=predictions,

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from eosin.api.inputs import CACHE
+from eosin.api.parts.encoded import CACHE
 from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.errors import EosinError
 from eosin.fetching.hub import endpoint, is_offline, told

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from eosin.cli.flags import Mpp, Out, names_of
+from eosin.cli.flags import Flag, Out
+from eosin.options import ReadOptions, described, names_of
 
-Flag = Annotated[bool, Parameter(negative="")]
+Mpp = Annotated[float | None, Parameter(help=described(ReadOptions)["mpp"])]
 
 
 def export(

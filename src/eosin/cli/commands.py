@@ -6,7 +6,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -16,20 +15,21 @@ from eosin import __version__
 from eosin.cli.beside import doctor, export, fetch
 from eosin.cli.compare import bench, report, score, study
 from eosin.cli.flags import (
-    AS_IS,
-    ON_TISSUE,
-    CommercialOnly,
-    How,
-    Laid,
-    Mpp,
+    Encoding,
+    Flag,
+    Laying,
     Out,
-    Reader,
-    TileWidth,
+    Predicting,
+    Reading,
+    Training,
     counted,
-    widths_of,
+    unset,
 )
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.errors import EosinError
+from eosin.options import ReadOptions, changed, described
+
+_MPP = described(ReadOptions)["mpp"]
 
 app = App(
     name="eosin",
@@ -42,7 +42,7 @@ app = App(
 
 
 @app.command
-def info(path: Path, *, reader: Reader = None, mpp: Mpp = None, how: How = AS_IS) -> None:
+def info(path: Path, *, reading: Reading = unset(Reading)) -> None:
     """Show what a slide, a data folder, a feature file, a prediction or a checkpoint holds.
 
     Parameters
@@ -50,10 +50,10 @@ def info(path: Path, *, reader: Reader = None, mpp: Mpp = None, how: How = AS_IS
     path
         Any of these.
     """
-    from eosin.api import info as facts
+    from eosin.api.info import info as run
     from eosin.cli import show
 
-    show.facts(facts.info(path, reader=reader, mpp=mpp, **asdict(how)))
+    show.facts(run(path, **changed(reading)))
 
 
 @app.command
@@ -61,17 +61,10 @@ def encode(
     data: Path,
     *,
     out: Out = Path("features"),
-    encoder: str = "stain",
-    tile_um: TileWidth = None,
-    symmetries: Annotated[bool, Parameter(negative="")] = False,
-    device: str = "auto",
-    precision: str | None = None,
-    commercial_only: CommercialOnly = False,
     sections: list[str] | None = None,
-    reader: Reader = None,
-    mpp: Mpp = None,
-    laid: Laid = ON_TISSUE,
-    how: How = AS_IS,
+    encoding: Encoding = unset(Encoding),
+    laying: Laying = unset(Laying),
+    reading: Reading = unset(Reading),
 ) -> None:
     """Encode every section's spots into one feature file each; skips what is done.
 
@@ -81,22 +74,13 @@ def encode(
         Folder of measured sections, or a bare image.
     out
         Folder of the feature files.
-    encoder
-        `stain` needs no weights; `timm:ARCH@WEIGHTS.safetensors` is any timm model (see: eosin list encoders).
-    symmetries
-        Also encode every tile under its seven flips and quarter turns, for --train.augment; completes what is done.
-    device
-        `auto` (all GPUs, for an encoder with weights), or `cpu`, `cuda:0`, several by commas.
-    precision
-        `float16` or `bfloat16` for encoders with weights; `float32` by default.
     sections
         Only these sections (repeat the flag).
     """
-    from eosin.api import verbs
+    from eosin.api.encode import encode as run
 
-    given = {"encoder": encoder, "symmetries": symmetries, "sections": sections, "reader": reader, "mpp": mpp}
-    given |= {"device": device, "precision": precision, "commercial_only": commercial_only, "keep": False}
-    done = verbs.encode(data, out=out, tile_um=widths_of(tile_um), **given, **asdict(laid), **asdict(how))
+    options = changed(encoding) | changed(laying) | changed(reading)
+    done = run(data, out=out, sections=sections, keep=False, **options)
     _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
 
 
@@ -108,17 +92,12 @@ def train(
     model: str = "stflow",
     genes: str = "var:50",
     transform: str = "log1p",
-    features: Path | None = None,
-    encoder: str = "stain",
-    tile_um: TileWidth = None,
     settings: Path | None = None,
     seed: int = 0,
-    resume: Annotated[bool, Parameter(negative="")] = False,
-    commercial_only: CommercialOnly = False,
+    resume: Flag = False,
     sections: list[str] | None = None,
-    reader: Reader = None,
-    mpp: Mpp = None,
-    how: How = AS_IS,
+    training: Training = unset(Training),
+    reading: Reading = unset(Reading),
 ) -> None:
     """Train a model on measured sections. Any setting: --model.n-layers 4 --train.epochs 100.
 
@@ -134,8 +113,6 @@ def train(
         Panel: `var:50`, `hvg:50`, `hmhvg:200`, a file of names, or names by commas.
     transform
         Scale of the values: `log1p`, `log1p_cp10k` or `log2p1`.
-    features
-        Folder of feature files; what is missing is encoded into `eosin-cache` if this is not given.
     settings
         TOML file with tables [model] and [train]; flags go over it.
     seed
@@ -145,31 +122,16 @@ def train(
     sections
         Train on these sections only (repeat the flag).
     """
-    from eosin.api import verbs
+    from eosin.api.train import train as run
     from eosin.config import read_toml
 
     tables = over(read_toml(settings) if settings else {})
-    trained = verbs.train(
-        data,
-        features=features,
-        encoder=encoder,
-        tile_um=widths_of(tile_um),
-        model=model,
-        genes=genes,
-        transform=transform,
-        settings=tables,
-        seed=seed,
-        out=out,
-        resume=resume,
-        commercial_only=commercial_only,
-        sections=sections,
-        reader=reader,
-        mpp=mpp,
-        **asdict(how),
-    )
-    held = trained.metrics.get("pcc_held_out")
-    said = "" if held is None else f", correlation {held:.3f} on the held-out group of the training sections"
-    _say(f"{model}: {len(trained.panel)} genes, {trained.model.n_parameters:,} parameters{said}; in {out}")
+    options = {"model": model, "genes": genes, "transform": transform, "settings": tables, "seed": seed}
+    options |= {"resume": resume, "sections": sections, **changed(training), **changed(reading)}
+    trained = run(data, out=out, **options)
+    pcc = trained.metrics.get("pcc_held_out")
+    judged = "" if pcc is None else f", correlation {pcc:.3f} on the held-out group of the training sections"
+    _say(f"{model}: {len(trained.panel)} genes, {trained.model.n_parameters:,} parameters{judged}; in {out}")
 
 
 @app.command
@@ -181,12 +143,9 @@ def predict(
     draws: int = 16,
     seed: int = 0,
     section: str | None = None,
-    features: Path | None = None,
-    commercial_only: CommercialOnly = False,
-    reader: Reader = None,
-    mpp: Mpp = None,
-    laid: Laid = ON_TISSUE,
-    how: How = AS_IS,
+    predicting: Predicting = unset(Predicting),
+    laying: Laying = unset(Laying),
+    reading: Reading = unset(Reading),
 ) -> None:
     """Predict a section's expression with a trained model; needs an image, no expression.
 
@@ -206,31 +165,17 @@ def predict(
         Of the draws: the same seed gives the same draws.
     section
         Which section of a data folder.
-    features
-        Folder of feature files; without it the image is encoded into `eosin-cache`.
     """
-    from eosin.api import verbs
+    from eosin.api.predict import predict as make
 
-    done = verbs.predict(
-        run,
-        target,
-        draws=draws,
-        seed=seed,
-        section=section,
-        features=features,
-        commercial_only=commercial_only,
-        settings=over({}).get("model"),
-        reader=reader,
-        mpp=mpp,
-        out=out,
-        **asdict(laid),
-        **asdict(how),
-    )
+    options = changed(predicting) | changed(laying) | changed(reading)
+    settings = over({}).get("model")
+    done = make(run, target, draws=draws, seed=seed, section=section, settings=settings, out=out, **options)
     _say(f"{done.section}: {len(done.spots)} spots, {len(done.panel)} genes, {done.n_draws} draws in {out}")
 
 
 @app.command(name="tissue")
-def tissue_(image: Path, *, out: Out, mpp: Mpp = None) -> None:
+def tissue_(image: Path, *, out: Out, mpp: Annotated[float | None, Parameter(help=_MPP)] = None) -> None:
     """Find the tissue of an image and write its outlines as GeoJSON: for QuPath, and for --tissue.
 
     Parameters
@@ -240,9 +185,9 @@ def tissue_(image: Path, *, out: Out, mpp: Mpp = None) -> None:
     out
         The .geojson to write, in full-resolution pixels.
     """
-    from eosin.api import verbs
+    from eosin.api.tissue import tissue as run
 
-    found = verbs.tissue(image, out=out, mpp=mpp)
+    found = run(image, out=out, mpp=mpp)
     _say(f"{found.area_um2 / 1e6:.3g} mm² of tissue, {found.mask.mean():.0%} of the image, in {out}")
 
 
@@ -253,10 +198,10 @@ for verb in (score, report, bench, study, export, fetch, doctor):
 @app.command(name="list")
 def list_(kind: str) -> None:
     """List the `models`, `encoders`, `readers`, `protocols` or `studies` that are there."""
-    from eosin.api import info as facts
+    from eosin.api.listing import list_things
     from eosin.cli import show
 
-    show.rows(facts.list_things(kind))
+    show.rows(list_things(kind))
 
 
 @app.command

@@ -1,80 +1,66 @@
-"""Flags that several commands of the command line share."""
+"""Flags that several commands share, made from the records of options (`eosin.types.options`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import fields, make_dataclass
 from pathlib import Path
-from typing import Annotated
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from cyclopts import Parameter
 
-from eosin.errors import EosinError
+from eosin.options import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions, described
 
-Mpp = Annotated[float | None, Parameter(help="µm per pixel at full resolution, for images that do not say it")]
-Reader = Annotated[str | None, Parameter(help="reader to use; by default the one that recognises the layout")]
-CommercialOnly = Annotated[
-    bool, Parameter(negative="", help="refuse what is not known to be licensed for commercial use")
-]
-TileWidth = Annotated[
-    str | None, Parameter(help="the encoder's field of view, µm, or several by commas; its own by default")
-]
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
+Flag = Annotated[bool, Parameter(negative="")]
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class How:
-    """Flags of every command that reads measured sections."""
+def flags(record: type, *, hide: tuple[str, ...] = ()) -> Any:
+    """A record of options as flags of a command: a field is a flag, with its default and its line of help.
 
-    bin_um: Annotated[float | None, Parameter(help="width of pseudo-spots, µm, for Visium HD and Xenium")] = None
-    gene_names: Annotated[
-        str | None, Parameter(help="call genes by `symbol` or `ensembl`, as the files tell or by the gene table")
-    ] = None
-    gene_table: Annotated[Path | None, Parameter(help="table of symbol, ensembl_id, aliases, previous, species")] = None
-    duplicates: Annotated[str, Parameter(help="columns of one gene name: `sum` or `refuse`")] = "sum"
-
-
-AS_IS = How()
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Laid:
-    """Flags of every command that lays spots on a bare image."""
-
-    lattice: Annotated[str, Parameter(help="spots of a bare image: `square` or `hexagonal`, as Visium's")] = "square"
-    pitch_um: Annotated[float, Parameter(help="distance of the spots of a bare image, µm")] = 100.0
-    spot_um: Annotated[
-        float | None, Parameter(help="width of the spots of a bare image, µm; by default their distance")
-    ] = None
-    points: Annotated[
-        Path | None,
-        Parameter(help="spots of a bare image: table with x,y (px) or x_um,y_um and id, or GeoJSON Points"),
-    ] = None
-    tissue: Annotated[Path | None, Parameter(help="GeoJSON mask of a bare image's tissue; else it is found")] = None
+    Parameters
+    ----------
+    hide
+        Fields that the command has no use for.
+    """
+    types, lines = get_type_hints(record), described(record)
+    shown = [
+        (f.name, Annotated[_typed(types[f.name]), Parameter(help=lines[f.name], negative="")], f.default)
+        for f in fields(record)
+        if f.name not in hide
+    ]
+    made = make_dataclass(record.__name__, shown, frozen=True)
+    made.__module__ = __name__  # else it is taken for a type of the standard library, which has no fields
+    return Annotated[made, Parameter(name="*")]
 
 
-ON_TISSUE = Laid()
+def _typed(kind: Any) -> Any:
+    """The type as which a flag's text is taken: text or a path where the record takes these among others."""
+    kinds = get_args(kind) or (kind,)
+    for plain in (Path, str):
+        if plain in kinds:
+            return plain | None if NoneType in kinds else plain
+    return kind
 
 
-Biomarkers = Annotated[
-    str | None,
-    Parameter(help="genes to score by name, by commas; by default GATA3,ERBB2,UBE2C,VWF where the panel has one"),
-]
-Pathways = Annotated[Path | None, Parameter(help=".gmt file of gene sets whose co-expression is compared")]
+def unset(flag_record: Any) -> Any:
+    """A record of flags of which none is given."""
+    return get_args(flag_record)[0]()
 
 
-def widths_of(text: str | None) -> list[float] | None:
-    """Numbers by commas; none where nothing is given."""
-    try:
-        return None if text is None else [float(width) for width in text.split(",")]
-    except ValueError:
-        raise EosinError(f"--tile-um is '{text}'", fix="give a width in µm, or several by commas, as 165,330") from None
-
-
-def names_of(text: str | None) -> list[str] | None:
-    """Names by commas; none where nothing is named."""
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+if TYPE_CHECKING:  # for readers and type checkers a record of flags is the record that it is made from
+    Reading = ReadOptions
+    Encoding = Training = Predicting = FeatureOptions
+    Laying = LayoutOptions
+    Benching = Studying = BenchSettings
+else:
+    Reading = flags(ReadOptions)
+    Encoding = flags(FeatureOptions, hide=("features",))
+    Training = flags(FeatureOptions, hide=("symmetries", "device", "precision"))
+    Predicting = flags(FeatureOptions, hide=("encoder", "tile_um", "symmetries", "device", "precision"))
+    Laying = flags(LayoutOptions)
+    Benching = flags(BenchSettings)
+    Studying = flags(BenchSettings, hide=("transform", "protocol"))
 
 
 def counted(n: int, what: str) -> str:

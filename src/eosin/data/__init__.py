@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from eosin.data import readers as _readers  # noqa: F401 - registers them
 from eosin.data.anndata_door import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
-from eosin.data.reader import READERS, Reader, Reading, describe, read, recognise
+from eosin.data.reader import READERS, Reader, describe, read, recognise
 from eosin.data.readers.hest_bench import hest_genes, hest_patches, hest_splits
 from eosin.data.readers.native import write_sections
 from eosin.data.spatialdata_door import to_spatialdata, write_spatialdata
@@ -13,7 +13,6 @@ from eosin.data.splits import Split, inner_groups, splits
 __all__ = [
     "READERS",
     "Reader",
-    "Reading",
     "Split",
     "Thumbnails",
     "add_layers",

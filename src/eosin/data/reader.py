@@ -8,8 +8,9 @@ import difflib
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self, TypedDict, Unpack
+from typing import Any, Self
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming, naming_of
 from eosin.genes.name_table import read_gene_table
 from eosin.genes.renaming import rename, rename_by_own
+from eosin.options import ReadOptions, takes_options
 from eosin.progress import task
 from eosin.types import Section
 
@@ -123,25 +125,12 @@ def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]
     return fitting[0]
 
 
-class Reading(TypedDict, total=False):
-    """What `read` can be told of pooling and gene names; every verb that reads hands it on."""
-
-    bin_um: float | None
-    gene_names: str | None
-    gene_table: str | Path | None
-    duplicates: str
-
-
+@takes_options()
 def read(
     path: str | Path,
     *,
-    reader: str | None = None,
     sections: Sequence[str] | None = None,
-    mpp: float | None = None,
-    bin_um: float | None = None,
-    gene_names: str | None = None,
-    gene_table: str | Path | None = None,
-    duplicates: str = "sum",
+    reading: ReadOptions = ReadOptions(),
 ) -> list[Section]:
     """Read measured sections.
 
@@ -149,19 +138,8 @@ def read(
     ----------
     path
         Folder or file in a known layout.
-    reader
-        Name of the reader; by default the one that recognises the layout.
     sections
         Which sections, in this order; by default all.
-    mpp
-        µm per pixel at full resolution, where the files do not say or say it wrongly.
-    bin_um
-        Width of the squares that molecules or small bins are pooled to, where the platform has no spots.
-    gene_names, gene_table
-        Call genes by `symbol` or `ensembl`; by this table (`eosin.genes.name_table`), else by the names that the files
-        hold beside one another.
-    duplicates
-        Columns of one gene name: `sum` adds them up, `refuse` is an error.
 
     Raises
     ------
@@ -169,10 +147,10 @@ def read(
         As `recognise`, the reader and `eosin.genes.renaming.rename`, and for a section that is not there.
     """
     path = Path(path)
-    chosen, _ = recognise(path, reader)
-    chosen = chosen if bin_um is None else chosen.pooled(bin_um)
-    chosen = chosen.calling(naming_of(gene_names if gene_table is None else None, duplicates))
-    call = _renaming(gene_names, gene_table, duplicates)
+    chosen, _ = recognise(path, reading.reader)
+    chosen = chosen if reading.bin_um is None else chosen.pooled(reading.bin_um)
+    chosen = chosen.calling(naming_of(reading.gene_names if reading.gene_table is None else None, reading.duplicates))
+    call = _renaming(reading)
     known = chosen.names(path)
     if not known:
         raise EosinError("holds no sections", file=path, fix=f"reader '{chosen.name}' looks for {chosen.looks_for}")
@@ -184,34 +162,31 @@ def read(
     found = []
     with task("read sections", len(wanted), "sections") as tick:
         for name in wanted:
-            found.append(call(chosen.read_section(path, name, mpp=mpp)))
+            found.append(call(chosen.read_section(path, name, mpp=reading.mpp)))
             for note in found[-1].notes:
                 log.info("%s: %s", name, note)
             tick()
     return found
 
 
-def _renaming(gene_names: str | None, gene_table: str | Path | None, duplicates: str) -> Callable[[Section], Section]:
+def _renaming(reading: ReadOptions) -> Callable[[Section], Section]:
     """What calls a section's genes as asked for, where its reader has not done so, and says what has no such name."""
-    if gene_table is not None:
-        table = read_gene_table(gene_table)
-        return lambda section: rename(section, table, gene_names or "symbol", duplicates=duplicates)
-    if gene_names is not None:
-        return lambda section: rename_by_own(section, gene_names, duplicates=duplicates)
+    names, duplicates = reading.gene_names, reading.duplicates
+    if reading.gene_table is not None:
+        table = read_gene_table(reading.gene_table)
+        return lambda section: rename(section, table, names or "symbol", duplicates=duplicates)
+    if names is not None:
+        return lambda section: rename_by_own(section, names, duplicates=duplicates)
     return lambda section: section
 
 
-def describe(
-    path: str | Path, reader: str | None = None, mpp: float | None = None, **how: Unpack[Reading]
-) -> dict[str, Any]:
-    """What is in `path`, JSON-able: reader, reason, and per section spots, genes, molecules, scale and notes.
-
-    `how` as in `read`.
-    """
-    chosen, reason = recognise(path, reader)
-    sections = read(path, reader=chosen.name, mpp=mpp, **how)
-    told = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
-    return {**told, "sections": [_describe(section) for section in sections]}
+@takes_options()
+def describe(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str, Any]:
+    """What is in `path`, JSON-able: reader, reason, and per section spots, genes, molecules, scale and notes."""
+    chosen, reason = recognise(path, reading.reader)
+    sections = read(path, reading=replace(reading, reader=chosen.name))
+    facts = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
+    return {**facts, "sections": [_describe(section) for section in sections]}
 
 
 def _describe(section: Section) -> dict[str, Any]:

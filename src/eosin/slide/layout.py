@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.options import LayoutOptions, takes_options
 from eosin.slide.lattice import LATTICES, Lattice, SquareLattice
 from eosin.slide.outlines import read_tissue
 from eosin.slide.points import read_points
@@ -59,32 +60,23 @@ class AtPoints(Layout):
         return read_points(self.path, slide, 100.0 if self.spot_um is None else self.spot_um)
 
 
-def layout_of(
-    lattice: str | Lattice = "square",
-    pitch_um: float = 100.0,
-    spot_um: float | None = None,
-    points: str | Path | None = None,
-    tissue: str | Path | None = None,
-) -> Layout:
-    """The layout that flags ask for.
+@takes_options()
+def layout_of(options: LayoutOptions = LayoutOptions()) -> Layout:
+    """The layout that options ask for.
 
-    Parameters
-    ----------
-    lattice
-        A name of `LATTICES` with `pitch_um`, or a lattice.
-    spot_um
-        Width of a spot, µm.
-    points
-        Table or GeoJSON of positions, in place of a lattice.
-    tissue
-        GeoJSON mask, in place of the tissue that is found.
+    Raises
+    ------
+    EosinError
+        An impossible width, an unknown lattice, or both points and tissue.
     """
+    spot_um, points, tissue = options.spot_um, options.points, options.tissue
     if spot_um is not None and not (np.isfinite(spot_um) and spot_um > 0):
         raise EosinError(f"a spot of {spot_um:g} µm is impossible", fix="give a positive --spot-um")
     if points is not None and tissue is not None:
         raise EosinError("both points and tissue are given", fix="give --points, or --tissue with a lattice")
     if points is not None:
         return AtPoints(Path(points), spot_um)
+    lattice = options.lattice
     if not isinstance(lattice, Lattice):
-        lattice = LATTICES[lattice](pitch_um)
+        lattice = LATTICES[lattice](options.pitch_um)
     return OnTissue(lattice, spot_um, None if tissue is None else Path(tissue))

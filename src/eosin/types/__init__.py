@@ -9,7 +9,6 @@ from __future__ import annotations
 from eosin.types.batch import Batch
 from eosin.types.features import Features
 from eosin.types.identifiers import first_repeat
-from eosin.types.options import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots, check_mpp
 from eosin.types.prediction import Prediction
@@ -17,14 +16,10 @@ from eosin.types.section import Section
 
 __all__ = [
     "Batch",
-    "BenchSettings",
-    "FeatureOptions",
     "Features",
     "GenePanel",
     "Image",
-    "LayoutOptions",
     "Prediction",
-    "ReadOptions",
     "Section",
     "Spots",
     "check_mpp",

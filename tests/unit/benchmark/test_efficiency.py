@@ -82,9 +82,9 @@ def test_no_size_is_an_error_and_scenes_are_repeatable() -> None:
 def test_the_study_needs_no_data_and_the_others_say_that_they_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from eosin.api import comparing
+    from eosin.api.study import study
 
     monkeypatch.setattr("eosin.benchmark.measure_efficiency", lambda cells, out: {"load": {}, "cells": list(cells)})
-    assert comparing.study(None, "efficiency", out=tmp_path)["cells"] == list(study_cells("efficiency"))
+    assert study(None, "efficiency", out=tmp_path)["cells"] == list(study_cells("efficiency"))
     with pytest.raises(EosinError, match="'priors' needs measured sections; eosin study priors DATA"):
-        comparing.study(None, "priors", out=tmp_path)
+        study(None, "priors", out=tmp_path)

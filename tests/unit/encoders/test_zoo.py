@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from eosin.api.info import list_things
+from eosin.api.listing import list_things
 from eosin.encoders import get_encoder
 from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.encoders.parts.token_pooling import AttentionPool, ClassAndMean, ClassToken, MapMean

@@ -155,10 +155,10 @@ def test_what_a_killed_writer_left_is_removed(section: Section, tmp_path: Path) 
 
 
 def test_a_verb_need_not_keep_the_features_of_all_sections(section: Section, tmp_path: Path) -> None:
-    from eosin.api import verbs
+    from eosin.api.encode import encode as encode_all
 
-    kept = verbs.encode([section], encoder=Colour(), out=tmp_path / "c")
-    left = verbs.encode([section], encoder=Colour(), out=tmp_path / "c", keep=False)
+    kept = encode_all([section], encoder=Colour(), out=tmp_path / "c")
+    left = encode_all([section], encoder=Colour(), out=tmp_path / "c", keep=False)
     assert kept[0].features is not None and left[0].features is None and len(left[0]) == 23
 
 

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 import toy
-from eosin.api import verbs
+from eosin.api.encode import encode
+from eosin.api.predict import predict as predict_section
+from eosin.api.train import train as train_on
 from eosin.data import read, read_prediction, to_anndata, write_prediction, write_sections
 from eosin.encoders import Encoder, EncoderCard, View
 from eosin.engine import load, predict, train
@@ -58,15 +60,15 @@ def test_they_stay_with_a_section(tmp_path: Path) -> None:
 def test_commercial_only_refuses_the_others(tmp_path: Path) -> None:
     free, bound = licensed("MIT", commercial=True), licensed("CC-BY-NC-4.0", commercial=False)
     how = {"model": "gene-mean", "genes": "var:4", "commercial_only": True}
-    fine = verbs.train(free[:2], **how)
+    fine = train_on(free[:2], **how)
     with pytest.raises(EosinError, match=r"'A2': encoder 'toy' is not known .*CC-BY-NC-4.0.*--commercial-only"):
-        verbs.train([free[0], bound[1]], **how)
-    barred = verbs.train(bound[:2], **{**how, "commercial_only": False})
-    assert verbs.predict(fine, free[2], commercial_only=True).section == free[2].name
+        train_on([free[0], bound[1]], **how)
+    barred = train_on(bound[:2], **{**how, "commercial_only": False})
+    assert predict_section(fine, free[2], commercial_only=True).section == free[2].name
     with pytest.raises(EosinError, match="model 'gene-mean' is not known to allow commercial use"):
-        verbs.predict(barred, free[2], commercial_only=True)
+        predict_section(barred, free[2], commercial_only=True)
     with pytest.raises(EosinError, match="section 'B1': encoder 'toy'"):
-        verbs.predict(fine, bound[2], commercial_only=True)
+        predict_section(fine, bound[2], commercial_only=True)
 
 
 def test_an_encoder_is_refused_before_anything_is_encoded() -> None:
@@ -78,9 +80,9 @@ def test_an_encoder_is_refused_before_anything_is_encoded() -> None:
 
     bare = [replace(one, features=None) for one in toy.cohort(9)]
     with pytest.raises(EosinError, match=r"encoder 'bound' is not known .*NC"):
-        verbs.encode(bare, encoder=Bound(), commercial_only=True)
+        encode(bare, encoder=Bound(), commercial_only=True)
     with pytest.raises(EosinError, match="no image"):
-        verbs.encode(bare, encoder=Bound())
+        encode(bare, encoder=Bound())
 
 
 @pytest.mark.parametrize(

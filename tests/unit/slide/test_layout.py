@@ -63,7 +63,7 @@ def test_a_name_is_a_place_on_every_lattice() -> None:
 @pytest.mark.parametrize("pitch", [0.0, -3.0, float("nan"), float("inf"), 0.2])
 def test_impossible_pitches_are_refused(pitch: float) -> None:
     with pytest.raises(EosinError, match="--pitch-um"):
-        layout_of("square", pitch)
+        layout_of(lattice="square", pitch_um=pitch)
 
 
 def test_no_tissue_too_many_spots_and_unknown_lattices_are_one_line() -> None:
@@ -72,7 +72,7 @@ def test_no_tissue_too_many_spots_and_unknown_lattices_are_one_line() -> None:
     with pytest.raises(EosinError, match=r"20,000,000 spots.*--pitch-um"):
         SquareLattice(1.0).lay(Tissue(np.zeros((1000, 1000), bool), 8.0))
     with pytest.raises(EosinError, match="did you mean 'hexagonal'"):
-        layout_of("hexagon")
+        layout_of(lattice="hexagon")
     with pytest.raises(EosinError, match="--spot-um"):
         layout_of(spot_um=0.0)
     with pytest.raises(EosinError, match="--points, or --tissue"):
@@ -83,7 +83,7 @@ def test_the_tissue_of_a_mask_goes_before_what_is_found(tmp_path: Path, slide) -
     mask = tmp_path / "m.geojson"
     mask.write_text(json.dumps({"type": "Polygon", "coordinates": [[[300, 100], [400, 100], [400, 200], [300, 200]]]}))
     found = OnTissue(SquareLattice(40.0)).lay(slide)
-    drawn = layout_of("square", 40.0, tissue=mask).lay(slide)
+    drawn = layout_of(lattice="square", pitch_um=40.0, tissue=mask).lay(slide)
     assert found.xy_um[:, 0].max() < 420 and len(found) > 100
     assert (drawn.xy_um >= (600, 200)).all() and (drawn.xy_um <= (800, 400)).all() and len(drawn) == 25
 

@@ -14,11 +14,10 @@ from eosin.errors import EosinError
 
 
 def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
-    """Names, from a sequence or from text by commas; None where nothing is named."""
-    if given is None:
-        return None
-    names = given.split(",") if isinstance(given, str) else given
-    return tuple(name.strip() for name in names if name.strip()) or None
+    """Names, from a sequence or from text by commas; None where none is given, or an empty text."""
+    if isinstance(given, str):
+        return tuple(name.strip() for name in given.split(",") if name.strip()) or None
+    return None if given is None else tuple(given)
 
 
 def widths_of(given: str | float | Sequence[float] | None) -> tuple[float, ...] | None:

@@ -1,0 +1,71 @@
+"""`eosin.encode`: every section's spots as vectors, one feature file each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from eosin.api.parts.bare_image import is_bare_image, need_no_layout, section_of_image
+from eosin.api.parts.encoded import CACHE, need_commercial_encoder
+from eosin.api.parts.sections import Data, sections_of
+from eosin.encoders import get_encoder
+from eosin.encoders.parts.field_of_view import with_tile
+from eosin.features import encode as encode_section
+from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
+from eosin.slide import layout_of
+from eosin.types import Section
+
+
+@takes_options(hide=("features",))
+def encode(
+    data: Data,
+    *,
+    out: str | Path | None = None,
+    sections: str | Sequence[str] | None = None,
+    keep: bool = True,
+    encoding: FeatureOptions = FeatureOptions(),
+    layout: LayoutOptions = LayoutOptions(),
+    reading: ReadOptions = ReadOptions(),
+) -> list[Section]:
+    """Encode every section's spots, or those laid on a bare image, one feature file each; what is done is skipped.
+
+    Parameters
+    ----------
+    data
+        A data folder, sections that were read, or a bare image.
+    out
+        The folder of feature files; `eosin-cache` by default.
+    sections
+        Names of the sections to encode; all by default.
+    keep
+        Return the sections with their features. Without, memory holds those of one section at a time.
+
+    Raises
+    ------
+    EosinError
+        An unknown encoder or setting; a section without an image, or with one of which nothing can be read.
+
+    Examples
+    --------
+    >>> sections = eosin.encode("data", out="features")
+    >>> sections[0].features.values.shape
+    (100, 442)
+    """
+    given = {} if encoding.precision is None else {"precision": encoding.precision}
+    encoder = get_encoder(with_tile(encoding.encoder, encoding.tile_um), **given)
+    if encoding.commercial_only:
+        need_commercial_encoder(encoder)
+    folder = Path(out) if out is not None else CACHE
+    laid = layout_of(layout)
+    if isinstance(data, str | Path) and is_bare_image(data, reading.reader):
+        todo = [section_of_image(data, laid, mpp=reading.mpp)]
+    else:
+        if isinstance(data, str | Path):
+            need_no_layout(laid, Path(data))
+        todo = sections_of(data, sections, reading)
+    done = (
+        encode_section(section, encoder, cache=folder, symmetries=encoding.symmetries, device=encoding.device)
+        for section in todo
+    )
+    return [section if keep else replace(section, features=None) for section in done]

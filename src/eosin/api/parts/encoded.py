@@ -1,0 +1,96 @@
+"""Sections with their features: those they have, those of a folder, or freshly made ones."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eosin import engine
+from eosin.encoders import Encoder, get_encoder
+from eosin.errors import EosinError
+from eosin.features import attach, need_commercial
+from eosin.features import encode as encode_section
+from eosin.types import Section
+
+log = logging.getLogger("eosin")
+
+CACHE = Path("eosin-cache")
+"""Where features go that nobody gave a place, below the current folder."""
+Settings = Mapping[str, Mapping[str, Any]]
+"""Tables `model` and `train`."""
+
+
+def shows_turned(model: str, tables: Settings | None) -> bool:
+    """Whether a model's training shows turned tiles; refuses an unknown model or setting."""
+    _, resolved = engine.resolve(model, tables)
+    return engine.TrainSettings.of(resolved["train"]).augment > 0
+
+
+def with_features(
+    sections: Sequence[Section],
+    encoder: str | Encoder,
+    features: str | Path | None,
+    *,
+    symmetries: bool = False,
+    commercial_only: bool = False,
+) -> list[Section]:
+    """The sections with features: those they have, else those of the folder, else freshly made ones.
+
+    Parameters
+    ----------
+    symmetries
+        With those of the turned tiles: of the folder where they are there, and freshly made.
+    commercial_only
+        Refuse features whose licence does not allow commercial use, or is not known; an encoder, before it is used.
+    """
+    if all(section.features is not None for section in sections):
+        ready = list(sections)
+    elif features is not None:
+        ready = _from_folder(sections, encoder, Path(features), symmetries=symmetries)
+    else:
+        built = get_encoder(encoder)
+        if commercial_only:
+            need_commercial_encoder(built)
+        log.info("features are kept in %s", CACHE.resolve())
+        ready = [encode_section(section, built, cache=CACHE, symmetries=symmetries) for section in sections]
+    if commercial_only:
+        _need_commercial_features(ready)
+    return ready
+
+
+def _from_folder(
+    sections: Sequence[Section], encoder: str | Encoder, folder: Path, *, symmetries: bool
+) -> list[Section]:
+    """The sections with the folder's features; the encoder, maybe gated, is only built where its name finds none."""
+    name = encoder if isinstance(encoder, str) else encoder.spec
+    attached = [attach(section, folder, name, turned=symmetries) for section in sections]
+    if None not in attached:
+        return [section for section in attached if section is not None]
+    built = get_encoder(encoder)  # its settings may be written otherwise: its key tells
+    ready = []
+    for section, known in zip(sections, attached):
+        with_key = known or attach(section, folder, built.key, turned=symmetries)
+        if with_key is None:
+            raise EosinError(
+                f"has no features of encoder '{built.card.name}' for section '{section.name}'",
+                file=folder,
+                fix=f"run eosin encode DATA -o {folder} --encoder {shlex.quote(name)}",
+            )
+        ready.append(with_key)
+    return ready
+
+
+def need_commercial_encoder(encoder: Encoder) -> None:
+    """Refuse an encoder whose licence does not allow commercial use, or is not known."""
+    card = encoder.card
+    need_commercial(f"encoder '{card.name}'", card.licence, commercial=card.commercial)
+
+
+def _need_commercial_features(sections: Sequence[Section]) -> None:
+    for section in sections:
+        features = section.need_features()
+        what = f"section '{section.name}': encoder '{features.encoder}'"
+        need_commercial(what, features.licence, commercial=features.commercial)

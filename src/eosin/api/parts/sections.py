@@ -1,0 +1,70 @@
+"""Which sections a verb is given: of a path or as records, all or the named ones, one to predict, one to judge by."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from eosin import data as door
+from eosin.api.parts.bare_image import ON_TISSUE, is_bare_image, need_no_layout, section_of_image
+from eosin.errors import EosinError
+from eosin.options import ReadOptions, names_of
+from eosin.slide import Layout
+from eosin.types import Prediction, Section
+
+Data = str | Path | Sequence[Section]
+"""A data folder or file, or sections that were read."""
+AS_IT_IS = ReadOptions()
+
+
+def sections_of(data: Data, sections: str | Sequence[str] | None, reading: ReadOptions) -> list[Section]:
+    """The sections of a path, or those that were given as records; all or the named ones (a list, or by commas)."""
+    names = names_of(sections)
+    if isinstance(data, str | Path):
+        return door.read(data, sections=names, reading=reading)
+    return [section for section in data if names is None or section.name in names]
+
+
+def folder_of(data: Data) -> Path | None:
+    """Where the data lies, if it was not given as records."""
+    return Path(data) if isinstance(data, str | Path) else None
+
+
+def open_target(
+    path: str | Path, section: str | None = None, layout: Layout = ON_TISSUE, reading: ReadOptions = AS_IT_IS
+) -> Section:
+    """One section to predict, from a data folder or a bare image."""
+    path = Path(path)
+    if not path.exists():
+        raise EosinError("no such file or folder", file=path, fix="check the path")
+    if not (path.is_file() or path.is_dir()):
+        raise EosinError("neither a file nor a folder", file=path, fix="give an image, or a folder of sections")
+    if is_bare_image(path, reading.reader):
+        return section_of_image(path, layout, mpp=reading.mpp)
+    need_no_layout(layout, path)
+    names = None if section is None else [section]
+    if names is None:
+        chosen, _ = door.recognise(path, reading.reader)
+        names = chosen.names(path)
+        if len(names) > 1:
+            raise EosinError(
+                f"holds {len(names)} sections", file=path, fix="name one: --section " + "|".join(names[:8])
+            )
+    return door.read(path, sections=names, reading=reading)[0]
+
+
+def truth_of(prediction: Prediction, truth: Data, reading: ReadOptions = AS_IT_IS) -> Section:
+    """The measured section that a prediction is of."""
+    if isinstance(truth, str | Path):
+        chosen, _ = door.recognise(truth, reading.reader)
+        names = chosen.names(Path(truth))
+        wanted = prediction.section if prediction.section in names else names[0]
+        if len(names) > 1 and wanted != prediction.section:
+            raise EosinError(
+                f"has no section '{prediction.section}'", file=truth, fix="give the data that the prediction is of"
+            )
+        return door.read(truth, sections=[wanted], reading=reading)[0]
+    for section in truth:
+        if section.name == prediction.section:
+            return section
+    raise EosinError(f"no section is called '{prediction.section}'", fix="give the section that the prediction is of")

@@ -1,0 +1,89 @@
+"""`eosin.predict`: a section's expression by a trained model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eosin import engine
+from eosin.api.parts.encoded import with_features
+from eosin.api.parts.sections import open_target
+from eosin.api.parts.thumbnails import save_prediction
+from eosin.engine import Trained
+from eosin.features import need_commercial
+from eosin.features.feature_section import is_feature_file, section_of_features
+from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
+from eosin.slide import Layout, layout_of
+from eosin.types import Prediction, Section
+
+
+@takes_options(hide=("encoder", "tile_um", "symmetries", "device", "precision"))
+def predict(
+    model: Trained | str | Path,
+    target: Section | str | Path,
+    *,
+    draws: int = 16,
+    seed: int = 0,
+    section: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    encoding: FeatureOptions = FeatureOptions(),
+    layout: LayoutOptions = LayoutOptions(),
+    reading: ReadOptions = ReadOptions(),
+) -> Prediction:
+    """Predict the expression of a section; none is needed, and none is looked at.
+
+    Parameters
+    ----------
+    model
+        A trained model or its checkpoint folder.
+    target
+        A section; a data folder (with `section` where it holds several); a bare image, on whose tissue a
+        lattice of spots is laid; or a feature file of TRIDENT or CLAM, whose tiles are the spots.
+    draws
+        Samples from the model; their spread is the error bar.
+    seed
+        Of the draws: the same seed gives the same draws.
+    section
+        Which section of a data folder.
+    settings
+        Other settings of how draws are made, as `{"n_steps": 10}`; those that what was learned depends on are refused.
+    out
+        Where to write the prediction as `.h5ad`.
+
+    Raises
+    ------
+    EosinError
+        No such checkpoint, section or image; features of another encoder; a licence that is not allowed.
+
+    Examples
+    --------
+    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections=["P1S1", "P2S1"])
+    >>> prediction = eosin.predict(model, "data", section="P3S1", features="features")
+    >>> prediction.mean.shape  # spots, genes
+    (100, 5)
+    """
+    laid = layout_of(layout)
+    trained = model if isinstance(model, Trained) else engine.load(model)
+    if settings:
+        trained = engine.with_settings(trained, settings)
+    if encoding.commercial_only:
+        need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
+    to_predict = _section_of(target, section, trained, laid, reading)
+    (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=encoding.commercial_only)
+    prediction = engine.predict(trained, ready, draws=draws, seed=seed)
+    if out is not None:
+        save_prediction(prediction, out)
+    return prediction
+
+
+def _section_of(
+    target: Section | str | Path, section: str | None, trained: Trained, layout: Layout, reading: ReadOptions
+) -> Section:
+    """The section to predict, with features only where it came with them."""
+    if isinstance(target, Section):
+        return target
+    if reading.reader is None and is_feature_file(target):
+        return section_of_features(target, trained.encoder, mpp=reading.mpp)
+    return open_target(target, section, layout, reading)

@@ -1,0 +1,53 @@
+"""`eosin.read`: measured sections from files, and their features where they are there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from eosin.api.parts.sections import sections_of
+from eosin.encoders import get_encoder
+from eosin.features import attach
+from eosin.options import ReadOptions, takes_options
+from eosin.types import Section
+
+
+@takes_options()
+def read(
+    path: str | Path,
+    *,
+    sections: str | Sequence[str] | None = None,
+    features: str | Path | None = None,
+    encoder: str = "stain",
+    symmetries: bool = False,
+    reading: ReadOptions = ReadOptions(),
+) -> list[Section]:
+    """Read measured sections; with `features`, also what `encode` wrote for them.
+
+    Parameters
+    ----------
+    path
+        A data folder or file in a layout that a reader knows (`eosin list readers`).
+    sections
+        Names of the sections to read; all by default.
+    features, encoder
+        Folder of feature files, and whose they are; a section without one stays without features.
+    symmetries
+        Also take the features of turned tiles, where they are there: eight times the memory, for `train.augment`.
+
+    Raises
+    ------
+    EosinError
+        No reader fits, a section is not there, or a file of it is missing, cut short or holds something else.
+
+    Examples
+    --------
+    >>> sections = eosin.read("data")
+    >>> [(section.name, section.patient, len(section)) for section in sections][:2]
+    [('P1S1', 'P1', 100), ('P2S1', 'P2', 100)]
+    """
+    measured = sections_of(path, sections, reading)
+    if features is None:
+        return measured
+    name = get_encoder(encoder).spec
+    return [attach(section, Path(features), name, turned=symmetries) or section for section in measured]

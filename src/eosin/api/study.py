@@ -1,0 +1,75 @@
+"""`eosin.study`: one of the papers' tables on your sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from eosin import benchmark
+from eosin.api.bench import bench
+from eosin.api.parts.sections import Data, sections_of
+from eosin.errors import EosinError
+from eosin.options import BenchSettings, FeatureOptions, ReadOptions, takes_options
+
+
+@takes_options(hide=("encoder", "symmetries", "device", "precision", "transform", "protocol"))
+def study(
+    data: Data | None,
+    name: str,
+    *,
+    out: str | Path,
+    preset: str | None = None,
+    encoders: str | Sequence[str] = ("stain",),
+    comparing: BenchSettings = BenchSettings(),
+    encoding: FeatureOptions = FeatureOptions(),
+    reading: ReadOptions = ReadOptions(),
+) -> dict[str, Any]:
+    """One of the papers' tables (refinement steps, priors, ablations, panel sizes, ...) on your sections.
+
+    Every row is a grid of `bench`, with the tuned ridge beside it; what is done is not run again. Writes
+    `OUT/scores.json` over all rows. The study `efficiency` needs no data and writes `OUT/efficiency.json`.
+    A study's own genes and draws, where it varies them, go over those that are given.
+
+    Parameters
+    ----------
+    data
+        Measured sections; `efficiency` (time and memory against spots) needs none.
+    name
+        As `eosin list studies` names it.
+    out
+        Folder of the study; the same call goes on where it was stopped.
+    preset
+        `paper` or `small`, for every model of the study that has it; their defaults otherwise.
+    encoders
+        Names of encoders, or text by commas.
+
+    Raises
+    ------
+    EosinError
+        No such study or preset, and as for `bench`.
+
+    Examples
+    --------
+    >>> found = eosin.study("data", "neighbours", features="features", genes="var:3", out="study")  # doctest: +SKIP
+    """
+    cells = benchmark.study_cells(name, preset=preset)
+    if not benchmark.needs_data(name):
+        return benchmark.measure_efficiency(cells, out)
+    if data is None:
+        raise EosinError(f"study '{name}' needs measured sections", fix=f"eosin study {name} DATA -o OUT")
+    sections = sections_of(data, None, reading)
+
+    def run(cell: benchmark.StudyCell, folder: Path) -> dict[str, Any]:
+        return bench(
+            sections,
+            models=[cell.model],
+            settings={cell.model: {table: dict(values) for table, values in cell.settings.items()}},
+            encoders=encoders,
+            comparing=replace(comparing, genes=cell.genes or comparing.genes, draws=cell.draws or comparing.draws),
+            encoding=encoding,
+            out=folder,
+        )
+
+    return benchmark.run_study(name, cells, run, out)

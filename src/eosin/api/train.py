@@ -1,0 +1,79 @@
+"""`eosin.train`: a model from measured sections."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from eosin import engine
+from eosin.api.parts.encoded import Settings, shows_turned, with_features
+from eosin.api.parts.sections import Data, sections_of
+from eosin.config import read_toml
+from eosin.encoders.parts.field_of_view import with_tile
+from eosin.engine import Trained
+from eosin.errors import EosinError
+from eosin.genes import choose_panel
+from eosin.options import FeatureOptions, ReadOptions, takes_options
+
+
+@takes_options(hide=("symmetries", "device", "precision"))
+def train(
+    data: Data,
+    *,
+    model: str = "stflow",
+    genes: str = "var:50",
+    transform: str = "log1p",
+    settings: Settings | str | Path | None = None,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    sections: str | Sequence[str] | None = None,
+    encoding: FeatureOptions = FeatureOptions(),
+    reading: ReadOptions = ReadOptions(),
+) -> Trained:
+    """Train a model on measured sections; what is not encoded yet is encoded first, into a cache folder.
+
+    The model remembers its encoder and its field of view, and `predict` encodes alike.
+
+    Parameters
+    ----------
+    data
+        A data folder, or sections that were read.
+    model
+        A name with an optional preset, as `stflow`, `stflow:paper`, `ridge`.
+    genes
+        How the panel is chosen on these sections: `var:50`, `hvg:50`, `hmhvg:200`, a file, or names by commas.
+    transform
+        Scale of the values: `log1p`, `log1p_cp10k` or `log2p1`.
+    settings
+        Tables `model` and `train`, or a TOML file that has them.
+    seed
+        Of weights, order and noise of training.
+    out
+        Checkpoint folder, written every epoch.
+    resume
+        Continue the run that lies in `out`, to the same weights as if it had not been stopped.
+    sections
+        Names of the sections to train on; all by default.
+
+    Raises
+    ------
+    EosinError
+        An unknown model or setting, genes that a section lacks, features that are not there or may not be used.
+
+    Examples
+    --------
+    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections=["P1S1", "P2S1"])
+    >>> len(model.panel)
+    5
+    """
+    tables = read_toml(settings) if isinstance(settings, str | Path) else settings
+    turned = shows_turned(model, tables)  # refuses an unknown setting before the images are encoded
+    features, commercial_only = encoding.features, encoding.commercial_only
+    if features is not None and not Path(features).is_dir():
+        raise EosinError("no such folder of features", file=features, fix="run eosin encode first, or leave it out")
+    measured = sections_of(data, sections, reading)
+    panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
+    encoder = with_tile(encoding.encoder, encoding.tile_um)
+    ready = with_features(measured, encoder, features, symmetries=turned, commercial_only=commercial_only)
+    return engine.train(ready, model=model, settings=tables, panel=panel, seed=seed, out=out, resume=resume)

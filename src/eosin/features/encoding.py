@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from eosin.encoders.base import Encoder
-from eosin.encoders.parts.field_of_view import tell_enlarged
+from eosin.encoders.parts.field_of_view import log_if_enlarged
 from eosin.errors import EosinError
 from eosin.features.devices import devices_of, replicas
 from eosin.features.image_hash import image_mark, is_marked
@@ -144,7 +144,7 @@ class _Job:
         journal = None if path is None else self._journal(path, ways, devices[0].type)
         with open_slide(self.image.path, mpp=self.mpp) as slide:
             _check_inside(self.section, slide)
-            tell_enlarged(self.encoder, slide.mpp)
+            log_if_enlarged(self.encoder, slide.mpp)
             made = encode_tiles(
                 self.section.name,
                 slide,

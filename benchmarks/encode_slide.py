@@ -38,7 +38,7 @@ from eosin.features import encode, feature_path
 from eosin.features.devices import devices_of, in_order, replicas
 from eosin.features.read_ahead import read_ahead
 from eosin.features.stream import encode_tiles
-from eosin.features.turns import AS_IT_LIES
+from eosin.features.turns import UNTURNED
 from eosin.slide import Slide, open_slide, reading_order
 from eosin.types import Image, Section, Spots
 
@@ -111,7 +111,7 @@ def speeds(path: Path, encoder: Encoder, spots: Spots, batch: int, rounds: int, 
         return sum(len(tiles.readable) for tiles in read_ahead(slide, xy, encoder.views, batch, readers=cores))
 
     def both(slide: Slide) -> int:
-        return len(encode_tiles("", slide, spots, encoders, ways=(AS_IT_LIES,), batch=batch, readers=cores).values)
+        return len(encode_tiles("", slide, spots, encoders, ways=(UNTURNED,), batch=batch, readers=cores).values)
 
     for _ in range(rounds):
         for name, work in (

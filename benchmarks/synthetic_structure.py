@@ -29,6 +29,7 @@ from eosin.engine import predict, train
 from eosin.genes import choose_panel, target
 from eosin.scores.scoring import score
 from eosin.simulation import cohort as synthetic
+from eosin.simulation.synthetic_genes import Causes, design_genes, express
 from eosin.simulation.tissue_field import GRID_UM, sample, smooth_field
 from eosin.types import Features, GenePanel, Prediction, Section
 
@@ -80,17 +81,19 @@ def perfect(cohort: synthetic.Cohort, index: int, panel: GenePanel, draws: int) 
     s, section, truth = cohort.settings, cohort.sections[index], cohort.truth[index]
     shown = np.concatenate([t.seen for t in cohort.truth])
     standard = (truth.seen - shown.mean(0)) / np.maximum(shown.std(0), 1e-6)
-    genes, xy, side = synthetic._design_genes(s), section.spots.xy_um, round(s.size_um / GRID_UM)
+    genes, xy, side = design_genes(s), section.spots.xy_um, round(s.size_um / GRID_UM)
     shape = side, side
     drawn = []
     for k in range(draws):
         rng = np.random.default_rng([s.seed, 99, index, k])
         state = np.tanh(3 * sample(smooth_field(rng, shape, 320 / GRID_UM), xy)) * np.clip(3 * truth.seen[:, 0], 0, 1)
         field = sample(smooth_field(rng, shape, 700 / GRID_UM), xy)
-        causes = synthetic._Drawn(0, np.zeros(0), section.spots, truth.seen, state, field)
+        causes = Causes(section.spots, truth.seen, state, field)
         level = rng.normal(0, s.patient_sd, s.n_genes)
-        other = synthetic._express(rng, causes, standard, genes, level, s)
-        drawn.append(target(synthetic._section(rng, index, causes, other, genes, s), panel))
+        other = express(rng, causes, standard, genes, level, s)
+        drawn.append(
+            target(synthetic._section(rng, index, synthetic._Drawn(0, np.zeros(0), causes), other, genes, s), panel)
+        )
     return Prediction(section.name, section.spots, panel, np.stack(drawn), "perfect", 0)
 
 

@@ -18,8 +18,8 @@ from eosin.config import Settings
 from eosin.data import READERS
 from eosin.encoders import ENCODERS, get_encoder, zoo_card
 from eosin.encoders.parts.published import NAMES as ZOO
-from eosin.encoders.pretrained import TimmSettings
 from eosin.encoders.stain import StainSettings
+from eosin.encoders.timm_model import TimmSettings
 from eosin.encoders.zoo import ZooSettings
 from eosin.engine import TrainSettings
 from eosin.errors import EosinError

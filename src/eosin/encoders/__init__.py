@@ -1,8 +1,8 @@
-"""Encoders: from a spot's windows to a vector. Frozen, one spot at a time, each with a card and a key."""
+"""Encoders: frozen functions from a spot's windows to a vector, each with a card (licence, source) and a key."""
 
 from eosin.encoders import pixels as _pixels  # noqa: F401  (registers itself)
-from eosin.encoders import pretrained as _pretrained  # noqa: F401  (registers itself)
 from eosin.encoders import stain as _stain  # noqa: F401  (registers itself)
+from eosin.encoders import timm_model as _timm_model  # noqa: F401  (registers itself)
 from eosin.encoders import zoo as _zoo  # noqa: F401  (registers itself)
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, View
 from eosin.encoders.check import check_encoder

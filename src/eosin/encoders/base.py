@@ -1,4 +1,4 @@
-"""What an encoder is: a frozen function from a spot's windows to a vector, with a card that says whose it is."""
+"""The interface of encoders: a frozen function from a spot's windows to a vector, with a card (source, licence)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,12 @@ class View:
     width_um
         Side of the field of view, µm.
     px
-        Side of the window that the encoder is given, pixels.
+        Side of the window that the encoder receives, pixels.
+
+    Raises
+    ------
+    EosinError
+        A side is not positive, or the width is above 1 m.
     """
 
     width_um: float
@@ -47,44 +52,44 @@ class View:
 
 @dataclass(frozen=True)
 class EncoderCard:
-    """Whose an encoder is, and on what terms.
+    """Source, licence and preprocessing of an encoder.
 
     Attributes
     ----------
     name
-        As it is asked for, without settings.
+        Name in `ENCODERS`, for timm with the architecture; without settings.
     source
         Where the weights come from.
     licence
-        Licence of the weights: it binds what is trained on the features, too.
+        Licence of the weights; it also binds models that are trained on the features.
     commercial
         Whether that licence allows commercial use; False where it is unknown.
     gated
-        Whether the weights must be applied for.
+        Whether access to the weights must be applied for.
     width
         Number of features.
     citation
         What to cite.
     revision
-        Commit of the source that the weights are taken from; None where none is known.
+        Commit of the source that the weights are from; None where none is known.
     architecture
         Name of the network.
     px, um_per_px
-        Side and scale of the window it was made for: pixels, and µm per pixel.
+        Side (pixels) and scale (µm per pixel) of the window that it was made for.
     mean, std
-        Normalisation of red, green and blue on 0-1.
+        Normalisation of red, green and blue, on a scale of 0 to 1.
     pooling
-        How its output becomes one vector.
+        How the output of the network becomes one vector.
     precision
-        In what its authors compute. eosin computes in float32 unless asked otherwise.
+        Type of number in which its authors compute; eosin uses float32 unless told otherwise.
     parameters
         Number of parameters.
     page
-        Where the weights, their licence, and access to them are found.
+        Web page of the weights, with their licence and how to get access.
     note
         What is uncertain on this card.
     about
-        What it is, in a few words.
+        Description in a few words.
     """
 
     name: str
@@ -109,16 +114,18 @@ class EncoderCard:
 
 
 class Encoder(ABC):
-    """Windows of a spot -> one vector, each spot by itself: no spot's features depend on another spot or on the slide.
+    """From the windows of a spot to one vector, which depends on no other spot and not on the slide.
 
     Attributes
     ----------
     card
-        Name, terms, width.
+        Name, licence, number of features.
     views
-        The windows that `encode` takes, in their order.
+        The windows that `encode` takes, in order.
     spec
-        The text by which `get_encoder` makes this very encoder again.
+        The text from which `get_encoder` makes the same encoder.
+    device
+        Where it computes.
     """
 
     card: EncoderCard
@@ -129,15 +136,16 @@ class Encoder(ABC):
     @property
     @abstractmethod
     def key(self) -> str:
-        """All that changes the numbers: name, version, weights, windows, transform. Equal keys, equal numbers."""
+        """All that the numbers depend on: name, version, weights, windows, transform. Equal keys mean equal numbers."""
 
     @property
     def n_features(self) -> int:
+        """Number of features per spot, f."""
         return self.card.width
 
     @property
     def folder(self) -> str:
-        """Folder name of this encoder's feature files: readable name and hash of the key."""
+        """Name of the folder of the encoder's feature files: its name and 12 hex digits of the hash of its key."""
         readable = "".join(c if c.isalnum() or c in "._-" else "-" for c in self.card.name)
         return f"{readable}-{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
 
@@ -157,18 +165,24 @@ class Encoder(ABC):
         """
 
     def to(self: E, device: torch.device | str) -> E:
-        """The encoder, now computing on `device`."""
+        """Move the encoder to `device` and return it."""
         self.device = torch.device(device)
         return self
 
     def check_tiles(self, tiles: Sequence[Tensor]) -> None:
-        """Refuse windows that are not what `views` asks for: a programming error, told at once."""
-        got = [(tuple(t.shape), t.dtype) for t in tiles]
-        ok = len(tiles) == len(self.views) and all(
+        """Check that windows have the number, shapes and type that `views` requires.
+
+        Raises
+        ------
+        ValueError
+            They have not: a fault of the caller.
+        """
+        fits = len(tiles) == len(self.views) and all(
             t.ndim == 4 and t.dtype == torch.uint8 and t.shape == (len(tiles[0]), v.px, v.px, 3)
             for t, v in zip(tiles, self.views)
         )
-        if not ok:
+        if not fits:
+            got = [(tuple(t.shape), t.dtype) for t in tiles]
             want = [f"[b {v.px} {v.px} 3] uint8" for v in self.views]
             raise ValueError(f"encoder '{self.card.name}' takes tiles {want}, got {got}")
 
@@ -178,21 +192,31 @@ def _split(value: Any) -> Any:
 
 
 Floats = Annotated[tuple[float, ...], BeforeValidator(_split)]
-"""A setting of one number or several; in a spec they are written with commas."""
+"""A setting of one or several numbers; a spec separates them by commas."""
 
 
-def spec_of(head: str, settings: Settings, *, beside: tuple[str, ...] = ()) -> str:
-    """`head?setting=value&...` with the settings that are not at their defaults, but for those in the head."""
+def spec_of(head: str, settings: Settings, *, in_head: tuple[str, ...] = ()) -> str:
+    """The spec `head?setting=value&...` of an encoder.
+
+    Parameters
+    ----------
+    head
+        Name, and argument if any.
+    settings
+        Those that differ from their defaults are written.
+    in_head
+        Names of settings that `head` states already.
+    """
     written = []
     for name, field in type(settings).model_fields.items():
         value = getattr(settings, name)
-        if name not in beside and value is not None and value != field.default:
+        if name not in in_head and value is not None and value != field.default:
             parts = value if isinstance(value, tuple) else (value,)
             written.append((name, ",".join(f"{v:.10g}" if isinstance(v, float) else str(v) for v in parts)))
     return head + ("?" + urlencode(written, safe=",/") if written else "")
 
 
 Builder = Callable[..., Encoder]
-"""`builder(argument, **settings)`: the argument is what follows the name and a colon in a spec, or ''."""
+"""`builder(argument, **settings)` makes an encoder; the argument follows `NAME:` or `NAME@` in a spec, else ''."""
 
 ENCODERS: Registry[Builder] = Registry("encoder")

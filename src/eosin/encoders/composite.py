@@ -1,4 +1,4 @@
-"""Several encoders as one, `stain+pixels?px=64`: their windows one after another, their vectors side by side."""
+"""Several encoders as one, `stain+pixels?px=64`: their windows in order, their vectors concatenated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,13 @@ from eosin.encoders.base import Encoder, EncoderCard
 
 
 class Composite(Encoder):
-    """Encoders side by side, in the order in which they are named."""
+    """Several encoders whose vectors are concatenated, in the order in which they are named.
+
+    Parameters
+    ----------
+    parts
+        The encoders.
+    """
 
     def __init__(self, parts: Sequence[Encoder]):
         self._parts = tuple(parts)
@@ -33,13 +39,16 @@ class Composite(Encoder):
 
     @property
     def key(self) -> str:
+        """Keys of the parts, joined by `+`."""
         return "+".join(part.key for part in self._parts)
 
     def to(self, device: torch.device | str) -> Composite:
+        """Move all parts to `device` and return the encoder."""
         self._parts = tuple(part.to(device) for part in self._parts)
         return super().to(device)
 
     def encode(self, tiles: Sequence[Tensor]) -> Tensor:
+        """Features [b f] float32: those of the parts, concatenated; each part takes its own windows."""
         self.check_tiles(tiles)
         ends = [0]
         for part in self._parts:

@@ -1,4 +1,4 @@
-"""An encoder by its name and settings, as the command line and feature files write them."""
+"""Make an encoder from its spec: name and settings, as on the command line and in feature files."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from urllib.parse import parse_qsl
 
 from eosin.encoders.base import ENCODERS, Encoder
 from eosin.encoders.composite import Composite
-from eosin.encoders.parts.field_of_view import need_tile
+from eosin.encoders.parts.field_of_view import check_tile_um
 from eosin.encoders.parts.spec_text import split_spec
 from eosin.errors import EosinError
 
 
 def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
-    """An encoder by name, or the one handed in.
+    """Make an encoder from a spec; an encoder is returned as it is.
 
     Parameters
     ----------
     spec
-        `NAME`, `NAME:ARGUMENT`, `NAME@WEIGHTS`, or any with `?setting=value&...`, as `stain`, `stain?px=112` or
-        `timm:resnet50@weights.safetensors?tile_um=165,330`; or several of these joined by `+`.
+        `NAME`, `NAME:ARGUMENT` or `NAME@WEIGHTS`, each with `?setting=value&...` if wanted: `stain`, `stain?px=112`,
+        `timm:resnet50@weights.safetensors?tile_um=165,330`. Several are joined by `+`.
     settings
-        More settings; they win over those in `spec`. `tile_um`, the field of view, is one of every encoder's.
+        Further settings, which win over those in `spec`. Every encoder has `tile_um`, the field of view in µm.
 
     Raises
     ------
     EosinError
-        Unknown encoder or setting, missing or unfitting weights.
+        Unknown encoder or setting, or weights that are missing or do not fit.
     """
     if isinstance(spec, Encoder):
         if settings:
@@ -42,5 +42,5 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
     name, argument = (*re.split("[:@]", head, maxsplit=1), "")[:2]  # `timm:ARCH@FILE`, `uni@FILE`
     named: dict[str, Any] = {key.replace("-", "_"): value for key, value in parse_qsl(query, keep_blank_values=True)}
     named |= settings
-    made = ENCODERS[name](argument, **named)
-    return need_tile(made, named["tile_um"]) if "tile_um" in named else made
+    encoder = ENCODERS[name](argument, **named)
+    return check_tile_um(encoder, named["tile_um"]) if "tile_um" in named else encoder

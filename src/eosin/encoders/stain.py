@@ -1,9 +1,9 @@
 """`stain`: H&E statistics without any weights. Colour, texture and nuclei of two fields of view.
 
-It needs no download, no GPU and no licence, gives the same numbers on every machine, and on small cohorts predicts
-better than a small network trained on photographs. Colour deconvolution after Ruifrok & Johnston (Anal Quant Cytol
-Histol 2001); uniform local binary patterns after Ojala et al. (IEEE TPAMI 2002); pattern spectrum after Maragos (IEEE
-TPAMI 1989).
+It needs no download and no GPU, gives the same numbers on every machine, and on small cohorts its features predict
+better than those of a small network trained on photographs. Colour deconvolution after Ruifrok & Johnston (Anal Quant
+Cytol Histol 2001); uniform local binary patterns after Ojala et al. (IEEE TPAMI 2002); pattern spectrum after Maragos
+(IEEE TPAMI 1989).
 """
 
 from __future__ import annotations
@@ -17,24 +17,26 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
-from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
+from eosin.encoders.base import ENCODERS, Encoder, Floats, View, spec_of
 from eosin.encoders.parts import map_statistics as statistics
-from eosin.encoders.parts.field_of_view import renamed
+from eosin.encoders.parts.computed import computed_card, settings_only
 from eosin.encoders.parts.workers import over_rows
 from eosin.errors import EosinError
 
 _VERSION = 1
 _STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
-"""Optical density of haematoxylin and eosin in red, green, blue (Ruifrok & Johnston, table of vectors)."""
+"""Optical density of haematoxylin and of eosin in red, green, blue (Ruifrok & Johnston, table of vectors)."""
 _LAPLACIAN_LEVELS, _EDGE_LEVELS, _PATTERN_LEVELS = 5, 4, 3
 _GRANULE_PX = (3, 5, 7, 11, 15, 21)
 _NUCLEUS_SIGMAS_UM = (2.0, 3.5)
 _BLOB_DENSITIES = (0.02, 0.05, 0.1)
 _NUCLEUS_UM_PER_PX = 1.2
-"""Nuclei are sought at this scale or coarser: finer pixels cost four times as much and show chromatin, not nuclei."""
+"""Nuclei are detected at this scale or coarser: finer pixels cost four times as much and show chromatin, not nuclei."""
 
 
 class StainSettings(Settings):
+    """Settings of the encoder `stain`."""
+
     tile_um: Floats = Field(
         (165.0, 330.0), min_length=1, description="fields of view, µm: a spot with its rim, and its surroundings"
     )
@@ -44,7 +46,7 @@ class StainSettings(Settings):
 
 
 class Stain(Encoder):
-    """Stain and texture statistics of each field of view, side by side."""
+    """Statistics of stain, texture and nuclei of each field of view, concatenated; no weights."""
 
     def __init__(self, settings: StainSettings | None = None):
         settings = settings or StainSettings.of({})
@@ -55,12 +57,9 @@ class Stain(Encoder):
         matrix = np.stack([row / np.linalg.norm(row) for row in (*_STAINS, residual)])
         self._unmix = np.linalg.inv(matrix).T.tolist()  # rows: haematoxylin, eosin, residual
         blank = [torch.zeros(1, view.px, view.px, 3, dtype=torch.uint8) for view in self.views]
-        self.card = EncoderCard(
-            name="stain",
+        self.card = computed_card(
+            "stain",
             source="computed; no weights",
-            licence="BSD-3-Clause",
-            commercial=True,
-            gated=False,
             width=self.encode(blank).shape[1],
             citation="Ruifrok & Johnston 2001; Ojala et al. 2002; Maragos 1989",
             about="statistics of colour, texture and nuclei; computed, no weights",
@@ -68,10 +67,12 @@ class Stain(Encoder):
 
     @property
     def key(self) -> str:
+        """Version, windows and resize."""
         return f"stain;version={_VERSION};views={','.join(map(str, self.views))};resize=bicubic"
 
     @torch.inference_mode()
     def encode(self, tiles: Sequence[Tensor]) -> Tensor:
+        """Statistics of the tiles, float32 [b f]."""
         self.check_tiles(tiles)
         return over_rows(self._windows, [tile.to(self.device) for tile in tiles])
 
@@ -81,7 +82,7 @@ class Stain(Encoder):
     def _window(self, tile: Tensor, view: View) -> Tensor:
         """Statistics [b m] of one field of view [b px px 3]."""
         rgb = tile.permute(0, 3, 1, 2).contiguous()
-        stains = self._stains(rgb)  # [b 4 px px]: haematoxylin, eosin, residual, all light
+        stains = self._stains(rgb)  # [b 4 px px]: haematoxylin, eosin, residual, total density
         parts = [
             statistics.moments(stains),
             statistics.percentiles(stains),
@@ -96,8 +97,8 @@ class Stain(Encoder):
     def _stains(self, rgb: Tensor) -> Tensor:
         """Densities of haematoxylin, eosin, the residual, and the mean optical density [b 4 px px].
 
-        A table in place of a logarithm, and a written-out sum in place of a matrix product: both are faster, and
-        equal pixels then have equal densities wherever they lie in the batch.
+        A table replaces the logarithm, and an explicit sum the matrix product: both are faster, and equal pixels then
+        have equal densities wherever they are in the batch.
         """
         density = self._density.to(rgb.device).index_select(0, rgb.flatten().int()).view(rgb.shape)
         red, green, blue = density.unbind(1)
@@ -106,7 +107,7 @@ class Stain(Encoder):
 
 
 def _texture(maps: Tensor) -> list[Tensor]:
-    """Laplacian and gradient energy of each map at halving scales."""
+    """Laplacian and gradient energy of each map [b c h w], at resolutions that halve; parts [b m]."""
     parts = []
     for level in range(_LAPLACIAN_LEVELS):
         parts.append(statistics.detail(maps))
@@ -117,7 +118,10 @@ def _texture(maps: Tensor) -> list[Tensor]:
 
 
 def _patterns(rgb: Tensor) -> list[Tensor]:
-    """Local binary patterns of red (what haematoxylin absorbs) and of all light at halving scales, on whole numbers."""
+    """Local binary patterns of red (which haematoxylin absorbs) and of total light, at resolutions that halve; [b m].
+
+    On integers, so that equal pixels compare as equal.
+    """
     red, green, blue = rgb.to(torch.int16).unbind(1)
     maps, parts = torch.stack([red, red + green + blue], 1), []
     for _ in range(_PATTERN_LEVELS):
@@ -127,22 +131,24 @@ def _patterns(rgb: Tensor) -> list[Tensor]:
 
 
 def _nuclei(haematoxylin: Tensor, um_per_px: float) -> list[Tensor]:
-    """Sizes of dark granules, and density and strength of blobs as wide as small and large nuclei."""
+    """Sizes of dark granules, and density and strength of blobs as wide as small and as large nuclei; parts [b m]."""
     half = statistics.halve(haematoxylin)
     parts = [statistics.granules(half, _GRANULE_PX)]
-    if um_per_px < _NUCLEUS_UM_PER_PX:  # `_wide_enough` knows of it
+    if um_per_px < _NUCLEUS_UM_PER_PX:  # `_wide_enough` assumes the same
         haematoxylin, um_per_px = half, 2 * um_per_px
     parts += [statistics.blobs(haematoxylin, sigma / um_per_px, _BLOB_DENSITIES) for sigma in _NUCLEUS_SIGMAS_UM]
     return parts
 
 
 def _wide_enough(view: View) -> View:
-    """The view, if the blur that tells large nuclei from their surroundings reaches no further than its border mirrors.
+    """The view, if it is wider than the blur that separates large nuclei from their surroundings.
+
+    The blur mirrors the image at its border, and can mirror no more than the image.
 
     Raises
     ------
     EosinError
-        It is too narrow: below 14 µm, and a little more in few pixels.
+        It is too narrow: below 14 µm, or a little more where the window has few pixels.
     """
     side, um_per_px = view.px, view.width_um / view.px
     if um_per_px < _NUCLEUS_UM_PER_PX:
@@ -158,6 +164,4 @@ def _wide_enough(view: View) -> View:
 @ENCODERS.register("stain")
 def build(argument: str = "", **settings: Any) -> Stain:
     """The `stain` encoder; takes no argument."""
-    if argument:
-        raise EosinError(f"encoder 'stain' takes no argument, got '{argument}'", fix="ask for 'stain'")
-    return Stain(StainSettings.of(renamed(settings), source="encoder 'stain'"))
+    return Stain(settings_only(StainSettings, "stain", argument, settings))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from eosin.config import Settings
-from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, Floats, View, spec_of
+from eosin.encoders.base import ENCODERS, Floats, View, spec_of
 from eosin.encoders.parts.conv_stem import ConvStem
-from eosin.encoders.parts.field_of_view import renamed
+from eosin.encoders.parts.field_of_view import with_current_names
 from eosin.encoders.parts.network import Network, Precision
+from eosin.encoders.parts.network_encoder import NetworkEncoder
 from eosin.encoders.parts.published import NAMES, ZooCard, zoo_card
 from eosin.encoders.parts.tensor_names import to_ours
 from eosin.encoders.parts.token_pooling import POOLINGS
@@ -27,11 +28,13 @@ from eosin.storage.files import sha256_file
 log = logging.getLogger("eosin")
 
 OPEN = ("stain", "phikon", "kaiko-b16")
-"""Encoders that need no one's leave: what to use where a gate is closed."""
+"""Encoders without gated weights, named in errors as substitutes for gated ones."""
 _UNTRAINED = "untrained"
 
 
 class ZooSettings(Settings):
+    """Settings of every published encoder."""
+
     weights: str | None = Field(
         None,
         description="a .safetensors file or its folder, or ORGANISATION/MODEL on the hub; the card's unless given",
@@ -48,68 +51,23 @@ class ZooSettings(Settings):
 
 
 class Backbone(nn.Module):
-    """A timm network and what makes one vector of its output."""
+    """A timm network, and the pooling that makes one vector of its output.
+
+    Parameters
+    ----------
+    trunk
+        The network, without classifier.
+    pool
+        Its output -> [b f].
+    """
 
     def __init__(self, trunk: nn.Module, pool: nn.Module):
         super().__init__()
         self.trunk, self.pool = trunk, pool
 
-    def forward(self, images: Tensor) -> Tensor:  # [b 3 px px] -> [b f]
+    def forward(self, images: Tensor) -> Tensor:
+        """Normalised images [b 3 px px] -> features [b f]."""
         return self.pool(self.trunk.forward_features(images))
-
-
-class Zoo(Encoder):
-    """A published encoder, frozen, over one field of view or several.
-
-    Parameters
-    ----------
-    card
-        What it is.
-    model
-        Its network, with weights.
-    weights
-        What tells these weights from others: a hash.
-    name, settings, spec
-        As it was asked for.
-    """
-
-    def __init__(self, card: ZooCard, model: nn.Module, weights: str, *, name: str, settings: ZooSettings, spec: str):
-        widths = settings.tile_um or (card.px * card.um_per_px,)
-        self.views = tuple(View(width, card.px) for width in widths)
-        self.spec = spec
-        self._network = Network(model, card.mean, card.std, name=f"encoder '{name}'", precision=settings.precision)
-        self._weights, self._precision = weights, settings.precision
-        own: EncoderCard = card.encoder_card(name)
-        self.card = replace(
-            own,
-            source=settings.weights or own.source,
-            revision=settings.revision or (None if settings.weights else own.revision),
-            width=card.width * len(widths),
-        )
-
-    @property
-    def key(self) -> str:
-        import timm
-
-        parts = {
-            "weights": self._weights,
-            "views": ",".join(map(str, self.views)),
-            "pooling": self.card.pooling,
-            "mean": ",".join(f"{m:.9g}" for m in self.card.mean),
-            "std": ",".join(f"{s:.9g}" for s in self.card.std),
-            "precision": self._precision,
-            "resize": "bicubic",
-            "timm": timm.__version__.split(".")[0],
-        }
-        return f"{self.card.name};" + ";".join(f"{name}={value}" for name, value in parts.items())
-
-    def to(self, device: torch.device | str) -> Zoo:
-        self._network.to(device)
-        return super().to(device)
-
-    def encode(self, tiles: Sequence[Tensor]) -> Tensor:
-        self.check_tiles(tiles)
-        return self._network.features(tiles)
 
 
 def backbone(name: str, *, depth: int | None = None) -> Backbone:
@@ -118,9 +76,10 @@ def backbone(name: str, *, depth: int | None = None) -> Backbone:
     Parameters
     ----------
     name
-        Of the encoder.
+        Name of the encoder.
     depth
-        Blocks of a vision transformer, if fewer than its own: a giant can then be tried out. Other networks stay whole.
+        Number of blocks of a vision transformer; fewer than its own make a very large one quick to try out. Other
+        networks are not shortened.
     """
     import timm
     from timm.layers import SwiGLUPacked
@@ -138,60 +97,103 @@ def backbone(name: str, *, depth: int | None = None) -> Backbone:
     return Backbone(trunk, POOLINGS[card.pooling](trunk, card.width))
 
 
-def build_untrained(name: str, *, depth: int | None = None, seed: int = 0) -> Zoo:
-    """A published encoder with random weights: its shapes and its preprocessing, for tests.
+def build_untrained(name: str, *, depth: int | None = None, seed: int = 0) -> NetworkEncoder:
+    """A published encoder with random weights, for tests of shapes and preprocessing.
 
     Parameters
     ----------
     name, depth
         See `backbone`.
     seed
-        Of the weights.
+        Seed of the weights.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = backbone(name, depth=depth)
-    weights = f"{_UNTRAINED}-{seed}-{depth}"
-    return Zoo(zoo_card(name), model, weights, name=name, settings=ZooSettings.of({}), spec=f"{name}?{_UNTRAINED}")
+    return _assembled(name, model, f"{_UNTRAINED}-{seed}-{depth}", ZooSettings.of({}), f"{name}?{_UNTRAINED}")
 
 
-def load(name: str, settings: ZooSettings) -> Zoo:
+def _assembled(name: str, model: nn.Module, weights: str, settings: ZooSettings, spec: str) -> NetworkEncoder:
+    """The encoder of a network with weights; `weights` identifies them, `spec` makes it again."""
+    card = zoo_card(name)
+    widths = settings.tile_um or (card.px * card.um_per_px,)
+    published = card.encoder_card(name)
+    return NetworkEncoder(
+        replace(
+            published,
+            source=settings.weights or published.source,
+            revision=settings.revision or (None if settings.weights else published.revision),
+            width=card.width * len(widths),
+        ),
+        Network(model, card.mean, card.std, name=f"encoder '{name}'", precision=settings.precision),
+        views=[View(width, card.px) for width in widths],
+        weights=weights,
+        pooling=card.pooling,
+        spec=spec,
+    )
+
+
+def load(name: str, settings: ZooSettings) -> NetworkEncoder:
     """A published encoder with its weights.
+
+    Parameters
+    ----------
+    name
+        Name of the encoder.
+    settings
+        Weights, fields of view, precision.
 
     Raises
     ------
     EosinError
-        The weights are not there, gated, a pickle, or of another network.
+        The weights are missing, gated, a pickle, or of another network.
     """
-    card = zoo_card(name)
-    file = _source(name, card, settings)
+    file = _file_of_weights(name, settings)
     model = backbone(name)
     fit_published(model, read_tensors(file), name, file=file)
-    return Zoo(card, model, sha256_file(file), name=name, settings=settings, spec=spec_of(name, settings))
+    return _assembled(name, model, sha256_file(file), settings, spec_of(name, settings))
 
 
 def fit_published(model: Backbone, given: Mapping[str, Tensor], name: str, *, file: Path) -> None:
-    """Put tensors under their published names, or timm's, into the network of a published encoder."""
+    """Load tensors, under their published names or timm's, into the network of a published encoder.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    given
+        Tensors by name.
+    name
+        Name of the encoder.
+    file
+        Where the tensors are from, for errors.
+
+    Raises
+    ------
+    EosinError
+        The tensors do not fit the network.
+    """
     optional = [f"trunk.{head}" for head in heads(model.trunk)]
     fit(model, to_ours(given, zoo_card(name).published, model), f"encoder '{name}'", file=file, optional=optional)
 
 
-def _source(name: str, card: ZooCard, settings: ZooSettings) -> Path:
-    """The file of weights: as asked for, else the published one."""
+def _file_of_weights(name: str, settings: ZooSettings) -> Path:
+    """The file of weights that the settings name, else the published one from the hub."""
     if settings.weights is not None:
         return locate(settings.weights, settings.revision)
+    card = zoo_card(name)
     if card.hub is None or card.is_pickle:
-        raise EosinError(f"encoder '{name}' needs a file of weights", fix=_way(name, card))
+        raise EosinError(f"encoder '{name}' needs a file of weights", fix=_how_to_get(name, card))
     revision = settings.revision or card.revision
     if revision is None:
         log.warning("encoder '%s': no revision is pinned, so the hub's weights can change; give revision=COMMIT", name)
-    return fetch(card.hub, card.file, revision, gated_fix=_way(name, card))
+    return fetch(card.hub, card.file, revision, gated_fix=_how_to_get(name, card))
 
 
-def _way(name: str, card: ZooCard) -> str:
-    """How the weights are had, where they do not come by themselves: one line."""
+def _how_to_get(name: str, card: ZooCard) -> str:
+    """One line that says how to get weights that cannot be downloaded without the user."""
     ask = f"ask for access at {card.page} and log in with a token" if card.gated else f"see {card.page}"
-    substitutes = " or ".join(f"'{one}'" for one in OPEN if one != name)
+    substitutes = " or ".join(f"'{other}'" for other in OPEN if other != name)
     terms = f"the licence is {card.licence}; open substitutes: {substitutes}"
     if not card.is_pickle:
         return f"{ask}; {terms}"
@@ -205,10 +207,10 @@ def _way(name: str, card: ZooCard) -> str:
     return f"{ask}, {convert}; {terms}"
 
 
-def _builder(name: str) -> Callable[..., Zoo]:
-    def build(argument: str = "", **settings: Any) -> Zoo:
+def _builder(name: str) -> Callable[..., NetworkEncoder]:
+    def build(argument: str = "", **settings: Any) -> NetworkEncoder:
         named = {"weights": argument} if argument else {}
-        return load(name, ZooSettings.of(named, renamed(settings), source=f"encoder '{name}'"))
+        return load(name, ZooSettings.of(named, with_current_names(settings), source=f"encoder '{name}'"))
 
     build.__doc__ = f"The published encoder `{name}`; weights from a file, as `{name}@FILE`, or from the hub."
     return build

@@ -1,4 +1,4 @@
-"""Features that are on disk already: ours, TRIDENT's or HEST's, matched to a section's spots."""
+"""Features from files of eosin, TRIDENT or HEST, matched to the spots of a section."""
 
 from __future__ import annotations
 
@@ -6,43 +6,45 @@ from pathlib import Path
 
 import numpy as np
 
+from eosin.encoders.parts.spec_text import without_weights
 from eosin.errors import EosinError
-from eosin.features.encoding import file_name
+from eosin.features.feature_cache import file_name
+from eosin.features.feature_file import FeatureFile, read_features
+from eosin.features.feature_section import features_of
 from eosin.features.foreign_tiles import width_of_tiles
-from eosin.features.licence import terms_of
-from eosin.features.store import FeatureFile, read_features
-from eosin.features.unreadable import leave_out
-from eosin.types import Features, Section
+from eosin.features.unreadable import without_unreadable
+from eosin.types import Section
 
 _TOLERANCE_PX = 1.5
-"""Tile corners are whole pixels, and half a tile may be rounded once more."""
+"""Corners of tiles are whole pixels, and half a tile may be rounded once more."""
 _TOLERANCE_DIAMETERS = 0.25
-"""How far a spot may lie from where it was encoded, in its diameters: scales that differ by a rounding are let by."""
+"""How far a spot may lie from where it was encoded, in diameters: scales may differ by rounding."""
 
 
 def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool = False) -> Section | None:
-    """The section with the features that a folder holds for it, or None where it holds none.
+    """The section with its features from a folder, or None where the folder holds none.
 
     Parameters
     ----------
     section
-        Its name is the file's; its spots are matched by name, or by position where the file has no names. A spot whose
-        tile could not be read when it was encoded is left out.
+        Its name is that of the file. Its spots are matched by name, or by position where the file has no names. Spots
+        whose tile could not be read when they were encoded are left out.
     folder
         Holds `{section}.h5`, or `{encoder}-{hash}/{section}.h5` as `encode` writes.
     encoder
-        Name or key of the encoder. A file that says another key is passed over; one that says none (another tool's)
-        is believed to be of this encoder.
+        Name, spec or key of the encoder. Files of another encoder are ignored; a file without a key, which another
+        tool wrote, is taken to be of this one.
     turned
-        Also take the features of turned tiles, where they are there.
+        Also read the features of turned tiles, where the file holds them.
 
     Raises
     ------
     EosinError
-        Damaged file, spots without features or encoded at another place, or two files that fit.
+        Damaged file, spots without features or encoded at another position, or files by several settings of the
+        encoder.
     """
-    found = [(path, read_features(path, turned=turned)) for path in _candidates(section, Path(folder))]
-    fitting = [(path, file) for path, file in found if _fits(file, encoder)]
+    files = [(path, read_features(path, turned=turned)) for path in _candidates(section, Path(folder))]
+    fitting = [(path, file) for path, file in files if _fits(file, encoder)]
     if not fitting:
         return None
     if len({file.attrs.get("encoder_key") for _, file in fitting}) > 1:
@@ -53,11 +55,10 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
         )
     path, file = fitting[0]
     rows = _rows(section, file, path)
-    name = str(file.attrs.get("encoder", encoder))
-    key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
-    made = Features(file.values, name, key, file.turned, *terms_of(file.attrs, encoder))
-    whole = len(rows) == len(made.values) and bool((rows == np.arange(len(rows))).all())  # then a copy is spared
-    return leave_out(section.with_features(made if whole else made.take(rows)), file.readable[rows])
+    features = features_of(file, encoder)
+    in_file_order = len(rows) == len(features.values) and bool((rows == np.arange(len(rows))).all())
+    features = features if in_file_order else features.take(rows)  # a copy is avoided where possible
+    return without_unreadable(section.with_features(features), file.readable[rows])
 
 
 def _candidates(section: Section, folder: Path) -> list[Path]:
@@ -71,16 +72,16 @@ def _fits(file: FeatureFile, encoder: str) -> bool:
     key, spec = file.attrs.get("encoder_key"), file.attrs.get("encoder")
     if key is None:
         return True
-    return encoder in (key, spec) or str(spec).partition("?")[0].partition("@")[0] == encoder
+    return encoder in (key, spec) or without_weights(str(spec)) == encoder
 
 
 def _rows(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
-    """For each spot, its row in the file."""
+    """Row in the file of each spot, int64 [s]."""
     if file.ids is not None:
         row_of = {name: row for row, name in enumerate(file.ids)}
         rows = np.array([row_of.get(name, -1) for name in section.spots.ids])
     else:
-        rows = _by_place(section, file, path)
+        rows = _rows_by_position(section, file, path)
     if (rows < 0).any():
         first = section.spots.ids[int(np.flatnonzero(rows < 0)[0])]
         raise EosinError(
@@ -89,26 +90,27 @@ def _rows(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
             file=path,
             fix="encode the section again",
         )
-    _check_places(section, file, rows, path)
+    _check_positions(section, file, rows, path)
     return rows
 
 
-def _check_places(section: Section, file: FeatureFile, rows: np.ndarray, path: Path) -> None:
-    """Refuse features of spots that have the same names but lay elsewhere: other points, or another scale."""
+def _check_positions(section: Section, file: FeatureFile, rows: np.ndarray, path: Path) -> None:
+    """Refuse features of spots with the same names at other positions: other points, or another scale."""
     if file.ids is None or file.centres_um is None:
         return
-    apart = np.linalg.norm(file.centres_um[rows] - section.spots.xy_um, axis=1)
-    far = np.flatnonzero(~(apart <= section.spots.diameter_um * _TOLERANCE_DIAMETERS))
+    distance_um = np.linalg.norm(file.centres_um[rows] - section.spots.xy_um, axis=1)
+    far = np.flatnonzero(~(distance_um <= section.spots.diameter_um * _TOLERANCE_DIAMETERS))
     if len(far):
         raise EosinError(
             f"{len(far)} of the {len(rows)} spots of section '{section.name}' were encoded at another place, first "
-            f"'{section.spots.ids[far[0]]}', {apart[far[0]]:.0f} µm away",
+            f"'{section.spots.ids[far[0]]}', {distance_um[far[0]]:.0f} µm away",
             file=path,
             fix="give the points and the --mpp that were encoded, or encode the section again",
         )
 
 
-def _by_place(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
+def _rows_by_position(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
+    """Row in the file of the tile centred at each spot, int64 [s]; -1 where there is none."""
     from scipy.spatial import cKDTree
 
     width = width_of_tiles(file, path)
@@ -116,5 +118,5 @@ def _by_place(section: Section, file: FeatureFile, path: Path) -> np.ndarray:
         fix = "encode the section again, or add 'barcodes' to the file"
         raise EosinError("has neither spot names nor a tile width to match positions by", file=path, fix=fix)
     centres = file.origins_px + width / 2
-    apart, rows = cKDTree(centres).query(section.spots.xy_um / section.image.mpp)
-    return np.where(apart <= _TOLERANCE_PX, rows, -1)
+    distance_px, rows = cKDTree(centres).query(section.spots.xy_um / section.image.mpp)
+    return np.where(distance_px <= _TOLERANCE_PX, rows, -1)

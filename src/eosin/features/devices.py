@@ -1,43 +1,46 @@
-"""Where an encoder computes: one copy of it on each device, fed in turn, with results in order."""
+"""Devices of an encoder: a copy of it on each, given batches in turn, with results in order."""
 
 from __future__ import annotations
 
 import copy
-from collections import deque
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import torch
 
 from eosin.encoders.base import Encoder
 from eosin.errors import EosinError
+from eosin.features.in_order import results_in_order
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 _IN_FLIGHT = 2
-"""Batches that wait at each device, so that it need not wait for the next."""
+"""Batches in progress or waiting at each device, so that it never waits for the next batch."""
 
 
-def devices_of(asked: str, encoder: Encoder) -> list[torch.device]:
-    """The devices that are meant.
+def devices_of(names: str, encoder: Encoder) -> list[torch.device]:
+    """Devices by name.
 
     Parameters
     ----------
-    asked
-        `auto` (all GPUs of the machine for encoders with weights, else the CPU), or devices by commas: `cuda:0,cuda:1`,
-        `cuda`, `mps`, `cpu`.
+    names
+        `auto` (all GPUs of the machine for encoders with weights, else the CPU), or names separated by commas:
+        `cuda:0,cuda:1`, `cuda`, `mps`, `cpu`.
+    encoder
+        What will compute there.
 
     Raises
     ------
     EosinError
-        No such device, or it is not there.
+        No device has that name, or the machine does not have it.
     """
-    if asked == "auto":
+    if names == "auto":
         n = torch.cuda.device_count() if encoder.card.parameters else 0  # statistics are the same on every machine
         return [torch.device("cuda", i) for i in range(n)] or [torch.device("cpu")]
-    return [_device(name.strip()) for name in asked.split(",")]
+    return [_device(name.strip()) for name in names.split(",")]
 
 
 def _device(name: str) -> torch.device:
@@ -46,32 +49,33 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise EosinError(f"no device is called '{name}'", fix=fix) from error
-    n = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (device.index or 0) >= n.get(device.type, 0):
-        raise EosinError(f"device '{name}' is not there ({n.get(device.type, 0)} of its kind)", fix=fix)
+    n_devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
+    if (device.index or 0) >= n_devices.get(device.type, 0):
+        raise EosinError(f"device '{name}' is not there ({n_devices.get(device.type, 0)} of its kind)", fix=fix)
     return device
 
 
 def replicas(encoder: Encoder, devices: Sequence[torch.device]) -> list[Encoder]:
-    """The encoder on the first device and a copy of it on each other."""
+    """The encoder, moved to the first device, and a copy of it on each of the others."""
     copies = [copy.deepcopy(encoder).to(device) for device in devices[1:]]
     return [encoder.to(devices[0]), *copies]
 
 
 def in_order(work: Iterable[T], workers: Sequence[Callable[[T], R]]) -> Iterator[R]:
-    """Each piece of work by the next worker in turn, each in a thread of its own; results in the order of the work.
+    """Results of work that workers do in turn, each in a thread of its own; in the order of the work.
 
-    At most two pieces wait at a worker, so that `work` is not drawn faster than it is done.
+    Parameters
+    ----------
+    work
+        Pieces of work, taken no faster than they are done: at most two are in progress or waiting at a worker.
+    workers
+        Piece `i` is done by worker `i % len(workers)`.
     """
     pools = [ThreadPoolExecutor(1, thread_name_prefix="device") for _ in workers]
-    ahead: deque[Future[R]] = deque()
+    turns = itertools.cycle(zip(pools, workers))
     try:
-        for i, piece in enumerate(work):
-            ahead.append(pools[i % len(workers)].submit(workers[i % len(workers)], piece))
-            if len(ahead) >= _IN_FLIGHT * len(workers):
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        submitted = (pool.submit(worker, piece) for piece, (pool, worker) in zip(work, turns))
+        yield from results_in_order(submitted, _IN_FLIGHT * len(workers))
     finally:
         for pool in pools:
             pool.shutdown(wait=True, cancel_futures=True)

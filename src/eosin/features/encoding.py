@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import glob
-import hashlib
-import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,21 +10,20 @@ import numpy as np
 import torch
 
 from eosin.encoders.base import Encoder
-from eosin.encoders.parts.field_of_view import tell_enlarged
+from eosin.encoders.parts.field_of_view import log_if_enlarged
 from eosin.errors import EosinError
 from eosin.features.devices import devices_of, replicas
-from eosin.features.image_hash import image_mark, is_marked
+from eosin.features.feature_cache import feature_path, file_state, remove_partial_files, stamp_of, valid_features
+from eosin.features.feature_file import FeatureFile
+from eosin.features.feature_writing import add_turned, write_features
+from eosin.features.image_hash import image_hash
 from eosin.features.journal import Journal
-from eosin.features.store import FeatureFile, add_turned, read_features, write_features
 from eosin.features.stream import Encoded, encode_tiles
-from eosin.features.turns import AS_IT_LIES, TURNS
-from eosin.features.unreadable import leave_out
+from eosin.features.turns import TURNS, UNTURNED
+from eosin.features.unreadable import without_unreadable
 from eosin.slide import Slide, open_slide
-from eosin.storage.files import fingerprint
 from eosin.storage.lock import held
 from eosin.types import Features, Image, Section
-
-_LOG = logging.getLogger("eosin")
 
 
 def encode(
@@ -47,14 +42,14 @@ def encode(
     Parameters
     ----------
     section
-        With an image; the file itself is needed only where the cache does not hold the features yet.
+        With an image; the image file is read only where the cache does not hold the features.
     encoder
         See `get_encoder`.
     cache
         Folder of feature files `{cache}/{encoder}-{hash of key}/{section}.h5`. A file of the same encoder key, spots,
-        positions, scale and image is used as it is; a broken or outdated one is made again, and the log says so. One
-        without the turned tiles is completed where they are asked for. An encoding that was stopped goes on where it
-        was, and gives the same file; while another process makes the file, this one waits for it.
+        positions, scale and image is used as it is; a damaged or outdated one is replaced, and the log says so. Turned
+        tiles that are wanted and missing are added to a file. An interrupted encoding is resumed and gives the same
+        file; while another process writes the file, this one waits for it.
     batch
         Spots per call of the encoder.
     mpp
@@ -63,14 +58,15 @@ def encode(
         Store float16.
     symmetries
         Also encode every tile under the seven flips and quarter turns (`eosin.features.turns`), all views of a spot
-        together: `Features.turned`, for training with `augment`. The features themselves stay as they are.
+        together: `Features.turned`, for training with `augment`. `Features.values` stays the same.
     device
-        Where to compute: `auto`, or names by commas (`eosin.features.devices`); where the encoder is by default.
+        Where to compute: `auto`, or names separated by commas (`eosin.features.devices`); None leaves the encoder where
+        it is.
 
     Raises
     ------
     EosinError
-        No image, an image of which nothing can be read, or spots outside it.
+        No image, an image that cannot be read, spots outside the image, or a file that cannot be written.
     """
     if section.image is None:
         raise EosinError(f"section '{section.name}' has no image", fix="give one, or features by --features")
@@ -78,34 +74,23 @@ def encode(
     if cache is None:
         return job.run(None, None)
     path = feature_path(cache, section.name, encoder)
-    before = _state(path)
-    kept = job.kept(path)
-    if kept is not None and job.suits(kept):
-        return job.done(kept.values, kept.turned, kept.readable)
+    state = file_state(path)
+    file = job.valid_file(path)
+    if file is not None and job.is_complete(file):
+        return job.with_features(file.values, file.turned, file.readable)
     job.check()  # before a folder is made for it
     with held(path):
-        if _state(path) != before:  # another process was quicker
-            kept = job.kept(path)
-            if kept is not None and job.suits(kept):
-                return job.done(kept.values, kept.turned, kept.readable)
-        _sweep(path)
-        return job.run(path, kept)
-
-
-def feature_path(cache: str | Path, section: str, encoder: Encoder) -> Path:
-    """Where a section's features of an encoder are kept."""
-    return Path(cache) / encoder.folder / f"{file_name(section)}.h5"
-
-
-def file_name(section: str) -> str:
-    """A section's name as a file name; where letters had to go, a hash keeps two sections apart."""
-    plain = "".join(c if c.isalnum() or c in "._-" else "_" for c in section)
-    return plain if plain == section else f"{plain}-{hashlib.sha256(section.encode()).hexdigest()[:8]}"
+        if file_state(path) != state:  # another process wrote the file in the meantime
+            file = job.valid_file(path)
+            if file is not None and job.is_complete(file):
+                return job.with_features(file.values, file.turned, file.readable)
+        remove_partial_files(path)
+        return job.run(path, file)
 
 
 @dataclass(frozen=True)
 class _Job:
-    """One section by one encoder."""
+    """One section to encode, and how; attributes as the arguments of `encode`, `image` with the section's own scale."""
 
     section: Section
     image: Image
@@ -117,35 +102,31 @@ class _Job:
     device: str | None
 
     def stamp(self) -> dict[str, Any]:
-        """What the features depend on, beside the image's content."""
-        spots = self.section.spots
-        return {
-            "encoder": self.encoder.spec,
-            "encoder_key": self.encoder.key,
-            "mpp": self.mpp,
-            "spots": fingerprint(spots.xy_um, list(spots.ids)),
-        }
+        """What the features depend on, apart from the image."""
+        return stamp_of(self.section, self.encoder, self.mpp)
 
     def check(self) -> None:
-        """Refuse an image that is not there, is not one, or does not belong to the spots."""
+        """Refuse an image that is missing, is not one, or does not contain the spots."""
         with open_slide(self.image.path, mpp=self.mpp) as slide:
             _check_inside(self.section, slide)
 
-    def kept(self, path: Path) -> FeatureFile | None:
-        return _kept(path, self.stamp(), self.section, turned=self.symmetries)
+    def valid_file(self, path: Path) -> FeatureFile | None:
+        """The features in a file, if they belong to this job; see `valid_features`."""
+        return valid_features(path, self.stamp(), self.section, turned=self.symmetries)
 
-    def suits(self, kept: FeatureFile) -> bool:
-        return kept.turned is not None or not self.symmetries
+    def is_complete(self, file: FeatureFile) -> bool:
+        """Whether a file holds all that is wanted: turned tiles too, where they are."""
+        return file.turned is not None or not self.symmetries
 
-    def run(self, path: Path | None, kept: FeatureFile | None) -> Section:
-        """Encode what is not kept, and write it."""
-        ways = (() if kept is not None else (AS_IT_LIES,)) + (tuple(TURNS) if self.symmetries else ())
+    def run(self, path: Path | None, file: FeatureFile | None) -> Section:
+        """Encode what `file`, the valid features at `path`, does not hold, and write it to `path` if there is one."""
+        ways = (() if file is not None else (UNTURNED,)) + (tuple(TURNS) if self.symmetries else ())
         devices = [self.encoder.device] if self.device is None else devices_of(self.device, self.encoder)
         journal = None if path is None else self._journal(path, ways, devices[0].type)
         with open_slide(self.image.path, mpp=self.mpp) as slide:
             _check_inside(self.section, slide)
-            tell_enlarged(self.encoder, slide.mpp)
-            made = encode_tiles(
+            log_if_enlarged(self.encoder, slide.mpp)
+            encoded = encode_tiles(
                 self.section.name,
                 slide,
                 self.section.spots,
@@ -154,83 +135,59 @@ class _Job:
                 batch=self.batch,
                 journal=journal,
             )
-            about = {**self.stamp(), **_about(self.section, slide, self.encoder)}
-        values, turned, readable = _joined(made, kept, symmetries=self.symmetries)
-        if path is not None and kept is not None and turned is not None:
+            attrs = {**self.stamp(), **_file_attributes(self.section, slide, self.encoder)}
+        values, turned, readable = _combined(encoded, file, symmetries=self.symmetries)
+        if path is not None and file is not None and turned is not None:
             add_turned(path, turned, readable=readable, half=self.half)
         elif path is not None:
             ids, xy_um = self.section.spots.ids, self.section.spots.xy_um
-            write_features(path, ids, xy_um, values, about, turned=turned, readable=readable, half=self.half)
+            write_features(path, ids, xy_um, values, attrs, turned=turned, readable=readable, half=self.half)
         if journal is not None:
             journal.remove()
-        if self.half:  # what the file gives next time
-            values = values.astype(np.float16).astype(np.float32) if kept is None else values
-            turned = None if turned is None else turned.astype(np.float16).astype(np.float32)
-        return self.done(values, turned, readable, made.problem)
+        if self.half:  # return the rounded numbers that the file will give next time
+            values = _rounded(values) if file is None else values
+            turned = None if turned is None else _rounded(turned)
+        return self.with_features(values, turned, readable, encoded.problem)
 
-    def done(
+    def with_features(
         self, values: np.ndarray, turned: np.ndarray | None, readable: np.ndarray, problem: EosinError | None = None
     ) -> Section:
+        """The section with features [s f] and those of turned tiles [s 7 f], without unreadable spots."""
         card = self.encoder.card
-        made = Features(values, self.encoder.spec, self.encoder.key, turned, card.licence, card.commercial)
-        return leave_out(self.section.with_features(made), readable, problem)
+        features = Features(values, self.encoder.spec, self.encoder.key, turned, card.licence, card.commercial)
+        return without_unreadable(self.section.with_features(features), readable, problem)
 
     def _journal(self, path: Path, ways: tuple[str, ...], kind: str) -> Journal:
-        """Beside the file; its rows are of the same batches on the same kind of device, hence equal to the last bit."""
+        """The journal next to the file; it is valid only for the same batches on the same kind of device.
+
+        Its rows then equal, to the last bit, those that would be computed again.
+        """
         how = {"ways": ways, "batch": self.batch, "device": kind, "torch": torch.__version__}
-        stamp = {**self.stamp(), "image": image_mark(self.image.path), **how}
+        stamp = {**self.stamp(), "image": image_hash(self.image.path), **how}
         return Journal(path.with_name(f"{path.name}.part"), stamp)
 
 
-def _joined(
-    made: Encoded, kept: FeatureFile | None, *, symmetries: bool
+def _combined(
+    encoded: Encoded, file: FeatureFile | None, *, symmetries: bool
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
-    """Features [s f], turned [s 7 f] where asked for, and marks [s], of what was made and what was there before."""
-    turned = made.values[:, -len(TURNS) :] if symmetries else None
-    if kept is None:
-        return made.values[:, 0], turned, made.readable
-    return kept.values, turned, made.readable & kept.readable
+    """Features [s f], turned [s 7 f] where wanted, and readable [s], from what was encoded and what the file held."""
+    turned = encoded.values[:, -len(TURNS) :] if symmetries else None
+    if file is None:
+        return encoded.values[:, 0], turned, encoded.readable
+    return file.values, turned, encoded.readable & file.readable
 
 
-def _state(path: Path) -> tuple[int, int, int] | None:
-    """What tells a file from the one that takes its place."""
-    try:
-        facts = path.stat()
-    except OSError:
-        return None
-    return facts.st_ino, facts.st_size, facts.st_mtime_ns
+def _rounded(values: np.ndarray) -> np.ndarray:
+    """Values rounded to float16, as float32."""
+    return values.astype(np.float16).astype(np.float32)
 
 
-def _sweep(path: Path) -> None:
-    """Remove what processes that were killed while they wrote the file have left; who holds its lock may."""
-    for left in path.parent.glob(f".{glob.escape(path.stem)}-????????{path.suffix}"):  # as `atomic_file` names them
-        left.unlink(missing_ok=True)
-
-
-def _kept(path: Path, stamp: Mapping[str, Any], section: Section, *, turned: bool) -> FeatureFile | None:
-    """The features on disk if they are these spots' by this encoder, else None; the log says why."""
-    if not path.exists():
-        return None
-    try:
-        file = read_features(path, turned=turned)
-    except EosinError as error:
-        _LOG.warning("%s; encoding '%s' again", error, section.name)
-        return None
-    labels = {"encoder_key": "encoder", "mpp": "scale", "spots": "spots"}
-    other = [label for name, label in labels.items() if file.attrs.get(name) != stamp[name]]
-    if section.image is not None and not is_marked(section.image.path, file.attrs.get("image")):
-        other.append("image")
-    if other:
-        _LOG.warning("%s: made with another %s; encoding '%s' again", path, other[0], section.name)
-        return None
-    return file
-
-
-def _about(section: Section, slide: Slide, encoder: Encoder) -> dict[str, Any]:
+def _file_attributes(section: Section, slide: Slide, encoder: Encoder) -> dict[str, Any]:
+    """Attributes of the feature file, apart from the stamp."""
     view = encoder.views[0]
     return {
         "name": section.name,
-        "image": image_mark(slide.path) or "",
+        "image": image_hash(slide.path) or "",
         "tile_um": view.width_um,
         "views": ",".join(map(str, encoder.views)),
         "patch_size": view.px,
@@ -243,7 +200,7 @@ def _about(section: Section, slide: Slide, encoder: Encoder) -> dict[str, Any]:
 
 
 def _check_inside(section: Section, slide: Slide) -> None:
-    """A centre off the image means a wrong scale or image; a window that merely crosses the border is padded."""
+    """Refuse spots whose centre is off the image: a wrong scale or image. Windows across the border are fine."""
     outside = np.any((section.spots.xy_um < 0) | (section.spots.xy_um > slide.size_um), axis=1)
     if outside.any():
         width, height = slide.size_um

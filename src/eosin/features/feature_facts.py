@@ -1,4 +1,4 @@
-"""What a feature file is, told without its numbers: eosin's, TRIDENT's, CLAM's or the HEST benchmark's."""
+"""Facts about a feature file of eosin, TRIDENT, CLAM or the HEST benchmark: encoder, size, tiles, scale, licence."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.features.feature_section import scale_of
+from eosin.features.feature_file import read_features
+from eosin.features.feature_section import slide_mpp
 from eosin.features.foreign_tiles import width_of_tiles
-from eosin.features.licence import UNKNOWN, terms_of
-from eosin.features.store import read_features
+from eosin.features.licence import UNKNOWN, licence_of
 from eosin.features.turns import TURNS
 from eosin.storage.hdf5 import open_foreign
 
@@ -21,7 +21,7 @@ _SIGNS = {
     "TRIDENT": {"patch_size_level0", "target_magnification"},
     "CLAM": {"downsample", "patch_level", "downsampled_level_dim"},
 }
-"""Attributes that only this tool writes; any of them tells it."""
+"""Attributes that only this tool writes: one of them identifies it."""
 
 
 def holds_features(path: Path) -> bool:
@@ -36,26 +36,28 @@ def holds_features(path: Path) -> bool:
 
 
 def feature_facts(path: Path, *, mpp: float | None = None) -> dict[str, Any]:
-    """Encoder, size, tile, scale and terms of a feature file, JSON-able; None for what it does not say.
+    """Encoder, size, tiles, scale and licence of a feature file, JSON-able; None for what the file does not state.
 
     Parameters
     ----------
+    path
+        The file.
     mpp
-        µm per pixel of the slide, where the file does not say it.
+        µm per pixel of the slide; overrides that of the file.
 
     Raises
     ------
     EosinError
-        A damaged file.
+        The file is damaged, or not a feature file.
     """
     file = read_features(path)
-    attrs, ours = file.attrs, "encoder_key" in file.attrs
-    encoder, scale, width_px = _text(attrs.get("encoder")), scale_of(attrs, mpp), width_of_tiles(file, path)
-    licence, commercial = terms_of(attrs, encoder or "")
+    attrs, by_eosin = file.attrs, "encoder_key" in file.attrs
+    encoder, scale, width_px = _text(attrs.get("encoder")), slide_mpp(attrs, mpp), width_of_tiles(file, path)
+    licence, commercial = licence_of(attrs, encoder or "")
     tile_um = attrs.get("tile_um", None if width_px is None or scale is None else width_px * scale)
     return {
         "path": str(path),
-        "written_by": "eosin" if ours else _writer(attrs, named=file.ids is not None),
+        "written_by": "eosin" if by_eosin else _writer(attrs, named=file.ids is not None),
         "encoder": encoder or f"{UNKNOWN}: the file does not say it",
         "key": _text(attrs.get("encoder_key")),
         "spots": len(file.values),

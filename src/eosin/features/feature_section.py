@@ -1,4 +1,4 @@
-"""A section made of a feature file alone: its tiles are the spots. For slides that TRIDENT or CLAM has encoded."""
+"""A section from a feature file alone, whose tiles are the spots: for slides that TRIDENT or CLAM has encoded."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from eosin.errors import EosinError
+from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.foreign_tiles import number, width_of_tiles
-from eosin.features.licence import terms_of
-from eosin.features.store import FeatureFile, read_features
-from eosin.features.unreadable import leave_out
+from eosin.features.licence import licence_of
+from eosin.features.unreadable import without_unreadable
 from eosin.types import Features, Section, Spots, check_mpp
 
 
 def is_feature_file(path: str | Path) -> bool:
-    """Whether a name is that of a feature file. `.pt` counts, so that the refusal can say why."""
+    """Whether a path is a file with the suffix of feature files; `.pt` counts, so that it is refused with a reason."""
     return Path(path).suffix.lower() in {".h5", ".hdf5", ".pt"} and Path(path).is_file()
 
 
@@ -28,9 +28,9 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
         A file of eosin, of TRIDENT or of CLAM (`h5_files/{slide}.h5`): `features` [s f], `coords` [s 2], the top left
         of the tiles in full-resolution pixels.
     encoder
-        What encoded it, where the file does not say so.
+        Name of the encoder, used where the file does not state it.
     mpp
-        µm per pixel of the slide at full resolution; needed where the file does not say it.
+        µm per pixel of the slide at full resolution; needed where the file does not state it.
 
     Raises
     ------
@@ -42,7 +42,7 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
         fix = "give the .h5 file of the same slide (in CLAM's h5_files/)"
         raise EosinError("is a pickle, which runs code when it is opened", file=path, fix=fix)
     file = read_features(path)
-    scale, width_px = _scale(file.attrs, mpp, path), _width_px(file, path)
+    scale, width_px = _need_mpp(file.attrs, mpp, path), _need_width_px(file, path)
     centres_um = file.centres_um if file.centres_um is not None else (file.origins_px + width_px / 2) * scale
     ids = file.ids or tuple(f"{x:.0f}x{y:.0f}" for x, y in file.origins_px)
     section = Section(
@@ -53,23 +53,34 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
         platform="feature file",
         notes=(f"{len(ids)} tiles of {width_px * scale:.0f} µm from {path.name}, without an image",),
     )
-    return leave_out(section, file.readable)
+    return without_unreadable(section, file.readable)
 
 
 def features_of(file: FeatureFile, encoder: str) -> Features:
-    """A file's features under the key that `attach` gives them too, so that they fit a model trained on such."""
+    """The features in a file.
+
+    The key is that of the file; features of another tool get a key from the name and the width, so that a model
+    trained on such features accepts them.
+
+    Parameters
+    ----------
+    file
+        What the file holds.
+    encoder
+        Name of the encoder, used where the file does not state it.
+    """
     name = str(file.attrs.get("encoder", encoder))
     key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
-    return Features(file.values, name, key, None, *terms_of(file.attrs, encoder))
+    return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder))
 
 
-def scale_of(attrs: Mapping[str, Any], mpp: float | None = None) -> float | None:
-    """µm per pixel of the full-resolution slide: as given, else as the file says."""
-    found = (mpp, *(number(attrs.get(key)) for key in ("mpp", "mpp_level0", "level0_mpp")))
-    return next((value for value in found if value is not None), None)
+def slide_mpp(attrs: Mapping[str, Any], mpp: float | None = None) -> float | None:
+    """µm per pixel of the full-resolution slide: `mpp` if given, else from the attributes; None where unknown."""
+    candidates = (mpp, *(number(attrs.get(key)) for key in ("mpp", "mpp_level0", "level0_mpp")))
+    return next((value for value in candidates if value is not None), None)
 
 
-def _width_px(file: FeatureFile, path: Path) -> float:
+def _need_width_px(file: FeatureFile, path: Path) -> float:
     width = width_of_tiles(file, path)
     if width is None:
         fix = (
@@ -80,9 +91,9 @@ def _width_px(file: FeatureFile, path: Path) -> float:
     return width
 
 
-def _scale(attrs: Mapping[str, Any], mpp: float | None, path: Path) -> float:
-    """µm per pixel. A magnification is not taken for one: 40x is anything from 0.22 to 0.27."""
-    known = scale_of(attrs, mpp)
+def _need_mpp(attrs: Mapping[str, Any], mpp: float | None, path: Path) -> float:
+    """µm per pixel; not derived from a magnification, since 40x can be anything from 0.22 to 0.27 µm per pixel."""
+    known = slide_mpp(attrs, mpp)
     if known is None:
         raise EosinError("does not say the slide's µm per pixel", file=path, fix="give --mpp")
     return check_mpp(known, path)

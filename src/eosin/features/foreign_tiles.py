@@ -1,4 +1,4 @@
-"""How wide the tiles of another tool's feature file are: as the file says, or as CLAM's file of patches beside it."""
+"""Width of the tiles in another tool's feature file: from its attributes, or from CLAM's file of patches."""
 
 from __future__ import annotations
 
@@ -9,27 +9,34 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.features.store import FeatureFile
+from eosin.features.feature_file import FeatureFile
 from eosin.storage.hdf5 import open_foreign
 
 _PATCHES = "patches"
 
 
 def width_of_tiles(file: FeatureFile, path: str | Path) -> float | None:
-    """Width of a tile in full-resolution pixels, or None where nobody says it.
+    """Width of a tile in full-resolution pixels, or None where no file states it.
 
-    CLAM writes `h5_files/{slide}.h5` without attributes; they stand in `patches/{slide}.h5`, which is looked for
-    beside the folders above, and believed where it holds the same corners.
+    CLAM writes `h5_files/{slide}.h5` without attributes; they are in `patches/{slide}.h5`, which is searched in the two
+    folders above the file's own and in their subfolders, and used if it holds the same corners.
+
+    Parameters
+    ----------
+    file
+        What the feature file holds.
+    path
+        The feature file.
     """
     width = tile_width_px(file.attrs)
     if width is not None:
         return width
-    found = (_attributes_for(file, one) for one in _patch_files(Path(path)))
-    return next((width for attrs in found if (width := tile_width_px(attrs)) is not None), None)
+    candidates = (_attributes_of_patches(file, patches) for patches in _patch_files(Path(path)))
+    return next((width for attrs in candidates if (width := tile_width_px(attrs)) is not None), None)
 
 
 def tile_width_px(attrs: Mapping[str, Any]) -> float | None:
-    """Width of a tile in full-resolution pixels, as TRIDENT says it, or from CLAM's patch and downsample."""
+    """Width of a tile in full-resolution pixels: TRIDENT's attribute, or the product of CLAM's patch and downsample."""
     width = number(attrs.get("patch_size_level0"))
     patch = number(attrs.get("patch_size"))
     if width is not None or patch is None:
@@ -40,7 +47,15 @@ def tile_width_px(attrs: Mapping[str, Any]) -> float | None:
 
 
 def number(value: Any, *, zero: bool = False) -> float | None:
-    """A positive number (or 0 where allowed), or the first of a pair of equal ones as CLAM writes; else `None`."""
+    """The number in an attribute, or None where it holds no positive number.
+
+    Parameters
+    ----------
+    value
+        A number, or a pair of nearly equal ones, as CLAM writes; the first is returned.
+    zero
+        Whether 0 is allowed.
+    """
     try:
         numbers = np.asarray(value, dtype=np.float64).ravel()
     except (TypeError, ValueError):
@@ -51,19 +66,19 @@ def number(value: Any, *, zero: bool = False) -> float | None:
 
 
 def _patch_files(path: Path) -> Iterator[Path]:
-    """`patches/` of the name, in the folders above the file's own and in those beside them."""
+    """Files `patches/NAME` in the two folders above the file's own, and in their subfolders."""
     for folder in path.absolute().parents[1:3]:
-        for one in (folder / _PATCHES / path.name, *sorted(folder.glob(f"*/{_PATCHES}/{path.name}"))):
-            if one.is_file():
-                yield one
+        for candidate in (folder / _PATCHES / path.name, *sorted(folder.glob(f"*/{_PATCHES}/{path.name}"))):
+            if candidate.is_file():
+                yield candidate
 
 
-def _attributes_for(file: FeatureFile, path: Path) -> Mapping[str, Any]:
-    """What CLAM's file of patches says of its corners, if they are those of the features."""
+def _attributes_of_patches(file: FeatureFile, path: Path) -> Mapping[str, Any]:
+    """Attributes in CLAM's file of patches, if its corners are those of the features; else none."""
     try:
         with open_foreign(path) as patches:
             coords = patches["coords"]
             same = np.array_equal(np.asarray(coords).reshape(-1, 2), file.origins_px)
             return {**coords.attrs, **patches.attrs} if same else {}
     except (EosinError, OSError, RuntimeError, KeyError, TypeError, ValueError):
-        return {}  # it was only looked for; what is missing is said of the features' own file
+        return {}  # no error: the caller reports that the feature file lacks the width

@@ -1,4 +1,4 @@
-"""What tells an image file from another without reading it whole: cheap on gigabytes, and the same after copying."""
+"""A hash that identifies an image file from a sample of its bytes: fast on gigabytes, and the same after copying."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from typing import BinaryIO
 _EDGE_BYTES = 1 << 16
 _N_BLOCKS, _BLOCK_BYTES = 64, 1 << 12
 _SAMPLED = "blocks-"
-"""Begins the marks of this version. Those of earlier ones cover the ends and the size only, and are still understood:
-no finished feature file is made again because of this."""
+"""Prefix of the hashes of this version. Hashes of earlier versions cover head, tail and size only. They are still
+compared, so that finished feature files stay valid."""
 
 
-def image_mark(path: Path) -> str | None:
-    """Hash of a file's size, head, tail, and 64 blocks of 4 KiB spread over it; None where the file is gone.
+def image_hash(path: Path) -> str | None:
+    """Hash of a file's size, head, tail, and 64 blocks of 4 KiB spread over it; None where there is no such file.
 
-    A file of up to 384 KiB counts whole. In a larger one a change is noticed if it touches a block: a picture that
-    was compressed again differs nearly everywhere, a few pixels painted over without compression may pass.
+    All bytes of a file of up to 384 KiB count. In a larger one a change is noticed if it touches a block: an image that
+    was compressed again differs nearly everywhere, but a few changed pixels of an uncompressed one may not be noticed.
     """
     if not path.is_file():
         return None
@@ -27,17 +27,18 @@ def image_mark(path: Path) -> str | None:
         return _SAMPLED + _hash(file, _pieces(file.seek(0, os.SEEK_END)))
 
 
-def is_marked(path: Path, mark: object) -> bool:
-    """Whether a mark, of this version or an earlier one, is that of the file; True where the file is gone."""
+def has_hash(path: Path, expected: object) -> bool:
+    """Whether a file has a hash, made by this version or an earlier one; True where there is no such file."""
     if not path.is_file():
         return True
-    if str(mark).startswith(_SAMPLED):
-        return mark == image_mark(path)
+    if str(expected).startswith(_SAMPLED):
+        return expected == image_hash(path)
     with open(path, "rb") as file:
-        return mark == _hash(file, _ends(file.seek(0, os.SEEK_END)))
+        return expected == _hash(file, _ends(file.seek(0, os.SEEK_END)))
 
 
 def _hash(file: BinaryIO, pieces: Iterator[tuple[int, int]]) -> str:
+    """Hash (16 hex digits) of pieces (start, length) of a file, and of its size."""
     digest = hashlib.sha256()
     for start, length in pieces:
         file.seek(start)
@@ -47,11 +48,13 @@ def _hash(file: BinaryIO, pieces: Iterator[tuple[int, int]]) -> str:
 
 
 def _ends(size: int) -> Iterator[tuple[int, int]]:
+    """Head and tail of a file: (start, length), bytes."""
     yield 0, _EDGE_BYTES
     yield max(0, size - _EDGE_BYTES), _EDGE_BYTES
 
 
 def _pieces(size: int) -> Iterator[tuple[int, int]]:
+    """Head, tail and sampled blocks of a file, or all of a small one: (start, length), bytes."""
     if size <= 2 * _EDGE_BYTES + _N_BLOCKS * _BLOCK_BYTES:
         yield 0, size
         return

@@ -1,7 +1,7 @@
-"""What is encoded of a section so far, in a file that outlives the process: an encoding that was killed goes on.
+"""Features of an unfinished encoding in a file, from which a later process resumes after an interruption.
 
-A line of JSON says what the rows belong to. Then records follow, one per batch: first row, number of rows, checksum,
-marks of readable tiles, features. A record that was cut short, or is not the next, ends the journal.
+The first line is JSON and states what the rows depend on. Records follow, one per batch: first row, number of rows,
+checksum, readable flags, features. The journal ends before the first record that is incomplete or out of sequence.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from eosin.storage.files import explained
 
 _HEAD = struct.Struct("<QQI")
 _FORMAT = 2
-"""Rows are in the order of `eosin.slide.reading_order`."""
+"""Version of the format; rows are in the order of `eosin.slide.reading_order`."""
 
 
 class Journal:
@@ -30,7 +30,7 @@ class Journal:
     path
         The file; it exists from the first `append` on.
     stamp
-        All that the rows depend on, JSON-able: rows of another stamp are not taken up.
+        All that the rows depend on, JSON-able: rows with another stamp are discarded.
     """
 
     def __init__(self, path: Path, stamp: Mapping[str, Any]):
@@ -38,16 +38,21 @@ class Journal:
         self._line = json.dumps({"journal": _FORMAT, **stamp}, sort_keys=True, default=str).encode() + b"\n"
 
     def recover(self, values: np.ndarray, readable: np.ndarray, order: np.ndarray) -> int:
-        """Fill in the rows that are there and return their number; what follows them in the file is cut off.
+        """Copy the rows of the journal into arrays and return their number; damaged records are cut off the file.
 
         Parameters
         ----------
         values
-            float32 [s w f], changed in place.
+            Features float32 [s w f] of w symmetries, changed in place.
         readable
             bool [s], changed in place.
         order
-            Where in these each row belongs [s].
+            Row of these arrays for each row of the journal, int64 [s].
+
+        Raises
+        ------
+        EosinError
+            The file cannot be written.
         """
         if not self._path.is_file():
             return 0
@@ -55,36 +60,36 @@ class Journal:
             if file.readline(len(self._line)) != self._line:
                 file.truncate(0)
                 return 0
-            done, end = 0, file.tell()
-            while n := _read(file, done, values, readable, order):
-                done, end = done + n, file.tell()
+            n_rows, end = 0, file.tell()
+            while n := _read_record(file, n_rows, values, readable, order):
+                n_rows, end = n_rows + n, file.tell()
             file.truncate(end)
-        return done
+        return n_rows
 
     def append(self, start: int, values: np.ndarray, readable: np.ndarray) -> None:
-        """Add rows [n w f] and their marks [n], from row `start` on."""
+        """Add rows [n w f] and their readable flags [n], from row `start` on."""
         body = np.ascontiguousarray(readable, bool).tobytes() + np.ascontiguousarray(values, "<f4").tobytes()
         with explained(self._path), open(self._path, "ab") as file:
             line = b"" if file.tell() else self._line
             file.write(line + _HEAD.pack(start, len(values), zlib.crc32(body)) + body)
 
     def remove(self) -> None:
-        """Nothing is left of it."""
+        """Delete the file, if there is one."""
         self._path.unlink(missing_ok=True)
 
 
-def _read(file: BinaryIO, done: int, values: np.ndarray, readable: np.ndarray, order: np.ndarray) -> int:
-    """Take up one record, of rows from `done` on; 0 where there is none that is whole."""
+def _read_record(file: BinaryIO, first: int, values: np.ndarray, readable: np.ndarray, order: np.ndarray) -> int:
+    """Copy one record, of rows from `first` on, and return its number of rows; 0 where no valid one follows."""
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return 0
-    start, n, check = _HEAD.unpack(head)
-    if start != done or not 0 < n <= len(values) - done:
+    start, n, checksum = _HEAD.unpack(head)
+    if start != first or not 0 < n <= len(values) - first:
         return 0
     body = file.read(n * (1 + values[0].size * 4))
-    if zlib.crc32(body) != check or len(body) != n * (1 + values[0].size * 4):
+    if zlib.crc32(body) != checksum or len(body) != n * (1 + values[0].size * 4):
         return 0
-    rows = order[done : done + n]
+    rows = order[first : first + n]
     readable[rows] = np.frombuffer(body, bool, n)
     values[rows] = np.frombuffer(body, "<f4", offset=n).reshape(n, *values.shape[1:])
     return n

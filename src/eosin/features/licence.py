@@ -1,4 +1,4 @@
-"""On what terms features may be used: read from a file, and refused where commercial use is meant."""
+"""The licence of features: read from a file, and checked where only commercial use is allowed."""
 
 from __future__ import annotations
 
@@ -6,24 +6,32 @@ from collections.abc import Mapping
 from typing import Any
 
 from eosin.encoders.parts.published import NAMES, zoo_card
+from eosin.encoders.parts.spec_text import without_weights
 from eosin.errors import EosinError
 
 UNKNOWN = "unknown"
 
 
-def terms_of(attrs: Mapping[str, Any], encoder: str) -> tuple[str, bool]:
+def licence_of(attrs: Mapping[str, Any], encoder: str) -> tuple[str, bool]:
     """Licence, and whether it allows commercial use, of a feature file.
 
     Parameters
     ----------
     attrs
-        Of the file. Another tool's says nothing; then it is the card of the encoder by that name.
+        Attributes of the file. Other tools write no licence; then that of the card of the encoder is returned.
     encoder
         Name or spec of the encoder.
+
+    Returns
+    -------
+    licence
+        `"unknown"` where neither the file nor a card states it.
+    commercial
+        False where the licence is unknown.
     """
     if "licence" in attrs:
         return str(attrs["licence"]), bool(attrs.get("commercial", False))
-    name = encoder.partition("?")[0].partition("@")[0]
+    name = without_weights(encoder)
     if name not in NAMES:
         return UNKNOWN, False
     card = zoo_card(name)
@@ -31,12 +39,21 @@ def terms_of(attrs: Mapping[str, Any], encoder: str) -> tuple[str, bool]:
 
 
 def need_commercial(what: str, licence: str, *, commercial: bool) -> None:
-    """Refuse what commercial use is not allowed for, or not known to be.
+    """Refuse features or a model whose licence is not known to allow commercial use.
+
+    Parameters
+    ----------
+    what
+        What is refused, for the message.
+    licence
+        Its licence, for the message.
+    commercial
+        Whether the licence allows commercial use.
 
     Raises
     ------
     EosinError
-        So.
+        `commercial` is False.
     """
     if not commercial:
         raise EosinError(

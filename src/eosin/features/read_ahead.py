@@ -1,15 +1,14 @@
-"""Tiles read ahead of the encoder: threads, a bounded number of batches, always in the same order.
+"""Read tiles ahead of the encoder: on threads, a bounded number of batches, always in the same order.
 
-Threads and not processes: decoding and resizing leave Python's lock, an image that is decoded whole is decoded once,
-and no tile is copied between processes (measured in benchmarks/encode_slide.py).
+Threads and not processes: decoding and resizing release the interpreter lock, an image that is decoded whole is decoded
+once, and no tile is copied between processes (measured in benchmarks/encode_slide.py).
 """
 
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Generator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,13 +17,14 @@ from torch import Tensor
 
 from eosin.encoders.base import View
 from eosin.errors import EosinError
+from eosin.features.in_order import results_in_order
 from eosin.slide import Slide
 
 READERS = min(8, os.cpu_count() or 1)
-"""Threads that read, where nothing else is said."""
+"""Number of threads that read, by default."""
 
 _KEPT_BYTES, _KEPT_PER_READER = 96 << 20, 48 << 20
-"""Decoded pixels to keep for each view, so that windows that overlap share them: a few rows of spots."""
+"""Decoded pixels to keep for each view, so that overlapping windows share them: a few rows of spots."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Tiles:
     Attributes
     ----------
     start
-        Row of the first spot.
+        Row of the first spot, in the order in which spots are read.
     windows
         uint8 [b px px 3], one per view; blank where a tile cannot be read.
     readable
         bool [b].
     problem
-        What was wrong with the first tile that cannot be read.
+        Why the first unreadable tile cannot be read; None where all can.
     """
 
     start: int
@@ -59,33 +59,40 @@ def read_ahead(
     pinned: bool = False,
     readers: int = READERS,
 ) -> Generator[Tiles, None, None]:
-    """Batches of tiles in the order of their spots, at most `readers` + 1 of them in memory beside the one in use.
+    """Batches of tiles in the order of their spots, with at most `readers` + 1 further batches in memory.
 
     Parameters
     ----------
+    slide
+        The slide.
     centres_um
-        [s 2].
+        Centres of the spots [s 2], µm.
+    views
+        The windows to read around each spot.
+    batch
+        Spots per batch.
     start
-        First row to read; a multiple of `batch`, so that batches are the same wherever one begins.
+        First row to read; a multiple of `batch`, so that batches are the same wherever reading begins.
     pinned
-        In memory from which a GPU copies by itself.
-    """
+        Whether to use page-locked memory, from which a GPU copies without the CPU.
+    readers
+        Number of threads.
 
-    kept = _KEPT_BYTES + readers * _KEPT_PER_READER
-    slides = [slide.sharing(centres_um[start:], view.width_um, view.px, budget_bytes=kept) for view in views]
+    Raises
+    ------
+    EosinError
+        The image is decoded whole and cannot be decoded.
+    """
+    budget_bytes = _KEPT_BYTES + readers * _KEPT_PER_READER
+    slides = [slide.sharing(centres_um[start:], view.width_um, view.px, budget_bytes=budget_bytes) for view in views]
 
     def read(first: int) -> Tiles:
         return _read(slides, centres_um[first : first + batch], views, first, pinned=pinned)
 
     pool = ThreadPoolExecutor(readers, thread_name_prefix="tiles")
-    ahead: deque[Future[Tiles]] = deque()
     try:
-        for first in range(start, len(centres_um), batch):
-            ahead.append(pool.submit(read, first))
-            if len(ahead) > readers:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        submitted = (pool.submit(read, first) for first in range(start, len(centres_um), batch))
+        yield from results_in_order(submitted, readers + 1)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -99,7 +106,7 @@ def _read(slides: Sequence[Slide], centres_um: np.ndarray, views: Sequence[View]
             for slide, view, window in zip(slides, views, windows):
                 window[row] = slide.read(centre, view.width_um, view.px)
         except EosinError as error:
-            if slides[0].whole:  # then no tile can be read
+            if slides[0].whole:  # decoded as one: no tile can be read
                 raise
             readable[row], problem = False, problem or error
     tensors = [torch.from_numpy(window) for window in windows]

@@ -1,4 +1,4 @@
-"""From a slide to features: tiles are read ahead, encoded on the devices, and kept as they come."""
+"""From a slide to features: tiles are read ahead, encoded on the devices, and written to the journal."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from eosin.progress import task
 from eosin.slide import Slide, reading_order
 from eosin.types import Spots
 
-_HOPELESS = 256
-"""So many tiles at the beginning, none of them readable: the slide is at fault, not a tile."""
+_MOST_UNREADABLE = 256
+"""If none of the first tiles, this many, can be read, encoding stops: the fault is the slide's, not a tile's."""
 
 
 @dataclass(frozen=True)
@@ -30,11 +30,11 @@ class Encoded:
     Attributes
     ----------
     values
-        float32 [s w f]: w ways to lay a tile; 0 where it cannot be read.
+        float32 [s w f] for w symmetries of the tile; 0 where it cannot be read.
     readable
         bool [s].
     problem
-        What was wrong with the first tile that could not be read in this run.
+        Why the first tile that was unreadable in this run could not be read; None where there was none.
     """
 
     values: np.ndarray
@@ -55,26 +55,30 @@ def encode_tiles(
 ) -> Encoded:
     """Features of the tiles around all spots, in the order of the spots.
 
-    They are read in another order, in which neighbours follow one another. Memory holds the features of all spots and
-    the pixels of a few batches.
+    Tiles are read in the order of `eosin.slide.reading_order`. Memory holds the features of all spots and the pixels of
+    a few batches.
 
     Parameters
     ----------
     label
-        What the progress is called.
+        Name of the section, for the progress.
+    slide, spots
+        What to encode.
     encoders
-        Replicas of one, each on its device.
+        Copies of one encoder, each on its device.
     ways
-        How to lay each tile (`eosin.features.turns`).
+        Symmetries (w) under which each tile is encoded (`eosin.features.turns`).
+    batch
+        Spots per call of an encoder.
     journal
-        Holds what an earlier run has done, and takes up what this one does.
+        Holds the rows of an earlier, interrupted run; new rows are added.
     readers
-        Threads that read and resize tiles.
+        Number of threads that read and resize tiles.
 
     Raises
     ------
     EosinError
-        No tile can be read.
+        None of the first tiles can be read, or the journal cannot be written.
     """
     encoder = encoders[0]
     values = np.zeros((len(spots), len(ways), encoder.n_features), np.float32)
@@ -85,24 +89,26 @@ def encode_tiles(
     pinned = encoder.device.type == "cuda"
     tiles = read_ahead(slide, spots.xy_um[order], encoder.views, batch, start=done, pinned=pinned, readers=readers)
     with closing(tiles), task(f"encode {label}", len(spots) - done, "tiles") as tick:
-        for read, made in in_order(tiles, [_worker(one, ways) for one in encoders]):
-            stop = read.start + len(made)
+        for read, encoded in in_order(tiles, [_worker(replica, ways) for replica in encoders]):
+            stop = read.start + len(encoded)
             rows = order[read.start : stop]
-            values[rows], readable[rows], problem = made, read.readable, problem or read.problem
-            if problem is not None and stop >= min(_HOPELESS, len(spots)) and not readable[order[:stop]].any():
+            values[rows], readable[rows], problem = encoded, read.readable, problem or read.problem
+            if problem is not None and stop >= min(_MOST_UNREADABLE, len(spots)) and not readable[order[:stop]].any():
                 raise problem
             if journal is not None:
-                journal.append(read.start, made, read.readable)
-            tick(len(made))
+                journal.append(read.start, encoded, read.readable)
+            tick(len(encoded))
     return Encoded(values, readable, problem)
 
 
 def _worker(encoder: Encoder, ways: Sequence[str]) -> Callable[[Tiles], tuple[Tiles, np.ndarray]]:
+    """A function from tiles to the same without their windows, and features float32 [b w f]."""
+
     def work(read: Tiles) -> tuple[Tiles, np.ndarray]:
         with torch.inference_mode():
-            made = [encoder.encode(turn(read.windows, way)).cpu().numpy() for way in ways]
-        made = np.stack(made, 1).astype(np.float32, copy=False)
-        made[~read.readable] = 0
-        return Tiles(read.start, [], read.readable, read.problem), made
+            parts = [encoder.encode(turn(read.windows, way)).cpu().numpy() for way in ways]
+        values = np.stack(parts, 1).astype(np.float32, copy=False)  # [b w f]
+        values[~read.readable] = 0
+        return Tiles(read.start, [], read.readable, read.problem), values
 
     return work

@@ -1,4 +1,4 @@
-"""Spots whose tile could not be read: marked in the feature file, left out of the section, and told."""
+"""Spots whose tile could not be read: left out of the section, with a note and a warning."""
 
 from __future__ import annotations
 
@@ -13,20 +13,22 @@ from eosin.types import Section
 _LOG = logging.getLogger("eosin")
 
 
-def leave_out(section: Section, readable: np.ndarray, problem: EosinError | None = None) -> Section:
-    """The section without its marked spots, with a note; unchanged where none is marked.
+def without_unreadable(section: Section, readable: np.ndarray, problem: EosinError | None = None) -> Section:
+    """The section without the spots whose tile could not be read, with a note; unchanged where there are none.
 
     Parameters
     ----------
+    section
+        Spots (s), with features.
     readable
         bool [s].
     problem
-        What was wrong with the first of them, where it is known.
+        Why the first of them could not be read, where it is known.
 
     Raises
     ------
     EosinError
-        No spot is left.
+        No tile could be read.
     """
     if readable.all():
         return section

@@ -17,9 +17,10 @@ class LocalFrames:
     ----------
     along
         [s n 2] float32: coordinates of the centred offsets along the minor and the major axis of the
-        neighbourhood. The signs are arbitrary: an invariant function must average over the four sign pairs.
+        neighbourhood, in units of `unit_um`. The signs are arbitrary: an invariant function must average over the
+        four sign pairs.
     distance
-        [s n] float32: length of the offset itself (not centred).
+        [s n] float32: length of the offset itself (not centred), in units of `unit_um`.
     degenerate
         [s] bool: the neighbourhood has no preferred axis.
     """
@@ -39,6 +40,10 @@ def local_frames(xy_um: np.ndarray, near: Neighbours, *, unit_um: float = 1.0, m
 
     Parameters
     ----------
+    xy_um
+        Positions [s 2], µm.
+    near
+        The neighbours of each spot.
     unit_um
         Length that counts as 1 in the result.
     min_gap

@@ -1,7 +1,7 @@
-"""Groups of spots for inner validation: what is held out together because it resembles itself.
+"""Groups of spots that are held out together in inner validation, because they are alike.
 
-Neighbouring spots, sections of one patient and patients of one cohort are ever less alike; a setting is chosen fairly
-only if what it is judged on is held out at the widest level that the training data has.
+Spots of one section are more alike than sections of one patient, and these more than patients of one cohort. A setting
+is judged fairly only on spots held out at the widest of these levels that the training data has.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def grouped(patients: Sequence[str], names: Sequence[str], xys: Sequence[np.ndar
     Parameters
     ----------
     patients, names
-        Of each section.
+        Patient and name of each section.
     xys
         Positions [s 2] of each section's spots; only their order along the axes matters.
 
@@ -36,7 +36,7 @@ def grouped(patients: Sequence[str], names: Sequence[str], xys: Sequence[np.ndar
     Raises
     ------
     EosinError
-        No section is given, or a section is named twice.
+        No section is given, or two sections have the same name.
     """
     if not names:
         raise EosinError("no sections to group", fix="give at least one section with counts")

@@ -14,7 +14,7 @@ from eosin.geometry.spacing import nearest_spacing
 def lattice_positions(xy_um: np.ndarray, starts: np.ndarray | None = None) -> np.ndarray:
     """Row and column of each spot on the lattice that its section lies on, from positions alone.
 
-    Square and hexagonal lattices are found whatever their pitch, turned by up to 20 degrees and jittered with an
+    Square and hexagonal lattices of any pitch are found, turned by up to 20 degrees and jittered with an
     sd of up to an eighth of the pitch. Rows count downwards and columns to the right, both from 0 in every part. On
     a hexagonal lattice every second row is half a pitch further right and its columns count alone, so that all
     cells are filled (Visium's `array_row` and `array_col // 2`); where lines of spots run downwards instead, rows
@@ -31,7 +31,7 @@ def lattice_positions(xy_um: np.ndarray, starts: np.ndarray | None = None) -> np
     Returns
     -------
     np.ndarray
-        [s 2] int64, (row, column). Spots at the same place have the same.
+        [s 2] int64, (row, column). Spots at the same place have the same row and column.
     """
     starts = np.array([0, len(xy_um)]) if starts is None else np.asarray(starts)
     cells = np.zeros((len(xy_um), 2), dtype=np.int64)
@@ -41,8 +41,6 @@ def lattice_positions(xy_um: np.ndarray, starts: np.ndarray | None = None) -> np
 
 
 _MOST_TURNED = np.radians(20)  # a hexagonal lattice turned further than this is taken for one of vertical lines
-
-
 _MOST_OFF = 0.27  # median distance to the lattice, in pitches, of what still counts as regular; pure chance has 0.4
 
 
@@ -65,12 +63,12 @@ def _cells(xy: np.ndarray) -> np.ndarray:
 
 
 def _fold(angle: float, period: float) -> float:
-    """The same direction within half a period of 0."""
+    """The angle, radians, shifted by whole periods to within half a period of 0."""
     return float(angle - period * np.round(angle / period))
 
 
 def _first_guess(places: np.ndarray) -> tuple[float, float, bool]:
-    """Pitch, angle of a row, and whether neighbours stand in six directions rather than in four."""
+    """Pitch (unit of `places`), angle of a row (radians), and whether neighbours stand in six directions, not four."""
     tree = cKDTree(places)
     pitch = float(np.median(tree.query(places, k=min(3, len(places)))[0][:, 1:]))
     pairs = tree.query_pairs(1.35 * pitch, output_type="ndarray")  # a square's diagonal stays outside
@@ -84,7 +82,10 @@ def _first_guess(places: np.ndarray) -> tuple[float, float, bool]:
 
 @dataclass(frozen=True)
 class _Lattice:
-    """origin + column * steps[0] + row * steps[1]; `slant` is the share of a column that a row moves to the right."""
+    """Points `origin + column * steps[0] + row * steps[1]` for whole `column` and `row`.
+
+    `slant` is how far each row lies to the right of the row above, in columns: 0 if square, 0.5 if hexagonal.
+    """
 
     origin: np.ndarray  # [2]
     steps: np.ndarray  # [2 2]
@@ -94,16 +95,16 @@ class _Lattice:
     def grown(cls, places: np.ndarray, pitch: float, angle: float, *, hexagonal: bool) -> _Lattice | None:
         """Fit by least squares, to neighbours first and then in a circle that grows.
 
-        So a small error of pitch or angle never adds up to a cell. None where the places do not lie on a lattice.
+        A small error of pitch or angle then never adds up to a whole cell. None where the places lie on no lattice.
         """
         along, across = np.array([np.cos(angle), np.sin(angle)]), np.array([-np.sin(angle), np.cos(angle)])
         down = 0.5 * along + np.sqrt(0.75) * across if hexagonal else across
         middle = places[np.argmin(np.hypot(*(places - np.median(places, axis=0)).T))]
         lattice = cls(middle, pitch * np.stack([along, down]), 0.5 if hexagonal else 0.0)
-        tree, some = cKDTree(places), places[:: max(1, len(places) // 1000)]
+        tree, sampled = cKDTree(places), places[:: max(1, len(places) // 1000)]
         for n_near in (9, 25, 49):
-            near = tree.query(some, k=min(n_near, len(places)))[1][:, 1:]
-            lattice = lattice.fitted_to_offsets((places[near] - some[:, None]).reshape(-1, 2))
+            near = tree.query(sampled, k=min(n_near, len(places)))[1][:, 1:]
+            lattice = lattice.fitted_to_offsets((places[near] - sampled[:, None]).reshape(-1, 2))
         distance = np.hypot(*(places - middle).T)
         radius = 3.5 * pitch
         while True:
@@ -119,14 +120,14 @@ class _Lattice:
         return lattice if regular and not crowded else None
 
     def fitted(self, places: np.ndarray) -> _Lattice:
-        """Corrected by the places' mean deviations; a direction that they do not span stays as it is."""
+        """The lattice fitted to places [s 2] by least squares; a direction that they do not span stays as it is."""
         index = self.index(places)
         design = np.column_stack([np.ones(len(places)), index])
         change = np.linalg.lstsq(design, places - self.at(index), rcond=1e-9)[0]
         return _Lattice(self.origin + change[0], self.steps + change[1:], self.slant)
 
     def fitted_to_offsets(self, offset: np.ndarray) -> _Lattice:
-        """Its steps corrected by offsets between spots [n 2], which need no origin."""
+        """The lattice with its steps fitted to offsets between spots [n 2], for which the origin does not matter."""
         index = _Lattice(np.zeros(2), self.steps, self.slant).index(offset)
         change = np.linalg.lstsq(index, offset - index @ self.steps, rcond=1e-9)[0]
         return _Lattice(self.origin, self.steps + change, self.slant)
@@ -138,10 +139,11 @@ class _Lattice:
         return np.column_stack([np.round(along + self.slant * (down - row)), row])
 
     def at(self, index: np.ndarray) -> np.ndarray:
+        """Positions [s 2] of lattice points given by whole steps (along, down) [s 2]."""
         return self.origin + index @ self.steps
 
     def cells(self, xy: np.ndarray) -> np.ndarray:
-        """[s 2] (row, column), from 0."""
+        """(row, column) [s 2] of the lattice point nearest to each position, both counted from 0."""
         along, row = self.index(xy).astype(np.int64).T
         row = row - row.min()
         column = along + (row // 2 if self.slant else 0)

@@ -1,4 +1,4 @@
-"""The nearest other spots of each spot, never across sections; linear in spots, nothing all-pairs."""
+"""The nearest other spots of each spot, never across sections, by k-d tree: no table of all pairs is made."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def neighbours(
     Parameters
     ----------
     xy_um
-        Positions [s 2]; spots at the same place are neighbours of one another.
+        Positions [s 2], µm; spots at the same place are neighbours of one another.
     k
         Neighbours wanted; a section of n spots has at most n - 1.
     starts
@@ -51,6 +51,11 @@ def neighbours(
     -------
     Neighbours
         n = k without ties; with ties the largest number that any spot needs.
+
+    Raises
+    ------
+    EosinError
+        `k` is below 1.
     """
     if k < 1:
         raise EosinError(f"{k} neighbours are asked for", fix="ask for at least 1")
@@ -60,9 +65,9 @@ def neighbours(
     own = np.arange(len(xy_um))[:, None]
     index = np.repeat(own, width, axis=1)
     valid = np.zeros_like(index, dtype=bool)
-    for (a, b), (part, ok) in zip(pairwise(starts), parts):
-        index[a:b, : part.shape[1]] = np.where(ok, part, own[a:b])
-        valid[a:b, : part.shape[1]] = ok
+    for (a, b), (part_index, part_valid) in zip(pairwise(starts), parts):
+        index[a:b, : part_index.shape[1]] = np.where(part_valid, part_index, own[a:b])
+        valid[a:b, : part_index.shape[1]] = part_valid
     return Neighbours(index, valid)
 
 
@@ -72,51 +77,51 @@ def _nearest(xy: np.ndarray, k: int, start: int, *, include_ties: bool) -> tuple
     if n < 2:
         return np.zeros((n, k), dtype=np.int64), np.zeros((n, k), dtype=bool)
     tree = cKDTree(xy)
-    wanted = min(k, n - 1)
-    asked = min(n, wanted + 2)  # itself, and one more to see whether the last distance is shared
+    n_wanted = min(k, n - 1)
+    n_queried = min(n, n_wanted + 2)  # itself, and one more to see whether the last distance is shared
     while True:
-        distance, index = tree.query(xy, k=asked, workers=-1)
+        distance, index = tree.query(xy, k=n_queried, workers=-1)
         distance = np.where(index == np.arange(n)[:, None], -1.0, distance)  # itself first, also among duplicates
-        lost_self = distance.min(1) >= 0  # more duplicates than were asked for: drop the last instead
-        distance[lost_self, -1] = -1.0
+        without_self = distance.min(1) >= 0  # more duplicates than were queried: drop the last instead
+        distance[without_self, -1] = -1.0
         order = np.argsort(distance, axis=1, kind="stable")
         distance, index = np.take_along_axis(distance, order, 1)[:, 1:], np.take_along_axis(index, order, 1)[:, 1:]
-        cut = distance[:, wanted - 1 : wanted] * (1 + _TIE)
-        open_end = (distance[:, -1:] <= cut).any() and asked < n and asked < 8 * k + 64
-        if not open_end:
+        cut = distance[:, n_wanted - 1 : n_wanted] * (1 + _TIE)
+        more_ties = (distance[:, -1:] <= cut).any() and n_queried < n and n_queried < 8 * k + 64
+        if not more_ties:
             break
-        asked = min(n, 2 * asked)
-    return _settle_ties(xy, distance, index + start, start, wanted, k, include_ties=include_ties)
-
-
-def _settle_ties(
-    xy: np.ndarray,
-    distance: np.ndarray,
-    index: np.ndarray,
-    start: int,
-    wanted: int,
-    k: int,
-    *,
-    include_ties: bool,
-) -> tuple[np.ndarray, np.ndarray]:
-    cut = distance[:, wanted - 1 : wanted]
-    inside = distance <= cut * (1 + _TIE)
+        n_queried = min(n, 2 * n_queried)
+    inside = distance <= cut
     if include_ties:
         width = max(k, int(inside.sum(1).max()))
-        index, inside = index[:, :width], inside[:, :width]
+        index, valid = index[:, :width], inside[:, :width]
     else:
-        tied = (inside.sum(1) > wanted).nonzero()[0]
-        if tied.size:
-            offset = xy[index[tied] - start] - xy[tied][:, None]
-            angle = np.round(np.arctan2(offset[..., 1], offset[..., 0]), 6)
-            at_cut = np.abs(distance[tied] - cut[tied]) <= cut[tied] * _TIE
-            rank = np.where(at_cut, cut[tied], distance[tied])  # equal distances become equal numbers
-            rank = np.where(inside[tied], rank, np.inf)
-            order = np.lexsort((np.where(at_cut, angle, 0.0), rank), axis=1)
-            index[tied] = np.take_along_axis(index[tied], order, 1)
-        index, inside = index[:, :wanted], np.ones((len(xy), wanted), dtype=bool)
-    short = k - index.shape[1]
-    if short > 0:
-        index = np.pad(index, ((0, 0), (0, short)))
-        inside = np.pad(inside, ((0, 0), (0, short)))
-    return index, inside
+        index = _break_ties(xy, distance, index, inside, n_wanted)
+        valid = np.ones((n, n_wanted), dtype=bool)
+    n_lacking = max(0, k - index.shape[1])
+    return np.pad(index + start, ((0, 0), (0, n_lacking))), np.pad(valid, ((0, 0), (0, n_lacking)))
+
+
+def _break_ties(
+    xy: np.ndarray, distance: np.ndarray, index: np.ndarray, inside: np.ndarray, n_wanted: int
+) -> np.ndarray:
+    """The `n_wanted` nearest [s n_wanted]; of those that share the last distance, the first by angle from the x axis.
+
+    Parameters
+    ----------
+    distance, index
+        Candidates by growing distance [s n].
+    inside
+        bool [s n]: no further away than the last wanted one, but for rounding.
+    """
+    tied = (inside.sum(1) > n_wanted).nonzero()[0]
+    if tied.size:
+        cut = distance[tied, n_wanted - 1 : n_wanted]
+        offset = xy[index[tied]] - xy[tied][:, None]
+        angle = np.round(np.arctan2(offset[..., 1], offset[..., 0]), 6)
+        at_cut = np.abs(distance[tied] - cut) <= cut * _TIE
+        rank = np.where(at_cut, cut, distance[tied])  # equal distances become equal numbers
+        rank = np.where(inside[tied], rank, np.inf)
+        order = np.lexsort((np.where(at_cut, angle, 0.0), rank), axis=1)
+        index[tied] = np.take_along_axis(index[tied], order, 1)
+    return index[:, :n_wanted]

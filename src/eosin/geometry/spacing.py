@@ -1,4 +1,4 @@
-"""How far apart spots lie."""
+"""Distance between neighbouring spots."""
 
 from __future__ import annotations
 
@@ -16,13 +16,25 @@ def nearest_spacing(xy: np.ndarray) -> float:
 
 
 def spacings(distance: np.ndarray, valid: np.ndarray, starts: np.ndarray) -> np.ndarray:
-    """Distance between neighbouring spots, as each part has it: [s], 1 where a part has none.
+    """Typical distance between neighbouring spots in each part of a batch, repeated for its spots.
 
-    The median over a part of the distances [s n] to nearest neighbours; n = 1 takes the nearest only.
+    Parameters
+    ----------
+    distance
+        Distances to the n nearest neighbours [s n]; with n = 1 only the nearest counts.
+    valid
+        bool [s n]: which of them exist.
+    starts
+        [b+1] first row of each part.
+
+    Returns
+    -------
+    np.ndarray
+        [s], unit of `distance`: the median over the part, or 1 where it has no distance above 0.
     """
-    unit = np.ones(len(distance))
+    typical_of_spot = np.ones(len(distance))
     for a, b in pairwise(starts):
         known = distance[a:b][valid[a:b]]
         typical = float(np.median(known)) if known.size else 0.0
-        unit[a:b] = typical if typical > 0 else 1.0
-    return unit
+        typical_of_spot[a:b] = typical if typical > 0 else 1.0
+    return typical_of_spot

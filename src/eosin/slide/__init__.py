@@ -1,6 +1,6 @@
 """Slides: open one, read a window given in µm, find its tissue, lay spots on it.
 
-The only room that knows slide libraries.
+The only package that uses libraries for slides, and, with `encoders`, the only one that works in pixels.
 """
 
 from eosin.slide.blocks import reading_order

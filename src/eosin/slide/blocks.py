@@ -1,8 +1,8 @@
-"""Windows that overlap: what they share is decoded once.
+"""Overlapping windows of a slide: pixels that several windows share are decoded once.
 
-A spot's field of view is often wider than the distance of the spots, so that most pixels are asked for several times,
-and libraries of slides spend more time on painting a window than on decoding it. So the pixels are fetched in square
-blocks, which are kept for a while, and windows are cut out of them.
+A spot's field of view is often wider than the distance between spots, so that most pixels lie in several windows, and
+slide libraries spend more time on assembling a window than on decoding it. So pixels are read in square blocks, the
+latest blocks are kept in memory, and windows are cut out of them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ Key = tuple[int, int, int]
 
 
 class Blocks:
-    """A source read in blocks, the last of which are kept. `region` may be called by several threads at once.
+    """A source that is read in blocks and keeps the latest ones. `region` may be called by several threads at once.
 
     Parameters
     ----------
     source
-        What the blocks are read from; not closed with this.
+        What the blocks are read from; closing this does not close it.
     budget_bytes
-        How much to keep.
+        Decoded pixels to keep, bytes; at least one block is kept.
     """
 
     def __init__(self, source: Source, budget_bytes: int):
@@ -42,6 +42,7 @@ class Blocks:
         self._lock = threading.Lock()
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """RGB uint8 [height width 3] of a rectangle inside the level, cut out of blocks."""
         pixels = np.empty((height, width, 3), np.uint8)
         try:
             for row in range(y // BLOCK_PX, (y + height - 1) // BLOCK_PX + 1):
@@ -56,19 +57,19 @@ class Blocks:
         return pixels
 
     def close(self) -> None:
-        """Forget the pixels."""
+        """Release the blocks; the source stays open."""
         with self._lock:
             self._kept.clear()
 
     def _block(self, key: Key) -> np.ndarray:
-        """Pixels of a block, by the thread that asks first; others wait for it."""
+        """Pixels of a block, read by the first thread that needs it; other threads wait for that one."""
         with self._lock:
-            found = self._kept.get(key)
-            block = self._kept[key] = found or Future()
+            kept = self._kept.get(key)
+            block = self._kept[key] = kept or Future()
             self._kept.move_to_end(key)
             while len(self._kept) > self._most:
                 self._kept.popitem(last=False)
-        if found is None:
+        if kept is None:
             try:
                 block.set_result(self._read(*key))
             except BaseException as error:
@@ -81,7 +82,7 @@ class Blocks:
 
 
 def worth_sharing(corners_px: np.ndarray, width_px: float) -> bool:
-    """Whether blocks hold fewer pixels than the windows that are cut out of them.
+    """Whether the blocks that windows touch hold fewer pixels than the windows together.
 
     Parameters
     ----------
@@ -98,10 +99,22 @@ def worth_sharing(corners_px: np.ndarray, width_px: float) -> bool:
 
 
 def reading_order(xy_um: np.ndarray, mpp: float) -> np.ndarray:
-    """Order [s] in which to read windows, so that those that share pixels follow one another.
+    """Order in which to read windows, so that those that share pixels follow one another.
 
-    In strips from left to right, each from top to bottom, and each row of a strip from left to right. The same for the
-    same positions, in whatever order they are given.
+    Strips from left to right, the rows of a strip from top to bottom, and the spots of a row from left to right. The
+    sequence of positions does not depend on the order in which they are given.
+
+    Parameters
+    ----------
+    xy_um
+        Centres of the windows [s 2], µm.
+    mpp
+        µm per pixel of the slide at full resolution.
+
+    Returns
+    -------
+    np.ndarray
+        Rows of `xy_um`, int64 [s].
     """
     x, y = xy_um.T
     strip = x // (_STRIP_BLOCKS * BLOCK_PX * mpp)

@@ -1,4 +1,4 @@
-"""Lattices: at which places of a slide spots are laid, in µm."""
+"""Lattices: regular positions of spots on a slide, in µm."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from eosin.slide.tissue import Tissue
 from eosin.types import Spots
 
 _MOST = 20_000_000
-"""Most places of a lattice over one slide: the bins of 8 µm of 36 x 36 mm."""
+"""Most positions of a lattice over one slide: bins of 8 µm over 36 x 36 mm."""
 
 
 @dataclass(frozen=True)
 class Lattice(ABC):
-    """Regular places over a rectangle.
+    """Regular positions over a rectangle.
 
     Attributes
     ----------
     pitch_um
         Distance of nearest neighbours, µm.
+
+    Raises
+    ------
+    EosinError
+        The pitch is below 1 µm.
     """
 
     pitch_um: float = 100.0
@@ -35,17 +40,24 @@ class Lattice(ABC):
 
     @abstractmethod
     def places(self, width_um: float, height_um: float) -> np.ndarray:
-        """Positions [n 2] in µm from the top left, row by row."""
+        """Positions (x, y) [n 2] over a rectangle, µm from its top left corner, row by row."""
 
     def lay(self, tissue: Tissue, spot_um: float | None = None) -> Spots:
-        """The places whose centre lies on tissue, as spots of `spot_um` (by default as wide as the pitch).
+        """Spots at the positions of the lattice that lie on tissue.
 
-        A spot is called by its place in µm: the same name on another lattice is the same place.
+        A spot is named by its position in µm, so the same name on another lattice means the same position.
+
+        Parameters
+        ----------
+        tissue
+            Where there is tissue.
+        spot_um
+            Diameter of the spots, µm; the pitch by default.
 
         Raises
         ------
         EosinError
-            No tissue, or more places than any slide needs.
+            No position lies on tissue, or there are more than 20 million positions.
         """
         height, width = tissue.mask.shape
         if width * height * (tissue.um_per_px / self.pitch_um) ** 2 > _MOST:
@@ -64,6 +76,7 @@ class SquareLattice(Lattice):
     """Rows and columns a pitch apart, as legacy ST."""
 
     def places(self, width_um: float, height_um: float) -> np.ndarray:
+        """Positions (x, y) [n 2], µm; the first one lies half a pitch from both edges."""
         x = np.arange(self.pitch_um / 2, width_um, self.pitch_um)
         y = np.arange(self.pitch_um / 2, height_um, self.pitch_um)
         return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
@@ -73,6 +86,7 @@ class HexagonalLattice(Lattice):
     """Six nearest neighbours at the pitch, every second row half a pitch further right, as Visium (100 µm)."""
 
     def places(self, width_um: float, height_um: float) -> np.ndarray:
+        """Positions (x, y) [n 2], µm; the first one lies half a pitch from both edges."""
         y = np.arange(self.pitch_um / 2, height_um, self.pitch_um * np.sqrt(3) / 2)
         x = np.arange(self.pitch_um / 2, width_um, self.pitch_um)
         xy = np.stack(np.meshgrid(x, y), -1)
@@ -86,7 +100,7 @@ LATTICES.add("hexagonal", HexagonalLattice)
 
 
 def names_of_places(xy_um: np.ndarray) -> tuple[str, ...]:
-    """A name for each place, from its whole µm (tenths where these repeat)."""
+    """Names of positions [n 2], `XxY` in whole µm; with one or three decimals where whole numbers repeat."""
     for digits in (0, 1, 3):
         names = tuple(f"{x:.{digits}f}x{y:.{digits}f}" for x, y in xy_um)
         if len(set(names)) == len(names):

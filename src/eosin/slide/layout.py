@@ -1,4 +1,4 @@
-"""Where the spots of a bare image are: a lattice on its tissue, or places that the user gives."""
+"""Spots of an image without measurements: a lattice on its tissue, or positions that the user gives."""
 
 from __future__ import annotations
 
@@ -23,21 +23,27 @@ class Layout(ABC):
 
     @abstractmethod
     def lay(self, slide: Slide) -> Spots:
-        """The spots of a slide; an `EosinError` where there are none."""
+        """The spots of a slide.
+
+        Raises
+        ------
+        EosinError
+            There are none, or the file of points or tissue cannot be read.
+        """
 
 
 @dataclass(frozen=True)
 class OnTissue(Layout):
-    """A lattice on the tissue.
+    """Spots on a lattice, where there is tissue.
 
     Attributes
     ----------
     lattice
         Kind and pitch.
     spot_um
-        Width of a spot, µm; by default the pitch. What the encoder sees of it is the encoder's own setting.
+        Diameter of a spot, µm; by default the pitch. The field of view of the encoder is a setting of the encoder.
     mask
-        GeoJSON of the tissue; it is found in the image where there is none.
+        GeoJSON of the tissue; None finds it in the image.
     """
 
     lattice: Lattice = field(default_factory=SquareLattice)
@@ -45,18 +51,28 @@ class OnTissue(Layout):
     mask: Path | None = None
 
     def lay(self, slide: Slide) -> Spots:
+        """Spots of the lattice on the slide's tissue."""
         tissue = find_tissue(slide) if self.mask is None else read_tissue(self.mask, slide)
         return self.lattice.lay(tissue, self.spot_um)
 
 
 @dataclass(frozen=True)
 class AtPoints(Layout):
-    """Spots at the points of a file, on tissue or not; 100 µm wide unless `spot_um` says otherwise."""
+    """Spots at the points of a file, on tissue or not.
+
+    Attributes
+    ----------
+    path
+        Table or GeoJSON of positions (`read_points`).
+    spot_um
+        Diameter of a spot, µm; 100 if None.
+    """
 
     path: Path
     spot_um: float | None = None
 
     def lay(self, slide: Slide) -> Spots:
+        """Spots at the points of the file."""
         return read_points(self.path, slide, 100.0 if self.spot_um is None else self.spot_um)
 
 

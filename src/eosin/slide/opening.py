@@ -1,4 +1,4 @@
-"""Open a slide: which library by the file's content, and which scale."""
+"""Open a slide: choose the library by the file's content, and find the scale."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from eosin.slide.whole import open_pillow
 from eosin.types import check_mpp
 
 _LOG = logging.getLogger("eosin")
-_GIVE = "give the scale by --mpp"
+_FIX = "give the scale by --mpp"
 _TOLERANCE = 0.02
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     """Open an image of tissue at a known scale.
 
-    JPEG, PNG, TIFF (plain, pyramidal, BigTIFF, OME), SVS and the other formats of OpenSlide; chosen by content,
-    whatever the suffix. OpenSlide reads what it knows, tiffslide the tiled TIFFs that it does not, and JPEG, PNG and
-    plain TIFF are decoded once into memory when first read.
+    JPEG, PNG, TIFF (plain, pyramidal, BigTIFF, OME), SVS and the other formats of OpenSlide; recognised by content,
+    whatever the suffix. OpenSlide reads the formats that it supports, tiffslide other tiled TIFFs with reduced levels;
+    JPEG, PNG and plain TIFF are decoded once into memory when first read.
 
     Parameters
     ----------
     path
         The file.
     mpp
-        µm per pixel at full resolution; overrides the file's own. Needed where the file has none: a JPEG or PNG
-        never has (its dots per inch are a printing default).
+        µm per pixel at full resolution; overrides the file's own. Needed where the file has none, which is always so
+        for JPEG and PNG (their dots per inch are a printing default).
 
     Raises
     ------
@@ -47,7 +47,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         if mpp is None:
             return Slide(path, source, _agreed(scale_xy, path))
         check_mpp(mpp, path)
-        _tell(path, mpp, scale_xy)
+        _warn_of_other_scale(path, mpp, scale_xy)
         return Slide(path, source, float(mpp))
     except EosinError:
         source.close()
@@ -55,7 +55,13 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
 
 
 def scale_of(path: str | Path) -> float | None:
-    """The file's own µm per pixel, or None where it says none or none that can be believed."""
+    """The file's own µm per pixel; None where it states none, or one that is implausible or unequal in x and y.
+
+    Raises
+    ------
+    EosinError
+        Not an image, damaged, or too large to decode whole.
+    """
     path = _existing(path)
     source, scale_xy = _open(path)
     source.close()
@@ -66,9 +72,9 @@ def scale_of(path: str | Path) -> float | None:
 
 
 @functools.lru_cache(maxsize=1024)
-def _tell(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
-    """Log a scale that was given where the file says another, once."""
-    if scale_xy is not None and max(abs(said / mpp - 1) for said in scale_xy) > _TOLERANCE:
+def _warn_of_other_scale(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
+    """Warn, once per file, that the scale that was given differs from the file's own by more than 2 %."""
+    if scale_xy is not None and max(abs(own / mpp - 1) for own in scale_xy) > _TOLERANCE:
         _LOG.warning("%s: %.4g µm per pixel as given; the file says %.4g x %.4g", path, mpp, *scale_xy)
 
 
@@ -99,19 +105,19 @@ def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, tuple[float, flo
     if vendor not in (None, "generic-tiff"):
         return _open_scanner(path)
     facts = read_facts(path)
-    if vendor is None and not _worth_tiles(facts):
+    if vendor is None and not _has_tiled_pyramid(facts):
         return open_plain(path, facts), facts.scale_xy
     check_facts(facts, path, whole=False)
     source: OpenSlideSource | TiffSlideSource
     source = OpenSlideSource(path) if vendor is not None else TiffSlideSource(path)
-    if vendor is not None and facts.n_levels > len(source.levels):  # OME keeps its levels where OpenSlide looks not
+    if vendor is not None and facts.n_levels > len(source.levels):  # OpenSlide does not find the levels of OME-TIFF
         source.close()
         source = TiffSlideSource(path)
     return source, facts.scale_xy or source.scale_xy
 
 
 def _open_scanner(path: Path) -> tuple[Source, tuple[float, float] | None]:
-    """A TIFF of a scanner that OpenSlide knows; tifffile's reading of it is welcome, not needed."""
+    """A TIFF of a scanner format that OpenSlide reads. Where tifffile can read it too, its facts are checked."""
     try:
         facts = read_facts(path)
     except EosinError:
@@ -128,22 +134,22 @@ def _open_scanner(path: Path) -> tuple[Source, tuple[float, float] | None]:
     return source, source.scale_xy or (None if facts is None else facts.scale_xy)
 
 
-def _worth_tiles(facts: TiffFacts) -> bool:
+def _has_tiled_pyramid(facts: TiffFacts) -> bool:
     return facts.tiled and facts.n_levels > 1
 
 
 def _agreed(scale_xy: tuple[float, float] | None, path: Path) -> float:
-    """One µm per pixel from two, or the error that asks for it."""
+    """µm per pixel, the geometric mean of x and y; an `EosinError` where it is unknown, implausible or unequal."""
     if scale_xy is None:
-        raise EosinError("the file does not say its µm per pixel", file=path, fix=_GIVE)
+        raise EosinError("the file does not say its µm per pixel", file=path, fix=_FIX)
     x, y = scale_xy
     mean = float(np.sqrt(x * y)) if x > 0 and y > 0 else float("nan")
     try:
         check_mpp(mean, path)
     except EosinError:
         raise EosinError(
-            f"the file says {x:.4g} x {y:.4g} µm per pixel, which no microscope has", file=path, fix=_GIVE
+            f"the file says {x:.4g} x {y:.4g} µm per pixel, which no microscope has", file=path, fix=_FIX
         ) from None
     if abs(x - y) > _TOLERANCE * max(x, y):
-        raise EosinError(f"pixels of {x:.4g} x {y:.4g} µm are not square", file=path, fix=_GIVE)
+        raise EosinError(f"pixels of {x:.4g} x {y:.4g} µm are not square", file=path, fix=_FIX)
     return mean

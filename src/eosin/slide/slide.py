@@ -1,4 +1,4 @@
-"""A slide: windows of tissue asked for in µm, given as pixels."""
+"""A slide: windows given in µm are read as pixels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eosin.slide.windows import choose_level, read_box
 
 _THREADS = min(4, os.cpu_count() or 1)
 _BLOCK_PX = 4096
-"""Side of the blocks, in pixels of the level read, by which a whole slide is reduced: about 70 MB at a time."""
+"""Side of the blocks in which an overview is made, pixels of the level that is read: about 70 MB at a time."""
 
 
 class Slide:
@@ -27,7 +27,7 @@ class Slide:
     Attributes
     ----------
     path
-        Where it was opened.
+        The file.
     size_px
         Width and height at full resolution.
     mpp
@@ -41,7 +41,7 @@ class Slide:
 
     @property
     def whole(self) -> bool:
-        """Whether the image is decoded all at once, so that it can be read everywhere or nowhere."""
+        """Whether the image is decoded as one: then either all of its windows can be read, or none."""
         return isinstance(self._source, WholeImage)
 
     @property
@@ -60,6 +60,13 @@ class Slide:
             Side of the window, µm: exact whatever the slide's scale.
         px
             Side of the output, pixels.
+
+        Raises
+        ------
+        EosinError
+            An empty window, or pixels that cannot be decoded.
+        ValueError
+            The slide was closed.
         """
         if self._closed.is_set():
             raise ValueError(f"{self.path} was closed")
@@ -70,7 +77,10 @@ class Slide:
         return read_box(self._source, (x - half, y - half, x + half, y + half), (px, px))
 
     def read_many(self, centres_um: np.ndarray, width_um: float, px: int) -> np.ndarray:
-        """Windows around many points [n 2], as uint8 [n px px 3], in their order."""
+        """Windows around points [n 2] (µm), as uint8 [n px px 3] in the order of the points; several threads read.
+
+        See `read`.
+        """
         centres = np.asarray(centres_um, dtype=np.float64).reshape(-1, 2)
         windows = np.empty((len(centres), px, px, 3), np.uint8)
 
@@ -86,15 +96,20 @@ class Slide:
         return windows
 
     def sharing(self, centres_um: np.ndarray, width_um: float, px: int, *, budget_bytes: int = 1 << 28) -> Slide:
-        """This slide, for reading windows around these points: where they overlap, their pixels are decoded once.
+        """This slide, prepared for reading windows around these points: pixels of several windows are decoded once.
 
-        Gives the same windows, but where a reduced level is no whole fraction of the slide: there the libraries place
-        pixels to an eighth of one, and the place may differ. Close this slide, not that.
+        The windows are the same, except where the downsample of a reduced level is not a whole number: slide libraries
+        then place pixels to an eighth of a pixel, and the rounding may differ. Close the original, not the result; the
+        result is this slide itself where the windows hardly overlap.
 
         Parameters
         ----------
+        centres_um
+            Centres of the windows [n 2], µm.
+        width_um, px
+            Side of the windows, µm and pixels, as for `read`.
         budget_bytes
-            How many decoded pixels to keep.
+            Decoded pixels to keep, bytes.
         """
         levels = self._source.levels
         reduction = levels[choose_level(levels, width_um / self.mpp / px)].downsample
@@ -106,9 +121,9 @@ class Slide:
         return shared
 
     def thumbnail(self, max_px: int = 1024) -> tuple[np.ndarray, float]:
-        """The whole slide with its longer side `max_px` at most, as uint8 [h w 3], and its µm per pixel.
+        """The whole slide with its longer side at most `max_px` pixels, as uint8 [h w 3], and its µm per pixel.
 
-        The picture is made block by block: a slide without a pyramid is never decoded whole for it.
+        It is made block by block: memory holds no more than a block, even of a slide without reduced levels.
         """
         return self.overview(self.mpp * max(1.0, max(self.size_px) / max_px))
 
@@ -127,7 +142,7 @@ class Slide:
         return picture, self.mpp * reduction
 
     def close(self) -> None:
-        """Give the file and the memory back; reading afterwards is an error."""
+        """Close the file and release its memory; a later `read` is a ValueError."""
         self._closed.set()
         self._source.close()
 

@@ -1,4 +1,7 @@
-"""What a slide is read from: levels of pixels, each giving rectangles. One small class per library lies behind this."""
+"""The protocol of a source of pixels (levels, and rectangles of a level), and checks that all sources share.
+
+Each slide library has one small class that meets it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ MAX_PIXELS = 2_500_000_000
 MAX_TILE_PIXELS = 16_777_216
 """Largest tile (4096 x 4096 px): decoded at once, whatever the window."""
 _TRUSTED_BYTES = 144_000_000
-"""What any header may claim (48 million pixels), because no machine minds it."""
+"""What any header may claim (48 million pixels): harmless on any machine."""
 _WHOLE_RATIO, _TILED_RATIO = 200, 5_000
 """Decoded bytes per byte of file. Tissue has 2 to 50 and blank glass as JPEG up to 150; a slide whose glass was not
 stored has more, but is read window by window."""
@@ -44,22 +47,35 @@ class Level:
 
 
 class Source(Protocol):
-    """Levels, finest first, and the pixels in them. `region` may be called by several threads at once."""
+    """Levels of a slide and their pixels. `region` may be called by several threads at once.
+
+    Attributes
+    ----------
+    levels
+        Finest first.
+    """
 
     levels: tuple[Level, ...]
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
-        """RGB uint8 [height width 3] of a rectangle that lies inside the level."""
+        """RGB uint8 [height width 3] of a rectangle that lies inside the level; `x`, `y` in pixels of that level."""
         ...
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the file or release the memory."""
+        ...
 
 
 def levels_of(sizes_px: list[tuple[int, int]]) -> tuple[Level, ...]:
-    """Levels from their sizes, the reduction taken as the whole number the writer meant.
+    """Levels from their sizes, with downsamples rounded to the whole number that the writer of the file meant.
 
     Writers round the size of a reduced level, so the ratio of widths is 4.0003 where 4 was meant; over 20,000 px
-    that is a shift of several pixels. A ratio that one pixel of rounding explains becomes the whole number.
+    that is a shift of several pixels. A ratio that rounding by one pixel explains becomes the whole number.
+
+    Parameters
+    ----------
+    sizes_px
+        Width and height of each level, finest first.
     """
     full_w, full_h = sizes_px[0]
     levels = []
@@ -73,7 +89,7 @@ def levels_of(sizes_px: list[tuple[int, int]]) -> tuple[Level, ...]:
 
 
 def flat_rgb(rgba: np.ndarray) -> np.ndarray:
-    """RGB uint8 of an RGBA image laid on white: where a scanner recorded nothing there is background."""
+    """RGB uint8 [h w 3] of an RGBA image [h w 4] on white: what a scanner did not record becomes background."""
     if rgba[..., 3].min() == 255:
         return np.ascontiguousarray(rgba[..., :3])
     flat = np.empty((*rgba.shape[:2], 3), np.uint8)
@@ -90,11 +106,18 @@ def check_claim(n_bytes: int, path: Path, size_px: tuple[int, int], *, tiled: bo
     Parameters
     ----------
     n_bytes
-        Size of the decoded image.
+        Size of the decoded image, bytes.
+    path
+        The file.
     size_px
-        Width and height, to be told.
+        Width and height, for the message.
     tiled
-        Whether it is read window by window.
+        Whether the image is read window by window: then more pixels per byte of file are believed.
+
+    Raises
+    ------
+    EosinError
+        The size is not positive, or too large for the file.
     """
     if min(size_px) < 1:
         fix = "its header is damaged: copy or export it again"
@@ -109,14 +132,14 @@ def check_claim(n_bytes: int, path: Path, size_px: tuple[int, int], *, tiled: bo
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep tifffile's log of what it finds odd from the user: what matters becomes an error."""
+    """Silence tifffile's log within a block: oddities that matter become errors of eosin."""
     log = logging.getLogger("tifffile")
-    log.addFilter(_nothing)
+    log.addFilter(_drop)
     try:
         yield
     finally:
-        log.removeFilter(_nothing)
+        log.removeFilter(_drop)
 
 
-def _nothing(_: logging.LogRecord) -> bool:
+def _drop(_: logging.LogRecord) -> bool:
     return False

@@ -1,4 +1,4 @@
-"""What tifffile says of a TIFF: how it is laid out, its scale, and its pixels where it is decoded whole."""
+"""TIFF by tifffile: layout and scale, and the pixels where a file is decoded whole."""
 
 from __future__ import annotations
 
@@ -20,8 +20,25 @@ _UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
 
 @dataclass(frozen=True)
 class TiffFacts:
-    """Width and height in px, their bytes decoded (as RGB at least) and those of the largest tile, whether it is tiled
-    and has reduced levels, µm per pixel in x and y if said, and what is not 8-bit RGB or grey about its pixels."""
+    """Layout of the largest image in a TIFF.
+
+    Attributes
+    ----------
+    size_px
+        Width and height at full resolution.
+    n_bytes
+        Size of the decoded image, bytes; at least that of RGB.
+    tile_bytes
+        Size of the largest decoded tile of any level, bytes; 0 where the image is stored in strips.
+    tiled
+        Whether the image is stored in tiles.
+    n_levels
+        Number of resolutions.
+    scale_xy
+        µm per pixel in x and y; None where the file does not state it.
+    odd
+        Why the pixels cannot be read as 8-bit RGB or grey; None where they can.
+    """
 
     size_px: tuple[int, int]
     n_bytes: int
@@ -38,7 +55,13 @@ def is_tiff(head: bytes) -> bool:
 
 
 def read_facts(path: Path) -> TiffFacts:
-    """Facts of the largest image of a TIFF; a broken directory is an `EosinError`."""
+    """Facts of the largest image of a TIFF.
+
+    Raises
+    ------
+    EosinError
+        The file is not a TIFF, or is damaged.
+    """
     import tifffile
 
     try:
@@ -61,7 +84,20 @@ def read_facts(path: Path) -> TiffFacts:
 
 
 def check_facts(facts: TiffFacts, path: Path, *, whole: bool) -> None:
-    """Refuse a TIFF whose pixels or tiles are more than its file can hold, or are not what is read as RGB."""
+    """Refuse a TIFF that claims more pixels than its file can hold, or whose pixels are not 8-bit RGB or grey.
+
+    Parameters
+    ----------
+    facts, path
+        What `read_facts` returned for the file.
+    whole
+        Whether it is decoded whole.
+
+    Raises
+    ------
+    EosinError
+        It is refused.
+    """
     if whole:
         check_size(*facts.size_px, path)
     check_claim(facts.n_bytes, path, facts.size_px, tiled=not whole)
@@ -73,7 +109,7 @@ def check_facts(facts: TiffFacts, path: Path, *, whole: bool) -> None:
 
 
 def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
-    """A TIFF decoded whole when first read."""
+    """A TIFF that is decoded whole when first read, checked by `check_facts`."""
     check_facts(facts, path, whole=True)
     return WholeImage(facts.size_px, lambda: _decode(path))
 
@@ -84,9 +120,9 @@ def _largest(file: Any) -> Any:
 
 
 def _oddity(page: Any, sizes: dict[str, int]) -> str | None:
-    """What is wrong with an image whose numbers would be taken for red, green and blue, or for grey.
+    """Why the stored numbers of an image are not 8-bit RGB or grey; None where they are.
 
-    tifffile gives the numbers as they are stored, and converts only colours that a JPEG stream holds.
+    tifffile returns numbers as they are stored, and converts only the colours of JPEG.
     """
     if page.dtype != np.uint8:
         return f"pixels of type {page.dtype}, not 8-bit"
@@ -142,7 +178,7 @@ def _scale(file: Any, page: Any) -> tuple[float, float] | None:
 def ome_scale(xml: str) -> tuple[float, float] | None:
     """PhysicalSizeX and PhysicalSizeY of the first Pixels element in µm, or None.
 
-    Read by pattern, not by an XML parser: two attributes are all that is wanted, and entities cannot then expand.
+    Found by regular expressions and not by an XML parser, in which hostile entities could expand without limit.
     """
     pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
     if pixels is None:

@@ -1,4 +1,4 @@
-"""Slides with a pyramid on disk: OpenSlide first, tiffslide for what OpenSlide does not know."""
+"""Slides with several levels on disk, by OpenSlide, or by tiffslide where OpenSlide does not support the format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DAMAGED = "the file is incomplete or damaged: copy it again"
 
 
 class OpenSlideSource:
-    """Levels of a file that OpenSlide opens; its reads need no lock."""
+    """A source of pixels by OpenSlide; several threads may read at once without a lock."""
 
     def __init__(self, path: Path):
         import openslide
@@ -28,7 +28,7 @@ class OpenSlideSource:
         except openslide.OpenSlideError as error:
             raise EosinError(f"OpenSlide cannot open it ({error})", file=path, fix=_DAMAGED) from error
         self.levels = levels_of(list(self._slide.level_dimensions))
-        self._theirs = self._slide.level_downsamples
+        self._downsamples = self._slide.level_downsamples
 
     @property
     def scale_xy(self) -> tuple[float, float] | None:
@@ -36,37 +36,40 @@ class OpenSlideSource:
         return _numbers(self._slide.properties.get("openslide.mpp-x"), self._slide.properties.get("openslide.mpp-y"))
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """RGB uint8 [height width 3] of a rectangle inside the level; transparent pixels become white."""
         # OpenSlide divides the corner by its own ratio of sizes; multiplying by the same gives back pixel (x, y).
-        corner = (round(x * self._theirs[level]), round(y * self._theirs[level]))
+        corner = (round(x * self._downsamples[level]), round(y * self._downsamples[level]))
         slide = self._slide
         try:
             pixels = slide.read_region(corner, level, (width, height))
         except self._error:
-            pixels = self._again(slide, corner, level, (width, height))
+            pixels = self._read_afresh(slide, corner, level, (width, height))
         if pixels.getchannel("A").getextrema()[0] == 255:  # several times faster than dropping alpha in NumPy
             return np.asarray(pixels.convert("RGB"))
         return flat_rgb(np.asarray(pixels))
 
-    def _again(self, failed: Any, corner: tuple[int, int], level: int, size_px: tuple[int, int]) -> Any:
-        """The same from a handle of its own: an open slide that met one damaged place refuses every later read.
+    def _read_afresh(self, failed: Any, corner: tuple[int, int], level: int, size_px: tuple[int, int]) -> Any:
+        """Read again with a new handle: after one damaged place, OpenSlide refuses every later read of a handle.
 
-        The error may be another thread's, so a failed handle is exchanged for all, and not closed while they use it.
+        The damage may be in another thread's region, so this one may well succeed. The failed handle is replaced for
+        all threads, and not closed, because they may still use it.
         """
         try:
             with self._lock, quiet():
                 if self._slide is failed:
                     self._slide = self._open(self._path)
-            with self._open(self._path) as own:
-                return own.read_region(corner, level, size_px)
+            with self._open(self._path) as fresh:
+                return fresh.read_region(corner, level, size_px)
         except (self._error, OSError) as error:
             raise EosinError(f"cannot be decoded ({error})", file=self._path, fix=_DAMAGED) from error
 
     def close(self) -> None:
+        """Close the file."""
         self._slide.close()
 
 
 class TiffSlideSource:
-    """Levels of a tiled TIFF that tiffslide opens, one reader at a time."""
+    """A source of pixels by tiffslide; a lock admits one thread at a time."""
 
     def __init__(self, path: Path):
         import tiffslide
@@ -85,6 +88,7 @@ class TiffSlideSource:
         return _numbers(self._slide.properties.get("tiffslide.mpp-x"), self._slide.properties.get("tiffslide.mpp-y"))
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """RGB uint8 [height width 3] of a rectangle inside the level."""
         # tiffslide scales the corner down by the ratio of sizes on each axis and rounds down; rounding up here gives
         # back pixel (x, y) exactly, where the nearest whole number would give its neighbour half of the time.
         full, this = self.levels[0], self.levels[level]
@@ -97,6 +101,7 @@ class TiffSlideSource:
         return as_rgb(np.asarray(pixels), self._path)
 
     def close(self) -> None:
+        """Close the file."""
         self._slide.close()
 
 

@@ -1,4 +1,4 @@
-"""Images that are decoded whole, once, when first read: JPEG, PNG and plain TIFF, with a pyramid in memory."""
+"""Images that are decoded whole, once, when first read: JPEG, PNG and plain TIFF, with reduced levels in memory."""
 
 from __future__ import annotations
 
@@ -13,14 +13,25 @@ from eosin.slide.source import MAX_PIXELS, Level, check_claim, flat_rgb
 
 Decode = Callable[[], np.ndarray]
 
-_PILLOW = threading.Lock()
+_PILLOW_LOCK = threading.Lock()
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "WEBP")
-"""Formats that Pillow decodes itself. Of others some start programs (EPS) or read further files."""
+"""Formats that Pillow decodes itself. Others are not opened: some start programs (EPS) or read further files."""
 _SMALLEST_LEVEL_PX = 512
+_READABLE = "give a JPEG, PNG, TIFF, SVS or another format of OpenSlide"
 
 
 class WholeImage:
-    """An image in memory. Decoding waits for the first read; levels halve exactly, down to about 512 px."""
+    """A source of pixels in memory, decoded at the first read.
+
+    Each level halves the one before it, as long as its shorter side keeps 512 px or more.
+
+    Parameters
+    ----------
+    size_px
+        Width and height.
+    decode
+        Called once, returns RGB uint8 [h w 3].
+    """
 
     def __init__(self, size_px: tuple[int, int], decode: Decode):
         self.levels = _halvings(*size_px)
@@ -29,9 +40,11 @@ class WholeImage:
         self._lock = threading.Lock()
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
+        """RGB uint8 [height width 3] of a rectangle inside the level; a view, not a copy."""
         return self._level(level)[y : y + height, x : x + width]
 
     def close(self) -> None:
+        """Release the pixels."""
         self._pixels = []
 
     def _level(self, level: int) -> np.ndarray:
@@ -45,7 +58,13 @@ class WholeImage:
 
 
 def open_pillow(path: Path) -> WholeImage:
-    """An image that Pillow knows. The size limit is ours: Pillow's own would refuse every full-resolution section."""
+    """An image that Pillow decodes. `check_size` replaces Pillow's size limit, which would refuse many whole sections.
+
+    Raises
+    ------
+    EosinError
+        Not an image, damaged, too large, or not of 8-bit colour.
+    """
     image = _open(path)
     width, height = image.size
     image.close()
@@ -59,7 +78,13 @@ def open_pillow(path: Path) -> WholeImage:
 
 
 def check_size(width: int, height: int, path: Path) -> None:
-    """Refuse an image whose decoded pixels would not fit in a usual machine, or whose header lies about them."""
+    """Refuse an image that is too large to be decoded whole: more than `MAX_PIXELS` pixels.
+
+    Raises
+    ------
+    EosinError
+        It is too large; the message says what to convert it to.
+    """
     if width * height > MAX_PIXELS:
         raise EosinError(
             f"{width} x {height} px is too large to decode whole (limit {MAX_PIXELS:.3g} px)",
@@ -69,7 +94,13 @@ def check_size(width: int, height: int, path: Path) -> None:
 
 
 def as_rgb(pixels: np.ndarray, path: Path) -> np.ndarray:
-    """RGB uint8 [h w 3] of decoded pixels that may be grey, RGB or RGBA."""
+    """RGB uint8 [h w 3] of decoded pixels that are grey [h w], [h w 1], RGB [h w 3] or RGBA [h w 4].
+
+    Raises
+    ------
+    EosinError
+        Another shape, or another type of number.
+    """
     if pixels.dtype != np.uint8:
         raise EosinError(f"pixels of type {pixels.dtype}, not 8-bit", file=path, fix="export it as 8-bit RGB")
     if pixels.ndim == 2:
@@ -86,19 +117,16 @@ def as_rgb(pixels: np.ndarray, path: Path) -> np.ndarray:
 def _open(path: Path):
     from PIL import Image, UnidentifiedImageError
 
-    with _PILLOW:  # the limit is a global of Pillow's: lent for the moment of opening, then put back
-        theirs, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    with _PILLOW_LOCK:  # Pillow's limit is a global: changed while the file is opened, then restored
+        pillow_limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
             return Image.open(path, formats=_FORMATS)
         except UnidentifiedImageError:
-            raise EosinError("not an image that eosin can read", file=path, fix=READABLE) from None
+            raise EosinError("not an image that eosin can read", file=path, fix=_READABLE) from None
         except Exception as error:  # a damaged header makes Pillow's parsers raise anything
-            raise EosinError(f"cannot be read as an image ({error})", file=path, fix=READABLE) from error
+            raise EosinError(f"cannot be read as an image ({error})", file=path, fix=_READABLE) from error
         finally:
-            Image.MAX_IMAGE_PIXELS = theirs
-
-
-READABLE = "give a JPEG, PNG, TIFF, SVS or another format of OpenSlide"
+            Image.MAX_IMAGE_PIXELS = pillow_limit
 
 
 def _decode_pillow(path: Path) -> np.ndarray:
@@ -107,8 +135,8 @@ def _decode_pillow(path: Path) -> np.ndarray:
             image.load()
             if image.mode in ("RGB", "L", "RGBA"):
                 return as_rgb(np.asarray(image), path)
-            see_through = "A" in image.mode or "transparency" in image.info
-            return as_rgb(np.asarray(image.convert("RGBA" if see_through else "RGB")), path)
+            transparent = "A" in image.mode or "transparency" in image.info
+            return as_rgb(np.asarray(image.convert("RGBA" if transparent else "RGB")), path)
         except EosinError:
             raise
         except Exception as error:  # as above: struct.error, zlib.error, IndexError, MemoryError, ...
@@ -125,7 +153,7 @@ def _halvings(width: int, height: int) -> tuple[Level, ...]:
 
 
 def _halve(pixels: np.ndarray) -> np.ndarray:
-    """Mean of every 2 x 2 pixels [h//2 w//2 3]; an odd last row or column is left to the finer level."""
+    """Mean of every 2 x 2 pixels [h//2 w//2 3]; an odd last row or column is dropped."""
     from PIL import Image
 
     height, width = (n // 2 for n in pixels.shape[:2])

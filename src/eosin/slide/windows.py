@@ -1,4 +1,4 @@
-"""From a window in µm to pixels: which level, which rectangle, and an exact antialiased resize of it."""
+"""From a box on a slide to pixels: choice of the level, the rectangle to read, and its antialiased resize."""
 
 from __future__ import annotations
 
@@ -15,19 +15,26 @@ _MARGIN = 3
 
 
 def choose_level(levels: Sequence[Level], reduction: float) -> int:
-    """The coarsest level that is still at least as fine as the output, so that nothing is ever enlarged needlessly.
+    """Index of the coarsest level that is at least as fine as the output, so that pixels are never enlarged needlessly.
 
-    `reduction` is full-resolution pixels per output pixel. One percent of slack lets a level of 4.01 serve 4.
+    Parameters
+    ----------
+    levels
+        Levels of the slide.
+    reduction
+        Full-resolution pixels per output pixel. A tolerance of 1 % lets a level of 4.01 serve a reduction of 4.
     """
     fine = [i for i, level in enumerate(levels) if level.downsample <= reduction * 1.01]
     return max(fine, key=lambda i: levels[i].downsample) if fine else 0
 
 
 def read_box(source: Source, box_px: tuple[float, float, float, float], size_px: tuple[int, int]) -> np.ndarray:
-    """RGB uint8 [h w 3] of a box at any sub-pixel place.
+    """RGB uint8 [h w 3] of a box whose edges need not be whole pixels, by bicubic resize; white beyond the image.
 
     Parameters
     ----------
+    source
+        Levels and pixels of the slide.
     box_px
         Left, top, right, bottom in full-resolution pixels; pixel i covers [i, i + 1).
     size_px
@@ -51,7 +58,7 @@ def read_box(source: Source, box_px: tuple[float, float, float, float], size_px:
 
 
 def _padded(source: Source, index: int, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:
-    """A rectangle of a level, white where it leaves the image."""
+    """RGB uint8 of the rectangle from (x0, y0) to (x1, y1) of a level, white beyond the image."""
     level = source.levels[index]
     u0, v0, u1, v1 = max(x0, 0), max(y0, 0), min(x1, level.width), min(y1, level.height)
     if (u0, v0, u1, v1) == (x0, y0, x1, y1):

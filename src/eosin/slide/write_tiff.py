@@ -1,4 +1,4 @@
-"""Writing an image that lies elsewhere in pieces as one tiled TIFF, a row of tiles at a time."""
+"""Write an image as a tiled TIFF, one row of tiles at a time, so that it need never be in memory as a whole."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def write_tiff(path: str | Path, rows: Callable[[int, int], np.ndarray], width: 
     path
         The file; its folder is made.
     rows
-        Gives the pixel rows from one number up to another: uint8 [rows width 3].
+        `rows(top, bottom)` returns the pixel rows from `top` up to, not including, `bottom`: uint8 [rows width 3].
     width, height
         Size in pixels.
 

@@ -26,9 +26,14 @@ _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextlib.contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; move it there when the block ends well, delete it when not.
+    """Yield a temporary path beside `path`; move it to `path` when the block succeeds, delete it when it fails.
 
-    A reader therefore sees the old file or the new one, never a part. A full disk becomes an `EosinError`.
+    A reader therefore sees the old file or the new one, never a part of it.
+
+    Raises
+    ------
+    EosinError
+        The disk is full, or the folder cannot be written.
     """
     path = Path(path)
     partial = None
@@ -50,7 +55,7 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def explained(path: str | Path) -> Iterator[None]:
-    """Turn an `OSError` of the block, which writes `path` by other means, into the `EosinError` that a user gets."""
+    """Turn an `OSError` of a block that writes `path` without `atomic_file` into the `EosinError` that a user gets."""
     try:
         yield
     except OSError as error:
@@ -59,10 +64,15 @@ def explained(path: str | Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def atomic_hdf5(path: str | Path) -> Iterator[h5py.File]:
-    """Yield an HDF5 file that is written piece by piece, and appears at `path` when the block ends well, or not at all.
+    """Yield an HDF5 file that appears at `path` when the block succeeds, or not at all.
 
-    HDF5 that meets a full disk keeps the unwritten parts for later, reports them without an `OSError`, and brings the
-    interpreter down when it ends. Therefore it is never told: see `_Unfailing`.
+    When the disk is full, HDF5 keeps the unwritten parts for later, reports no `OSError`, and crashes the interpreter
+    when it exits. So failed writes are hidden from it (`_Unfailing`) and raised here.
+
+    Raises
+    ------
+    EosinError
+        The disk is full, or the folder cannot be written.
     """
     import h5py
 
@@ -73,7 +83,7 @@ def atomic_hdf5(path: str | Path) -> Iterator[h5py.File]:
 
 
 class _Unfailing(io.RawIOBase):
-    """A new file that takes every write: after the first that fails it drops them, and `settle` raises what it was."""
+    """A new file that accepts every write: from the first failed write on it drops them; `settle` raises that error."""
 
     def __init__(self, path: Path):
         super().__init__()
@@ -87,14 +97,17 @@ class _Unfailing(io.RawIOBase):
             raise self._problem
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move to a byte of the file and return it."""
         start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: os.fstat(self._file.fileno()).st_size}
         self._place = start[whence] + offset
         return self._place
 
     def tell(self) -> int:
+        """Current position, bytes."""
         return self._place
 
     def write(self, data: Any) -> int:
+        """Write bytes, or drop them after a failed write; returns their number in both cases."""
         rest = memoryview(data).cast("B")
         size = len(rest)
         try:
@@ -107,7 +120,7 @@ class _Unfailing(io.RawIOBase):
         return size
 
     def readinto(self, buffer: Any) -> int:
-        """What was dropped reads as zeros."""
+        """Fill `buffer` from the file; bytes that were dropped, or lie beyond the end, read as 0."""
         whole, n = memoryview(buffer).cast("B"), 0
         try:
             self._file.seek(self._place)
@@ -119,6 +132,7 @@ class _Unfailing(io.RawIOBase):
         return len(whole)
 
     def truncate(self, size: int | None = None) -> int:
+        """Cut or extend the file to `size` bytes; without effect after a failed write."""
         size = self._place if size is None else size
         try:
             if self._problem is None:
@@ -128,22 +142,32 @@ class _Unfailing(io.RawIOBase):
         return size
 
     def readable(self) -> bool:
+        """True: the file can be read."""
         return True
 
     def writable(self) -> bool:
+        """True: the file can be written."""
         return True
 
     def seekable(self) -> bool:
+        """True: `seek` works."""
         return True
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
         super().close()
 
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path` and exchange it for `path` when the block ends well."""
+    """Yield a temporary folder beside `path`; put it in the place of `path` when the block succeeds.
+
+    Raises
+    ------
+    EosinError
+        The disk is full, or the folder cannot be written.
+    """
     path = Path(path)
     partial = None
     try:
@@ -167,13 +191,27 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_json(path: str | Path, value: Any) -> None:
-    """Write `value` as indented JSON, atomically. NaN and infinity are refused: they are not JSON."""
+    """Write `value` as indented JSON, atomically.
+
+    Raises
+    ------
+    EosinError
+        The file cannot be written.
+    ValueError
+        The value holds NaN or infinity, which are not JSON.
+    """
     with atomic_file(path) as partial:
         partial.write_text(json.dumps(value, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file that eosin wrote; a missing or broken one is an `EosinError`."""
+    """The value in a JSON file.
+
+    Raises
+    ------
+    EosinError
+        The file is missing, or is not JSON.
+    """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -183,7 +221,7 @@ def read_json(path: str | Path) -> Any:
 
 
 def sha256_file(path: str | Path) -> str:
-    """Hex SHA-256 of a file's bytes, read in pieces."""
+    """SHA-256 of a file's bytes (64 hex digits), read in pieces of 1 MiB."""
     digest = hashlib.sha256()
     with open(path, "rb") as file:
         while piece := file.read(1 << 20):
@@ -192,9 +230,9 @@ def sha256_file(path: str | Path) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Short SHA-256 (16 hex digits) over arrays, strings and JSON-able values, in order.
+    """First 16 hex digits of the SHA-256 of arrays, strings and JSON-able values, in order.
 
-    Arrays count with dtype and shape, so that equal bytes of another meaning differ.
+    The dtype and shape of an array count, so that the same bytes with another meaning give another hash.
     """
     digest = hashlib.sha256()
     for part in parts:

@@ -1,18 +1,19 @@
-"""A program of its own: open the HDF5 file that is named, and touch all of its bookkeeping.
+"""A program that opens an HDF5 file and reads all of its metadata, to find out whether it is damaged.
 
-Run by `eosin.storage.hdf5.probe` as a file, so that nothing of eosin is imported. It ends with 0, or says in one line
-what is wrong and ends with 1; where the file is damaged it may also crash, which is what it is for.
+`eosin.storage.hdf5.probe` runs it as a script in another process, so that nothing of eosin is imported. Exit code 0
+means a sound file; 1, a damaged one, and one line on stdout says why. Damage may also crash HDF5 itself, and then only
+this process ends.
 """
 
 import sys
 
 import h5py
 
-SMALL = 8_000_000  # bytes; data of larger arrays is not read, only the index of its pieces
+SMALL = 8_000_000  # bytes; of larger arrays only the index of chunks is read, not the data
 
 
 def touch(item: h5py.Group | h5py.Dataset) -> None:
-    """Attributes, and the data or the index of its pieces."""
+    """Read the attributes of a group or dataset, and the data (if small) or the index of chunks."""
     for name in item.attrs:
         item.attrs[name]
     if not isinstance(item, h5py.Dataset) or item.external or item.is_virtual:
@@ -25,7 +26,7 @@ def touch(item: h5py.Group | h5py.Dataset) -> None:
 
 
 def walk(path: str) -> None:
-    """All that hard links lead to; links to other places are left alone."""
+    """Touch everything that hard links lead to; soft and external links are not followed."""
     with h5py.File(path, "r") as file:
         names: list[str] = []
         file.visititems_links(lambda name, link: names.append(name) if isinstance(link, h5py.HardLink) else None)

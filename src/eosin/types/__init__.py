@@ -1,7 +1,7 @@
-"""The records that travel between the rooms. Each checks itself when made and is never changed.
+"""The records that travel between the packages of eosin. Each checks itself when made and is never changed.
 
 Geometry is in µm everywhere: (x, y), origin at the image's top left, x to the right, y down.
-Letters of the shapes: s spots, k draws, g genes, f features.
+Letters of the shapes: s spots, k draws, g genes, f features, b parts of a batch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a model may see."""
+"""The input of a model: positions and features of spots."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from eosin.types.section import Section
 
 @dataclass(frozen=True)
 class Batch:
-    """Spots of one or several sections or regions, one after another, never padded: all that a model may see.
+    """Spots of one or several sections or regions, concatenated and never padded: all that a model may see.
 
     Attributes
     ----------
     xy_um
-        [s 2] float64.
+        Positions [s 2] float64, µm.
     features
         [s f] float32.
     starts
-        [b+1] int64: part b is the rows starts[b] to starts[b+1]. Parts never see one another.
+        [b+1] int64: part i (a section or region) is the rows starts[i] to starts[i+1]. No part affects another.
     training_rows
         [s] int64 where the spots are training spots: their rows in the whole training batch, so that a model can
-        use what it knows of them out of fold. Absent at inference.
+        use what it knows of them out of fold. None at inference.
     turned
-        [s 7 f] float32 features of the images flipped and turned, where all sections have them. Only training shows
-        them, in place of some spots' features; no model looks here.
+        [s 7 f] float32 features of the images flipped and turned, None unless all sections have them. Training
+        replaces the features of some spots by them; no model reads this field.
     """
 
     xy_um: np.ndarray
@@ -39,7 +39,13 @@ class Batch:
 
     @classmethod
     def of(cls, sections: Sequence[Section]) -> Batch:
-        """Whole sections, concatenated. Their features must come from one encoder."""
+        """Whole sections, concatenated: one part for each.
+
+        Raises
+        ------
+        EosinError
+            A section has no features, or the sections' features come from several encoders or settings.
+        """
         keys = {section.need_features().key for section in sections}
         if len(keys) > 1:
             raise EosinError(
@@ -57,13 +63,13 @@ class Batch:
     def regions(self, rows: Sequence[np.ndarray]) -> Batch:
         """Some of its spots as a new batch: one part for each array of rows."""
         chosen = np.concatenate(rows)
-        known = None if self.training_rows is None else self.training_rows[chosen]
+        training_rows = None if self.training_rows is None else self.training_rows[chosen]
         turned = None if self.turned is None else self.turned[chosen]
-        starts = np.cumsum([0, *(len(r) for r in rows)])
-        return Batch(self.xy_um[chosen], self.features[chosen], starts, known, turned)
+        starts = np.cumsum([0, *(len(part) for part in rows)])
+        return Batch(self.xy_um[chosen], self.features[chosen], starts, training_rows, turned)
 
     def part_of_spot(self) -> np.ndarray:
-        """[s] index of the part that each spot belongs to."""
+        """Index of the part that each spot belongs to, int64 [s], from 0."""
         return np.repeat(np.arange(len(self.starts) - 1), np.diff(self.starts))
 
     def __len__(self) -> int:

@@ -1,4 +1,4 @@
-"""What an encoder says of each spot."""
+"""Features of spots: one vector for each, from a frozen encoder."""
 
 from __future__ import annotations
 
@@ -11,23 +11,28 @@ from eosin.errors import EosinError
 
 @dataclass(frozen=True)
 class Features:
-    """What a frozen encoder says of each spot's image.
+    """One vector for each spot's image, from a frozen encoder.
 
     Attributes
     ----------
     values
         [s f] float32.
     encoder
-        Name by which the encoder is asked for, as `stain`.
+        Spec by which `get_encoder` makes the encoder, as `stain`.
     key
         Encoder, version, weights, field of view and transform in one string: equal keys mean comparable numbers.
     turned
-        [s 7 f] float32: the same of the image under seven flips and quarter turns, for training; None where they
-        were not encoded.
+        [s 7 f] float32: features of the same images under seven flips and quarter turns, for training; None where
+        they were not encoded.
     licence
-        Of the encoder's weights: it binds what is trained on the features.
+        Licence of the encoder's weights, which also binds what is trained on the features.
     commercial
         Whether that licence allows commercial use; False where it is unknown.
+
+    Raises
+    ------
+    EosinError
+        An array of another shape, or one that holds NaN or infinity.
     """
 
     values: np.ndarray

@@ -1,4 +1,4 @@
-"""Names that must be unique, and the other names that genes have."""
+"""Checks of names: that they are unique, and that the other names of genes fit the genes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,13 @@ from eosin.types.gene_ids import ensembl_id
 
 
 def first_repeat(names: Sequence[str]) -> str:
-    """The first name that occurs a second time."""
+    """The first name that occurs a second time.
+
+    Raises
+    ------
+    ValueError
+        All names are unique.
+    """
     seen: set[str] = set()
     for name in names:
         if name in seen:
@@ -19,7 +25,22 @@ def first_repeat(names: Sequence[str]) -> str:
 
 
 def names_beside(genes: Sequence[str], others: Sequence[str] | None, what: str, whose: str) -> tuple[str, ...] | None:
-    """Other names of genes [g], checked; None where there are none, so that nothing and empty names are equal."""
+    """Other names of genes, checked to be one per gene; None where all are missing or empty.
+
+    Parameters
+    ----------
+    genes
+        Names [g].
+    others
+        Other names [g], `""` for a gene without one.
+    what, whose
+        What the other names are and what they belong to, for the error.
+
+    Raises
+    ------
+    EosinError
+        Their number differs from that of the genes.
+    """
     if others is None or not any(others):
         return None
     if len(others) != len(genes):
@@ -28,10 +49,10 @@ def names_beside(genes: Sequence[str], others: Sequence[str] | None, what: str, 
 
 
 def ids_beside(genes: Sequence[str], ids: Sequence[str] | None, whose: str) -> tuple[str, ...] | None:
-    """Ensembl ids of genes [g], checked, without versions; None where there are none."""
+    """Ensembl ids of genes [g], checked and without versions; None where there are none. See `names_beside`."""
     given = names_beside(genes, ids, "Ensembl ids", whose)
     if given is None:
         return None
-    if odd := [one for one in given if one and ensembl_id(one) is None]:
-        raise EosinError(f"{whose}: '{odd[0]}' is no Ensembl gene id", fix="give '' for a gene without one")
-    return tuple(ensembl_id(one) or "" for one in given)
+    if invalid := [gene_id for gene_id in given if gene_id and ensembl_id(gene_id) is None]:
+        raise EosinError(f"{whose}: '{invalid[0]}' is no Ensembl gene id", fix="give '' for a gene without one")
+    return tuple(ensembl_id(gene_id) or "" for gene_id in given)

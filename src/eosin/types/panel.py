@@ -10,7 +10,7 @@ from eosin.types.identifiers import first_repeat, ids_beside
 
 @dataclass(frozen=True)
 class GenePanel:
-    """The ordered genes that a model predicts, and the scale on which it does.
+    """The ordered genes that a model predicts, and the scale of the predicted values.
 
     Attributes
     ----------
@@ -19,12 +19,17 @@ class GenePanel:
     transform
         Name in `eosin.genes.TRANSFORMS`: how counts become the model's values.
     rule
-        How it was chosen, as `var:50`.
+        How the genes were chosen, as `var:50` (the 50 of largest variance).
     chosen_on
-        Names of the sections that were looked at.
+        Names of the sections whose counts decided the choice.
     ensembl
-        Ensembl ids of the genes without version, `""` for a gene without one; None where none is known. They are
-        beside the matter: panels of one list of names are equal with and without them.
+        Ensembl ids of the genes without version, `""` for a gene without one; None where none is known. They do not
+        affect equality: panels of the same names are equal with and without them.
+
+    Raises
+    ------
+    EosinError
+        No gene, a gene named twice, or an id that is no Ensembl gene id.
     """
 
     names: tuple[str, ...]

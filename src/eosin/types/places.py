@@ -1,4 +1,4 @@
-"""Where spots lie, and the image that they lie on."""
+"""Positions of spots, and the image of the tissue that they lie on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eosin.types.identifiers import first_repeat
 
 @dataclass(frozen=True)
 class Spots:
-    """Where expression is measured or predicted.
+    """Spots of tissue at which expression is measured or predicted.
 
     Attributes
     ----------
@@ -24,6 +24,12 @@ class Spots:
         Width of the tissue that a spot measures, µm.
     ids
         One name per spot, unique.
+
+    Raises
+    ------
+    EosinError
+        Positions and names differ in number, a position is not finite, a name occurs twice, or the diameter is not
+        positive.
     """
 
     xy_um: np.ndarray
@@ -49,14 +55,25 @@ class Spots:
         return len(self.ids)
 
     def take(self, rows: np.ndarray) -> Spots:
+        """Some of the spots, in the order of `rows`."""
         return Spots(self.xy_um[rows], self.diameter_um, tuple(np.asarray(self.ids, dtype=object)[rows]))
 
 
 @dataclass(frozen=True)
 class Image:
-    """A slide's image on disk and its scale; the pixels themselves stay in `slide/`.
+    """A slide's image on disk and its scale. Pixels are read by `eosin.slide`.
 
-    `mpp` is µm per pixel at full resolution, as the reader found or was told it.
+    Attributes
+    ----------
+    path
+        The file.
+    mpp
+        µm per pixel at full resolution, as the reader found it or the user gave it.
+
+    Raises
+    ------
+    EosinError
+        An implausible scale (see `check_mpp`).
     """
 
     path: Path
@@ -68,12 +85,25 @@ class Image:
 
 
 def check_mpp(mpp: float, path: str | Path) -> float:
-    """Refuse a scale that no microscope has (outside 0.05 to 10 µm per pixel)."""
+    """The scale of an image, if plausible.
+
+    Parameters
+    ----------
+    mpp
+        µm per pixel.
+    path
+        The image, named in the error.
+
+    Raises
+    ------
+    EosinError
+        It is outside 0.05 to 10 µm per pixel, which no slide scanner produces.
+    """
     if not (is_finite(mpp) and 0.05 <= mpp <= 10):
         raise EosinError(f"{mpp} µm per pixel is not plausible", file=path, fix="give the true value by --mpp")
     return float(mpp)
 
 
 def is_finite(value: object) -> TypeGuard[float]:
-    """Whether it is one finite number: files may hold texts and lists where a number is due."""
+    """Whether a value is one finite number; a file may hold text or a list in its place."""
     return isinstance(value, int | float | np.number) and bool(np.isfinite(value))

@@ -1,4 +1,4 @@
-"""What a model draws."""
+"""What a model predicts for one section."""
 
 from __future__ import annotations
 
@@ -19,12 +19,25 @@ class Prediction:
 
     Attributes
     ----------
+    section
+        Name of the section.
+    spots
+        Where expression is predicted.
+    panel
+        The genes, in the order of the columns, and the transform of the values.
     draws
         [k s g] float32; k = 1 for a point model.
     model, seed
-        Who drew them, from which seed.
+        Name of the model, and the seed of the draws.
+    image
+        The H&E image that was encoded, where it is known.
     provenance
         Settings, versions, encoder, fingerprints: JSON-able.
+
+    Raises
+    ------
+    EosinError
+        Draws of another shape, or that hold NaN or infinity.
     """
 
     section: str
@@ -52,6 +65,7 @@ class Prediction:
 
     @property
     def n_draws(self) -> int:
+        """Number of draws k; 1 for a point model."""
         return self.draws.shape[0]
 
     @property
@@ -61,13 +75,25 @@ class Prediction:
 
     @property
     def sd(self) -> np.ndarray:
-        """Standard deviation over draws [s g]; one draw has none, and that is an error, not 0."""
+        """Standard deviation over draws [s g] (n - 1 in the denominator).
+
+        Raises
+        ------
+        EosinError
+            There is only one draw.
+        """
         if self.n_draws < 2:
             raise EosinError("one draw has no standard deviation", fix="predict with --draws 2 or more")
         return self.draws.std(0, ddof=1, dtype=np.float64).astype(np.float32)
 
     def quantile(self, q: float) -> np.ndarray:
-        """Quantile over draws [s g], 0 <= q <= 1."""
+        """Quantile over draws [s g], 0 <= q <= 1.
+
+        Raises
+        ------
+        EosinError
+            There is only one draw.
+        """
         if self.n_draws < 2:
             raise EosinError("one draw has no quantiles", fix="predict with --draws 2 or more")
         return np.quantile(self.draws, q, axis=0).astype(np.float32)

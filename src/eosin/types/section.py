@@ -19,27 +19,36 @@ from eosin.types.places import Image, Spots
 
 @dataclass(frozen=True)
 class Section:
-    """One section of tissue: spots, and what is known of them.
+    """One section of tissue: its spots, and their images, features and counts where there are any.
 
     Attributes
     ----------
     name, patient
-        Identities that the splits rely on.
+        Name of the section, and of the patient; splits into training and test go by them.
     spots
-        Positions.
+        Positions, names and diameter of the spots.
     image
         The H&E image, where there is one.
     features
-        Encoded spot images, once encoded.
+        Features of the spots, once encoded.
     counts, genes
-        Raw counts [s g] (sparse) and their gene names; absent on sections to predict.
-    ensembl, symbols
-        The genes' other names [g], where the files have them: Ensembl ids without version beside symbols, symbols
-        beside Ensembl ids; `""` for a gene without one. What `--gene-names` goes by where no table is given.
+        Raw counts [s g] (sparse, float32) and their gene names; both None on sections to predict.
     domains
         A label per spot from a pathologist or a clustering, where the data has one; used by metrics only.
+    platform
+        How expression was measured, as `visium`.
     notes
         What the reader noticed (dropped rows, assumed scale), one line each.
+    ensembl, symbols
+        The genes' other names [g], where the files have them: Ensembl ids (without version) of genes named by
+        symbols, or symbols of genes named by Ensembl ids; `""` for a gene without one. `--gene-names` renames genes
+        by these where no table is given.
+
+    Raises
+    ------
+    EosinError
+        No spots, parts whose numbers of spots or genes differ, a gene named twice, or counts that are not whole
+        numbers of 0 or more.
     """
 
     name: str
@@ -99,12 +108,19 @@ class Section:
         return len(self.spots)
 
     def need_features(self) -> Features:
-        """The features, or one line that says how to get them."""
+        """The features.
+
+        Raises
+        ------
+        EosinError
+            The section has none; the message says how to get them.
+        """
         if self.features is None:
             raise EosinError(f"section '{self.name}' has no features", fix="encode it first: eosin encode")
         return self.features
 
     def with_features(self, features: Features) -> Section:
+        """The section with these features [s f] in place of its own."""
         return replace(self, features=features)
 
     def take(self, rows: np.ndarray) -> Section:
@@ -118,7 +134,13 @@ class Section:
         )
 
     def expression(self, names: Sequence[str]) -> np.ndarray:
-        """Raw counts [s g] of the named genes, dense; a gene that was not measured is an error."""
+        """Raw counts [s g] of the named genes, dense float32, in the order of `names`.
+
+        Raises
+        ------
+        EosinError
+            The section has no counts, or lacks a gene.
+        """
         if self.counts is None or self.genes is None:
             raise EosinError(f"section '{self.name}' has no counts", fix="give a measured section")
         column = {gene: j for j, gene in enumerate(self.genes)}
@@ -132,12 +154,12 @@ class Section:
         return self.counts[:, [column[name] for name in names]].toarray()
 
     def rename_advice(self, wanted: Sequence[str]) -> str | None:
-        """How to read the section so that its genes are called as `wanted`; None where they already are."""
+        """How to read the section so that its genes have names of the kind of `wanted`; None where they already do."""
         others = {"ensembl": self.ensembl, "symbol": self.symbols}[kind_of(wanted)]
         return rename_advice(wanted, self.genes or (), by_own=others is not None)
 
     def fingerprint(self) -> str:
-        """Hash of positions, counts and feature key: what a result was computed from."""
+        """Hash (16 hex digits) of name, positions, spot names, genes, counts and feature key: the data of a result."""
         counts = () if self.counts is None else (self.counts.data, self.counts.indices, self.counts.indptr)
         key = "" if self.features is None else self.features.key
         return fingerprint(self.name, self.spots.xy_um, list(self.spots.ids), list(self.genes or ()), key, *counts)

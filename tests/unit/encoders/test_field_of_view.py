@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from eosin.encoders import ENCODERS, Encoder, EncoderCard, View, get_encoder
-from eosin.encoders.parts.field_of_view import renamed, tell_enlarged, with_tile
+from eosin.encoders.parts.field_of_view import log_if_enlarged, with_current_names, with_tile
 from eosin.errors import EosinError
 
 
@@ -64,7 +64,7 @@ def test_what_is_built_has_it_and_makes_itself_again() -> None:
 def test_the_old_names_are_read_and_mean_the_same(old: str, new: str) -> None:
     """Checkpoints and feature files of earlier versions have them."""
     assert get_encoder(old).key == get_encoder(new).key and get_encoder(old).spec == new
-    assert renamed({"widths_um": "1", "tile_um": "2", "px": 3}) == {"tile_um": "2", "px": 3}
+    assert with_current_names({"widths_um": "1", "tile_um": "2", "px": 3}) == {"tile_um": "2", "px": 3}
 
 
 @pytest.mark.parametrize(
@@ -95,11 +95,11 @@ def test_an_encoder_that_does_not_look_at_it_is_refused(fixed: str) -> None:
 def test_enlarged_pixels_are_told_once(caplog: pytest.LogCaptureFixture) -> None:
     encoder = get_encoder("pixels?px=64&tile_um=31.7")  # 0.495 µm per pixel
     with caplog.at_level(logging.INFO, "eosin"):
-        tell_enlarged(encoder, 0.25)
-        tell_enlarged(encoder, 0.502)  # as scanners differ
+        log_if_enlarged(encoder, 0.25)
+        log_if_enlarged(encoder, 0.502)  # as scanners differ
         assert not caplog.records
         for _ in range(3):
-            tell_enlarged(encoder, 0.997)
+            log_if_enlarged(encoder, 0.997)
     assert [record.getMessage() for record in caplog.records] == [
         "encoder 'pixels' takes 31.7 µm in 64 px (0.495 µm per pixel): "
         "tiles of slides of 0.997 µm per pixel are enlarged"

@@ -15,7 +15,7 @@ import pytest
 from eosin.data import read_prediction, write_prediction
 from eosin.errors import EosinError
 from eosin.exporting import FORMATS, export, rows
-from eosin.features.store import write_features
+from eosin.features import write_features
 from eosin.types import GenePanel, Image, Prediction, Spots
 
 MPP = 0.5

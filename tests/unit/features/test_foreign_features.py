@@ -13,8 +13,9 @@ import toy
 from eosin import predict, train
 from eosin.errors import EosinError
 from eosin.features.attach import attach
+from eosin.features.feature_file import read_features
 from eosin.features.feature_section import section_of_features
-from eosin.features.store import add_turned, read_features, write_features
+from eosin.features.feature_writing import add_turned, write_features
 from eosin.types import Image, Section
 
 MPP, WIDTH_PX = 0.5, 224

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from eosin.features import image_hash as marks
-from eosin.features.image_hash import image_mark, is_marked
+from eosin.features import image_hash as hashing
+from eosin.features.image_hash import has_hash, image_hash
 
 SIZE = 5_000_000
 
@@ -23,7 +23,7 @@ def image(tmp_path: Path) -> Path:
     return path
 
 
-def old_mark(path: Path) -> str:
+def old_hash(path: Path) -> str:
     """As version 0.1.0 made it."""
     whole = path.read_bytes()
     return hashlib.sha256(whole[: 1 << 16] + whole[-(1 << 16) :] + str(len(whole)).encode()).hexdigest()[:16]
@@ -38,37 +38,37 @@ def overwrite(path: Path, place: int, length: int) -> None:
 def test_a_copy_is_the_same(image: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(image, tmp_path / "b.tif"))
     os.utime(copy, (0, 0))
-    assert is_marked(copy, image_mark(image))
+    assert has_hash(copy, image_hash(image))
 
 
 @pytest.mark.parametrize("place", [0, SIZE // 10, SIZE // 2, SIZE - 100_000])
 def test_another_picture_of_the_same_size_is_noticed(image: Path, place: int) -> None:
-    mark = image_mark(image)
+    before = image_hash(image)
     overwrite(image, place, 100_000)
-    assert not is_marked(image, mark)
+    assert not has_hash(image, before)
 
 
 def test_a_small_file_counts_whole(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(np.random.default_rng(0).bytes(300_000))
-    mark = image_mark(path)
+    before = image_hash(path)
     overwrite(path, 150_000, 1)
-    assert not is_marked(path, mark)
+    assert not has_hash(path, before)
 
 
 def test_size_counts(image: Path) -> None:
-    mark = image_mark(image)
+    before = image_hash(image)
     with open(image, "ab") as file:
         file.write(b"\0")
-    assert not is_marked(image, mark)
+    assert not has_hash(image, before)
 
 
-def test_marks_of_earlier_versions_are_understood(image: Path) -> None:
+def test_hashes_of_earlier_versions_are_understood(image: Path) -> None:
     """Else an update would encode every slide of a lab again."""
-    mark = old_mark(image)
-    assert is_marked(image, mark) and image_mark(image) != mark
+    before = old_hash(image)
+    assert has_hash(image, before) and image_hash(image) != before
     overwrite(image, SIZE - 100, 100)
-    assert not is_marked(image, mark)
+    assert not has_hash(image, before)
 
 
 def test_a_large_file_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,7 +76,7 @@ def test_a_large_file_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.Monk
     with open(path, "wb") as file:
         file.truncate(20 << 30)  # sparse
     read = 0
-    pieces = marks._pieces
+    pieces = hashing._pieces
 
     def counted(size: int):
         nonlocal read
@@ -85,9 +85,9 @@ def test_a_large_file_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.Monk
             read += length
             yield start, length
 
-    monkeypatch.setattr(marks, "_pieces", counted)
-    assert image_mark(path) and read < 1_000_000
+    monkeypatch.setattr(hashing, "_pieces", counted)
+    assert image_hash(path) and read < 1_000_000
 
 
-def test_a_file_that_is_gone_has_no_mark_and_contradicts_none(tmp_path: Path) -> None:
-    assert image_mark(tmp_path / "gone") is None and is_marked(tmp_path / "gone", "anything")
+def test_a_file_that_is_gone_has_no_hash_and_contradicts_none(tmp_path: Path) -> None:
+    assert image_hash(tmp_path / "gone") is None and has_hash(tmp_path / "gone", "anything")

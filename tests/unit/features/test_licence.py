@@ -19,7 +19,7 @@ from eosin.data import read, read_prediction, to_anndata, write_prediction, writ
 from eosin.encoders import Encoder, EncoderCard, View
 from eosin.engine import load, predict, train
 from eosin.errors import EosinError
-from eosin.features.licence import terms_of
+from eosin.features.licence import licence_of
 from eosin.types import Section
 
 
@@ -96,6 +96,6 @@ def test_an_encoder_is_refused_before_anything_is_encoded() -> None:
         ({}, "stain", ("unknown", False)),
     ],
 )
-def test_terms_of_a_file(attrs: dict, encoder: str, want: tuple[str, bool]) -> None:
+def test_licence_of_a_file(attrs: dict, encoder: str, want: tuple[str, bool]) -> None:
     """Another tool's file says nothing; a published encoder's card then does, and a doubt stays a doubt."""
-    assert terms_of(attrs, encoder) == want
+    assert licence_of(attrs, encoder) == want

@@ -15,7 +15,7 @@ from PIL import Image as Picture
 
 from eosin.encoders import Encoder, EncoderCard, View, get_encoder
 from eosin.errors import EosinError
-from eosin.features import encode, store, write_features
+from eosin.features import encode, feature_writing, read_features, write_features
 from eosin.features.devices import devices_of, in_order, replicas
 from eosin.features.read_ahead import read_ahead
 from eosin.slide import open_slide
@@ -139,7 +139,7 @@ def test_statistics_stay_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_large_tables_lie_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """HDF5 takes chunks below 4 GiB only."""
-    monkeypatch.setattr(store, "_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(feature_writing, "_CHUNK_BYTES", 1000)
     about = {"mpp": 0.5, "tile_um": 8.0, "patch_size": 16, "patch_size_level0": 16, "level0_width": 9}
     about |= {"level0_height": 9}
     values = np.random.default_rng(0).normal(size=(50, 30)).astype(np.float32)
@@ -149,7 +149,7 @@ def test_large_tables_lie_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     with h5py.File(tmp_path / "a.h5") as file:
         assert file["features"].chunks == (8, 30) and file["turned"].chunks == (8, 1, 30)
         assert all(np.prod(item.chunks) * item.dtype.itemsize <= 1000 for item in file.values())
-    found = store.read_features(tmp_path / "a.h5", turned=True)
+    found = read_features(tmp_path / "a.h5", turned=True)
     assert np.array_equal(found.values, values) and np.array_equal(found.turned, turned)
 
 

@@ -14,10 +14,10 @@ from PIL import Image as Picture
 from eosin.encoders import Encoder, EncoderCard, View, get_encoder
 from eosin.errors import EosinError
 from eosin.features import attach, encode, feature_path, read_features
-from eosin.features.turns import AS_IT_LIES, TURNS, turn
+from eosin.features.turns import TURNS, UNTURNED, turn
 from eosin.types import Features, Image, Section, Spots
 
-WAYS = (AS_IT_LIES, *TURNS)
+WAYS = (UNTURNED, *TURNS)
 N = 11
 
 
@@ -67,7 +67,7 @@ def square() -> torch.Tensor:
 def test_the_eight_ways_are_distinct_and_closed() -> None:
     """D4: any two ways, one after the other, are one of the eight, and each has an inverse."""
     laid = {way: turn([square()], way)[0] for way in WAYS}
-    assert torch.equal(laid[AS_IT_LIES], square())
+    assert torch.equal(laid[UNTURNED], square())
     for first in WAYS:
         both = [turn([laid[first]], second)[0] for second in WAYS]
         found = [[way for way in WAYS if torch.equal(laid[way], tile)] for tile in both]

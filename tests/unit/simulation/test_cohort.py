@@ -8,7 +8,8 @@ import pytest
 from eosin.data.readers.native import Native
 from eosin.errors import EosinError
 from eosin.simulation.cohort import ROLES, Cohort, TissueSettings, simulate, write_cohort
-from eosin.simulation.tissue_layout import MORPHOLOGY, draw_tissue
+from eosin.simulation.draw_tissue import draw_tissue
+from eosin.simulation.tissue_layout import MORPHOLOGY
 
 SMALL: dict[str, Any] = {
     "n_sections": 2,

@@ -1,1 +1,1 @@
-"""What encoders are made of."""
+"""Parts of encoders: networks, weights and their names, pooling, statistics, cards, specs."""

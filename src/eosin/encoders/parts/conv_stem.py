@@ -1,7 +1,7 @@
-"""The convolutional stem of CTransPath, which stands in place of a Swin's cutting into patches.
+"""The convolutional stem of CTransPath, which replaces the division into patches of a Swin transformer.
 
-Three convolutions on the way to a quarter of the resolution, as in Xiao et al. (Early convolutions help transformers
-see better, NeurIPS 2021) and Wang et al. (Medical Image Analysis 2022).
+Three convolutions reduce the image to a quarter of its resolution, as in Xiao et al. (Early convolutions help
+transformers see better, NeurIPS 2021) and Wang et al. (Medical Image Analysis 2022).
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from torch import Tensor, nn
 
 
 class ConvStem(nn.Module):
-    """Images [b 3 px px] -> [b px/4 px/4 d], in the place of timm's `PatchEmbed`.
+    """Images [b 3 px px] -> tokens [b px/4 px/4 d], in place of timm's `PatchEmbed`.
 
     Parameters
     ----------
     img_size
         Sides of the image, pixels; one number if they are equal.
     embed_dim
-        Length of a token; an eighth and a quarter of it are the widths on the way.
+        Length of a token, d; the layers in between have d/8 and d/4 channels.
     norm_layer
-        Norm of the tokens.
+        Makes the norm of the tokens.
     others
-        What timm hands to every stem and this one does not need.
+        Further arguments that timm passes to every stem; ignored.
     """
 
     def __init__(
@@ -47,4 +47,5 @@ class ConvStem(nn.Module):
         self.norm = norm_layer(embed_dim)
 
     def forward(self, images: Tensor) -> Tensor:
+        """Tokens [b px/4 px/4 d] of images [b 3 px px]."""
         return self.norm(self.proj(images).permute(0, 2, 3, 1))

@@ -1,4 +1,4 @@
-"""The field of view of an encoder: `tile_um` in its spec, whoever the encoder is. It is not the width of a spot."""
+"""The field of view of an encoder: the setting `tile_um` that every encoder has. It is not the diameter of a spot."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ from eosin.errors import EosinError
 _LOG = logging.getLogger("eosin")
 _NAME = "tile_um"
 _OLD_NAMES = ("widths_um", "width_um")
-"""Earlier versions of eosin wrote these into feature files and checkpoints."""
-_ENLARGED = 1.05
-"""Scales of slides differ by a few percent from their nominal ones; that is no enlargement."""
+"""Names of `tile_um` in feature files and checkpoints of earlier versions."""
+_TOLERANCE = 1.05
+"""Scales of slides differ by a few percent from their nominal value, which does not count as enlargement."""
 
 
-def renamed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of an encoder with the old names of `tile_um` under its own, which wins where both are given."""
+def with_current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of an encoder, with old names of `tile_um` replaced; `tile_um` itself wins where both are given."""
     new = {name: value for name, value in settings.items() if name not in _OLD_NAMES}
     old = [settings[name] for name in _OLD_NAMES if name in settings]
     return {_NAME: old[0], **new} if old else new
 
 
 def with_tile(encoder: str | Encoder, tile_um: float | Sequence[float] | None) -> str | Encoder:
-    """The spec of an encoder, or of several joined by `+`, with another field of view; as it is for None.
+    """The spec of an encoder, or of several joined by `+`, with another field of view; unchanged for None.
 
     Parameters
     ----------
     encoder
-        See `get_encoder`; nothing is built, so that weights are not needed.
+        A spec, see `get_encoder`; nothing is built, so that no weights are needed.
     tile_um
-        Side of the field of view, µm, or of several whose features stand side by side.
+        Side of the field of view, µm, or of several, whose features are concatenated.
 
     Raises
     ------
     EosinError
-        No width of a tile, an encoder that is made already, or an unknown one among several.
+        An impossible width, an encoder that is already built, or an unknown one among several.
     """
     if tile_um is None:
         return encoder
@@ -48,10 +48,10 @@ def with_tile(encoder: str | Encoder, tile_um: float | Sequence[float] | None) -
         raise EosinError(f"encoder '{encoder.card.name}' is made already", fix="give its settings where it is made")
     widths = [float(width) for width in ([tile_um] if isinstance(tile_um, int | float) else tile_um)]
     for width in widths or [math.nan]:
-        View(width, 1)  # refuses what is no width
+        View(width, 1)  # refuses an impossible width
     text = ",".join(f"{width:.10g}" for width in widths)
     parts = split_spec(encoder, ENCODERS.__contains__)
-    if len(parts) > 1:  # an unknown name would hold what follows it for its settings
+    if len(parts) > 1:  # after an unknown name, the next part could be taken for its settings
         for part in parts:
             ENCODERS[name_of(part)]
     return "+".join(_replaced(part, text) for part in parts)
@@ -63,15 +63,23 @@ def _replaced(part: str, text: str) -> str:
     return f"{head}?{'&'.join([*others, f'{_NAME}={text}'])}"
 
 
-def need_tile(encoder: Encoder, asked: Any) -> Encoder:
-    """The encoder, if its field of view is the one asked for: another's may not look at the setting.
+def check_tile_um(encoder: Encoder, tile_um: Any) -> Encoder:
+    """The encoder, if it has the field of view that was set; encoders of plug-ins may ignore the setting.
+
+    Parameters
+    ----------
+    encoder
+        As it was built.
+    tile_um
+        The setting: a number, several, or text with commas; µm.
 
     Raises
     ------
     EosinError
-        It has a field of view of its own.
+        Its field of view is another one.
     """
-    wanted = asked.split(",") if isinstance(asked, str) else [asked] if isinstance(asked, int | float) else asked
+    wanted = tile_um.split(",") if isinstance(tile_um, str) else tile_um
+    wanted = [wanted] if isinstance(wanted, int | float) else wanted
     if [f"{view.width_um:.10g}" for view in encoder.views] != [f"{float(width):.10g}" for width in wanted]:
         views = ", ".join(map(str, encoder.views))
         raise EosinError(
@@ -80,15 +88,15 @@ def need_tile(encoder: Encoder, asked: Any) -> Encoder:
     return encoder
 
 
-def tell_enlarged(encoder: Encoder, mpp: float) -> None:
-    """Say once if the pixels of a slide of `mpp` µm per pixel are enlarged: the encoder sees no more than is there."""
+def log_if_enlarged(encoder: Encoder, mpp: float) -> None:
+    """Log, once, that the windows of an encoder are finer than the pixels of a slide of `mpp` µm per pixel."""
     for view in encoder.views:
-        if view.width_um / view.px * _ENLARGED < mpp:
-            _tell(encoder.card.name, view, round(mpp, 3))
+        if view.width_um / view.px * _TOLERANCE < mpp:
+            _log_enlarged(encoder.card.name, view, round(mpp, 3))
 
 
 @functools.cache
-def _tell(name: str, view: View, mpp: float) -> None:
+def _log_enlarged(name: str, view: View, mpp: float) -> None:
     _LOG.info(
         "encoder '%s' takes %g µm in %d px (%.3g µm per pixel): tiles of slides of %g µm per pixel are enlarged",
         *(name, view.width_um, view.px, view.width_um / view.px, mpp),

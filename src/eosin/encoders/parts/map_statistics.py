@@ -1,9 +1,9 @@
-"""Statistics of image maps in plain tensor operations: the bricks of the `stain` encoder.
+"""Statistics of maps in plain tensor operations, of which the encoder `stain` is made.
 
-Every function maps [b c h w] to [b m] and looks at each window alone. They are written with shifted slices and not
-with convolution or pooling calls: on a CPU these are five to fifty times faster for one channel, and adding in a
-fixed order gives the same number in any batch. What is no longer needed is overwritten: a fresh map per operation
-spent a third of the time on getting memory.
+They map [b c h w] to [b m] unless said otherwise, each window by itself. They use shifted slices and not convolution or
+pooling: for one channel on a CPU this is five to fifty times faster, and sums in a fixed order give the same number in
+any batch. Maps that are no longer needed are overwritten: with a new map per operation, a third of the time went into
+allocating memory.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ def halve(x: Tensor) -> Tensor:
 
 
 def pair_sum(x: Tensor) -> Tensor:
-    """Sum of every 2 x 2 pixels; exact on integers."""
+    """Sum of every 2 x 2 pixels [b c h//2 w//2]; exact on integers."""
     height, width = x.shape[-2] // 2 * 2, x.shape[-1] // 2 * 2
     rows = x[..., :height:2, :width] + x[..., 1:height:2, :width]
     return rows[..., ::2] + rows[..., 1::2]
 
 
 def mean(x: Tensor) -> Tensor:
-    """Mean over the pixels [b c]."""
+    """Mean over the pixels, [b c]."""
     return x.mean((-1, -2))
 
 
 def moments(x: Tensor) -> Tensor:
-    """Mean, standard deviation and third moment (its cube root, so that it keeps the unit) of each channel."""
+    """Mean, standard deviation and cube root of the third central moment of each channel, [b 3c]."""
     centre = mean(x)
-    apart = x - centre[..., None, None]
-    square = apart * apart
-    second, third = mean(square), mean(square.mul_(apart))
+    deviation = x - centre[..., None, None]
+    square = deviation * deviation
+    second, third = mean(square), mean(square.mul_(deviation))
     return torch.cat([centre, second.sqrt(), third.sign() * third.abs().pow(1 / 3)], 1)
 
 
 def percentiles(x: Tensor, levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)) -> Tensor:
-    """Percentiles of each channel, of every fourth pixel both ways of the image smoothed by 2."""
+    """Percentiles of each channel, [b c * levels], from every second pixel along both axes of the halved image."""
     sample = halve(x)[..., ::2, ::2].flatten(2).sort(-1).values
     rank = [round(level * (sample.shape[-1] - 1)) for level in levels]
     return sample[..., rank].flatten(1)
 
 
 def laplacian(x: Tensor) -> Tensor:
-    """Four times each inner pixel minus its four neighbours: positive on dark spots of optical density maps."""
+    """Four times each inner pixel minus its four neighbours, [b c h-2 w-2]: positive where optical density peaks."""
     inner = x[..., 1:-1, 1:-1]
     out = inner * 4
     for neighbour in (x[..., :-2, 1:-1], x[..., 2:, 1:-1], x[..., 1:-1, :-2], x[..., 1:-1, 2:]):
@@ -55,14 +55,14 @@ def laplacian(x: Tensor) -> Tensor:
 
 
 def detail(x: Tensor) -> Tensor:
-    """Laplacian energy of each channel: mean size, root mean square, and the share that comes from peaks."""
+    """Laplacian energy of each channel, [b 3c]: mean of its positive part, root mean square, and that of the peaks."""
     fine = laplacian(x)
     peaks = fine.clamp_min(0)
     return torch.cat([mean(peaks), mean(fine.square_()).sqrt(), mean(peaks.square_()).sqrt()], 1)
 
 
 def edges(x: Tensor) -> Tensor:
-    """Gradient energy, its mean size, and its coherence (0: all directions alike, 1: parallel fibres), per channel."""
+    """Root mean square gradient, mean gradient, and coherence (0 isotropic, 1 parallel fibres) per channel, [b 3c]."""
     across = x[..., 1:-1, 2:] - x[..., 1:-1, :-2]
     down = x[..., 2:, 1:-1] - x[..., :-2, 1:-1]
     mean_xy = mean(across * down)
@@ -80,7 +80,7 @@ _RING = ((-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1))
 def binary_patterns(x: Tensor) -> Tensor:
     """Histogram of rotation-invariant uniform local binary patterns (Ojala et al., 2002), 10 bins per channel.
 
-    On integer maps, so that a comparison never hangs on a rounding error and every machine counts the same.
+    On integer maps, so that no comparison depends on a rounding error and every machine counts the same.
     """
     b, c, height, width = x.shape
     centre = x[..., 1:-1, 1:-1]
@@ -97,7 +97,7 @@ def binary_patterns(x: Tensor) -> Tensor:
 
 
 def _running_max(x: Tensor, size: int, dim: int) -> Tensor:
-    """Maximum over `size` pixels along `dim`, centred; the image is taken to end at its border."""
+    """Maximum over `size` pixels along `dim`, centred; pixels beyond the border do not count."""
     before = size // 2
     pad = [0, 0, 0, 0]
     pad[(0 if dim == -1 else 2) : (2 if dim == -1 else 4)] = [before, size - 1 - before]
@@ -112,39 +112,39 @@ def _running_max(x: Tensor, size: int, dim: int) -> Tensor:
 
 
 def dilate(x: Tensor, size: int) -> Tensor:
-    """Maximum over a square of `size` pixels."""
+    """Maximum over a square of `size` pixels, [b c h w]."""
     return _running_max(_running_max(x, size, -1), size, -2)
 
 
 def granules(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
-    """Pattern spectrum: what openings, then closings, by squares of growing size take away, per channel.
+    """Pattern spectrum: what openings, then closings, by squares of growing size remove, per channel.
 
-    The area under dark granules of each size (nuclei), then under the gaps between them.
+    First the density in dark granules of each size (nuclei), then that missing in the gaps between them.
     """
     spectrum = []
     for sign in (1.0, -1.0):
         signed = x * sign
-        left = mean(signed)
+        remaining = mean(signed)
         for size in sizes:
             opened = mean(dilate(-dilate(-signed, size), size))
-            spectrum.append(left - opened)
-            left = opened
+            spectrum.append(remaining - opened)
+            remaining = opened
     return torch.cat(spectrum, 1)
 
 
 _REACH = 2.5
-"""How far a blur looks, in its standard deviations."""
+"""Radius of a blur, in its standard deviations."""
 _SURROUND = 1.6
-"""Width of a blob's surroundings in its own."""
+"""Width of a blob's surroundings, in widths of the blob."""
 
 
 def blobs_reach(sigma: float) -> float:
-    """How far `blobs` of one size look beyond a pixel, in the unit of `sigma`: a map must be wider."""
+    """Radius around a pixel that `blobs` of width `sigma` uses, in the unit of `sigma`: a map must be wider."""
     return _REACH * _SURROUND * sigma
 
 
 def blur(x: Tensor, sigma_px: float) -> Tensor:
-    """Gaussian blur; the image is taken to be mirrored beyond its border."""
+    """Gaussian blur, [b c h w]; the image is mirrored at its border."""
     reach = max(1, round(_REACH * sigma_px))
     weight = torch.exp(-(torch.arange(reach + 1, dtype=torch.float64) ** 2) / (2 * sigma_px**2))
     weight = (weight / (2 * weight.sum() - weight[0])).tolist()
@@ -159,26 +159,25 @@ def blur(x: Tensor, sigma_px: float) -> Tensor:
 
 
 def blobs(x: Tensor, sigma_px: float, thresholds: tuple[float, ...]) -> Tensor:
-    """Difference-of-Gaussians spots of one size: how many per 1000 px stand out, how strongly, and all their energy."""
+    """Difference-of-Gaussians blobs of one size: number per 1000 px above each threshold, strength, total energy."""
     response = blur(x, sigma_px).sub_(blur(x, _SURROUND * sigma_px))
-    top = response == dilate(response, 5)
-    found = [top & (response > threshold) for threshold in thresholds]
-    counts = [mean(spots.float()) * 1e3 for spots in found]
-    strength = (response * found[0]).sum((-1, -2)) / (found[0].sum((-1, -2)) + 1)
+    peak = response == dilate(response, 5)
+    peaks = [peak & (response > threshold) for threshold in thresholds]
+    counts = [mean(above.float()) * 1e3 for above in peaks]
+    strength = (response * peaks[0]).sum((-1, -2)) / (peaks[0].sum((-1, -2)) + 1)
     return torch.cat([*counts, strength, mean(response * response).sqrt()], 1)
 
 
 def correlations(x: Tensor) -> Tensor:
-    """Correlation over the pixels of every two channels."""
-    apart = x - mean(x)[..., None, None]
-    spread = (mean(apart * apart) + 1e-6).sqrt()
+    """Correlation over the pixels of every pair of channels, [b c(c-1)/2]."""
+    deviation = x - mean(x)[..., None, None]
+    sd = (mean(deviation * deviation) + 1e-6).sqrt()
     pairs = [(i, j) for i in range(x.shape[1]) for j in range(i)]
-    both = [mean(apart[:, i] * apart[:, j]) / (spread[:, i] * spread[:, j]) for i, j in pairs]
-    return torch.stack(both, 1)
+    return torch.stack([mean(deviation[:, i] * deviation[:, j]) / (sd[:, i] * sd[:, j]) for i, j in pairs], 1)
 
 
 def layout(x: Tensor) -> Tensor:
-    """Mean of each channel in a central disc and two rings around it, and the spread over a 4 x 4 grid."""
+    """Mean of each channel in a central disc and in two rings around it, and the sd over the cells of a 4 x 4 grid."""
     n = x.shape[-1]
     axis = (torch.arange(n, device=x.device) - (n - 1) / 2) / n
     radius = (axis[:, None].square() + axis.square()).sqrt()

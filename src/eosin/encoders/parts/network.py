@@ -1,4 +1,4 @@
-"""What is common to all encoders with weights: pixels normalised, run through a network, on all cores."""
+"""A frozen network with its normalisation, run on all cores or on a GPU."""
 
 from __future__ import annotations
 
@@ -20,13 +20,19 @@ class Network:
     Parameters
     ----------
     model
-        Images [b 3 px px] -> [b f]; frozen here.
+        Images [b 3 px px] -> [b f]; it is frozen and set to evaluation.
     mean, std
-        Of red, green and blue on 0-1.
-    precision
-        Of the products inside; anything but float32 is faster on a GPU and changes the numbers a little.
+        Normalisation of red, green and blue, on a scale of 0 to 1.
     name
-        Of the encoder, for errors.
+        What the network is called in errors.
+    precision
+        Precision of the products in the network; float16 and bfloat16 are faster on a GPU and change the numbers a
+        little.
+
+    Raises
+    ------
+    EosinError
+        `mean` or `std` are not three numbers, or a standard deviation is not positive.
     """
 
     def __init__(
@@ -40,16 +46,17 @@ class Network:
     ):
         self._model = model.eval().requires_grad_(False)
         self.mean, self.std = _triple(mean, "mean", name), _triple(std, "std", name)
-        self._name, self._precision = name, precision
+        self._name, self.precision = name, precision
         self._device = torch.device("cpu")
 
     def to(self, device: torch.device | str) -> None:
+        """Move the network to `device`."""
         self._device = torch.device(device)
         self._model.to(self._device)
 
     @torch.inference_mode()
     def features(self, tiles: Sequence[Tensor]) -> Tensor:
-        """float32 [b f] of uint8 tiles [b px px 3], one per field of view; their features stand side by side."""
+        """Features float32 [b f] of tiles, one uint8 tensor [b px px 3] per field of view, concatenated."""
         return over_rows(
             self._windows, [tile.to(self._device, non_blocking=self._device.type == "cuda") for tile in tiles]
         )
@@ -57,21 +64,21 @@ class Network:
     def _windows(self, *tiles: Tensor) -> Tensor:
         mean, std = (torch.tensor(v, device=self._device).view(1, 3, 1, 1) for v in (self.mean, self.std))
         images = (tile.permute(0, 3, 1, 2).float().div_(255) for tile in tiles)
-        return torch.cat([self._one((image - mean) / std).float() for image in images], 1)
+        return torch.cat([self._forward((image - mean) / std).float() for image in images], 1)
 
-    def _one(self, image: Tensor) -> Tensor:
-        if self._precision == "float32":
-            return self._model(image)
-        with torch.autocast(self._device.type, getattr(torch, self._precision)):
-            return self._model(image)
+    def _forward(self, images: Tensor) -> Tensor:
+        if self.precision == "float32":
+            return self._model(images)
+        with torch.autocast(self._device.type, getattr(torch, self.precision)):
+            return self._model(images)
 
     def width(self, px: int, n_views: int) -> int:
-        """Number of features, found by running a blank window.
+        """Number of features of `n_views` windows of `px` pixels, found by running the network on blank ones.
 
         Raises
         ------
         EosinError
-            The network refuses windows of that size, or does not give one vector for each.
+            The network does not accept windows of that size, or does not return one vector for each.
         """
         try:
             shape = self.features([torch.zeros(1, px, px, 3, dtype=torch.uint8)] * n_views).shape

@@ -1,4 +1,4 @@
-"""The cards of the zoo: one TOML file for each published encoder, read when it is asked for."""
+"""Cards of the published encoders: one TOML file each, read when it is needed."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ NAMES = (
     *("kaiko-s16", "kaiko-s8", "kaiko-b16", "kaiko-b8", "kaiko-l14", "lunit-s16", "lunit-s8"),
     *("ctranspath", "ciga", "densenet121", "resnet50"),
 )
-"""Names of the published encoders, each with its file `cards/NAME.toml`."""
+"""Names of the published encoders; the card of each is `cards/NAME.toml`."""
 
 Triple = tuple[float, float, float]
 
 
 class ZooCard(Settings):
-    """What is known of a published encoder: how to build it, where its weights are, and on what terms."""
+    """A published encoder: how to build it, where its weights are, and under which licence."""
 
     title: str = Field(description="what it is, in a few words")
     architecture: str = Field(description="name in timm")
@@ -60,7 +60,7 @@ class ZooCard(Settings):
 
     @property
     def published(self) -> Naming:
-        """How the tensors are named in the published file."""
+        """Translation of the names of tensors in the published file."""
         return Transformers() if self.naming == "transformers" else Rules(self.rename, self.drop, self.split)
 
     @property
@@ -69,7 +69,7 @@ class ZooCard(Settings):
         return not self.file.endswith(".safetensors")
 
     def encoder_card(self, name: str) -> EncoderCard:
-        """The card as every encoder has one."""
+        """The card in the form that every encoder has."""
         return EncoderCard(
             name=name,
             source=self.hub or self.page,
@@ -100,7 +100,7 @@ def zoo_card(name: str) -> ZooCard:
     Raises
     ------
     EosinError
-        There is none of that name.
+        No published encoder has that name.
     """
     if name not in NAMES:
         raise EosinError(f"no published encoder is called '{name}'", fix=f"known ones: {', '.join(sorted(NAMES))}")

@@ -1,4 +1,4 @@
-"""How encoders are written as text: several joined by `+`, several listed by commas, each with a name and settings."""
+"""The text form of encoders: `NAME:ARGUMENT@WEIGHTS?settings`, joined by `+` to one encoder, or listed by commas."""
 
 from __future__ import annotations
 
@@ -9,8 +9,15 @@ from collections.abc import Callable
 def split_spec(spec: str, known: Callable[[str], bool]) -> list[str]:
     """The parts of a spec, one for each encoder.
 
-    A `+` among names always parts them. Behind a `:`, `@` or `?` it does so only where a known encoder's name follows:
-    the name of a file may hold one, and in a setting it stands for a space.
+    A `+` after a plain name always separates. After a `:`, `@` or `?` it separates only where the name of a known
+    encoder follows, since names of files may contain it, and in a setting it means a space.
+
+    Parameters
+    ----------
+    spec
+        Encoders joined by `+`.
+    known
+        Whether a name is that of an encoder.
     """
     first, *pieces = spec.split("+")
     parts = [first]
@@ -23,7 +30,15 @@ def split_spec(spec: str, known: Callable[[str], bool]) -> list[str]:
 
 
 def split_list(text: str, known: Callable[[str], bool]) -> list[str]:
-    """Specs that are listed by commas. Within settings a comma parts only where a known encoder's name follows it."""
+    """Specs that are listed by commas. Within settings a comma separates only where a known encoder's name follows.
+
+    Parameters
+    ----------
+    text
+        The list.
+    known
+        Whether a name is that of an encoder.
+    """
     first, *pieces = text.split(",")
     specs = [first]
     for piece in pieces:
@@ -35,5 +50,10 @@ def split_list(text: str, known: Callable[[str], bool]) -> list[str]:
 
 
 def name_of(part: str) -> str:
-    """What stands before an argument or settings."""
+    """The name of an encoder in a spec, without argument, weights and settings."""
     return re.split("[:@?]", part, maxsplit=1)[0]
+
+
+def without_weights(spec: str) -> str:
+    """A spec without weights and settings: the name of an encoder, and its argument if any, as `timm:resnet50`."""
+    return spec.partition("?")[0].partition("@")[0]

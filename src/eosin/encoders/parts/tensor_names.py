@@ -1,6 +1,6 @@
-"""Published names of tensors -> ours: rules of each card, and the one conversion of the `transformers` library.
+"""Translation of published names of tensors to ours: by the rules of a card, or from the `transformers` library.
 
-Ours are `trunk.` with timm's names, and `pool.` with those of `pooling.AttentionPool`.
+Our names are `trunk.` and timm's name, and `pool.` and the name in `token_pooling.AttentionPool`.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ Tensors = dict[str, Tensor]
 
 
 class Naming(ABC):
-    """A way in which tensors are named where the weights are published."""
+    """A translation of the names of tensors in a published file."""
 
     @abstractmethod
     def ours(self, given: Mapping[str, Tensor]) -> Tensors:
-        """The tensors under our names; what no encoder needs is left out."""
+        """The tensors under our names; those that no encoder needs are left out."""
 
 
 @dataclass(frozen=True)
 class Rules(Naming):
-    """Regular expressions: each rule once on every name, in their order; then names to leave out and to split.
+    """Translation by regular expressions: every rule on every name, in order; then some are dropped or split.
 
     Attributes
     ----------
     rename
-        Pairs of a pattern and what stands for it.
+        Pairs of a pattern and its replacement.
     drop
         Patterns of (renamed) names that are left out.
     split
-        A (renamed) name -> the names of its equal parts along the first axis.
+        From a (renamed) name to the names of its equal parts along the first axis.
     """
 
     rename: Sequence[tuple[str, str]] = ()
@@ -43,10 +43,11 @@ class Rules(Naming):
     split: Mapping[str, Sequence[str]] | None = None
 
     def ours(self, given: Mapping[str, Tensor]) -> Tensors:
+        """The tensors under our names, without those that `drop` matches."""
         named = {}
         for name, value in given.items():
-            for pattern, instead in self.rename:
-                name = re.sub(pattern, instead, name)
+            for pattern, replacement in self.rename:
+                name = re.sub(pattern, replacement, name)
             if any(re.search(pattern, name) for pattern in self.drop):
                 continue
             parts = (self.split or {}).get(name, [name])
@@ -81,15 +82,21 @@ _QUERY = re.compile(r"^(.*)\.attention\.attention\.query\.(weight|bias)$")
 
 @dataclass(frozen=True)
 class Transformers(Naming):
-    """ViT and DINOv2 (with or without registers) as the `transformers` library names them.
+    """Translation of ViT and DINOv2 (with or without registers) as the `transformers` library names them.
 
-    Query, key and value become one tensor. In timm a network with registers has no row for the class token in its
-    table of positions: the row is added to the token itself, which is the same sum.
+    Query, key and value become one tensor. In timm the table of positions of a network with registers has no row for
+    the class token: the row is added to the token itself, which gives the same sum.
+
+    Attributes
+    ----------
+    rules
+        Translation of all other names.
     """
 
     rules: Rules = Rules(_NAMES_OF_TRANSFORMERS, _UNUSED_OF_TRANSFORMERS)
 
     def ours(self, given: Mapping[str, Tensor]) -> Tensors:
+        """The tensors under our names, with query, key and value joined."""
         named = self.rules.ours(_join_attention(given))
         if {"trunk.reg_token", "trunk.pos_embed", "trunk.cls_token"} <= set(named):
             positions, token = named["trunk.pos_embed"], named["trunk.cls_token"]  # [1 1+patches d], [1 1 d]
@@ -102,16 +109,26 @@ def _join_attention(given: Mapping[str, Tensor]) -> Tensors:
     """Query, key and value of each layer, stacked as one `attn.qkv`."""
     joined = dict(given)
     for name in given:
-        if found := _QUERY.match(name):
-            layer, kind = found.groups()
-            parts = [f"{layer}.attention.attention.{one}.{kind}" for one in ("query", "key", "value")]
-            if len({joined[part].shape if part in joined else None for part in parts}) == 1:  # else told as a misfit
+        if match := _QUERY.match(name):
+            layer, kind = match.groups()
+            parts = [f"{layer}.attention.attention.{role}.{kind}" for role in ("query", "key", "value")]
+            if len({joined[part].shape if part in joined else None for part in parts}) == 1:  # else `fit` reports it
                 joined[f"{layer}.attn.qkv.{kind}"] = torch.cat([joined.pop(part) for part in parts])
     return joined
 
 
 def to_ours(given: Mapping[str, Tensor], naming: Naming, model: nn.Module) -> Tensors:
-    """Tensors under our names, whether they have the published names, timm's, or ours already."""
+    """Tensors under our names, whether they have published names, timm's, or ours.
+
+    Parameters
+    ----------
+    given
+        Tensors by name.
+    naming
+        Translation of the published names.
+    model
+        The network that they are for: names that it knows are kept.
+    """
     plain = {_prefixed(name): value for name, value in given.items()}
     needed = {name for name in model.state_dict() if not name.endswith("num_batches_tracked")}
     return plain if needed <= set(plain) else naming.ours(given)

@@ -10,22 +10,23 @@ from torch import Tensor, nn
 
 
 class Pooling(nn.Module, ABC):
-    """Features of a network [b ...] -> [b f]."""
+    """Interface of poolings: from the output of a network [b ...] to one vector per window [b f]."""
 
     @abstractmethod
     def forward(self, features: Tensor) -> Tensor:
-        """One vector per window."""
+        """One vector per window [b f]."""
 
 
 class ClassToken(Pooling):
-    """The first token, which gathers the window's content in most vision transformers."""
+    """The class token, which is the first token in most vision transformers."""
 
-    def forward(self, features: Tensor) -> Tensor:  # [b tokens d]
+    def forward(self, features: Tensor) -> Tensor:
+        """Tokens [b n d] -> [b d]."""
         return features[:, 0]
 
 
 class ClassAndMean(Pooling):
-    """The first token and beside it the mean of the patches' tokens (Virchow; Vorontsov et al. 2024).
+    """The class token and the mean of the patch tokens, concatenated (Virchow; Vorontsov et al. 2024).
 
     Parameters
     ----------
@@ -37,12 +38,13 @@ class ClassAndMean(Pooling):
         super().__init__()
         self.n_prefix = n_prefix
 
-    def forward(self, features: Tensor) -> Tensor:  # [b tokens d]
+    def forward(self, features: Tensor) -> Tensor:
+        """Tokens [b n d] -> [b 2d]."""
         return torch.cat([features[:, 0], features[:, self.n_prefix :].mean(1)], 1)
 
 
 class MapMean(Pooling):
-    """Mean over the places of a map of features.
+    """Mean over the positions of a map of features.
 
     Parameters
     ----------
@@ -55,6 +57,7 @@ class MapMean(Pooling):
         self.axes = axes
 
     def forward(self, features: Tensor) -> Tensor:
+        """Map [b c h w] or [b h w c] -> [b c]."""
         return features.mean(self.axes)
 
 
@@ -64,13 +67,13 @@ class AttentionPool(Pooling):
     Parameters
     ----------
     width
-        Length of the vector.
+        Length of the vector, f.
     context
-        Length of a token.
+        Length of a token, d.
     n_heads
-        Heads of the attention.
+        Number of heads.
     bias
-        Whether its linear maps have biases.
+        Whether the linear maps have biases.
     """
 
     def __init__(self, width: int, context: int, *, n_heads: int = 8, bias: bool = True):
@@ -79,7 +82,8 @@ class AttentionPool(Pooling):
         self.ln_q, self.ln_k, self.norm = nn.LayerNorm(width), nn.LayerNorm(context), nn.LayerNorm(width)
         self.attn = nn.MultiheadAttention(width, n_heads, bias=bias, kdim=context, vdim=context, batch_first=True)
 
-    def forward(self, features: Tensor) -> Tensor:  # [b tokens d]
+    def forward(self, features: Tensor) -> Tensor:
+        """Tokens [b n d] -> [b f]."""
         query = self.ln_q(self.query).expand(len(features), -1, -1)  # [b 1 f]
         context = self.ln_k(features)
         return self.norm(self.attn(query, context, context, need_weights=False)[0][:, 0])
@@ -97,4 +101,4 @@ POOLINGS: dict[str, Callable[[nn.Module, int], Pooling]] = {
     "attention": lambda trunk, width: AttentionPool(width, trunk.num_features),
     "attention without bias": lambda trunk, width: AttentionPool(width, trunk.num_features, bias=False),
 }
-"""Pooling by its name on a card: made for a network and the width of the vector."""
+"""By name on a card: `POOLINGS[name](network, width of the vector)` makes the pooling."""

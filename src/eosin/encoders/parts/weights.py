@@ -1,4 +1,4 @@
-"""Files of weights: found, fetched from the hub, read, and put into a network that they must fit exactly."""
+"""Files of weights: find them, download them from the hub, read them, and load them into a network."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CONVERT = "convert them with torch.load(..., weights_only=True) and safetensors
 
 
 def locate(weights: str, revision: str | None = None) -> Path:
-    """The file of weights: a .safetensors file, the one in a folder, or fetched once from the hub into its cache.
+    """The path of a file of weights: given, the only one in a folder, or downloaded once from the hub to its cache.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ def locate(weights: str, revision: str | None = None) -> Path:
     Raises
     ------
     EosinError
-        There is no such file, it is a pickle, or the hub does not give it.
+        The file is missing or a pickle, the folder does not hold exactly one, or the download fails.
     """
     path = Path(weights)
     if path.is_dir():
@@ -43,13 +43,13 @@ def locate(weights: str, revision: str | None = None) -> Path:
 
 
 def _in_folder(folder: Path) -> Path:
-    found = sorted(folder.glob("*.safetensors"))
-    named = [file for file in found if file.name == HUB_FILE] or found
-    if len(named) == 1:
-        return named[0]
-    if named:
-        names = ", ".join(file.name for file in named[:4])
-        raise EosinError(f"holds {len(named)} files of weights ({names})", file=folder, fix="name the file itself")
+    every = sorted(folder.glob("*.safetensors"))
+    candidates = [file for file in every if file.name == HUB_FILE] or every
+    if len(candidates) == 1:
+        return candidates[0]
+    if candidates:
+        names = ", ".join(file.name for file in candidates[:4])
+        raise EosinError(f"holds {len(candidates)} files of weights ({names})", file=folder, fix="name the file itself")
     pickles = sorted(file.name for file in folder.iterdir() if file.suffix in {".bin", ".pth", ".pt", ".ckpt"})
     if pickles:
         raise EosinError(f"holds weights only as a pickle ('{pickles[0]}')", file=folder, fix=_CONVERT)
@@ -68,7 +68,12 @@ def fetch(name: str, file: str, revision: str | None = None, *, gated_fix: str |
     revision
         Commit; the newest where None.
     gated_fix
-        What to do where access must be asked for.
+        What to do where access must be applied for; a general advice where None.
+
+    Raises
+    ------
+    EosinError
+        The model is gated or unknown, has no such file, or the download fails.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
@@ -89,7 +94,13 @@ def fetch(name: str, file: str, revision: str | None = None, *, gated_fix: str |
 
 
 def read_tensors(file: Path) -> dict[str, Tensor]:
-    """The file's tensors by name, floating ones in single precision."""
+    """Tensors of a .safetensors file by name; floating-point ones become float32.
+
+    Raises
+    ------
+    EosinError
+        The file is damaged or not in the format.
+    """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -103,7 +114,7 @@ def read_tensors(file: Path) -> dict[str, Tensor]:
 
 
 def heads(model: nn.Module) -> tuple[str, ...]:
-    """Prefixes of a timm model's classifier, which a file may hold and an encoder has not."""
+    """Prefixes of the tensors of a timm model's classifier, which a file may hold and an encoder does not use."""
     named = getattr(model, "pretrained_cfg", {}).get("classifier") or ()
     return tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
 
@@ -111,7 +122,7 @@ def heads(model: nn.Module) -> tuple[str, ...]:
 def fit(
     model: nn.Module, given: Mapping[str, Tensor], what: str, *, file: Path, optional: Collection[str] = ()
 ) -> None:
-    """Put tensors into a model; any difference but for `optional` prefixes in the file is an error.
+    """Load tensors into a model that they must fit exactly.
 
     Parameters
     ----------
@@ -124,7 +135,12 @@ def fit(
     file
         Where the tensors are from.
     optional
-        Beginnings of names that the model need not know.
+        Prefixes of names that may be in the file and not in the model.
+
+    Raises
+    ------
+    EosinError
+        A tensor is missing, has another shape, or is unknown to the model.
     """
     wanted = model.state_dict()
     extra = [n for n in given if n not in wanted and not n.startswith(tuple(optional))]

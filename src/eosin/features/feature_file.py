@@ -1,0 +1,139 @@
+"""Read feature files of eosin, TRIDENT, CLAM and the HEST benchmark, and check what they hold."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.features.turns import TURNS
+from eosin.storage.hdf5 import open_foreign
+
+FORMAT = "eosin-features-1"
+"""Attribute `format` of the files that eosin writes."""
+_FIX = "delete it and encode again"
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """The content of a feature file.
+
+    Attributes
+    ----------
+    values
+        Features [s f] float32.
+    ids
+        Names of the spots (s), or None where another tool wrote none.
+    origins_px
+        Top left of the tiles [s 2] float64, full-resolution pixels.
+    centres_um
+        Centres of the tiles [s 2] float64, µm, or None where another tool wrote none.
+    attrs
+        Attributes of the file and of `coords`, together.
+    turned
+        [s 7 f] float32: features of each tile under the `TURNS`; None where they were not read or are missing.
+    readable
+        bool [s]: False where the tile could not be read; its features are then 0.
+    """
+
+    values: np.ndarray
+    ids: tuple[str, ...] | None
+    origins_px: np.ndarray
+    centres_um: np.ndarray | None
+    attrs: Mapping[str, Any]
+    turned: np.ndarray | None = None
+    readable: np.ndarray = field(default_factory=lambda: np.ones(0, bool))
+
+
+def read_features(path: str | Path, *, turned: bool = False) -> FeatureFile:
+    """Read a feature file of eosin, TRIDENT (`features`, `coords`) or HEST (`embeddings`, `coords`, `barcodes`).
+
+    Parameters
+    ----------
+    path
+        The file.
+    turned
+        Also read the features of turned tiles, where they are there: seven times as much as the rest.
+
+    Raises
+    ------
+    EosinError
+        No such file, truncated or damaged (checksums), or of another layout.
+    """
+    tables, attrs = _read_tables(path, turned=turned)
+    values = tables.get("features", tables.get("embeddings"))
+    if values is None or "coords" not in tables:
+        raise EosinError("holds no 'features' (or 'embeddings') and 'coords'", file=path, fix=_FIX)
+    coords = tables["coords"]
+    if not all(np.issubdtype(part.dtype, np.number) for part in (values, coords)):
+        raise EosinError("features or coords are no numbers", file=path, fix=_FIX)
+    values = np.squeeze(values, 0) if values.ndim == 3 and len(values) == 1 else values  # CLAM has a leading axis
+    if coords.ndim < 2 or coords.shape[-1] != 2:
+        raise EosinError(f"coords have shape {coords.shape}", file=path, fix=_FIX)
+    coords = coords.reshape(-1, 2)
+    ids, centres = _ids(tables), tables.get("centres_um")
+    if values.ndim != 2 or any(len(part) != len(values) for part in (coords, ids, centres) if part is not None):
+        raise EosinError(f"features {values.shape} and coords {coords.shape} disagree", file=path, fix=_FIX)
+    sevenfold = tables.get("turned") if "turns" in attrs else None
+    if sevenfold is not None and sevenfold.shape != (len(values), len(TURNS), values.shape[1]):
+        raise EosinError(f"features {values.shape} and turned {sevenfold.shape} disagree", file=path, fix=_FIX)
+    if not all(np.isfinite(part).all() for part in (values, sevenfold) if part is not None):
+        raise EosinError("features hold NaN or infinity", file=path, fix=_FIX)
+    return FeatureFile(
+        values=values.astype(np.float32, copy=False),
+        ids=ids,
+        origins_px=coords.astype(np.float64),
+        centres_um=centres,
+        attrs=attrs,
+        turned=None if sevenfold is None else sevenfold.astype(np.float32, copy=False),
+        readable=_readable(tables, len(values), path),
+    )
+
+
+def _read_tables(path: str | Path, *, turned: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """All datasets of a file by name (`turned` if wanted), and the attributes of the file and of `coords`."""
+    import h5py
+
+    if not Path(path).is_file():
+        raise EosinError("no such feature file", file=path, fix="encode first")
+    try:
+        with open_foreign(path, walk=not _is_own(path)) as file:
+            tables = {
+                name: np.asarray(item)
+                for name, item in file.items()
+                if isinstance(item, h5py.Dataset) and (turned or name != "turned")
+            }
+            return tables, {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        raise EosinError(f"not readable as a feature file ({error})", file=path, fix=_FIX) from error
+
+
+def _is_own(path: str | Path) -> bool:
+    """Whether a file holds the name of our format: ours have checksums, so that they need no slow check for damage."""
+    if not Path(path).stat().st_size:
+        return False
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return content.find(FORMAT.encode()) >= 0
+
+
+def _readable(tables: Mapping[str, np.ndarray], n: int, path: str | Path) -> np.ndarray:
+    """Which of `n` tiles could be read, bool [n]; all, where the file does not say."""
+    flags = tables.get("readable")
+    if flags is None:
+        return np.ones(n, bool)
+    if flags.shape != (n,) or flags.dtype != bool:
+        raise EosinError(f"'readable' is {flags.dtype} {flags.shape} for {n} tiles", file=path, fix=_FIX)
+    return flags
+
+
+def _ids(tables: Mapping[str, np.ndarray]) -> tuple[str, ...] | None:
+    """Names of the spots, or None where the file has none."""
+    names = tables.get("barcodes", tables.get("barcode"))
+    if names is None:
+        return None
+    return tuple(n.decode() if isinstance(n, bytes) else str(n) for n in names.ravel())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from eosin.data.reader import need_known
+from eosin.config import need_known
 from eosin.errors import EosinError
 from eosin.geometry import grouped
 from eosin.types import Section, first_repeat

@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 
+from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.genes.rules import RULES
@@ -148,8 +148,8 @@ def _check_measured(names: tuple[str, ...], sections: Sequence[Section], path: P
         missing = sorted(set(names) - set(genes), key=names.index)
         if missing:
             name = missing[0]
-            near = [g for g in genes if g.lower() == name.lower()] or get_close_matches(name, genes, n=1, cutoff=0.7)
-            fix = f"did you mean '{near[0]}'?" if near else section.rename_advice(missing) or _known_rules()
+            near = near_names(name, genes, at_most=1, cutoff=0.7)
+            fix = did_you_mean(near, section.rename_advice(missing) or _known_rules())
             raise EosinError(f"gene '{name}' is not measured in section '{section.name}'", file=path, fix=fix)
     return names
 

@@ -167,13 +167,13 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     if "feature_type" in features:
         kept = features["feature_type"] == GENE_EXPRESSION.encode()
     notes = []
-    if others := int((~kept).sum()):
-        notes.append(f"{others} features of other types than gene expression were left out")
-    given = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
-    made = naming.columns(given)
-    ones = np.ones(len(given), dtype=np.float32)
-    chosen = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(given)))), (len(names), len(given)))
-    return made.genes, made.add_up(chosen), [*notes, *made.notes]
+    if n_others := int((~kept).sum()):
+        notes.append(f"{n_others} features of other types than gene expression were left out")
+    in_file = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
+    columns = naming.columns(in_file)
+    ones = np.ones(len(in_file), dtype=np.float32)
+    selected = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(in_file)))), (len(names), len(in_file)))
+    return columns.genes, columns.add_up(selected), [*notes, *columns.notes]
 
 
 def _whole(block: sparse.csr_matrix, file: Path) -> sparse.csr_matrix:

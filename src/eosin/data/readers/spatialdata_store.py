@@ -110,7 +110,7 @@ def _stores(path: Path) -> list[Path]:
 
 def _places(path: Path) -> dict[str, _Place]:
     """The sections of all stores: named as the store where it has one, else as store and region."""
-    found = {}
+    sections = {}
     for store in _stores(path):
         with _readable(store):
             places = _places_of(store)
@@ -118,8 +118,8 @@ def _places(path: Path) -> dict[str, _Place]:
         regions = [place.region for place in places]
         for place in places:
             ending = [place.region] if regions.count(place.region) == 1 else [place.table, place.region]
-            found["-".join([stem, *ending] if len(places) > 1 else [stem])] = place
-    return found
+            sections["-".join([stem, *ending] if len(places) > 1 else [stem])] = place
+    return sections
 
 
 def _places_of(store: Path) -> list[_Place]:
@@ -138,7 +138,7 @@ def _places_of(store: Path) -> list[_Place]:
         if isinstance(record, dict) and record.get("kind") == "prediction":
             continue
         regions = np.atleast_1d(read_elem(group["uns/spatialdata_attrs"])["region"])
-        places += [_Place(store, table, one) for one in map(str, regions) if (store / "shapes" / one).is_dir()]
+        places += [_Place(store, table, region) for region in map(str, regions) if (store / "shapes" / region).is_dir()]
     return places
 
 

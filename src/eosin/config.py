@@ -1,10 +1,10 @@
-"""Settings records and the registry: what can be set, and what can be named."""
+"""Settings records, registries of named things, and help with a name that is unknown."""
 
 from __future__ import annotations
 
 import difflib
 import tomllib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -37,7 +37,8 @@ class Settings(BaseModel):
         unknown = [key for key in merged if key not in cls.model_fields]
         if unknown:
             raise EosinError(
-                f"unknown setting '{unknown[0]}' in {source}", fix=_known(unknown[0], cls.model_fields, "settings")
+                f"unknown setting '{unknown[0]}' in {source}",
+                fix=near_or_known(unknown[0], sorted(cls.model_fields), "settings"),
             )
         try:
             return cls.model_validate(merged)
@@ -75,6 +76,7 @@ class Registry(Generic[T]):
         self._plugged = False
 
     def add(self, name: str, thing: T) -> T:
+        """Register `thing` under a name, which must be new, and return it."""
         if name in self._known:
             raise ValueError(f"{self.kind} '{name}' is registered twice")
         self._known[name] = thing
@@ -87,7 +89,8 @@ class Registry(Generic[T]):
     def __getitem__(self, name: str) -> T:
         self._plug()
         if name not in self._known:
-            raise EosinError(f"no {self.kind} is called '{name}'", fix=_known(name, self._known, f"{self.kind}s"))
+            fix = near_or_known(name, sorted(self._known), f"{self.kind}s")
+            raise EosinError(f"no {self.kind} is called '{name}'", fix=fix)
         return self._known[name]
 
     def __iter__(self) -> Iterator[str]:
@@ -105,8 +108,35 @@ class Registry(Generic[T]):
                 self.add(entry.name, entry.load())
 
 
-def _known(name: str, known: Iterable[str], what: str) -> str:
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if near:
-        return "did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
-    return f"known {what}: " + ", ".join(sorted(known))
+def near_names(name: str, known: Iterable[str], *, at_most: int = 3, cutoff: float = 0.5) -> list[str]:
+    """The known names most like an unknown one, nearest first: those that differ in case only, else by `difflib`."""
+    known = list(known)
+    same_letters = [other for other in known if other.lower() == name.lower()]
+    return same_letters[:at_most] or difflib.get_close_matches(name, known, n=at_most, cutoff=cutoff)
+
+
+def did_you_mean(near: Sequence[str], otherwise: str) -> str:
+    """`did you mean 'a' or 'b'?`, or another advice where no name is near."""
+    return "did you mean " + " or ".join(f"'{name}'" for name in near) + "?" if near else otherwise
+
+
+def near_or_known(name: str, known: Sequence[str], kind: str, *, list_at_most: int | None = None) -> str:
+    """Advice on an unknown name: the near ones, else all that are known or the first of them; `kind` in the plural."""
+    listed = list(known[:list_at_most])
+    if len(listed) < len(known):
+        listed.append("...")
+    return did_you_mean(near_names(name, known), f"known {kind}: {', '.join(listed)}")
+
+
+def need_known(name: str, known: Iterable[str], kind: str, *, file: str | Path | None = None) -> None:
+    """Refuse a name that is not among the known ones; `kind` says in the singular what is named.
+
+    Raises
+    ------
+    EosinError
+        With near names, or the known ones where none is near.
+    """
+    known = list(known)
+    if name not in known:
+        fix = near_or_known(name, known, f"{kind}s", list_at_most=20)
+        raise EosinError(f"no {kind} is called '{name}'", file=file, fix=fix)

@@ -1,4 +1,4 @@
-"""The one error that eosin raises for what a user can cause and a user can mend."""
+"""The error that eosin raises for every fault that a user can cause and correct."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class EosinError(Exception):
-    """A fault in the input, the settings or the machine, told in one line.
+    """A fault in the input, the settings or the machine, with a message of one line.
 
     Parameters
     ----------

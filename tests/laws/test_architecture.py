@@ -155,6 +155,7 @@ HEAVY = {
     "pandas",
     "sklearn",
     "h5py",
+    "shapely",
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import Field, ValidationError
 
-from eosin.config import Registry, Settings, read_toml
+from eosin.config import Registry, Settings, near_names, need_known, read_toml
 from eosin.errors import EosinError
 
 
@@ -68,6 +68,20 @@ def test_registry_answers_with_near_names_and_refuses_a_second_one() -> None:
     with pytest.raises(ValueError, match="twice"):
         registry.add("rye", 3)
     assert registry["rye"] == 1
+
+
+def test_a_name_in_other_letters_is_nearer_than_a_similar_one() -> None:
+    assert near_names("krt8", ["KRT8", "krt18", "krt7"]) == ["KRT8"]
+    assert near_names("KRT", ["KRT8", "KRT18"], at_most=1) == ["KRT8"]
+
+
+def test_a_long_list_of_known_names_is_cut() -> None:
+    names = [f"s{i}" for i in range(30)]
+    need_known("s7", names, "section")
+    with pytest.raises(EosinError, match=r"x: no section is called '___'; known sections: s0, .*s19, \.\.\.$"):
+        need_known("___", names, "section", file="x")
+    with pytest.raises(EosinError, match=r"known sections: s0, s1$"):
+        need_known("___", names[:2], "section")
 
 
 def test_registry_takes_plug_ins_once_and_only_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:

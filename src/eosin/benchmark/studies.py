@@ -6,13 +6,13 @@ table 7) are read off one prediction by `eosin.metrics.sample_statistics`.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
 from eosin.metrics.gene_lists import BIOMARKERS
 from eosin.models import MODELS
@@ -193,8 +193,7 @@ def study_cells(name: str, *, preset: str | None = None, rule: str | None = None
         No such study (near names are told), or a preset that none of its models has.
     """
     if name not in STUDIES:
-        near = difflib.get_close_matches(name, STUDIES, n=3, cutoff=0.5)
-        fix = "did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else "known: " + ", ".join(STUDIES)
+        fix = did_you_mean(near_names(name, STUDIES), "known: " + ", ".join(STUDIES))
         raise EosinError(f"no study is called '{name}'", fix=fix)
     cells = STUDIES[name].cells
     if preset is not None:

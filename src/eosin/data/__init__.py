@@ -1,4 +1,11 @@
-"""Measured sections: readers, splits, and the doors to AnnData."""
+"""Measured sections: readers, splits, and the doors to AnnData and SpatialData.
+
+`reader` what a reader is, how one is chosen and run; `readers/` one file a platform; `check` the promises of a reader.
+`section_parts` the last step of every reader; `count_table`, `h5ad`, `foreign` (AnnData of other tools), `pooling`
+(molecules and small bins to squares) and `spatialdata_image` the steps that several share.
+`splits` who is learned from and who is judged on; `anndata_door` and `spatialdata_door` predictions and sections as
+scverse's objects.
+"""
 
 from __future__ import annotations
 

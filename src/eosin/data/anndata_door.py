@@ -235,8 +235,8 @@ def add_layers(adata: AnnData, prediction: Prediction, key: str = "eosin") -> No
             raise EosinError(f"the AnnData's {axis} names repeat", fix="make them unique")
     rows = adata.obs_names.get_indexer(list(prediction.spots.ids))
     columns = adata.var_names.get_indexer(list(prediction.panel.names))
-    for axis, found in (("spot", rows), ("gene", columns)):
-        if (found < 0).all():
+    for axis, positions in (("spot", rows), ("gene", columns)):
+        if (positions < 0).all():
             fix = f"give the AnnData of section '{prediction.section}'"
             raise EosinError(f"the AnnData and the prediction have no {axis} in common", fix=fix)
     values = {key: prediction.mean} | ({f"{key}_std": prediction.sd} if prediction.n_draws > 1 else {})

@@ -1,4 +1,4 @@
-"""What every reader must hold to, as one function that plug-ins can run on their own data."""
+"""The promises of a reader, checked by one function that plug-ins can run on their own data."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def check_reader(reader: str | Reader, path: str | Path) -> None:
 
 
 def _hold(promise: str, *, kept: bool) -> None:
+    """Raise with the promise unless it is kept."""
     if not kept:
         raise AssertionError(promise)
 
@@ -64,8 +65,10 @@ def _check_section(reader: Reader, path: Path, name: str) -> None:
     _hold(f"'{name}': a given scale is used", kept=in_um or pooled or bool(np.allclose(2 * half, whole)))
 
 
-def _same(one: Section, other: Section) -> bool:
-    return one.fingerprint() == other.fingerprint() and one.notes == other.notes and one.domains == other.domains
+def _same(first: Section, second: Section) -> bool:
+    """Whether two readings of a section gave the same."""
+    compared = [(section.fingerprint(), section.notes, section.domains) for section in (first, second)]
+    return compared[0] == compared[1]
 
 
 def _check_refusals(reader: Reader, path: Path) -> None:

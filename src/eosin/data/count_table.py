@@ -107,8 +107,8 @@ def _split_id(line: str, separator: str) -> tuple[str, str]:
 def _parse(rows: Sequence[tuple[str, str]], genes: Sequence[str], separator: str, file: Path) -> np.ndarray:
     """Values [rows genes] float32 of a block of rows."""
     for spot, cells in rows:
-        if (found := cells.count(separator) + 1) != len(genes):
-            raise EosinError(f"row '{spot}' has {found} values for {len(genes)} genes", file=file, fix=_AGAIN)
+        if (n_values := cells.count(separator) + 1) != len(genes):
+            raise EosinError(f"row '{spot}' has {n_values} values for {len(genes)} genes", file=file, fix=_AGAIN)
     text = separator.join(cells for _, cells in rows) + separator
     values = _whole_numbers(text, separator)
     if values is None:  # counts that went through floating point are printed as "3.0"

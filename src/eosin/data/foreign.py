@@ -1,4 +1,4 @@
-"""What is looked for in an AnnData that another tool wrote: counts, patient, labels, the spots' width."""
+"""What readers look for in an AnnData of another tool: counts, gene names, patient, labels, the width of spots."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.h5ad import are_counts, raw_counts
-from eosin.data.reader import blame
 from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
-from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
+from eosin.data.section_parts import left_out
+from eosin.genes.columns import GeneNames
 from eosin.types.gene_ids import kind_of
 from eosin.types.places import is_finite
 
@@ -28,8 +28,8 @@ _SYMBOL_COLUMNS = ("feature_name", "gene_symbols", "gene_symbol", "symbol", "gen
 """Columns of `var` beside Ensembl ids; `feature_name` is CELLxGENE's, `gene_symbols` scanpy's."""
 
 
-def counts_of(adata: AnnData, path: Path, naming: Naming = AS_GIVEN) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
-    """Raw counts [s g], what the genes are called with columns of one name added up, and notes.
+def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
+    """Raw counts [s g], what their columns are called, and notes.
 
     Where neither `X` nor a layer holds counts, `raw.X` may: CELLxGENE keeps them there.
     """
@@ -40,12 +40,9 @@ def counts_of(adata: AnnData, path: Path, naming: Naming = AS_GIVEN) -> tuple[sp
         notes.append("counts are from raw.X")
     kept = _are_genes(var)
     if not kept.all():
-        notes.append(f"{np.count_nonzero(~kept)} of {len(kept)} features are no genes and were left out")
-        counts, var = counts[:, np.flatnonzero(kept)], var[kept]
-    given = gene_names(var)
-    with blame(path):
-        counts, genes, more = naming.counts(counts, given)
-    return counts, genes, [*notes, *more]
+        notes += left_out(int((~kept).sum()), len(kept), "features are no genes")
+        counts, var = sparse.csr_matrix(counts[:, np.flatnonzero(kept)]), var[kept]
+    return counts, gene_names(var), notes
 
 
 def _are_genes(var: pd.DataFrame) -> np.ndarray:
@@ -57,14 +54,14 @@ def _are_genes(var: pd.DataFrame) -> np.ndarray:
 
 
 def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
-    """The spots that `obs["in_tissue"]` does not put beside the tissue, and a note on the others."""
+    """The spots that lie in tissue by `obs["in_tissue"]`, or all where it says nothing; and a note on the others."""
     if "in_tissue" not in adata.obs:
         return adata, []
     kept = adata.obs["in_tissue"].astype(str).isin(("1", "1.0", "True")).to_numpy()
     if kept.all() or not kept.any():
         return adata, []
-    note = f"{np.count_nonzero(~kept)} of {len(kept)} spots are not in tissue and were left out"
-    return adata[np.flatnonzero(kept)].copy(), [note]
+    notes = left_out(int((~kept).sum()), len(kept), "spots are not in tissue")
+    return adata[np.flatnonzero(kept)].copy(), notes
 
 
 def gene_names(var: pd.DataFrame) -> GeneNames:
@@ -73,21 +70,21 @@ def gene_names(var: pd.DataFrame) -> GeneNames:
     ids, symbols = _column(var, _ID_COLUMNS), _column(var, _SYMBOL_COLUMNS)
     return GeneNames(
         names,
-        ids if ids is not None and kind_of(one for one in ids if one) == "ensembl" else None,
+        ids if ids is not None and kind_of(gene_id for gene_id in ids if gene_id) == "ensembl" else None,
         symbols if kind_of(names) == "ensembl" else None,
     )
 
 
 def _column(var: pd.DataFrame, known: tuple[str, ...]) -> tuple[str, ...] | None:
     """The first known column, as texts; `""` for what is missing."""
-    found = next((column for column in known if column in var), None)
-    if found is None:
+    column = next((column for column in known if column in var), None)
+    if column is None:
         return None
-    return tuple("" if missing else str(one) for one, missing in zip(var[found], var[found].isna()))
+    return tuple("" if missing else str(value) for value, missing in zip(var[column], var[column].isna()))
 
 
 def patient_of(adata: AnnData, name: str) -> str:
-    """The one patient that all spots are of, else the section's name."""
+    """The patient of all spots by the first known column of `obs`; the section's name where there is no single one."""
     for column in PATIENT_COLUMNS:
         if column in adata.obs:
             patients = set(map(str, adata.obs[column]))
@@ -106,9 +103,9 @@ def foreign_diameter_px(adata: AnnData, library: str | None = None) -> float:
     libraries = adata.uns.get("spatial")
     if not isinstance(libraries, dict):
         return 0.0
-    chosen = [libraries[library]] if library in libraries else list(libraries.values())
-    for one in chosen:
-        factors = one.get("scalefactors", {}) if isinstance(one, dict) else {}
+    entries = [libraries[library]] if library in libraries else list(libraries.values())
+    for entry in entries:
+        factors = entry.get("scalefactors", {}) if isinstance(entry, dict) else {}
         value = factors.get("spot_diameter_fullres") if isinstance(factors, dict) else None
         if is_finite(value) and value > 0:
             return float(value)

@@ -1,4 +1,4 @@
-"""Opening and writing `.h5ad` files so that every fault of the file is one line that names it."""
+"""Reading and writing `.h5ad` files; every fault of a file is one error line that names it."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def peek_h5ad(path: str | Path, key: str) -> list[str] | None:
 
 
 def _opened(path: Path) -> AbstractContextManager[Any]:
-    """The file to look into; one that our seal says is whole cannot crash HDF5 by damage."""
+    """The file opened for reading; the walk by another process is left out where our seal shows that it is whole."""
     return open_foreign(path, walk=not _check_seal(path))
 
 
@@ -97,7 +97,7 @@ def write_h5ad(adata: AnnData, path: str | Path, *, compress: bool = True) -> No
 
 
 def _check_seal(path: Path) -> bool:
-    """Compare a file of ours with the digest behind its end; whether it has one. Files without one are let through.
+    """Whether a file ends with our seal; the digest in it must fit the file. Files without a seal are let through.
 
     HDF5 has no checksum over its own bookkeeping and can crash the process where that is damaged. It ignores bytes
     behind its end and cuts them off when it changes a file, so that the seal harms no other tool and never outlives
@@ -134,13 +134,13 @@ def our_record(adata: AnnData, path: str | Path, kind: str | None = None) -> dic
     record = adata.uns.get("eosin", {})
     if not isinstance(record, dict):
         raise EosinError("uns['eosin'] is not a record of eosin", file=path, fix="remove it or write the file again")
-    found = {key: _plain(value) for key, value in record.items()}
-    schema = found.get("schema", SCHEMA)
+    stored = {key: _plain(value) for key, value in record.items()}
+    schema = stored.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise EosinError(f"written in format {schema}, this eosin knows up to {SCHEMA}", file=path, fix="update eosin")
-    if kind is not None and found.get("kind") != kind:
+    if kind is not None and stored.get("kind") != kind:
         raise EosinError(f"is no {kind} that eosin wrote", file=path, fix=f"give a {kind} written by eosin")
-    return found
+    return stored
 
 
 def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
@@ -164,7 +164,7 @@ def _x_before_y(table: Any) -> Any:
     columns = getattr(table, "columns", None)
     named = {} if columns is None else {str(column).lower(): column for column in columns}
     pair = next((pair for pair in _X_AND_Y if set(pair) <= set(named)), None)
-    return table if pair is None else table[[named[one] for one in pair]]
+    return table if pair is None else table[[named[axis] for axis in pair]]
 
 
 def put_positions(adata: AnnData, xy_um: np.ndarray, mpp: float | None) -> None:

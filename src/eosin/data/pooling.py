@@ -16,12 +16,12 @@ _PENDING = 1 << 22
 
 def squares_at(xy_um: np.ndarray, width_um: float) -> np.ndarray:
     """The square [m 2] (column, row) that each position [m 2] lies in; square (0, 0) begins at the origin."""
-    found = np.floor(np.asarray(xy_um, dtype=np.float64) / width_um)
-    if not np.isfinite(found).all():
+    squares = np.floor(np.asarray(xy_um, dtype=np.float64) / width_um)
+    if not np.isfinite(squares).all():
         raise EosinError("a position is not a finite number")
-    if found.size and np.abs(found).max() >= _REACH:
+    if squares.size and np.abs(squares).max() >= _REACH:
         raise EosinError(f"a position of {np.abs(xy_um).max():.3g} µm is far off any slide", fix="give positions in µm")
-    return found.astype(np.int64)
+    return squares.astype(np.int64)
 
 
 def centres_um(squares: np.ndarray, width_um: float) -> np.ndarray:
@@ -74,8 +74,8 @@ class Pool:
 
 
 def _summed(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    found, place = np.unique(keys, return_inverse=True)
-    return found, np.bincount(place, weights=values, minlength=len(found))
+    distinct, place = np.unique(keys, return_inverse=True)
+    return distinct, np.bincount(place, weights=values, minlength=len(distinct))
 
 
 def check_width(bin_um: float) -> float:

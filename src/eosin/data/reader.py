@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import difflib
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from eosin.config import Registry
+from eosin.config import Registry, need_known
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming, naming_of
 from eosin.genes.name_table import read_gene_table
@@ -40,27 +39,36 @@ class Reader(ABC):
         The measuring platform it stands for, or `"various"`.
     looks_for
         The files by which it is recognised, in words; printed when nothing fits.
+    evidence
+        What its sections are, in words, as `count tables in ST-cnts/`: `recognise` puts their number before it.
     naming
-        What genes are to be called, and what becomes of two columns of one name: for readers whose files hold several
-        kinds of names, or repeat them. `read` renames what a reader leaves.
+        What genes are to be called, and what becomes of two columns of one name: handed to `SectionParts.section`.
+        The function `read` renames what a reader leaves.
     """
 
     name: str
     platform: str
     looks_for: str
+    evidence: str = "sections"
     naming: Naming = AS_GIVEN
 
-    @abstractmethod
     def recognise(self, path: Path) -> str | None:
-        """Why `path` is of this layout, in words, or `None`. Looks at names only, never at large contents."""
+        """Why `path` is of this layout, in words, or `None`: the number of its sections, unless a reader says more.
+
+        Looks at the names of files only, never at large contents.
+        """
+        n_sections = len(self.names(path))
+        return f"{n_sections} {self.evidence}" if n_sections else None
 
     @abstractmethod
     def names(self, path: Path) -> list[str]:
-        """The sections under `path`, in order."""
+        """The sections under `path`, in order; none where it is of another layout."""
 
     @abstractmethod
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
         """Read one section; `mpp` (µm per pixel at full resolution) beats what the files say.
+
+        Made by `eosin.data.section_parts.SectionParts`.
 
         Raises
         ------
@@ -204,17 +212,6 @@ def _describe(section: Section) -> dict[str, Any]:
         "domains": 0 if section.domains is None else len(set(section.domains)),
         "notes": list(section.notes),
     }
-
-
-def need_known(name: str, known: Iterable[str], what: str, *, file: str | Path | None = None) -> None:
-    """Raise an `EosinError` with near names unless `name` is among `known`."""
-    known = list(known)
-    if name in known:
-        return
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    listed = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    fix = f"did you mean {' or '.join(map(repr, near))}?" if near else f"known {what}s: {listed}"
-    raise EosinError(f"no {what} is called '{name}'", file=file, fix=fix)
 
 
 @contextlib.contextmanager

@@ -27,13 +27,13 @@ SPOTS = "spots"
 
 
 def to_spatialdata(
-    one: Prediction | Section, *, draws: bool = False, thumbnails: Thumbnails | None = None, path: str | Path = "."
+    record: Prediction | Section, *, draws: bool = False, thumbnails: Thumbnails | None = None, path: str | Path = "."
 ) -> Any:
     """A section or a prediction as a `spatialdata.SpatialData`.
 
     Parameters
     ----------
-    one
+    record
         A prediction: `X` is the mean, `layers` the error bars. A measured section: `X` is the counts.
     draws
         Also store every draw of a prediction, as `layers["sample_0"]`, ...
@@ -50,13 +50,13 @@ def to_spatialdata(
     spatialdata = need_spatialdata(path)
     from spatialdata.models import TableModel
 
-    if isinstance(one, Prediction):
-        table, name, mpp = to_anndata(one, draws=draws), one.model, None if one.image is None else one.image.mpp
+    if isinstance(record, Prediction):
+        table, name = to_anndata(record, draws=draws), record.model
         del table.uns["spatial"]  # its blank pictures; here shapes and images say all that
     else:
-        table, name = section_to_anndata(one), "measured"
-        mpp = None if one.image is None else one.image.mpp
-    parts: dict[str, Any] = {"shapes": {SPOTS: _circles(one, mpp)}, "tables": {}}
+        table, name = section_to_anndata(record), "measured"
+    mpp = None if record.image is None else record.image.mpp
+    parts: dict[str, Any] = {"shapes": {SPOTS: _circles(record, mpp)}, "tables": {}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of columns turned into categories
         parts["tables"][f"{_key(name)}_{SPOTS}"] = TableModel.parse(
@@ -69,7 +69,7 @@ def to_spatialdata(
 
 
 def write_spatialdata(
-    one: Prediction | Section, path: str | Path, *, draws: bool = False, thumbnails: Thumbnails | None = None
+    record: Prediction | Section, path: str | Path, *, draws: bool = False, thumbnails: Thumbnails | None = None
 ) -> None:
     """Write a section or a prediction as a SpatialData store, whole or not at all; see `to_spatialdata`.
 
@@ -78,7 +78,7 @@ def write_spatialdata(
     EosinError
         The package `spatialdata` is not installed, or the store cannot be written.
     """
-    sdata = to_spatialdata(one, draws=draws, thumbnails=thumbnails, path=path)
+    sdata = to_spatialdata(record, draws=draws, thumbnails=thumbnails, path=path)
     with atomic_folder(path) as partial, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         partial.rmdir()  # SpatialData writes into no folder that is there
@@ -90,17 +90,17 @@ def _key(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip("_.") or "model"
 
 
-def _circles(one: Prediction | Section, mpp: float | None) -> Any:
+def _circles(record: Prediction | Section, mpp: float | None) -> Any:
     import pandas as pd
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity, Scale
 
     unit_um = 1.0 if mpp is None else mpp
     return ShapesModel.parse(
-        np.array(one.spots.xy_um) / unit_um,
+        np.array(record.spots.xy_um) / unit_um,
         geometry=0,
-        radius=one.spots.diameter_um / 2 / unit_um,
-        index=pd.Index(one.spots.ids, dtype=object),
+        radius=record.spots.diameter_um / 2 / unit_um,
+        index=pd.Index(record.spots.ids, dtype=object),
         transformations={"global": Identity(), "um": Scale([unit_um, unit_um], axes=("x", "y"))},
     )
 

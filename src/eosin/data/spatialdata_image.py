@@ -87,9 +87,10 @@ def _systems(element: Any) -> dict[str, np.ndarray]:
     """Matrix [3 3] to each coordinate system that an element is in."""
     from spatialdata.transformations import get_transformation
 
-    found: Any = get_transformation(element, get_all=True)
+    transformations: Any = get_transformation(element, get_all=True)
     axes = ("x", "y")
-    return {name: np.asarray(one.to_affine_matrix(axes, axes), dtype=np.float64) for name, one in found.items()}
+    matrices = {name: change.to_affine_matrix(axes, axes) for name, change in transformations.items()}
+    return {name: np.asarray(matrix, dtype=np.float64) for name, matrix in matrices.items()}
 
 
 def _factor(matrix: np.ndarray) -> float:

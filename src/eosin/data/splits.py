@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from eosin.data.reader import need_known
+from eosin.config import need_known
 from eosin.errors import EosinError
 from eosin.geometry import grouped
 from eosin.types import Section, first_repeat
@@ -124,17 +124,19 @@ def _given(part: str, names: Sequence[str], *, allow_leak: bool) -> Split:
 
 
 def _leave_out(owners: Sequence[str], names: Sequence[str], by: str) -> list[Split]:
-    held = list(dict.fromkeys(owners))
-    if len(held) < 2:
-        found = f"only {by} '{held[0]}'" if held else "no sections"
-        raise EosinError(f"leave-{by}-out needs two {by}s, there is {found}", fix=f"give more {by}s or another rule")
+    owners_in_order = list(dict.fromkeys(owners))
+    if len(owners_in_order) < 2:
+        available = f"only {by} '{owners_in_order[0]}'" if owners_in_order else "no sections"
+        raise EosinError(
+            f"leave-{by}-out needs two {by}s, there is {available}", fix=f"give more {by}s or another rule"
+        )
     return [
         Split(
-            f"leave-{by}-out/{one}",
-            tuple(name for name, owner in zip(names, owners) if owner != one),
-            tuple(name for name, owner in zip(names, owners) if owner == one),
+            f"leave-{by}-out/{held_out}",
+            tuple(name for name, owner in zip(names, owners) if owner != held_out),
+            tuple(name for name, owner in zip(names, owners) if owner == held_out),
         )
-        for one in held
+        for held_out in owners_in_order
     ]
 
 
@@ -145,12 +147,12 @@ def noted(split: Split, patient: Mapping[str, str]) -> Split:
     return replace(split, note=SAME_PATIENT if shared else "")
 
 
-def refuse_copies(made: Sequence[Split], sections: Sequence[Section]) -> None:
+def refuse_copies(wanted: Sequence[Split], sections: Sequence[Section]) -> None:
     """Raise an `EosinError` where a test section holds the same spots as a training section of another name."""
     prints = count_prints(sections)
-    for split in made:
-        if found := copies(split, prints):
-            raise EosinError(f"split '{split.name}' leaks: {found[0]}", fix="leave one of the two out")
+    for split in wanted:
+        if leaks := copies(split, prints):
+            raise EosinError(f"split '{split.name}' leaks: {leaks[0]}", fix="leave one of the two out")
 
 
 def count_prints(sections: Sequence[Section]) -> dict[str, np.ndarray]:
@@ -160,15 +162,15 @@ def count_prints(sections: Sequence[Section]) -> dict[str, np.ndarray]:
 
 def copies(split: Split, prints: Mapping[str, np.ndarray]) -> list[str]:
     """In words, every pair of a test and another section with the same counts in many spots."""
-    found = []
+    leaks = []
     for test in split.test:
         for other, role in (*((n, "training") for n in split.train), *((n, "validation") for n in split.validation)):
             shared = len(np.intersect1d(prints[test], prints[other]))
             if other != test and shared and shared > MAX_SHARED * min(len(prints[test]), len(prints[other])):
-                found.append(
+                leaks.append(
                     f"{shared} spots of test section '{test}' have the same counts as spots of {role} section '{other}'"
                 )
-    return found
+    return leaks
 
 
 def _prints(section: Section) -> np.ndarray:

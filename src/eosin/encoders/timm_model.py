@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import Field
 from torch import nn
 
-from eosin.config import Settings
+from eosin.config import Settings, did_you_mean
 from eosin.encoders.base import ENCODERS, EncoderCard, Floats, View, spec_of
 from eosin.encoders.parts.field_of_view import with_current_names
 from eosin.encoders.parts.network import Network, Precision
@@ -101,10 +101,10 @@ def _architecture(settings: TimmSettings) -> nn.Module:
 
     extra = {} if settings.pad_type is None else {"pad_type": settings.pad_type}
     if settings.arch.partition(".")[0] not in timm.list_models():
-        near = ", ".join(timm.list_models(f"*{settings.arch[:8]}*")[:3])
+        near = timm.list_models(f"*{settings.arch[:8]}*")[:3]
         raise EosinError(
             f"timm {timm.__version__} has no architecture '{settings.arch}'",
-            fix=f"did you mean one of {near}?" if near else "see timm.list_models()",
+            fix=did_you_mean(near, "see timm.list_models()"),
         )
     try:
         return timm.create_model(settings.arch, pretrained=False, num_classes=0, **extra)

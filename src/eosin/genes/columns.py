@@ -38,6 +38,7 @@ class GeneNames:
 
     @classmethod
     def of(cls, section: Section) -> GeneNames:
+        """The names that a section has."""
         return cls(section.genes or (), section.ensembl, section.symbols)
 
     def __len__(self) -> int:
@@ -47,16 +48,16 @@ class GeneNames:
     def all_ids(self) -> list[str]:
         """[g] ids without version: the names that are ids, else those beside them."""
         beside = self.ensembl or ("",) * len(self)
-        return [ensembl_id(name) or ensembl_id(one) or "" for one, name in zip(beside, self.names)]
+        return [ensembl_id(name) or ensembl_id(given_id) or "" for given_id, name in zip(beside, self.names)]
 
     @property
     def all_symbols(self) -> list[str]:
         """[g] symbols: the names that are no ids, else those beside them."""
         beside = self.symbols or ("",) * len(self)
-        return [one if ensembl_id(name) else name for one, name in zip(beside, self.names)]
+        return [given_symbol if ensembl_id(name) else name for given_symbol, name in zip(beside, self.names)]
 
     def take(self, columns: Sequence[int] | np.ndarray) -> GeneNames:
-        """Those of some columns, in their order."""
+        """The names of some columns, in the order given."""
         names, ensembl, symbols = (
             None if part is None else tuple(part[j] for j in columns)
             for part in (self.names, self.ensembl, self.symbols)
@@ -128,7 +129,7 @@ def _two_of(name: str, were: Sequence[str], whose: str) -> EosinError:
 
 
 def _beside(names: tuple[str, ...], ids: Sequence[str], symbols: Sequence[str]) -> GeneNames:
-    """Names with ids and symbols beside them; what says nothing that the names do not is left out."""
+    """Names with ids and symbols beside them; without those that only repeat the names."""
     ids = [ensembl_id(name) or one for one, name in zip(ids, names)]
     new_ids = any(one and one != name for one, name in zip(ids, names))
     new_symbols = any(one and one != name for one, name in zip(symbols, names))
@@ -137,14 +138,14 @@ def _beside(names: tuple[str, ...], ids: Sequence[str], symbols: Sequence[str]) 
 
 def _shared(values: Sequence[str], place: np.ndarray, n: int) -> list[str]:
     """[n] the value that all columns [m] at a place have, or `""`: a sum over two ids is neither's."""
-    found: list[str | None] = [None] * n
+    shared: list[str | None] = [None] * n
     for value, j in zip(values, place):
-        found[j] = value if found[j] in (None, value) else ""
-    return [value or "" for value in found]
+        shared[j] = value if shared[j] in (None, value) else ""
+    return [value or "" for value in shared]
 
 
 def listed(names: Sequence[str]) -> str:
-    """The first five."""
+    """The first five names as text, with dots where there are more."""
     return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
@@ -156,7 +157,7 @@ Call = Callable[[GeneNames], Sequence[str]]
 KINDS: Mapping[str, Call] = {"symbol": lambda given: given.all_symbols, "ensembl": lambda given: given.all_ids}
 """The kinds of names that can be asked for."""
 REFUSE: Mapping[str, bool] = {"sum": False, "refuse": True}
-"""Ways with columns of one name."""
+"""What can be asked for columns of one name: whether they are refused, else added up."""
 
 
 @dataclass(frozen=True)
@@ -174,24 +175,22 @@ class Naming:
         EosinError
             Two columns of one name, where they are refused.
         """
-        found = self.call(given)
-        return one_each(
-            given, [new or ensembl_id(old) or old for old, new in zip(given.names, found)], refuse=self.refuse
-        )
+        called = [new or ensembl_id(old) or old for old, new in zip(given.names, self.call(given))]
+        return one_each(given, called, refuse=self.refuse)
 
     def counts(
         self, counts: sparse.csr_matrix, given: GeneNames
     ) -> tuple[sparse.csr_matrix, GeneNames, tuple[str, ...]]:
         """Counts [s g] of the columns [s m] that are `given`, what they are called, and notes."""
-        made = self.columns(given)
-        return made.add_up(counts), made.genes, made.notes
+        columns = self.columns(given)
+        return columns.add_up(counts), columns.genes, columns.notes
 
 
 AS_GIVEN = Naming()
 
 
 def naming_of(kind: str | None, duplicates: str = "sum") -> Naming:
-    """What is asked for in words: `symbol`, `ensembl` or nothing; `sum` or `refuse`."""
+    """The `Naming` for the user's words: `symbol`, `ensembl` or nothing; `sum` or `refuse`."""
     refuse = REFUSE[_known(duplicates, REFUSE, "way with duplicates")]
     return Naming(refuse=refuse) if kind is None else Naming(KINDS[_known(kind, KINDS, "kind of gene names")], refuse)
 

@@ -49,10 +49,10 @@ def read_gene_table(file: str | Path) -> GeneTable:
     genes = []
     for symbol, ensembl, aliases, previous, species in rows:
         if symbol.strip():
-            ids = [known for one in _several(ensembl) if (known := ensembl_id(one))] or [""]
+            gene_ids = [known for gene_id in _several(ensembl) if (known := ensembl_id(gene_id))] or [""]
             # One symbol with several ids is one row each: the first is the one that the symbol is translated to.
-            for one in ids:
-                genes.append(Gene(symbol.strip(), one, _several(aliases), _several(previous), species.strip()))
+            for gene_id in gene_ids:
+                genes.append(Gene(symbol.strip(), gene_id, _several(aliases), _several(previous), species.strip()))
     if not genes:
         raise EosinError("holds no gene", file=file, fix=_FIX)
     return GeneTable(tuple(genes))
@@ -105,8 +105,8 @@ def _plain(heading: str) -> str:
 
 
 def _column(frame: pd.DataFrame, names: tuple[str, ...]) -> Sequence[str]:
-    found = next((name for name in names if name in frame), None)
-    return [""] * len(frame) if found is None else [str(value) for value in frame[found]]
+    heading = next((name for name in names if name in frame), None)
+    return [""] * len(frame) if heading is None else [str(value) for value in frame[heading]]
 
 
 def _several(cell: str) -> tuple[str, ...]:

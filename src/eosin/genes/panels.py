@@ -7,10 +7,10 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import combinations
 from pathlib import Path
 
+from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.genes.rules import RULES
@@ -52,13 +52,13 @@ def with_ids(panel: GenePanel, sections: Sequence[Section]) -> GenePanel:
     """The panel with the Ensembl ids that the sections know its genes by; none where they disagree."""
     if panel.ensembl is not None:
         return panel
-    found: dict[str, set[str]] = {name: set() for name in panel.names}
+    ids_of: dict[str, set[str]] = {name: set() for name in panel.names}
     for section in sections:
         names = GeneNames.of(section)
-        for name, one in zip(names.names, names.all_ids):
-            if one and name in found:
-                found[name].add(one)
-    ids = ("".join(found[name]) if len(found[name]) == 1 else "" for name in panel.names)
+        for name, gene_id in zip(names.names, names.all_ids):
+            if gene_id and name in ids_of:
+                ids_of[name].add(gene_id)
+    ids = ("".join(ids_of[name]) if len(ids_of[name]) == 1 else "" for name in panel.names)
     return replace(panel, ensembl=tuple(ids))
 
 
@@ -98,10 +98,11 @@ def _common_genes(sections: Sequence[Section]) -> tuple[str, ...]:
     common = set.intersection(*sets)
     if common:
         return tuple(sorted(common))
-    for (one, ones), (other, others) in combinations(zip(sections, sets), 2):
-        if not ones & others:
-            fix = other.rename_advice(list(ones)) or "check that both are of one species and panel, or leave one out"
-            raise EosinError(f"sections '{one.name}' and '{other.name}' share no gene", fix=fix)
+    for (first, first_genes), (second, second_genes) in combinations(zip(sections, sets), 2):
+        if not first_genes & second_genes:
+            fix = "check that both are of one species and panel, or leave one out"
+            fix = second.rename_advice(list(first_genes)) or fix
+            raise EosinError(f"sections '{first.name}' and '{second.name}' share no gene", fix=fix)
     if len(sets) == 1:
         raise EosinError(f"section '{sections[0].name}' has no genes", fix="leave it out")
     raise EosinError(f"no gene is in all {len(sets)} sections", fix="leave the one with the fewest genes out")
@@ -124,19 +125,19 @@ def _read_names(path: Path) -> tuple[str, ...]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         if path.suffix.lower() == ".json":
-            found = json.loads(text)
-            found = found.get("genes") if isinstance(found, dict) else found
-            if not (isinstance(found, list) and all(isinstance(name, str) for name in found)):
+            lines = json.loads(text)
+            lines = lines.get("genes") if isinstance(lines, dict) else lines
+            if not (isinstance(lines, list) and all(isinstance(name, str) for name in lines)):
                 raise EosinError("holds no list of gene names", file=path, fix=fix)
         elif path.suffix.lower() in {".csv", ".tsv"}:
             rows = csv.reader(text.splitlines(), delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-            found = [row[0] for row in rows if row]
-            found = found[1:] if found and found[0].strip().lower() in _HEADERS else found
+            lines = [row[0] for row in rows if row]
+            lines = lines[1:] if lines and lines[0].strip().lower() in _HEADERS else lines
         else:
-            found = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
+            lines = [line for line in text.splitlines() if not line.lstrip().startswith("#")]
     except (OSError, ValueError, csv.Error) as error:
         raise EosinError(f"not readable as a list of genes ({error})", file=path, fix=fix) from error
-    names = tuple(name.strip() for name in found if name.strip())
+    names = tuple(name.strip() for name in lines if name.strip())
     if not names:
         raise EosinError("lists no gene", file=path, fix=fix)
     return names
@@ -148,8 +149,8 @@ def _check_measured(names: tuple[str, ...], sections: Sequence[Section], path: P
         missing = sorted(set(names) - set(genes), key=names.index)
         if missing:
             name = missing[0]
-            near = [g for g in genes if g.lower() == name.lower()] or get_close_matches(name, genes, n=1, cutoff=0.7)
-            fix = f"did you mean '{near[0]}'?" if near else section.rename_advice(missing) or _known_rules()
+            near = near_names(name, genes, at_most=1, cutoff=0.7)
+            fix = did_you_mean(near, section.rename_advice(missing) or _known_rules())
             raise EosinError(f"gene '{name}' is not measured in section '{section.name}'", file=path, fix=fix)
     return names
 

@@ -29,7 +29,7 @@ class Gene:
 
 @dataclass(frozen=True)
 class GeneTable:
-    """What genes are called. One species, or several told apart by `species`.
+    """Symbols, Ensembl ids and other names of genes, of one species or of several that `species` tells apart.
 
     An outdated symbol or an alias is followed only if it belongs to one gene and is no gene's present symbol.
     """
@@ -51,14 +51,17 @@ class GeneTable:
 
     @cached_property
     def symbol_of_id(self) -> dict[str, str]:
+        """Ensembl id -> symbol; of two rows of one id the first."""
         return {gene.ensembl: gene.symbol for gene in reversed(self.genes) if gene.ensembl}
 
     @cached_property
     def id_of_symbol(self) -> dict[str, str]:
+        """Symbol -> Ensembl id; of two rows of one symbol the first."""
         return {gene.symbol: gene.ensembl for gene in reversed(self.genes) if gene.ensembl}
 
     @cached_property
     def symbols(self) -> frozenset[str]:
+        """All present symbols."""
         return frozenset(gene.symbol for gene in self.genes)
 
     @cached_property
@@ -122,28 +125,30 @@ def rename(section: Section, table: GeneTable, to: str = "symbol", *, duplicates
         return section
     if to == "ensembl" and not table.symbol_of_id:
         raise EosinError("the gene table has no Ensembl ids", fix="give one with a column ensembl_id")
-    one = max(table.by_species.values(), key=lambda of: of.knows(section.genes or ()))
-    found = [one.symbol(name) if to == "symbol" else one.ensembl(name) for name in section.genes]
-    unknown = [name for name, new in zip(section.genes, found) if new is None]
-    if len(unknown) == len(found):
+    species = max(table.by_species.values(), key=lambda of: of.knows(section.genes or ()))
+    new_names = [species.symbol(name) if to == "symbol" else species.ensembl(name) for name in section.genes]
+    unknown = [name for name, new in zip(section.genes, new_names) if new is None]
+    if len(unknown) == len(new_names):
         raise EosinError(
-            f"the gene table knows none of the {len(found)} genes of section '{section.name}', first '{unknown[0]}'",
+            f"the gene table knows none of the {len(unknown)} genes of section '{section.name}', first '{unknown[0]}'",
             fix="give the table of that species",
         )
     own = GeneNames.of(section)
     known = GeneNames(
         own.names,
-        tuple(it or one.ensembl(name) or "" for it, name in zip(own.all_ids, own.names)),
-        tuple(it or one.symbol(name) or "" for it, name in zip(own.all_symbols, own.names)),
+        tuple(it or species.ensembl(name) or "" for it, name in zip(own.all_ids, own.names)),
+        tuple(it or species.symbol(name) or "" for it, name in zip(own.all_symbols, own.names)),
     )
-    notes = _told(own.names, found, to, f"{len(unknown)} of {len(found)} genes are not in the gene table", unknown)
-    return _renamed(section, known, found, notes, refuse=refuse)
+    notes = _rename_notes(
+        own.names, new_names, to, f"{len(unknown)} of {len(new_names)} genes are not in the gene table", unknown
+    )
+    return _renamed(section, known, new_names, notes, refuse=refuse)
 
 
 def rename_by_own(section: Section, to: str = "symbol", *, duplicates: str = "sum") -> Section:
-    """The section with its genes called by one kind of name, as far as its own files tell.
+    """The section with its genes called by one kind of name, as far as its own files hold it.
 
-    They tell it by `Section.ensembl` and `Section.symbols`, where a reader found both. Parameters as of `rename`.
+    `Section.ensembl` and `Section.symbols` hold them, where a reader found both kinds. Parameters as of `rename`.
 
     Raises
     ------
@@ -154,17 +159,19 @@ def rename_by_own(section: Section, to: str = "symbol", *, duplicates: str = "su
     if section.genes is None:
         return section
     own = GeneNames.of(section)
-    found = [new or None for new in KINDS[to](own)]
-    unknown = [name for name, new in zip(own.names, found) if new is None]
-    if len(unknown) == len(found):
+    new_names = [new or None for new in KINDS[to](own)]
+    unknown = [name for name, new in zip(own.names, new_names) if new is None]
+    if len(unknown) == len(new_names):
         problem = f"section '{section.name}' has {KIND_IN_WORDS[kind_of(own.names)]} only"
         fix = "give one by --gene-table, with columns symbol and ensembl_id"
         raise EosinError(f"{problem}: calling genes by {to} needs a table of genes", fix=fix)
-    lack = f"{len(unknown)} of {len(found)} genes have no {KIND_IN_WORDS[to].removesuffix('s')} in the file"
-    return _renamed(section, own, found, _told(own.names, found, to, lack, unknown), refuse=refuse)
+    lack = f"{len(unknown)} of {len(new_names)} genes have no {KIND_IN_WORDS[to].removesuffix('s')} in the file"
+    return _renamed(section, own, new_names, _rename_notes(own.names, new_names, to, lack, unknown), refuse=refuse)
 
 
-def _told(old: Sequence[str], new: Sequence[str | None], to: str, lack: str, unknown: Sequence[str]) -> tuple[str, ...]:
+def _rename_notes(
+    old: Sequence[str], new: Sequence[str | None], to: str, lack: str, unknown: Sequence[str]
+) -> tuple[str, ...]:
     """Notes on how many genes were renamed, and which keep their names."""
     changed = sum(after is not None and before != after for before, after in zip(old, new))
     notes = f"{changed} of {len(old)} genes were renamed to {to if to == 'symbol' else 'Ensembl id'}"
@@ -172,10 +179,10 @@ def _told(old: Sequence[str], new: Sequence[str | None], to: str, lack: str, unk
 
 
 def _renamed(
-    section: Section, known: GeneNames, found: Sequence[str | None], notes: Sequence[str], *, refuse: bool
+    section: Section, known: GeneNames, new_names: Sequence[str | None], notes: Sequence[str], *, refuse: bool
 ) -> Section:
     """The section with the names that were found; a gene without one keeps its own, an id without version."""
-    names = [new or ensembl_id(old) or old for old, new in zip(known.names, found)]
+    names = [new or ensembl_id(old) or old for old, new in zip(known.names, new_names)]
     made = one_each(known, names, refuse=refuse, whose=f"section '{section.name}': ")
     assert section.counts is not None  # a section has counts where it has genes
     return replace(

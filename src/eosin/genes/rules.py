@@ -50,8 +50,8 @@ def _rank_hvg(sections: Sequence[Section], names: tuple[str, ...], transform: Tr
     if not names:
         return ()
     score = _normalised_dispersion(_moments(sections, names, _COUNTS))
-    found = np.isfinite(score)
-    return _best_first(tuple(np.asarray(names, dtype=object)[found]), score[found])
+    has_score = np.isfinite(score)
+    return _best_first(tuple(np.asarray(names, dtype=object)[has_score]), score[has_score])
 
 
 def _rank_hmhvg(sections: Sequence[Section], names: tuple[str, ...], transform: Transform) -> tuple[str, ...]:

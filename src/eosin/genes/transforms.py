@@ -101,6 +101,7 @@ def totals(section: Section) -> np.ndarray:
 
 
 def measured(section: Section) -> tuple[sparse.csr_matrix, tuple[str, ...]]:
+    """Counts [s g] and genes of a section, which must have them."""
     if section.counts is None or section.genes is None:
         raise EosinError(f"section '{section.name}' has no counts", fix="give a measured section")
     return section.counts, section.genes

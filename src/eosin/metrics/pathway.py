@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
 from eosin.metrics.accuracy import correlate, is_constant, mean_defined
 
@@ -81,14 +82,11 @@ def read_gmt(path: str | Path) -> dict[str, tuple[str, ...]]:
 
 def need_set(sets: dict[str, tuple[str, ...]], name: str) -> tuple[str, ...]:
     """The genes of a set by name, or a line with the nearest names."""
-    import difflib
-
     if name in sets:
         return sets[name]
-    near = difflib.get_close_matches(name.upper(), sets, n=3, cutoff=0.5)
+    near = near_names(name.upper(), sets)
     near = near or [known for known in sets if name.upper().replace(" ", "_") in known.upper()][:3]
-    known = "did you mean " + " or ".join(f"'{n}'" for n in near) + "?" if near else f"there are {len(sets)} sets"
-    raise EosinError(f"no gene set is called '{name}'", fix=known)
+    raise EosinError(f"no gene set is called '{name}'", fix=did_you_mean(near, f"there are {len(sets)} sets"))
 
 
 def pathway_agreement(

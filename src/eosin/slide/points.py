@@ -75,20 +75,22 @@ def _check(xy: np.ndarray, labels: Sequence[str], slide: Slide, path: Path) -> N
 
 
 def _of_geojson(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
-    found, names = [], []
+    """Points [s 2] in µm, and their names where each has one."""
+    parts, names = [], []
     try:
         for geometry in read_geometries(path):
             points = points_of(geometry)
-            found.append(points)
+            parts.append(points)
             names += [geometry.name if geometry.kind == "Point" else None] * len(points)
     except ValueError as error:
         raise EosinError(f"not usable as points ({error})", file=path, fix="export it again") from error
     named = [name for name in names if name is not None]
-    xy = np.concatenate(found) * mpp if found else np.empty((0, 2))
+    xy = np.concatenate(parts) * mpp if parts else np.empty((0, 2))
     return xy, named if len(named) == len(names) else None
 
 
 def _of_table(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
+    """Points [s 2] in µm, and their names where the table has a column of them."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise EosinError(f"is larger than {_MOST_BYTES:,} bytes", file=path, fix="give fewer points")
@@ -113,7 +115,7 @@ def _of_table(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
 
 
 def _which(columns: list[str], mpp: float, path: Path) -> tuple[int, int, float]:
-    """Columns of x and y, and µm per unit."""
+    """The numbers of the columns of x and y, and µm per unit of theirs."""
     pairs = [(pair, unit) for pair, unit in ((("x", "y"), mpp), (("x_um", "y_um"), 1.0)) if set(pair) <= set(columns)]
     if len(pairs) != 1:
         problem = "has both pixels and µm" if pairs else f"has columns {', '.join(columns)[:80] or 'of no name'}"

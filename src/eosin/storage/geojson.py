@@ -6,12 +6,15 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eosin.errors import EosinError
 from eosin.storage.files import atomic_file
+
+if TYPE_CHECKING:
+    from shapely import Polygon
 
 _MOST_BYTES = 512_000_000
 _FIX = "export it again as GeoJSON, with coordinates in full-resolution pixels"
@@ -19,7 +22,7 @@ _FIX = "export it again as GeoJSON, with coordinates in full-resolution pixels"
 
 @dataclass(frozen=True)
 class Geometry:
-    """One geometry.
+    """One geometry of a file, whose coordinates `polygons_of` and `points_of` check.
 
     Attributes
     ----------
@@ -69,8 +72,8 @@ def read_geometries(path: str | Path) -> list[Geometry]:
 
 def _walk(tree: Any, name: str | None = None) -> Iterator[Geometry]:
     if isinstance(tree, list):
-        for one in tree:
-            yield from _walk(one)
+        for branch in tree:
+            yield from _walk(branch)
         return
     if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
         raise ValueError("an object without a type")
@@ -79,37 +82,43 @@ def _walk(tree: Any, name: str | None = None) -> Iterator[Geometry]:
     elif tree["type"] == "GeometryCollection":
         yield from _walk(list(tree["geometries"]))
     elif tree["type"] == "Feature":
-        about = tree.get("properties") or {}
-        if tree.get("geometry") is not None and not _class(about).endswith("*"):
-            yield from _walk(tree["geometry"], _name(tree, about))
+        properties = tree.get("properties") or {}
+        if tree.get("geometry") is not None and not _class(properties).endswith("*"):
+            yield from _walk(tree["geometry"], _name(tree, properties))
     else:
         yield Geometry(tree["type"], tree["coordinates"], name)
 
 
-def _class(about: dict[str, Any]) -> str:
-    """QuPath's class of an object; since 0.4 a class derived from others is a list of names. One with * is left out."""
-    kind = about.get("classification") or {}
+def _class(properties: dict[str, Any]) -> str:
+    """QuPath's class of an object; since 0.4 a class derived from others is a list of names."""
+    kind = properties.get("classification") or {}
     return str(kind.get("name") or (kind.get("names") or [""])[-1])
 
 
-def _name(feature: dict[str, Any], about: dict[str, Any]) -> str | None:
-    found = next(
-        (value for value in (about.get("id"), about.get("name"), feature.get("id")) if value is not None), None
-    )
-    return None if found is None else str(found)
+def _name(feature: dict[str, Any], properties: dict[str, Any]) -> str | None:
+    """What the file calls a feature: its property `id`, else `name`, else its own `id`."""
+    for value in (properties.get("id"), properties.get("name"), feature.get("id")):
+        if value is not None:
+            return str(value)
+    return None
 
 
-def rings_of(geometry: Geometry) -> list[list[np.ndarray]]:
-    """The polygons of a geometry, each an outline [n 2] and its holes; none of a point or a line.
+def polygons_of(geometry: Geometry) -> list[Polygon]:
+    """The polygons of a geometry, with their holes; none of a point or a line.
+
+    Outlines may cross themselves, as those drawn by hand do.
 
     Raises
     ------
     ValueError
         Coordinates that are no finite numbers, or an outline of fewer than three points.
     """
+    import shapely
+
     polygons = {"Polygon": [geometry.coordinates], "MultiPolygon": geometry.coordinates}.get(geometry.kind, [])
     try:
-        return [list(map(_ring, polygon)) for polygon in polygons if len(polygon)]
+        rings = [list(map(_ring, polygon)) for polygon in polygons if len(polygon)]
+        return [shapely.Polygon(outline, holes) for outline, *holes in rings]
     except TypeError:
         raise ValueError("its outlines are not lists of positions") from None
 
@@ -142,15 +151,18 @@ def _pairs(coordinates: Any) -> np.ndarray:
     return np.array(pairs, dtype=np.float64).reshape(-1, 2)
 
 
-def write_polygons(path: str | Path, polygons: Sequence[Sequence[np.ndarray]], kind: str = "Tissue") -> None:
-    """Write polygons (an outline [n 2] and its holes each) as a FeatureCollection that QuPath opens."""
+def write_polygons(path: str | Path, polygons: Sequence[Polygon], kind: str = "Tissue") -> None:
+    """Write polygons, in full-resolution pixels, as a FeatureCollection that QuPath opens."""
     features = [
         {
             "type": "Feature",
-            "geometry": {"type": "Polygon", "coordinates": [np.round(ring, 2).tolist() for ring in rings]},
+            "geometry": {
+                "type": "Polygon",
+                "coordinates": [np.round(ring.coords, 2).tolist() for ring in (polygon.exterior, *polygon.interiors)],
+            },
             "properties": {"objectType": "annotation", "name": f"{kind} {i + 1}", "classification": {"name": kind}},
         }
-        for i, rings in enumerate(polygons)
+        for i, polygon in enumerate(polygons)
     ]
     with atomic_file(path) as partial:
         partial.write_text(json.dumps({"type": "FeatureCollection", "features": features}), encoding="utf-8")

@@ -18,8 +18,8 @@ from eosin.errors import EosinError
 if TYPE_CHECKING:
     import h5py
 
-_ALLOWED = 256_000_000  # bytes
-_RATIO = 250  # dense counts of Visium compress 20 to 60 times
+_ALLOWED = 256_000_000  # bytes that all arrays together may declare beyond what they can hold
+_RATIO = 250  # declared to stored bytes of one array; dense counts of Visium compress 20 to 60 times
 _PATIENCE_S, _BYTES_PER_S = 30.0, 10_000_000
 _DAMAGED = "the file is damaged or hostile; write or download it again"
 _probed: dict[tuple[str, int, int], str] = {}
@@ -48,10 +48,12 @@ def open_foreign(path: str | Path, *, walk: bool = True) -> Iterator[h5py.File]:
 def probe(path: str | Path) -> None:
     """Walk a file in another process, and refuse it where that process crashes or does not end.
 
+    A file that was walked before and has not changed since is not walked again.
+
     Raises
     ------
     EosinError
-        So.
+        HDF5 crashes on the file, cannot read it, or does not end within the time that its size allows.
     """
     path = Path(path)
     facts = path.stat()
@@ -63,7 +65,7 @@ def probe(path: str | Path) -> None:
 
 
 def _walk(path: Path, seconds: float) -> str:
-    """What went wrong in the other process, or nothing."""
+    """What went wrong in the other process, in words; `""` where nothing did."""
     command = [sys.executable, "-I", str(Path(__file__).with_name("hdf5_walk.py")), str(path.resolve())]
     try:
         done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
@@ -73,8 +75,8 @@ def _walk(path: Path, seconds: float) -> str:
         return ""
     if done.returncode < 0:
         return "HDF5 crashes on it"
-    said = done.stdout.decode("utf-8", "replace").splitlines()
-    return said[0] if done.returncode and said else ""
+    lines = done.stdout.decode("utf-8", "replace").splitlines()
+    return lines[0] if done.returncode and lines else ""
 
 
 def check_links(file: h5py.File, path: Path) -> None:
@@ -109,7 +111,7 @@ def check_links(file: h5py.File, path: Path) -> None:
 
 
 class Declared:
-    """Adds up what the arrays of a file declare beyond what they can hold, and refuses more than 256 MB of it."""
+    """The bytes that arrays of a file declare but cannot hold, added up; more than 256 MB of them are refused."""
 
     def __init__(self, path: Path):
         self.path, self.hollow = path, 0

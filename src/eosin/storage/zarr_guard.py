@@ -18,7 +18,7 @@ _FIX = "the store is damaged or hostile; write or download it again"
 _INCOMPLETE = "the store is incomplete; write or download it again"
 _SMALL = 1_000_000  # bytes; counting what is stored walks the folder
 _MANY, _SPARSE = 10_000, 100
-"""Pieces that an array may have, and beyond that, how many for one that is there: each takes time to be missed."""
+"""An array may have `_MANY` pieces, or `_SPARSE` for each that is there: looking for an absent piece takes time."""
 
 
 def check_zarr(path: Path) -> None:
@@ -48,6 +48,7 @@ def _check_links(path: Path) -> None:
 
 
 def _check_view(group: Any, path: Path) -> None:
+    """Check all arrays of a store as one of its two descriptions has them."""
     import zarr
 
     declared, members = Declared(path), dict(group.members(max_depth=None))
@@ -64,6 +65,7 @@ def _check_view(group: Any, path: Path) -> None:
 
 
 def _check_array(array: Any, name: str, declared: Declared) -> None:
+    """Refuse an array that is a pickle, is of an impossible shape, or declares far more than is there."""
     path, pieces = declared.path, array.shards or array.chunks
     if "pickle" in str(array.metadata.to_dict()).lower():
         raise EosinError(f"'{name}' is a pickle, which is never opened", file=path, fix="write it as numbers or text")
@@ -79,8 +81,8 @@ def _check_array(array: Any, name: str, declared: Declared) -> None:
 
 def _check_whole(array: Any, name: str, path: Path) -> None:
     """Refuse names and counts of which a piece is missing: zarr would read it as empty names and as zeros."""
-    if lost := _n_pieces(array) - _n_files(path / name):
-        raise EosinError(f"'{name}' lacks {lost} of its {_n_pieces(array)} pieces", file=path, fix=_INCOMPLETE)
+    if n_missing := _n_pieces(array) - _n_files(path / name):
+        raise EosinError(f"'{name}' lacks {n_missing} of its {_n_pieces(array)} pieces", file=path, fix=_INCOMPLETE)
 
 
 def _check_sparse(members: dict[str, Any], name: str, path: Path) -> None:
@@ -92,6 +94,7 @@ def _check_sparse(members: dict[str, Any], name: str, path: Path) -> None:
 
 
 def _n_pieces(array: Any) -> int:
+    """Pieces (shards, else chunks) that an array of this shape has when whole."""
     return math.prod(-(-whole // piece) for whole, piece in zip(array.shape, array.shards or array.chunks))
 
 

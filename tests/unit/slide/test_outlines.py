@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from eosin.errors import EosinError
 from eosin.slide import Tissue, open_slide, read_tissue, write_tissue
+from eosin.slide.outlines import outlines
 from eosin.storage.geojson import read_geometries
 from unit.slide import pictures
 
@@ -81,6 +82,28 @@ def test_an_outline_that_leaves_the_image_is_cut_not_bent(tmp_path: Path, slide)
     rows, columns = np.indices(mask.shape)
     off_line = np.abs(np.subtract(rows, columns)) > 1
     assert np.array_equal(mask[off_line], np.greater(rows, columns)[off_line])
+
+
+def test_crossing_outlines_and_stray_holes_are_drawn_as_they_lie(tmp_path: Path, slide) -> None:
+    """A bow tie is its two triangles; a hole takes away what it covers of its own polygon, inside or not."""
+    tie = [[40, 10], [120, 90], [120, 10], [40, 90]]
+    leaving = [[100, -50], [150, -50], [150, 150], [100, 150]]
+    path = tmp_path / "m.geojson"
+    path.write_text(json.dumps({"type": "MultiPolygon", "coordinates": [[tie, leaving, leaving], [FAR]]}))
+    rows, columns = np.indices((25, 50))
+    x, y = 4 * columns + 2, 4 * rows + 2  # centres, px
+    in_tie = (np.abs(y - 50) < np.abs(x - 80)) & (x > 40) & (x < 100)
+    in_far = (x > 160) & (x < 190) & (y > 10) & (y < 30)
+    on_line = (np.abs(y - 50) == np.abs(x - 80)) | np.isin(x, (190,)) | np.isin(y, (10, 30))
+    assert np.array_equal(read_tissue(path, slide).mask[~on_line], (in_tie | in_far)[~on_line])
+
+
+def test_a_piece_is_one_valid_polygon_without_points_on_straight_runs() -> None:
+    mask = np.zeros((9, 12), bool)
+    mask[1:8, 1:10], mask[3:5, 3:6], mask[6, 8] = True, False, False
+    (piece,) = outlines(mask)
+    assert piece.is_valid and len(piece.interiors) == 2
+    assert len(piece.exterior.coords) == 9 and piece.bounds == (0.5, 0.5, 9.5, 7.5)  # its corners are cut
 
 
 @settings(max_examples=60, deadline=None)

@@ -16,12 +16,13 @@ from scipy import sparse
 
 from eosin.data.foreign import foreign_diameter_px, gene_names
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
-from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame
+from eosin.data.reader import READERS, Reader
+from eosin.data.section_parts import SectionParts, find_image
 from eosin.errors import EosinError
-from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
+from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing
 from eosin.storage.files import read_json
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -40,37 +41,43 @@ class Hest(Reader):
     platform = "various"
     looks_for = "st/{id}.h5ad with metadata/{id}.json and wsis/{id}.tif"
 
+    evidence = "files in st/*.h5ad"
+
     def recognise(self, path: Path) -> str | None:
+        """The number of count files, where metadata or images lie beside them."""
         beside = [folder for folder in ("metadata", "wsis") if (path / folder).is_dir()]
-        found = len(self.names(path))
-        return f"{found} files in st/*.h5ad beside {' and '.join(beside)}/" if found and beside else None
+        reason = super().recognise(path)
+        return f"{reason} beside {' and '.join(beside)}/" if reason and beside else None
 
     def names(self, path: Path) -> list[str]:
+        """The ids of the samples that have counts."""
         return sorted(file.stem for file in (path / "st").glob("*.h5ad") if not file.name.startswith("."))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One sample; its scale and patient are in its metadata."""
         file = path / "st" / f"{name}.h5ad"
         adata = read_h5ad(file)
         facts, notes = read_metadata(path / "metadata" / f"{name}.json")
         mpp = _mpp(adata, facts, mpp, file)
         xy_um = spatial(adata, file) * mpp
         platform = str(facts.get("st_technology") or "unknown")
-        diameter_um, said = _diameter(adata, facts, platform, mpp)
-        counts, genes, more = genes_only(adata, file, self.naming)
-        image, missing = _image(path, name)
-        with blame(file):
-            return Section(
-                name=name,
-                patient=_patient(facts, name),
-                spots=Spots(xy_um, diameter_um, tuple(adata.obs_names)),
-                image=None if image is None else Image(image, mpp),
-                counts=counts,
-                genes=genes.names,
-                ensembl=genes.ensembl,
-                symbols=genes.symbols,
-                platform=platform,
-                notes=(*notes, *said, *more, *missing, *_odd_pitch(xy_um, facts)),
-            )
+        diameter_um, diameter_notes = _diameter(adata, facts, platform, mpp)
+        counts, genes, gene_notes = genes_only(adata, file)
+        image = find_image([path / "wsis" / name])
+        image_notes = [] if image else [f"no image wsis/{name}.tif"]
+        return SectionParts(
+            file,
+            name,
+            xy_um,
+            diameter_um,
+            adata.obs_names,
+            counts,
+            genes,
+            patient=_patient(facts, name),
+            image=image and Image(image, mpp),
+            platform=platform,
+            notes=[*notes, *diameter_notes, *gene_notes, *image_notes, *_odd_pitch(xy_um, facts)],
+        ).section(self.naming)
 
 
 def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
@@ -83,32 +90,30 @@ def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
     return facts, []
 
 
-def genes_only(adata: AnnData, file: Path, naming: Naming = AS_GIVEN) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
-    """Counts [s g], what the genes are called, and notes; control probes are left out, columns of one name added up."""
+def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
+    """Counts [s g], what their columns are called, and notes; control probes are left out."""
     counts, notes = raw_counts(adata, file)
-    given = gene_names(adata.var)
-    kept = [j for j, name in enumerate(given.names) if not _CONTROL.search(name)]
-    if len(kept) < len(given):
-        notes.append(f"{len(given) - len(kept)} control probes were left out")
-        counts, given = sparse.csr_matrix(counts[:, kept]), given.take(kept)
-    with blame(file):
-        counts, genes, more = naming.counts(counts, given)
-    return counts, genes, [*notes, *more]
+    genes = gene_names(adata.var)
+    kept = [j for j, name in enumerate(genes.names) if not _CONTROL.search(name)]
+    if len(kept) < len(genes):
+        notes.append(f"{len(genes) - len(kept)} control probes were left out")
+        counts, genes = sparse.csr_matrix(counts[:, kept]), genes.take(kept)
+    return counts, genes, notes
 
 
 def _mpp(adata: AnnData, facts: dict[str, Any], mpp: float | None, file: Path) -> float:
-    found = [mpp, *(_number(source.get(key)) for source in (facts, adata.uns) for key in MPP_KEYS)]
-    known = next((value for value in found if value is not None), None)
-    if known is None:
+    stored = (_number(source.get(key)) for source in (facts, adata.uns) for key in MPP_KEYS)
+    scale = next((value for value in (mpp, *stored) if value is not None), None)
+    if scale is None:
         fix = "give --mpp, or the sample's metadata/*.json with pixel_size_um_estimated"
         raise EosinError("does not say the scale of obsm['spatial']", file=file, fix=fix)
-    return check_mpp(known, file)
+    return check_mpp(scale, file)
 
 
 def _diameter(adata: AnnData, facts: dict[str, Any], platform: str, mpp: float) -> tuple[float, list[str]]:
-    said = _number(facts.get("spot_diameter"))
-    if said:
-        return said, []
+    """Width of a spot in µm, and a note where the metadata do not say it."""
+    if known := _number(facts.get("spot_diameter")):
+        return known, []
     if platform.lower() in DIAMETER_UM:
         value = DIAMETER_UM[platform.lower()]
         return value, [f"spot diameter {value:g} µm, as usual for {platform}"]
@@ -128,15 +133,10 @@ def _patient(facts: dict[str, Any], name: str) -> str:
 
 def _odd_pitch(xy_um: np.ndarray, facts: dict[str, Any]) -> list[str]:
     """A note where spacing and scale contradict each other, as in two Xenium samples of the collection."""
-    said, found = _number(facts.get("inter_spot_dist")), nearest_spacing(xy_um)
-    if not said or not found > 0 or abs(found / said - 1) <= _PITCH_TOLERANCE:
+    expected_um, pitch_um = _number(facts.get("inter_spot_dist")), nearest_spacing(xy_um)
+    if not expected_um or not pitch_um > 0 or abs(pitch_um / expected_um - 1) <= _PITCH_TOLERANCE:
         return []
-    return [f"the spots lie {found:.0f} µm apart, the metadata say {said:.0f} µm: the scale may be wrong"]
-
-
-def _image(path: Path, name: str) -> tuple[Path | None, list[str]]:
-    found = [file for suffix in IMAGE_SUFFIXES if (file := path / "wsis" / f"{name}{suffix}").is_file()]
-    return (found[0], []) if found else (None, [f"no image wsis/{name}.tif"])
+    return [f"the spots lie {pitch_um:.0f} µm apart, the metadata say {expected_um:.0f} µm: the scale may be wrong"]
 
 
 def _number(value: Any) -> float | None:

@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from eosin.config import need_known
 from eosin.data.foreign import foreign_diameter_px
 from eosin.data.h5ad import read_h5ad, spatial
-from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.reader import READERS, Reader, blame
 from eosin.data.readers.hest import genes_only
+from eosin.data.section_parts import SectionParts
 from eosin.data.splits import Split
 from eosin.errors import EosinError
 from eosin.storage.files import read_json
 from eosin.storage.hdf5 import open_foreign
-from eosin.types import Section, Spots, check_mpp
+from eosin.types import Section, check_mpp
 
 PATCH_UM = 112.0
 _COLUMNS = ("sample_id", "patches_path", "expr_path")
@@ -37,13 +39,16 @@ class HestBench(Reader):
     looks_for = "splits/train_0.csv with adata/{id}.h5ad and patches/{id}.h5"
 
     def recognise(self, path: Path) -> str | None:
-        found = len(list((path / "splits").glob("train_*.csv")))
-        return f"{found} splits in splits/train_*.csv" if found and (path / "adata").is_dir() else None
+        """The number of splits, where counts lie beside them."""
+        n_splits = len(list((path / "splits").glob("train_*.csv")))
+        return f"{n_splits} splits in splits/train_*.csv" if n_splits and (path / "adata").is_dir() else None
 
     def names(self, path: Path) -> list[str]:
+        """The samples that any split names."""
         return sorted(_samples(path))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One sample, its spots those of its patch file."""
         patches, file = _find(path, name)
         barcodes, stored = _read_patches(patches)
         adata = read_h5ad(file)
@@ -51,32 +56,34 @@ class HestBench(Reader):
             raise EosinError("spot names repeat", file=file, fix=_AGAIN)
         rows = adata.obs_names.astype(str).get_indexer(barcodes)
         if (rows < 0).any():
-            lost = barcodes[int(np.flatnonzero(rows < 0)[0])]
+            first = barcodes[int(np.flatnonzero(rows < 0)[0])]
             fix = "patches and counts must be of one release"
-            raise EosinError(f"{(rows < 0).sum()} patches have no counts, first '{lost}'", file=file, fix=fix)
-        mpp, said = (check_mpp(mpp, file), f"{mpp:g} µm/px as given") if mpp is not None else _mpp(stored, patches)
-        counts, genes, notes = genes_only(adata, file, self.naming)
+            raise EosinError(f"{(rows < 0).sum()} patches have no counts, first '{first}'", file=file, fix=fix)
+        mpp, scale_note = (
+            (check_mpp(mpp, file), f"{mpp:g} µm/px as given") if mpp is not None else _mpp(stored, patches)
+        )
+        counts, genes, notes = genes_only(adata, file)
         diameter_um = foreign_diameter_px(adata) * mpp
         if not diameter_um:
             diameter_um = 100.0
             notes.append("spot diameter assumed to be 100 µm")
-        if lost := adata.n_obs - len(rows):
-            notes.append(f"{lost} of {adata.n_obs} spots have no patch and were left out, as the benchmark does")
-        notes += [said, "the patient is not in the task's files; use the task's own splits"]
-        with blame(file):
-            return Section(
-                name=name,
-                patient=name,
-                spots=Spots((spatial(adata, file) * mpp)[rows], diameter_um, tuple(barcodes)),
-                counts=sparse.csr_matrix(counts[rows]),
-                genes=genes.names,
-                ensembl=genes.ensembl,
-                symbols=genes.symbols,
-                platform="HEST benchmark",
-                notes=(*notes, f"images are in {patches.name}"),
-            )
+        if n_without := adata.n_obs - len(rows):
+            notes.append(f"{n_without} of {adata.n_obs} spots have no patch and were left out, as the benchmark does")
+        notes += [scale_note, "the patient is not in the task's files; use the task's own splits"]
+        return SectionParts(
+            file,
+            name,
+            (spatial(adata, file) * mpp)[rows],
+            diameter_um,
+            barcodes,
+            sparse.csr_matrix(counts[rows]),
+            genes,
+            platform="HEST benchmark",
+            notes=[*notes, f"images are in {patches.name}"],
+        ).section(self.naming)
 
     def describe(self, path: Path) -> dict[str, Any]:
+        """The task's own splits."""
         return {"splits": [{"name": s.name, "train": list(s.train), "test": list(s.test)} for s in hest_splits(path)]}
 
 
@@ -91,12 +98,12 @@ def hest_splits(path: str | Path) -> list[Split]:
     folder = Path(path) / "splits"
     if not _numbers(folder):
         raise EosinError("no splits/train_*.csv", file=path, fix="give the folder of one benchmark task")
-    made = []
+    own_splits = []
     for number in _numbers(folder):
         sides = [[row["sample_id"] for row in _rows(folder / f"{side}_{number}.csv")] for side in ("train", "test")]
         with blame(folder / f"test_{number}.csv"):
-            made.append(Split(f"split {number}", tuple(sides[0]), tuple(sides[1]), "by the benchmark's authors"))
-    return made
+            own_splits.append(Split(f"split {number}", tuple(sides[0]), tuple(sides[1]), "by the benchmark's authors"))
+    return own_splits
 
 
 def hest_genes(path: str | Path, file: str = "var_50genes.json") -> list[str]:
@@ -136,17 +143,17 @@ def _samples(path: Path) -> dict[str, tuple[Path, Path]]:
     return known
 
 
-def _within(path: Path, said: str) -> Path:
+def _within(path: Path, file: str) -> Path:
     """A file that a table names, which must lie in the task's folder: tables come from elsewhere."""
-    if Path(said).is_absolute() or ".." in Path(said).parts or "\0" in said:
-        raise EosinError(f"a split names '{said}', which leads out of the folder", file=path, fix=_AGAIN)
-    return path / said
+    if Path(file).is_absolute() or ".." in Path(file).parts or "\0" in file:
+        raise EosinError(f"a split names '{file}', which leads out of the folder", file=path, fix=_AGAIN)
+    return path / file
 
 
 def _numbers(folder: Path) -> list[int]:
     """Numbers of the splits that have a file on either side; a missing partner is for `_rows` to tell."""
-    found = (re.fullmatch(r"(?:train|test)_(\d+)\.csv", file.name) for file in folder.glob("t*.csv"))
-    return sorted({int(match.group(1)) for match in found if match})
+    matches = (re.fullmatch(r"(?:train|test)_(\d+)\.csv", file.name) for file in folder.glob("t*.csv"))
+    return sorted({int(match.group(1)) for match in matches if match})
 
 
 def _rows(file: Path) -> list[dict[str, str]]:
@@ -178,15 +185,16 @@ def _read_patches(file: Path) -> tuple[list[str], dict[str, float]]:
             attributes |= dict(images.attrs) | {"width": width}
     except (OSError, KeyError, RuntimeError, TypeError, ValueError, AttributeError, IndexError) as error:
         raise EosinError(f"not readable as a patch file ({error})", file=file, fix=_AGAIN) from error
-    barcodes = [one.decode("utf-8", "replace") if isinstance(one, bytes) else str(one) for one in raw]
+    barcodes = [name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in raw]
     if not barcodes:
         raise EosinError("holds no patches", file=file, fix=_AGAIN)
     if n_images != len(barcodes):
         raise EosinError(f"holds {n_images} images but {len(barcodes)} barcodes", file=file, fix=_AGAIN)
-    return barcodes, {key: float(value) for key, value in attributes.items() if np.ndim(value) == 0 and _is(value)}
+    numbers = {key: value for key, value in attributes.items() if np.ndim(value) == 0 and _is_number(value)}
+    return barcodes, {key: float(value) for key, value in numbers.items()}
 
 
-def _is(value: Any) -> bool:
+def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
 
 

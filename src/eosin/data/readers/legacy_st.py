@@ -15,11 +15,12 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.count_table import BROKEN, read_count_table
-from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame
+from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader
+from eosin.data.section_parts import SectionParts, left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -36,43 +37,39 @@ class LegacySt(Reader):
     name = "legacy-st"
     platform = "Spatial Transcriptomics"
     looks_for = "ST-cnts/{section}.tsv.gz with ST-spotfiles/{section}_selection.tsv"
-
-    def recognise(self, path: Path) -> str | None:
-        found = len(self.names(path))
-        return f"{found} count tables in ST-cnts/" if found else None
+    evidence = "count tables in ST-cnts/"
 
     def names(self, path: Path) -> list[str]:
+        """The sections that have a table of counts."""
         tables = [file for file in (_root(path) / "ST-cnts").glob("*") if file.name.endswith((".tsv", ".tsv.gz"))]
         return sorted({file.name.split(".tsv")[0] for file in tables if not file.name.startswith(".")})
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One section; its scale follows from the pitch, its patient from the letter of its name."""
         root = _root(path)
         table = _either(root / "ST-cnts" / f"{name}.tsv.gz", root / "ST-cnts" / f"{name}.tsv")
         places = root / "ST-spotfiles" / f"{name}_selection.tsv"
         ids, genes, counts = read_count_table(table)
         xy_px, rows, notes = _join(ids, places, table)
         ids = [ids[row] for row in rows]
-        mpp, said = _scale(xy_px, mpp, places)
-        notes.append(said)
-        with blame(table):
-            counts, genes, more = self.naming.counts(sparse.csr_matrix(counts[rows]), GeneNames(tuple(genes)))
-        image, missing = _image(root, name)
-        domains, unlabelled = _domains(root, name, ids)
-        match = re.match("[A-Za-z]+", name)
-        with blame(table):
-            return Section(
-                name=name,
-                patient=match.group() if match else name,
-                spots=Spots(xy_px * mpp, DIAMETER_UM, tuple(ids)),
-                image=None if image is None else Image(image, mpp),
-                counts=counts,
-                genes=genes.names,
-                ensembl=genes.ensembl,
-                symbols=genes.symbols,
-                domains=domains,
-                platform=self.platform,
-                notes=(*notes, *more, *missing, *unlabelled),
-            )
+        mpp, scale_note = _scale(xy_px, mpp, places)
+        image, image_notes = _image(root, name)
+        domains, label_notes = _domains(root, name, ids)
+        letters = re.match("[A-Za-z]+", name)
+        return SectionParts(
+            table,
+            name,
+            xy_px * mpp,
+            DIAMETER_UM,
+            ids,
+            sparse.csr_matrix(counts[rows]),
+            GeneNames(tuple(genes)),
+            patient=letters.group() if letters else name,
+            image=image and Image(image, mpp),
+            domains=domains,
+            platform=self.platform,
+            notes=[*notes, scale_note, *image_notes, *label_notes],
+        ).section(self.naming)
 
 
 def _join(ids: list[str], places: Path, table: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -82,14 +79,11 @@ def _join(ids: list[str], places: Path, table: Path) -> tuple[np.ndarray, np.nda
     place = dict(zip(keys, spots[["pixel_x", "pixel_y"]].to_numpy(np.float64)))
     if len(place) != len(keys):
         raise EosinError(f"{len(keys) - len(place)} array positions occur twice", file=places, fix="keep one of each")
-    rows = np.array([row for row, one in enumerate(ids) if one in place], dtype=int)
+    rows = np.array([row for row, spot in enumerate(ids) if spot in place], dtype=int)
     if len(rows) == 0:
         raise EosinError(f"no row of the table has a position in {places.name}", file=table, fix="pair the right files")
-    notes = []
-    if lost := len(ids) - len(rows):
-        notes.append(f"{lost} of {len(ids)} rows of counts have no position and were left out")
-    if lost := len(place.keys() - set(ids)):
-        notes.append(f"{lost} of {len(place)} positions have no counts and were left out")
+    notes = left_out(len(ids) - len(rows), len(ids), "rows of counts have no position")
+    notes += left_out(len(place.keys() - set(ids)), len(place), "positions have no counts")
     return np.array([place[ids[row]] for row in rows]), rows, notes
 
 
@@ -124,6 +118,7 @@ def _keys(frame: pd.DataFrame) -> list[str]:
 
 
 def _scale(xy_px: np.ndarray, mpp: float | None, file: Path) -> tuple[float, str]:
+    """µm per pixel as given, else by the pitch, and a note on which of the two."""
     pitch_px = nearest_spacing(xy_px)
     if mpp is not None:
         pitch_um = pitch_px * mpp
@@ -131,16 +126,17 @@ def _scale(xy_px: np.ndarray, mpp: float | None, file: Path) -> tuple[float, str
         return check_mpp(mpp, file), f"{mpp:g} µm/px as given{odd}"
     if not pitch_px > 0:
         raise EosinError("too few positions to find the scale from the pitch", file=file, fix="give --mpp")
-    found = PITCH_UM / pitch_px
-    return check_mpp(found, file), f"{found:.3f} µm/px from the 200 µm pitch"
+    scale = PITCH_UM / pitch_px
+    return check_mpp(scale, file), f"{scale:.3f} µm/px from the 200 µm pitch"
 
 
 def _image(root: Path, name: str) -> tuple[Path | None, list[str]]:
-    found = sorted(root.glob(f"ST-imgs/*/{name}/*")) + sorted(root.glob(f"ST-imgs/{name}/*"))
-    found = [file for file in found if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
-    if not found:
+    """The section's image, and a note where there is none or a choice."""
+    files = sorted(root.glob(f"ST-imgs/*/{name}/*")) + sorted(root.glob(f"ST-imgs/{name}/*"))
+    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+    if not images:
         return None, [f"no image in ST-imgs/*/{name}/"]
-    return found[0], [f"{len(found)} images, {found[0].name} is used"] if len(found) > 1 else []
+    return images[0], [f"{len(images)} images, {images[0].name} is used"] if len(images) > 1 else []
 
 
 def _domains(root: Path, name: str, ids: list[str]) -> tuple[tuple[str, ...] | None, list[str]]:
@@ -155,9 +151,9 @@ def _domains(root: Path, name: str, ids: list[str]) -> tuple[tuple[str, ...] | N
         return None, []
     frame = read_labels(file)
     label = dict(zip(_keys(frame), frame["label"].fillna(UNLABELLED)))
-    domains = tuple(str(label.get(one, UNLABELLED)) for one in ids)
-    lost = domains.count(UNLABELLED)
-    return domains, [f"{lost} spots have no label in {file.name}"] if lost else []
+    domains = tuple(str(label.get(spot, UNLABELLED)) for spot in ids)
+    n_unlabelled = domains.count(UNLABELLED)
+    return domains, [f"{n_unlabelled} spots have no label in {file.name}"] if n_unlabelled else []
 
 
 def read_labels(file: Path) -> pd.DataFrame:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.foreign import gene_names
+from eosin.data.foreign import domains_of, gene_names
 from eosin.data.h5ad import (
     SCHEMA,
     get_positions,
@@ -26,10 +26,10 @@ from eosin.data.h5ad import (
     write_h5ad,
 )
 from eosin.data.reader import READERS, Reader, blame, log
+from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
-from eosin.genes.columns import GeneNames
 from eosin.storage.files import atomic_file, read_json, write_json
-from eosin.types import Features, Image, Section, Spots, check_mpp, first_repeat
+from eosin.types import Features, Image, Section, check_mpp, first_repeat
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -146,9 +146,8 @@ def section_to_anndata(section: Section) -> AnnData:
         record |= {"mpp": float(section.image.mpp), "image": str(section.image.path)}
     if section.features is not None:
         adata.obsm["features"] = section.features.values
-        have = section.features
-        record |= {"encoder": have.encoder, "features_key": have.key}
-        record |= {"features_licence": have.licence, "features_commercial": have.commercial}
+        record |= {"encoder": section.features.encoder, "features_key": section.features.key}
+        record |= {"features_licence": section.features.licence, "features_commercial": section.features.commercial}
     adata.uns["eosin"] = record
     return adata
 
@@ -161,23 +160,26 @@ class Native(Reader):
     looks_for = "sections/{name}.h5ad"
 
     def recognise(self, path: Path) -> str | None:
-        found = sorted((path / "sections").glob("*.h5ad"))
-        return f"{len(found)} files in sections/*.h5ad" if found else None
+        """The number of section files; `index.json` is not opened."""
+        n_files = len(list((path / "sections").glob("*.h5ad")))
+        return f"{n_files} files in sections/*.h5ad" if n_files else None
 
     def names(self, path: Path) -> list[str]:
-        found = sorted(file.stem for file in (path / "sections").glob("*.h5ad") if not file.name.startswith("."))
+        """The sections that `index.json` lists; without it, all that have a file."""
+        on_disk = sorted(file.stem for file in (path / "sections").glob("*.h5ad") if not file.name.startswith("."))
         index = path / "index.json"
         if not index.is_file():
-            return found
+            return on_disk
         listed = read_json(index)
         names = listed.get("sections") if isinstance(listed, dict) else None
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise EosinError("has no list of sections", file=index, fix="remove it to read all of sections/")
-        if stray := sorted(set(found) - set(names)):
+        if stray := sorted(set(on_disk) - set(names)):
             log.warning("%s: sections/%s.h5ad is not listed and is left out", index, stray[0])
         return names
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One section, equal to what was written."""
         file = path / "sections" / f"{name}.h5ad"
         adata = read_h5ad(file)
         return own_section(adata, our_record(adata, file, "section"), file, mpp)
@@ -193,27 +195,27 @@ def own_section(adata: AnnData, record: dict[str, Any], path: Path, mpp: float |
     if mpp is not None and check_mpp(mpp, path) != stored and stored is not None:
         notes.append(f"{mpp:g} µm/px as given, the file says {stored:g}")
     scale = None if stored is None else (mpp if mpp is not None else stored)
+    counts = genes = None
+    if adata.n_vars:
+        counts, count_notes = raw_counts(adata, path)
+        notes, genes = notes + count_notes, gene_names(adata.var)
     with blame(path):
-        spots = Spots(get_positions(adata, scale, path), record["diameter_um"], tuple(adata.obs_names))
-        counts, genes = None, GeneNames(())
-        if adata.n_vars:
-            counts, more = raw_counts(adata, path)
-            notes, genes = notes + more, gene_names(adata.var)
-        domains = tuple(map(str, adata.obs["domain"])) if "domain" in adata.obs else None
-        return Section(
-            name=str(record["name"]),
-            patient=str(record["patient"]),
-            spots=spots,
-            image=_own_image(record, path, scale, notes),
-            features=_features(adata, record),
-            counts=counts,
-            genes=None if counts is None else genes.names,
-            ensembl=genes.ensembl,
-            symbols=genes.symbols,
-            domains=domains,
-            platform=str(record.get("platform", "unknown")),
-            notes=tuple(notes),
-        )
+        image, features = _own_image(record, path, scale, notes), _features(adata, record)
+    return SectionParts(
+        path,
+        str(record["name"]),
+        get_positions(adata, scale, path),
+        record["diameter_um"],
+        adata.obs_names,
+        counts,
+        genes,
+        patient=str(record["patient"]),
+        image=image,
+        domains=domains_of(adata),
+        platform=str(record.get("platform", "unknown")),
+        features=features,
+        notes=notes,
+    ).section()
 
 
 def _notes(record: dict[str, Any], path: Path) -> list[str]:

@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eosin.config import need_known
 from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_tissue, patient_of
 from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial
-from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
+from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
+from eosin.data.section_parts import SectionParts, find_image
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming
 from eosin.geometry import nearest_spacing
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -34,15 +36,18 @@ class SingleFile(Reader):
     looks_for = "one .h5ad file with obsm['spatial'], or a folder of such files"
 
     def recognise(self, path: Path) -> str | None:
+        """Whether it is such a file, or how many of them a folder holds; none is opened."""
         if path.is_file():
             return "a single .h5ad file" if path.suffix == ".h5ad" else None
-        found = len(_files(path))
-        return f"{found} files *.h5ad" if found else None
+        n_files = len(_files(path))
+        return f"{n_files} files *.h5ad" if n_files else None
 
     def names(self, path: Path) -> list[str]:
+        """A section per file, or per library of a file with several."""
         return list(_sections(path))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One file, or one library of it."""
         known = _sections(path)
         need_known(name, known, "section", file=path)
         file, library = known[name]
@@ -55,12 +60,12 @@ def _files(path: Path) -> list[Path]:
 
 def _sections(path: Path) -> dict[str, tuple[Path, str | None]]:
     """Sections by name: the file each is in, and its library where the file has several."""
-    found: dict[str, tuple[Path, str | None]] = {}
+    sections: dict[str, tuple[Path, str | None]] = {}
     for file in _files(path):
         libraries = sorted(set(peek_h5ad(file, f"obs/{LIBRARY}") or ()))
         for library in libraries if len(libraries) > 1 else [None]:
-            found[file.stem if library is None else f"{file.stem}-{library}"] = file, library
-    return found
+            sections[file.stem if library is None else f"{file.stem}-{library}"] = file, library
+    return sections
 
 
 def read_section_file(
@@ -101,18 +106,12 @@ def read_section_file(
         return own_section(adata, record, path, mpp)
     if library is not None:
         adata = adata[np.flatnonzero(np.asarray(adata.obs[LIBRARY].astype(str)) == library)].copy()
-    return _foreign_section(adata, record, path, mpp, name or path.stem, library, naming)
+    return _foreign_parts(adata, record, path, mpp, name or path.stem, library).section(naming)
 
 
-def _foreign_section(
-    adata: AnnData,
-    record: dict[str, Any],
-    path: Path,
-    mpp: float | None,
-    name: str,
-    library: str | None,
-    naming: Naming,
-) -> Section:
+def _foreign_parts(
+    adata: AnnData, record: dict[str, Any], path: Path, mpp: float | None, name: str, library: str | None
+) -> SectionParts:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
     adata, notes = on_tissue(adata)
     xy = spatial(adata, path)
@@ -122,30 +121,30 @@ def _foreign_section(
         raise _no_scale(xy, path)
     scale = None if scale is None else check_mpp(scale, path)
     unit_um = 1.0 if in_um or scale is None else scale
-    counts, genes, more = counts_of(adata, path, naming)
+    counts, genes, count_notes = counts_of(adata, path)
     xy_um = xy * unit_um
     diameter_um = record.get("diameter_um") or foreign_diameter_px(adata, library) * unit_um
-    notes += more
+    notes += count_notes
     pitch_um = nearest_spacing(xy_um[np.isfinite(xy_um).all(1)])
     if np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
         notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
     if not diameter_um:
         diameter_um = pitch_um / 2 if pitch_um > 0 else 100.0
         notes.append(f"spot diameter assumed to be half the pitch, {diameter_um:.3g} µm")
-    image, missing = _image(path, library, scale)
-    with blame(path):
-        return Section(
-            name=name,
-            patient=patient_of(adata, name),
-            spots=Spots(xy_um, diameter_um, tuple(adata.obs_names)),
-            image=image,
-            counts=counts,
-            genes=genes.names,
-            ensembl=genes.ensembl,
-            symbols=genes.symbols,
-            domains=domains_of(adata),
-            notes=(*notes, *missing),
-        )
+    image, image_notes = _image(path, library, scale)
+    return SectionParts(
+        path,
+        name,
+        xy_um,
+        diameter_um,
+        adata.obs_names,
+        counts,
+        genes,
+        patient=patient_of(adata, name),
+        image=image,
+        domains=domains_of(adata),
+        notes=[*notes, *image_notes],
+    )
 
 
 def _no_scale(xy: np.ndarray, path: Path) -> EosinError:
@@ -159,13 +158,12 @@ def _image(path: Path, library: str | None, scale: float | None) -> tuple[Image 
     """The image of the library's name, or the file's, beside the file."""
     stems = [path.stem] if library is None else [library, f"{path.stem}-{library}"]
     stems = [stem for stem in stems if not set(stem) & set("/\\\0")]  # a library may be called so, no file
-    beside = (path.with_name(f"{stem}{suffix}") for stem in stems for suffix in IMAGE_SUFFIXES)
-    found = next((file for file in beside if file.is_file()), None)
-    if found is None:
+    file = find_image(path.with_name(stem) for stem in stems)
+    if file is None:
         return None, ["no image of the same name beside the file"]
     if scale is None:
-        return None, [f"{found.name} is left out: positions are µm, and the image's scale is not said (--mpp)"]
-    return Image(found, scale), []
+        return None, [f"{file.name} is left out: positions are µm, and the image's scale is not said (--mpp)"]
+    return Image(file, scale), []
 
 
 READERS.add(SingleFile.name, SingleFile())

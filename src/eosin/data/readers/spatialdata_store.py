@@ -16,14 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eosin.config import need_known
 from eosin.data.foreign import counts_of, domains_of, patient_of
 from eosin.data.h5ad import our_record
-from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
+from eosin.data.reader import READERS, Reader
+from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.data.spatialdata_image import MICRONS, Alignment, align, rgb_image, write_image
 from eosin.errors import EosinError
-from eosin.genes.columns import Naming
 from eosin.storage.zarr_guard import check_zarr
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -46,19 +47,22 @@ class SpatialDataReader(Reader):
     looks_for = "a .zarr store with tables/ and shapes/, or a folder of such"
 
     def recognise(self, path: Path) -> str | None:
-        found = _stores(path)
-        return f"{len(found)} SpatialData stores with tables/ and shapes/" if found else None
+        """The number of stores, none of which is opened."""
+        n_stores = len(_stores(path))
+        return f"{n_stores} SpatialData stores with tables/ and shapes/" if n_stores else None
 
     def names(self, path: Path) -> list[str]:
+        """A section per region that a table annotates."""
         return list(_places(path))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One region of a store, in pixels of its image brought to µm."""
         places = _places(path)
         need_known(name, places, "section", file=path)
         place = places[name]
         with _readable(place.store):
             sdata = open_store(place.store)
-            return _section(sdata, place, name, mpp, self.naming)
+            return _parts(sdata, place, name, mpp).section(self.naming)
 
 
 def open_store(path: Path) -> Any:
@@ -101,12 +105,12 @@ def _is_store(path: Path) -> bool:
 
 
 def _stores(path: Path) -> list[Path]:
-    return [path] if _is_store(path) else sorted(one for one in path.glob("*.zarr") if _is_store(one))
+    return [path] if _is_store(path) else sorted(store for store in path.glob("*.zarr") if _is_store(store))
 
 
 def _places(path: Path) -> dict[str, _Place]:
     """The sections of all stores: named as the store where it has one, else as store and region."""
-    found = {}
+    sections = {}
     for store in _stores(path):
         with _readable(store):
             places = _places_of(store)
@@ -114,8 +118,8 @@ def _places(path: Path) -> dict[str, _Place]:
         regions = [place.region for place in places]
         for place in places:
             ending = [place.region] if regions.count(place.region) == 1 else [place.table, place.region]
-            found["-".join([stem, *ending] if len(places) > 1 else [stem])] = place
-    return found
+            sections["-".join([stem, *ending] if len(places) > 1 else [stem])] = place
+    return sections
 
 
 def _places_of(store: Path) -> list[_Place]:
@@ -134,11 +138,12 @@ def _places_of(store: Path) -> list[_Place]:
         if isinstance(record, dict) and record.get("kind") == "prediction":
             continue
         regions = np.atleast_1d(read_elem(group["uns/spatialdata_attrs"])["region"])
-        places += [_Place(store, table, one) for one in map(str, regions) if (store / "shapes" / one).is_dir()]
+        places += [_Place(store, table, region) for region in map(str, regions) if (store / "shapes" / region).is_dir()]
     return places
 
 
-def _section(sdata: Any, place: _Place, name: str, mpp: float | None, naming: Naming) -> Section:
+def _parts(sdata: Any, place: _Place, name: str, mpp: float | None) -> SectionParts:
+    """What the store says of one section: spots in µm, counts, image, patient."""
     store = place.store
     adata, shapes, notes = _matched(sdata, place)
     record = our_record(adata, store)
@@ -153,22 +158,22 @@ def _section(sdata: Any, place: _Place, name: str, mpp: float | None, naming: Na
     reduced = alignment.units_per_px / alignment.units_per_slide_px
     if not math.isclose(reduced, 1):
         notes.append(f"the image is reduced {reduced:.3g} times: {scale:.3g} µm/px")
-    counts, genes, more = counts_of(adata, store, naming)
-    file, told = _image_file(sdata, image, place, record)
-    with blame(store):
-        return Section(
-            name=str(record.get("name", name)) if len(_places_of(store)) == 1 and "name" in record else name,
-            patient=str(record["patient"]) if "patient" in record else patient_of(adata, name),
-            spots=Spots(xy_px * scale, float(width_px * scale), tuple(adata.obs_names)),
-            image=None if file is None else Image(file, scale),
-            counts=counts,
-            genes=genes.names,
-            ensembl=genes.ensembl,
-            symbols=genes.symbols,
-            domains=domains_of(adata),
-            platform=str(record.get("platform", "unknown")),
-            notes=(*notes, *more, *told),
-        )
+    counts, genes, count_notes = counts_of(adata, store)
+    file, image_notes = _image_file(sdata, image, place, record)
+    return SectionParts(
+        store,
+        str(record["name"]) if len(_places_of(store)) == 1 and "name" in record else name,
+        xy_px * scale,
+        float(width_px * scale),
+        adata.obs_names,
+        counts,
+        genes,
+        patient=str(record["patient"]) if "patient" in record else patient_of(adata, name),
+        image=file and Image(file, scale),
+        domains=domains_of(adata),
+        platform=str(record.get("platform", "unknown")),
+        notes=[*notes, *count_notes, *image_notes],
+    )
 
 
 def _matched(sdata: Any, place: _Place) -> tuple[AnnData, Any, list[str]]:
@@ -183,8 +188,7 @@ def _matched(sdata: Any, place: _Place) -> tuple[AnnData, Any, list[str]]:
     if not kept.any():
         fix = f"its column '{facts['instance_key']}' must name rows of the shapes"
         raise EosinError(f"table '{place.table}' names no shape of '{place.region}'", file=place.store, fix=fix)
-    lost = int((~kept).sum())
-    notes = [f"{lost} of {len(rows)} rows of the table have no shape and were left out"] if lost else []
+    notes = left_out(int((~kept).sum()), len(rows), "rows of the table have no shape")
     return table[rows[kept]].copy(), shapes.iloc[at[kept]], notes
 
 
@@ -217,13 +221,11 @@ def _um_per_unit(mpp: float | None, record: dict[str, Any], sdata: Any, alignmen
 
 def _image_file(sdata: Any, image: str | None, place: _Place, record: dict[str, Any]) -> tuple[Path | None, list[str]]:
     """The slide as a file: the one that eosin noted, the one beside the store, or the store's image written out."""
-    stem = place.store.resolve().parent / place.store.resolve().name.removesuffix(".zarr")
-    noted = [Path(str(record["image"]))] if "image" in record else []
-    for file in (*noted, *(stem.with_name(stem.name + suffix) for suffix in IMAGE_SUFFIXES)):
-        if image is None and file.is_file():
-            return file, []
     if image is None:
-        return None, ["the store holds no RGB image, and no slide of its name lies beside it"]
+        stem = place.store.resolve().parent / place.store.resolve().name.removesuffix(".zarr")
+        noted = Path(str(record["image"])) if "image" in record else None
+        file = noted if noted is not None and noted.is_file() else find_image([stem])
+        return file, [] if file else ["the store holds no RGB image, and no slide of its name lies beside it"]
     try:
         file = write_image(sdata[image], image, place.store)
     except EosinError as error:  # a folder that cannot be written; counts and positions are there all the same

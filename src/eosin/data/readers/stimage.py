@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from eosin.config import need_known
 from eosin.data.count_table import BROKEN, read_count_table
-from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader, blame, need_known
+from eosin.data.reader import READERS, Reader
 from eosin.data.readers.tenx.tenx_folder import patient_of
+from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import Image, Section, check_mpp, first_repeat
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,15 +39,14 @@ class STImage(Reader):
     name = "stimage"
     platform = "various"
     looks_for = "ST|Visium|VisiumHD/{coord/{slide}_coord.csv, gene_exp/{slide}_count.csv, image/{slide}.png}"
-
-    def recognise(self, path: Path) -> str | None:
-        found = len(_slides(path))
-        return f"{found} slides with coord/*_coord.csv and gene_exp/*_count.csv" if found else None
+    evidence = "slides with coord/*_coord.csv and gene_exp/*_count.csv"
 
     def names(self, path: Path) -> list[str]:
+        """The slides that have positions and counts."""
         return sorted(_slides(path))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One slide; its scale follows from the spots' radius."""
         slides = _slides(path)
         need_known(name, slides, "slide", file=path)
         folder = slides[name]
@@ -53,38 +54,37 @@ class STImage(Reader):
         places, table = folder / "coord" / f"{name}_coord.csv", _counts_file(folder, name)
         ids, xy_px, radius_px = _read_places(places)
         mpp, diameter_um, notes = _scale(technology, xy_px, radius_px, mpp, places)
-        counts, genes, kept, lost = _counts_of(ids, table)
-        patient, unsaid = _patient(path, name)
-        image = next((f for s in IMAGE_SUFFIXES if (f := folder / "image" / f"{name}{s}").is_file()), None)
-        notes += lost + unsaid + ([] if image else [f"no image image/{name}.png"])
-        with blame(table):
-            counts, genes, more = self.naming.counts(counts, GeneNames(tuple(genes)))
-        with blame(places):
-            spots = Spots(xy_px[kept] * mpp, diameter_um, tuple(ids[row] for row in kept))
-        with blame(table):
-            return Section(
-                name=name,
-                patient=patient,
-                spots=spots,
-                image=None if image is None else Image(image, mpp),
-                counts=counts,
-                genes=genes.names,
-                ensembl=genes.ensembl,
-                symbols=genes.symbols,
-                platform=_PLATFORM.get(technology, "unknown"),
-                notes=(*notes, *more),
-            )
+        counts, genes, kept, count_notes = _counts_of(ids, table)
+        kept_ids = [ids[row] for row in kept]
+        if len(set(kept_ids)) < len(kept_ids):
+            problem = f"spot id '{first_repeat(kept_ids)}' occurs twice"
+            raise EosinError(problem, file=places, fix="make the spot ids unique")
+        patient, patient_notes = _patient(path, name)
+        image = find_image([folder / "image" / name])
+        return SectionParts(
+            table,
+            name,
+            xy_px[kept] * mpp,
+            diameter_um,
+            kept_ids,
+            counts,
+            GeneNames(tuple(genes)),
+            patient=patient,
+            image=image and Image(image, mpp),
+            platform=_PLATFORM.get(technology, "unknown"),
+            notes=[*notes, *count_notes, *patient_notes, *([] if image else [f"no image image/{name}.png"])],
+        ).section(self.naming)
 
 
 def _slides(path: Path) -> dict[str, Path]:
     """Slides that have positions and counts, and the folder of their technology."""
-    found = {}
+    slides = {}
     for folder in (*(path / name for name in _PLATFORM), path):
         for file in sorted((folder / "coord").glob("*_coord.csv")):
             name = file.name.removesuffix("_coord.csv")
             if not name.startswith(".") and _counts_file(folder, name).exists():
-                found.setdefault(name, folder)
-    return found
+                slides.setdefault(name, folder)
+    return slides
 
 
 def _counts_file(folder: Path, name: str) -> Path:
@@ -159,11 +159,8 @@ def _counts_of(ids: list[str], table: Path) -> tuple[sparse.csr_matrix, list[str
     kept = np.flatnonzero(rows >= 0)
     if not len(kept):
         raise EosinError("no row of the table has a position", file=table, fix="counts and positions must be a pair")
-    notes = []
-    if lost := len(rows) - len(kept):
-        notes.append(f"{lost} of {len(rows)} positions have no counts and were left out")
-    if lost := len(named) - len(set(ids) & row_of.keys()):
-        notes.append(f"{lost} of {len(named)} rows of counts have no position and were left out")
+    notes = left_out(len(rows) - len(kept), len(rows), "positions have no counts")
+    notes += left_out(len(named) - len(set(ids) & row_of.keys()), len(named), "rows of counts have no position")
     return sparse.csr_matrix(counts[rows[kept]]), genes, kept, notes
 
 

@@ -7,7 +7,6 @@ setting `image_px` takes them off again. They stay bytes until the moment that a
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from math import isqrt
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
 from eosin.models.parts.chunks import by_rows
 from eosin.types import Batch
@@ -189,10 +189,9 @@ def _architecture(arch: str) -> nn.Module:
     try:
         return timm.create_model(arch, pretrained=False, num_classes=0)
     except (RuntimeError, TypeError, ValueError) as error:
-        near = " or ".join(f"'{name}'" for name in get_close_matches(arch, timm.list_models()))
         raise EosinError(
             f"timm {timm.__version__} cannot make '{arch}'",
-            fix=f"did you mean {near}?" if near else "see timm.list_models()",
+            fix=did_you_mean(near_names(arch, timm.list_models(), cutoff=0.6), "see timm.list_models()"),
         ) from error
 
 

@@ -99,6 +99,7 @@ def test_quotes_of_r_are_no_part_of_names(tmp_path: Path) -> None:
         ("coord/S1_coord.csv", "xaxis", "x", "has no column 'xaxis'"),
         ("coord/S1_coord.csv", "54.0", "wide", "a position is no number"),
         ("coord/S1_coord.csv", "54.0", "-1", "the spots' radius is -1 px"),
+        ("coord/S1_coord.csv", "S1_2,", "S1_1,", "spot id 'S1_1' occurs twice"),
         ("gene_exp/S1_count.csv", "S1_", "T1_", "no row of the table has a position"),
         ("gene_exp/S1_count.csv", "S1_2,", "S1_1,", "1 rows have the name of another"),
         ("gene_exp/S1_count.csv", "S1_2,", "S1_2,few,", "row 'S1_2' has 31 values for 30 genes"),

@@ -1,17 +1,22 @@
-"""What the folders of 10x Genomics have in common: samples, spot positions, scale factors, images, patients."""
+"""What the readers of 10x Genomics have in common: samples, spot positions, scale factors, images, patients."""
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.reader import IMAGE_SUFFIXES
+from eosin.config import need_known
+from eosin.data.reader import IMAGE_SUFFIXES, Reader
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
+from eosin.data.section_parts import SectionParts, find_image
 from eosin.errors import EosinError
 from eosin.storage.files import read_json
+from eosin.types import Section
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,6 +24,30 @@ if TYPE_CHECKING:
 COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres")
 _SUFFIXES = (*IMAGE_SUFFIXES, ".btf")
 _NOT_THE_SLIDE = ("cytassist", "aligned", "detected", "hires", "lowres", "morphology", "fiducial")
+
+
+class TenxReader(Reader):
+    """A platform of 10x Genomics: every section is a folder of outputs, alone or beside others in one folder."""
+
+    @abstractmethod
+    def fits(self, folder: Path) -> bool:
+        """Whether a folder looks like outputs of this platform; by the names of its files only."""
+
+    @abstractmethod
+    def read_outputs(self, folder: Path, name: str, mpp: float | None) -> SectionParts:
+        """What the outputs in `folder` say of section `name`, its genes named; the patient is not among it."""
+
+    def names(self, path: Path) -> list[str]:
+        """The samples under `path`, called as their folders."""
+        return list(samples(path, self.fits))
+
+    def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
+        """One sample, with its patient from `patients.csv` where that is there."""
+        folders = samples(path, self.fits)
+        need_known(name, folders, "section", file=path)
+        parts = self.read_outputs(folders[name], name, mpp)
+        patient, notes = patient_of(path, name)
+        return replace(parts, patient=patient, notes=[*parts.notes, *notes]).section()
 
 
 def samples(path: Path, fits: Callable[[Path], bool]) -> dict[str, Path]:
@@ -30,12 +59,12 @@ def samples(path: Path, fits: Callable[[Path], bool]) -> dict[str, Path]:
     if alone is not None:
         whole = path.resolve()
         return {(whole.parent if whole.name == "outs" else whole).name: alone}
-    found = {}
+    folders = {}
     for child in sorted(path.glob("*")):
         folder = next((folder for folder in (child, child / "outs") if fits(folder)), None)
         if folder is not None and not child.name.startswith("."):
-            found[child.name] = folder
-    return found
+            folders[child.name] = folder
+    return folders
 
 
 def find_matrix(folder: Path, of: str = "bc") -> tuple[Path, list[str]]:
@@ -49,18 +78,20 @@ def find_matrix(folder: Path, of: str = "bc") -> tuple[Path, list[str]]:
         if len(files) > 1:
             raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=folder, fix="keep one")
         texts = [text] if (text := folder / name).is_dir() else []
-        for found in (*files, *texts):
-            return found, [] if kind == "filtered" else [f"counts are from {found.name}; there is no filtered one"]
+        for matrix in (*files, *texts):
+            return matrix, [] if kind == "filtered" else [f"counts are from {matrix.name}; there is no filtered one"]
     fix = "put Space Ranger's matrix there; of a download keep matrix and spatial/ together"
     raise EosinError(f"no filtered_feature_{of}_matrix.h5", file=folder, fix=fix)
 
 
 def positions_file(folder: Path) -> Path:
     """The table of positions in `spatial/`, whatever its version calls it."""
-    found = [file for name in ("", "_list") if (file := folder / "spatial" / f"tissue_positions{name}.csv").is_file()]
-    if not found:
-        raise EosinError("no tissue_positions.csv", file=folder / "spatial", fix="copy all of Space Ranger's spatial/")
-    return found[0]
+    spatial = folder / "spatial"
+    names = ("tissue_positions.csv", "tissue_positions_list.csv")
+    file = next((file for name in names if (file := spatial / name).is_file()), None)
+    if file is None:
+        raise EosinError("no tissue_positions.csv", file=spatial, fix="copy all of Space Ranger's spatial/")
+    return file
 
 
 def read_positions(file: Path) -> pd.DataFrame:
@@ -112,10 +143,10 @@ def read_factors(folder: Path) -> dict[str, float]:
     file = folder / "spatial" / "scalefactors_json.json"
     if not file.is_file():
         return {}
-    found = read_json(file)
-    if not isinstance(found, dict):
+    factors = read_json(file)
+    if not isinstance(factors, dict):
         raise EosinError("holds no table of scale factors", file=file, fix=AGAIN)
-    return {key: number for key, value in found.items() if (number := positive(value)) is not None}
+    return {key: number for key, value in factors.items() if (number := positive(value)) is not None}
 
 
 def positive(value: Any) -> float | None:
@@ -133,15 +164,13 @@ def find_slide(folder: Path, name: str) -> tuple[Path | None, list[str]]:
     """
     sample = folder.parent if folder.name == "outs" else folder
     inside = [sample] if sample == folder else [sample, folder]
-    for place in (*inside, sample.resolve().parent):
-        for suffix in _SUFFIXES:
-            if (file := place / f"{name}{suffix}").is_file():
-                return file, []
-    found = [file for place in inside for file in sorted(place.glob("*")) if _may_be_slide(file)]
-    if len(found) == 1:
-        return found[0], []
-    if found:
-        return None, [f"{len(found)} images lie beside the counts and none is called {name}.tif"]
+    if (file := find_image([place / name for place in (*inside, sample.resolve().parent)], _SUFFIXES)) is not None:
+        return file, []
+    images = [file for place in inside for file in sorted(place.glob("*")) if _may_be_slide(file)]
+    if len(images) == 1:
+        return images[0], []
+    if images:
+        return None, [f"{len(images)} images lie beside the counts and none is called {name}.tif"]
     return None, [f"no full-resolution image, as {name}.tif beside the counts"]
 
 
@@ -166,7 +195,7 @@ def patient_of(path: Path, name: str) -> tuple[str, list[str]]:
         table = pd.read_csv(file, dtype=str, keep_default_na=False)
     if not {"section", "patient"} <= set(table.columns):
         raise EosinError("lacks a column 'section' or 'patient'", file=file, fix="its columns are section, patient")
-    found = dict(zip(table["section"], table["patient"]))
-    if not found.get(name):
+    patients = dict(zip(table["section"], table["patient"]))
+    if not patients.get(name):
         raise EosinError(f"names no patient for section '{name}'", file=file, fix=f"add a line {name},PATIENT")
-    return found[name], []
+    return patients[name], []

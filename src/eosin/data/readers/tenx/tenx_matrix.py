@@ -29,7 +29,7 @@ AGAIN = "the file is cut short, damaged or of another kind; copy or download it 
 _BLOCK = 1 << 22
 """Values read at a time: 4 M, 50 MB, and a few times that while they are added up."""
 _TIGHTEST = 1100
-"""gzip packs no tighter than 1032 to 1: a declared size beyond this many times the stored one is a lie."""
+"""gzip packs no tighter than 1032 to 1: a declared size beyond this many times the stored size is false."""
 
 
 class FeatureMatrix(ABC):
@@ -64,11 +64,11 @@ class FeatureMatrix(ABC):
 
     def rows(self, wanted: np.ndarray) -> sparse.csr_matrix:
         """Counts [len(wanted) g] of the rows `wanted`: numbers, ascending."""
-        found = [sparse.csr_matrix((0, len(self.genes)), dtype=np.float32)]
+        parts = [sparse.csr_matrix((0, len(self.genes)), dtype=np.float32)]
         for start, block in self.blocks():
             first, last = np.searchsorted(wanted, [start, start + len(block.indptr) - 1])
-            found.append(block[wanted[first:last] - start])
-        return sparse.csr_matrix(sparse.vstack(found))
+            parts.append(block[wanted[first:last] - start])
+        return sparse.csr_matrix(sparse.vstack(parts))
 
     @abstractmethod
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
@@ -96,7 +96,7 @@ def open_matrix(place: Path, naming: Naming = AS_GIVEN) -> Iterator[FeatureMatri
 
 @contextlib.contextmanager
 def reading(file: Path, what: str) -> Iterator[None]:
-    """Whatever a library raises on a damaged file becomes one line that names the file."""
+    """Turn whatever a library raises on a damaged file into an error that names the file; `what` it should be."""
     try:
         yield
     except (MemoryError, EosinError):
@@ -119,8 +119,8 @@ class _OnDisk(FeatureMatrix):
         self._values, self._at = _vector(group, "data", path, "iuf"), _vector(group, "indices", path, "iu")
         self._n = len(next(iter(names.values()))), len(self.barcodes)
         if tuple(shape) != self._n:
-            said = f"{self._n[0]} features and {self._n[1]} barcodes"
-            raise EosinError(f"declares a shape of {tuple(map(int, shape))} but names {said}", file=path, fix=AGAIN)
+            named = f"{self._n[0]} features and {self._n[1]} barcodes"
+            raise EosinError(f"declares a shape of {tuple(map(int, shape))} but names {named}", file=path, fix=AGAIN)
         ends = self._ends
         fits = len(ends) == self._n[1] + 1 and ends[0] == 0 and ends[-1] == len(self._values) == len(self._at)
         if not fits or np.any(np.diff(ends) < 0):
@@ -151,7 +151,7 @@ class _Text(FeatureMatrix):
             raise EosinError("features have rows of different lengths", file=folder, fix=AGAIN)
         columns = [np.array(column, dtype="S") for column in zip(*(map(str.encode, row) for row in rows))]
         features: dict[str, np.ndarray] = dict(zip(("id", "name", "feature_type"), columns))
-        super().__init__([one.encode() for one in barcodes], features, folder, naming)
+        super().__init__([barcode.encode() for barcode in barcodes], features, folder, naming)
         self._counts = _read_mtx(_one_of(folder, "matrix.mtx"), len(rows), len(barcodes))
 
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
@@ -167,13 +167,13 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     if "feature_type" in features:
         kept = features["feature_type"] == GENE_EXPRESSION.encode()
     notes = []
-    if others := int((~kept).sum()):
-        notes.append(f"{others} features of other types than gene expression were left out")
-    given = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
-    made = naming.columns(given)
-    ones = np.ones(len(given), dtype=np.float32)
-    chosen = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(given)))), (len(names), len(given)))
-    return made.genes, made.add_up(chosen), [*notes, *made.notes]
+    if n_others := int((~kept).sum()):
+        notes.append(f"{n_others} features of other types than gene expression were left out")
+    in_file = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
+    columns = naming.columns(in_file)
+    ones = np.ones(len(in_file), dtype=np.float32)
+    selected = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(in_file)))), (len(names), len(in_file)))
+    return columns.genes, columns.add_up(selected), [*notes, *columns.notes]
 
 
 def _whole(block: sparse.csr_matrix, file: Path) -> sparse.csr_matrix:
@@ -201,15 +201,15 @@ def _child(group: h5py.Group, name: str, path: Path) -> Any:
 
 def _vector(group: h5py.Group, name: str, path: Path, kinds: str) -> Any:
     """The dataset `name`, of one axis and of a kind of NumPy's, whose declared size its stored bytes can hold."""
-    found = _child(group, name, path)
-    if getattr(found, "ndim", None) != 1:
-        raise EosinError(f"'{found.name}' is no list of values", file=path, fix=AGAIN)
-    is_text = found.dtype.kind in "OS"
-    if (not is_text or kinds != "S") and found.dtype.kind not in kinds:
-        raise EosinError(f"'{found.name}' holds {found.dtype}", file=path, fix=AGAIN)
-    if found.size * found.dtype.itemsize > _TIGHTEST * found.id.get_storage_size() + 4096:
-        raise EosinError(f"'{found.name}' declares {found.size} values that are not there", file=path, fix=AGAIN)
-    return found
+    dataset = _child(group, name, path)
+    if getattr(dataset, "ndim", None) != 1:
+        raise EosinError(f"'{dataset.name}' is no list of values", file=path, fix=AGAIN)
+    is_text = dataset.dtype.kind in "OS"
+    if (not is_text or kinds != "S") and dataset.dtype.kind not in kinds:
+        raise EosinError(f"'{dataset.name}' holds {dataset.dtype}", file=path, fix=AGAIN)
+    if dataset.size * dataset.dtype.itemsize > _TIGHTEST * dataset.id.get_storage_size() + 4096:
+        raise EosinError(f"'{dataset.name}' declares {dataset.size} values that are not there", file=path, fix=AGAIN)
+    return dataset
 
 
 def _array(group: h5py.Group, name: str, path: Path, kinds: str) -> np.ndarray:
@@ -249,8 +249,8 @@ def _read_mtx(file: Path, n_features: int, n_barcodes: int) -> sparse.csr_matrix
         if (layout, symmetry) != ("coordinate", "general") or kind not in ("integer", "real"):
             raise EosinError(f"is a {symmetry} {layout} matrix of {kind} values", file=file, fix=AGAIN)
         if (rows, columns) != (n_features, n_barcodes):
-            said = f"{n_features} features and {n_barcodes} barcodes are named"
-            raise EosinError(f"declares {rows} x {columns}, but {said}", file=file, fix=AGAIN)
+            named = f"{n_features} features and {n_barcodes} barcodes are named"
+            raise EosinError(f"declares {rows} x {columns}, but {named}", file=file, fix=AGAIN)
         most = file.stat().st_size * (_TIGHTEST if file.suffix == ".gz" else 1) / 6  # "1 1 1\n"
         if entries > most:
             raise EosinError(f"declares {entries} values that are not there", file=file, fix=AGAIN)

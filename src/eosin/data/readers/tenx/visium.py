@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
+from eosin.data.section_parts import SectionParts, left_out
 from eosin.errors import EosinError
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import Image, check_mpp
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,59 +24,53 @@ if TYPE_CHECKING:
 PITCH_UM = 100.0
 DIAMETER_UM = 55.0
 _TOLERANCE = 0.1
+_OF_VISIUM_HD = (
+    "binned_outputs",
+    "segmented_outputs",
+    "cell_segmentations.geojson",
+    "spatial/tissue_positions.parquet",
+)
 
 
-class Visium(Reader):
+class Visium(tenx.TenxReader):
     """Space Ranger's outputs of one sample, or a folder of several."""
 
     name = "visium"
     platform = "Visium"
     looks_for = "[{section}/][outs/]filtered_feature_bc_matrix.h5 with spatial/tissue_positions.csv"
+    evidence = "Space Ranger outputs with spatial/tissue_positions"
 
-    def recognise(self, path: Path) -> str | None:
-        found = len(self.names(path))
-        return f"{found} Space Ranger outputs with spatial/tissue_positions" if found else None
+    def fits(self, folder: Path) -> bool:
+        """Whether a folder looks like outputs of Visium, not of Visium HD: its bins have their positions as Parquet."""
+        spatial = folder / "spatial"
+        if any((folder / name).exists() for name in _OF_VISIUM_HD):
+            return False
+        names = ("tissue_positions.csv", "tissue_positions_list.csv", "scalefactors_json.json")
+        return any((spatial / name).is_file() for name in names)
 
-    def names(self, path: Path) -> list[str]:
-        return list(tenx.samples(path, _fits))
-
-    def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
-        found = tenx.samples(path, _fits)
-        need_known(name, found, "section", file=path)
-        folder = found[name]
+    def read_outputs(self, folder: Path, name: str, mpp: float | None) -> SectionParts:
+        """Spots in tissue with their counts; the reduced image stands in for a slide that is not there."""
         places = tenx.positions_file(folder)
         positions = tenx.read_positions(places)
-        file, raw = tenx.find_matrix(folder)
-        slide, missing = tenx.find_slide(folder, name)
-        scale, said = scale_of_lattice(positions, slide, mpp, places)
-        patient, unnamed = tenx.patient_of(path, name)
+        file, matrix_notes = tenx.find_matrix(folder)
+        slide, slide_notes = tenx.find_slide(folder, name)
+        scale, scale_notes = scale_of_lattice(positions, slide, mpp, places)
         with open_matrix(file, self.naming) as matrix:
-            rows, kept, lost = join(matrix.barcodes, positions, file)
+            rows, kept, row_notes = join(matrix.barcodes, positions, file)
             counts = matrix.rows(rows)
-        image, fallback = (Image(slide, scale), []) if slide else hires_image(folder, scale)
-        with blame(file):
-            return Section(
-                name=name,
-                patient=patient,
-                spots=Spots(pixels(kept) * scale, DIAMETER_UM, tuple(kept["barcode"])),
-                image=image,
-                counts=counts,
-                genes=matrix.genes.names,
-                ensembl=matrix.genes.ensembl,
-                symbols=matrix.genes.symbols,
-                platform=self.platform,
-                notes=(*raw, *matrix.notes, *lost, *said, *missing, *fallback, *unnamed),
-            )
-
-
-def _fits(folder: Path) -> bool:
-    """Whether a folder looks like outputs of Visium, not of Visium HD: its bins have their positions as Parquet."""
-    spatial = folder / "spatial"
-    others = ("binned_outputs", "segmented_outputs", "cell_segmentations.geojson", "spatial/tissue_positions.parquet")
-    if any((folder / name).exists() for name in others):
-        return False
-    names = ("tissue_positions.csv", "tissue_positions_list.csv", "scalefactors_json.json")
-    return any((spatial / name).is_file() for name in names)
+        image, image_notes = image_of(slide, folder, scale)
+        return SectionParts(
+            file,
+            name,
+            pixels(kept) * scale,
+            DIAMETER_UM,
+            tuple(kept["barcode"]),
+            counts,
+            matrix.genes,
+            image=image,
+            platform=self.platform,
+            notes=[*matrix_notes, *matrix.notes, *row_notes, *scale_notes, *slide_notes, *image_notes],
+        )
 
 
 def join(barcodes: np.ndarray, positions: pd.DataFrame, file: Path) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
@@ -91,11 +86,8 @@ def join(barcodes: np.ndarray, positions: pd.DataFrame, file: Path) -> tuple[np.
         example = f"'{barcodes[0].decode()}'" if len(barcodes) else "none"
         problem = f"no barcode of the matrix ({example}) is among the positions in tissue"
         raise EosinError(problem, file=file, fix="pair matrix and spatial/ of one sample")
-    notes = []
-    if off := len(barcodes) - len(rows):
-        notes.append(f"{off} of {len(barcodes)} rows of counts are not in tissue and were left out")
-    if empty := len(in_tissue) - len(rows):
-        notes.append(f"{empty} of {len(in_tissue)} positions in tissue have no counts and were left out")
+    notes = left_out(len(barcodes) - len(rows), len(barcodes), "rows of counts are not in tissue")
+    notes += left_out(len(in_tissue) - len(rows), len(in_tissue), "positions in tissue have no counts")
     return rows, in_tissue.iloc[place[rows]], notes
 
 
@@ -115,8 +107,8 @@ def scale_of_lattice(
         Image and lattice contradict each other: positions, windows and distances would all be wrong together.
     """
     lattice = _mpp_of_lattice(positions)
-    said = None if mpp is not None or slide is None else _said_by(slide)
-    known, source = (mpp, "as given") if mpp is not None else (said, "as the image says")
+    of_image = None if mpp is not None or slide is None else _mpp_of_image(slide)
+    known, source = (mpp, "as given") if mpp is not None else (of_image, "as the image says")
     if known is None:
         if lattice is None:
             raise EosinError("too few positions to find the scale from the pitch", file=file, fix="give --mpp")
@@ -148,7 +140,7 @@ def _mpp_of_lattice(positions: pd.DataFrame) -> float | None:
     return float(1 / np.sqrt(area)) if area > 0 else None
 
 
-def _said_by(slide: Path) -> float | None:
+def _mpp_of_image(slide: Path) -> float | None:
     from eosin.slide import scale_of  # image libraries load only where a file is asked
 
     try:
@@ -157,8 +149,10 @@ def _said_by(slide: Path) -> float | None:
         return None  # whoever encodes it says what is wrong with it
 
 
-def hires_image(folder: Path, scale: float) -> tuple[Image | None, list[str]]:
-    """The reduced image of the outputs, where there is no other; `scale` is µm per pixel at full resolution."""
+def image_of(slide: Path | None, folder: Path, scale: float) -> tuple[Image | None, list[str]]:
+    """The slide, else the reduced image of the outputs; `scale` is µm per pixel at full resolution."""
+    if slide is not None:
+        return Image(slide, scale), []
     file = folder / "spatial" / "tissue_hires_image.png"
     factor = tenx.read_factors(folder).get("tissue_hires_scalef")
     if not file.is_file() or factor is None:

@@ -8,16 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from eosin.data.pooling import check_width
-from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
-from eosin.data.readers.tenx.visium import hires_image
+from eosin.data.readers.tenx.visium import image_of
 from eosin.data.readers.tenx.visium_hd_bins import sizes, squares_of_bins
 from eosin.data.readers.tenx.visium_hd_cells import cell_folder, squares_of_cells
+from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import check_mpp
 
 
-class VisiumHd(Reader):
+class VisiumHd(tenx.TenxReader):
     """Space Ranger's outputs of one HD sample, or a folder of several; bins of 16 µm unless told otherwise."""
 
     name = "visium-hd"
@@ -28,50 +29,46 @@ class VisiumHd(Reader):
         self.bin_um = bin_um
 
     def pooled(self, bin_um: float) -> VisiumHd:
+        """The reader of squares of `bin_um` µm."""
         return VisiumHd(check_width(bin_um))
 
+    def fits(self, folder: Path) -> bool:
+        """Whether a folder holds bins or segmented cells."""
+        return bool(sizes(folder)) or cell_folder(folder) is not None
+
     def recognise(self, path: Path) -> str | None:
-        found = tenx.samples(path, _fits)
-        what = "binned_outputs/" if any(map(sizes, found.values())) else "segmented_outputs/"
-        return f"{len(found)} Space Ranger outputs with {what}" if found else None
+        """The number of samples, and whether they are of bins or of cells."""
+        folders = tenx.samples(path, self.fits)
+        kind = "binned_outputs/" if any(map(sizes, folders.values())) else "segmented_outputs/"
+        return f"{len(folders)} Space Ranger outputs with {kind}" if folders else None
 
-    def names(self, path: Path) -> list[str]:
-        return list(tenx.samples(path, _fits))
-
-    def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
-        found = tenx.samples(path, _fits)
-        need_known(name, found, "section", file=path)
-        folder = found[name]
+    def read_outputs(self, folder: Path, name: str, mpp: float | None) -> SectionParts:
+        """Squares of bins, or of cells where there are no bins."""
         if sizes(folder):
             squares = squares_of_bins(folder, self.bin_um, self.naming)
-            scale, said = _scale(squares.folder, mpp)
+            scale, scale_notes = _scale(squares.folder, mpp)
         else:
             cells = cell_folder(folder) or folder
-            scale, said = _scale(cells, mpp)
+            scale, scale_notes = _scale(cells, mpp)
             squares = squares_of_cells(cells, self.bin_um, scale, self.naming)
-        slide, missing = tenx.find_slide(folder, name)
-        image, fallback = (Image(slide, scale), []) if slide else hires_image(squares.folder, scale)
-        patient, unnamed = tenx.patient_of(path, name)
-        with blame(squares.folder):
-            return Section(
-                name=name,
-                patient=patient,
-                spots=Spots(squares.px * scale, squares.width_um, squares.ids),
-                image=image,
-                counts=squares.counts,
-                genes=squares.genes.names,
-                ensembl=squares.genes.ensembl,
-                symbols=squares.genes.symbols,
-                platform=self.platform,
-                notes=(*squares.notes, *said, *missing, *fallback, *unnamed),
-            )
-
-
-def _fits(folder: Path) -> bool:
-    return bool(sizes(folder)) or cell_folder(folder) is not None
+        slide, slide_notes = tenx.find_slide(folder, name)
+        image, image_notes = image_of(slide, squares.folder, scale)
+        return SectionParts(
+            squares.folder,
+            name,
+            squares.px * scale,
+            squares.width_um,
+            squares.ids,
+            squares.counts,
+            squares.genes,
+            image=image,
+            platform=self.platform,
+            notes=[*squares.notes, *scale_notes, *slide_notes, *image_notes],
+        )
 
 
 def _scale(square: Path, mpp: float | None) -> tuple[float, list[str]]:
+    """µm per pixel as given, else by the scale factors in `square`, and a note on a contradiction."""
     file = square / "spatial" / "scalefactors_json.json"
     stored = tenx.read_factors(square).get("microns_per_pixel")
     if mpp is not None:

@@ -16,6 +16,7 @@ from scipy import sparse
 from eosin.data.pooling import Pool, square_ids
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, FeatureMatrix, open_matrix, reading
+from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, Naming
 
@@ -83,34 +84,35 @@ def squares_of_bins(folder: Path, bin_um: float | None, naming: Naming) -> Squar
     """The squares of `bin_um`, or of 16 µm: bins of that size, or several of a smaller one together."""
     square, side, width_um = _choose(sizes(folder), bin_um, folder)
     bins = read_bins(square / "spatial" / "tissue_positions.parquet")
-    file, raw = tenx.find_matrix(square)
+    file, matrix_notes = tenx.find_matrix(square)
     with open_matrix(file, naming) as matrix:
-        of_bin, lost = _join(matrix, bins, file)
-        taken = _as_they_are(matrix, bins, of_bin) if side == 1 else _wider(matrix, bins, of_bin, side, width_um)
-    ids, px, counts, more = taken
-    told = f"squares of {width_um:g} µm" + ("" if side == 1 else f", {side} x {side} bins each")
-    return Squares(square, ids, px, width_um, counts, matrix.genes, (told, *raw, *matrix.notes, *lost, *more))
+        of_bin, tissue_notes = _join(matrix, bins, file)
+        spots = _as_they_are(matrix, bins, of_bin) if side == 1 else _wider(matrix, bins, of_bin, side, width_um)
+    ids, px, counts, cover_notes = spots
+    width_note = f"squares of {width_um:g} µm" + ("" if side == 1 else f", {side} x {side} bins each")
+    notes = (width_note, *matrix_notes, *matrix.notes, *tissue_notes, *cover_notes)
+    return Squares(square, ids, px, width_um, counts, matrix.genes, notes)
 
 
 def sizes(folder: Path) -> dict[int, Path]:
     """The bin sizes in µm that are there, and their folders."""
-    found = {}
+    folders = {}
     for square in sorted((folder / "binned_outputs").glob("square_*um")):
         if (match := re.fullmatch(r"square_(\d{1,4})um", square.name)) and int(match.group(1)) > 0:
-            found[int(match.group(1))] = square
-    return found
+            folders[int(match.group(1))] = square
+    return folders
 
 
-def _choose(found: dict[int, Path], bin_um: float | None, folder: Path) -> tuple[Path, int, float]:
+def _choose(folders: dict[int, Path], bin_um: float | None, folder: Path) -> tuple[Path, int, float]:
     """The bins to read, how many along a square's side, and the square's width: the coarsest bins that divide it."""
     if bin_um is None:
-        bin_um = DEFAULT_UM if any(DEFAULT_UM % size == 0 for size in found) else float(min(found))
-    fitting = [size for size in sorted(found, reverse=True) if bin_um % size == 0]
+        bin_um = DEFAULT_UM if any(DEFAULT_UM % size == 0 for size in folders) else float(min(folders))
+    fitting = [size for size in sorted(folders, reverse=True) if bin_um % size == 0]
     if fitting:
-        return found[fitting[0]], round(bin_um / fitting[0]), bin_um
-    coarse = max(found)
-    near = sorted({max(1, int(bin_um // size)) * size for size in found} | {int(bin_um // coarse + 1) * coarse})
-    listed = ", ".join(f"{size}" for size in sorted(found))
+        return folders[fitting[0]], round(bin_um / fitting[0]), bin_um
+    coarse = max(folders)
+    near = sorted({max(1, int(bin_um // size)) * size for size in folders} | {int(bin_um // coarse + 1) * coarse})
+    listed = ", ".join(f"{size}" for size in sorted(folders))
     fix = f"give --bin-um {' or '.join(map(str, near))}"
     raise EosinError(f"squares of {bin_um:g} µm are not whole bins of {listed} µm", file=folder, fix=fix)
 
@@ -164,16 +166,16 @@ def _join(matrix: FeatureMatrix, bins: Bins, file: Path) -> tuple[np.ndarray, li
     place = np.where((place >= 0) & bins.in_tissue[place], place, -1)
     if not (place >= 0).any():
         raise EosinError("no bin with counts is in tissue", file=file, fix="detect tissue in Space Ranger again")
-    lost = int((place < 0).sum())
-    return place, [f"{lost} of {len(place)} rows of counts are not in tissue and were left out"] if lost else []
+    return place, left_out(int((place < 0).sum()), len(place), "rows of counts are not in tissue")
 
 
 def _as_they_are(
     matrix: FeatureMatrix, bins: Bins, of_bin: np.ndarray
 ) -> tuple[tuple[str, ...], np.ndarray, sparse.csr_matrix, list[str]]:
+    """Ids, centres [s 2] in pixels and counts of single bins in tissue."""
     rows = np.flatnonzero(of_bin >= 0)
     place = of_bin[rows]
-    return tuple(one.decode() for one in bins.barcodes[place]), bins.px[place], matrix.rows(rows), []
+    return tuple(barcode.decode() for barcode in bins.barcodes[place]), bins.px[place], matrix.rows(rows), []
 
 
 def _wider(
@@ -189,16 +191,18 @@ def _wider(
         place = of_bin[first + entries.row]
         kept = place >= 0
         pool.add(squares[place[kept]], entries.col[kept].astype(np.int64), entries.data[kept])
-    found, counts = pool.finish(len(matrix.genes))
-    px, covered = _centres(bins, squares, found, side)
+    filled, counts = pool.finish(len(matrix.genes))
+    px, covered = _centres(bins, squares, filled, side)
     kept = np.flatnonzero(covered >= _LEAST_COVER)
-    out = len(found) - len(kept)
-    note = [f"{out} of {len(found)} squares are less than half in tissue and were left out"] if out else []
-    return square_ids(found[kept], width_um), px[kept], sparse.csr_matrix(counts[kept]), note
+    notes = left_out(len(filled) - len(kept), len(filled), "squares are less than half in tissue")
+    return square_ids(filled[kept], width_um), px[kept], sparse.csr_matrix(counts[kept]), notes
 
 
-def _centres(bins: Bins, squares: np.ndarray, found: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Centre in pixels [s 2] of each found square, of all its bins, and the share of it that is in tissue [s]."""
+def _centres(bins: Bins, squares: np.ndarray, filled: np.ndarray, side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Centre in pixels [s 2] of each filled square, of all its bins, and the share of it that is in tissue [s].
+
+    `squares` [n 2] is the square (column, row) of every bin, `filled` [s 2] those that hold counts.
+    """
     low = squares.min(0)
     span = int(squares[:, 0].max() - low[0]) + 1
     key = (squares[:, 1] - low[1]) * span + squares[:, 0] - low[0]
@@ -206,5 +210,5 @@ def _centres(bins: Bins, squares: np.ndarray, found: np.ndarray, side: int) -> t
     n_bins = np.bincount(place)
     px = np.stack([np.bincount(place, weights=bins.px[:, axis]) / n_bins for axis in (0, 1)], 1)
     covered = np.bincount(place, weights=bins.in_tissue) / side**2
-    rows = np.searchsorted(names, (found[:, 1] - low[1]) * span + found[:, 0] - low[0])
+    rows = np.searchsorted(names, (filled[:, 1] - low[1]) * span + filled[:, 0] - low[0])
     return px[rows], covered[rows]

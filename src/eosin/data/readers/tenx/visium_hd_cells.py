@@ -21,6 +21,7 @@ from eosin.data.reader import blame
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.readers.tenx.visium_hd_bins import Squares
+from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import Naming
 
@@ -33,8 +34,8 @@ _NUMBER = re.compile(r"(?:cellid_)?0*(\d{1,18})(?:-\d+)?")
 
 def cell_folder(folder: Path) -> Path | None:
     """`segmented_outputs/` of a sample, where there is one."""
-    found = folder / "segmented_outputs"
-    return found if found.is_dir() else None
+    cells = folder / "segmented_outputs"
+    return cells if cells.is_dir() else None
 
 
 def squares_of_cells(folder: Path, bin_um: float | None, mpp: float, naming: Naming) -> Squares:
@@ -59,7 +60,7 @@ def squares_of_cells(folder: Path, bin_um: float | None, mpp: float, naming: Nam
             "no cell_segmentations.geojson", file=folder, fix="copy all of Space Ranger's segmented_outputs/"
         )
     centres, pool = read_centres(outlines), Pool()
-    file, raw = tenx.find_matrix(folder, "cell")
+    file, matrix_notes = tenx.find_matrix(folder, "cell")
     with open_matrix(file, naming) as matrix:
         xy_px, drawn = _centres_of(matrix.barcodes, centres, file)
         squares = np.zeros((len(drawn), 2), dtype=np.int64)
@@ -70,19 +71,17 @@ def squares_of_cells(folder: Path, bin_um: float | None, mpp: float, naming: Nam
             kept = drawn[first + entries.row]
             cells = first + entries.row[kept]
             pool.add(squares[cells], entries.col[kept].astype(np.int64), entries.data[kept])
-        found, counts = pool.finish(len(matrix.genes))
+        filled, counts = pool.finish(len(matrix.genes))
     notes = [f"cells pooled to squares of {width_um:g} µm by their centres; what lies outside of cells is not counted"]
-    if lost := int((~drawn).sum()):
-        notes.append(f"{lost} of {len(drawn)} cells have no outline and were left out")
-    px = centres_um(found, width_um) / mpp
-    return Squares(
-        folder, square_ids(found, width_um), px, width_um, counts, matrix.genes, (*notes, *raw, *matrix.notes)
-    )
+    notes += left_out(int((~drawn).sum()), len(drawn), "cells have no outline")
+    px = centres_um(filled, width_um) / mpp
+    notes += [*matrix_notes, *matrix.notes]
+    return Squares(folder, square_ids(filled, width_um), px, width_um, counts, matrix.genes, tuple(notes))
 
 
 def _centres_of(barcodes: np.ndarray, centres: dict[int, tuple[float, float]], file: Path) -> tuple[np.ndarray, Any]:
     """[b 2] the centre of each cell of the matrix in pixels, and [b] whether it has one."""
-    numbers = [_number(one.decode("utf-8", "replace")) for one in barcodes.tolist()]
+    numbers = [_number(barcode.decode("utf-8", "replace")) for barcode in barcodes.tolist()]
     drawn = np.array([number in centres for number in numbers], dtype=bool)
     if not drawn.any():
         example = f"'{barcodes[0].decode('utf-8', 'replace')}'" if len(barcodes) else "none"
@@ -106,20 +105,20 @@ def read_centres(file: Path) -> dict[int, tuple[float, float]]:
     EosinError
         The file is cut short, or holds other things than polygons with a `cell_id`; a cell occurs twice.
     """
-    found: dict[int, tuple[float, float]] = {}
+    centres: dict[int, tuple[float, float]] = {}
     with reading(file, "outlines of cells"):
         for feature in _features(file.read_text(encoding="utf-8")):
             number = _number((feature.get("properties") or {}).get("cell_id"))
             if number is None:
                 raise EosinError("an outline has no cell_id", file=file, fix=AGAIN)
-            if number in found:
+            if number in centres:
                 raise EosinError(f"cell {number} has two outlines", file=file, fix=AGAIN)
-            found[number] = _centre(feature.get("geometry") or {})
-            if not np.isfinite(found[number]).all():
+            centres[number] = _centre(feature.get("geometry") or {})
+            if not np.isfinite(centres[number]).all():
                 raise EosinError(f"the outline of cell {number} is not of finite numbers", file=file, fix=AGAIN)
-    if not found:
+    if not centres:
         raise EosinError("holds no outlines", file=file, fix=AGAIN)
-    return found
+    return centres
 
 
 def _features(text: str) -> Iterator[dict[str, Any]]:
@@ -139,19 +138,19 @@ def _features(text: str) -> Iterator[dict[str, Any]]:
 
 def _centre(geometry: dict[str, Any]) -> tuple[float, float]:
     """Centre of mass of a polygon or of several, by their outer rings; of the corners where they have no area."""
+    import shapely
+
     kind, rings = geometry.get("type"), geometry.get("coordinates") or []
     if kind not in ("Polygon", "MultiPolygon"):
         raise ValueError(f"an outline is a {kind}")
     outer = [rings[0]] if kind == "Polygon" else [part[0] for part in rings]
-    area = x_sum = y_sum = 0.0
-    for ring in outer:
-        xy = np.asarray(ring, dtype=np.float64)[:, :2]
-        near = xy - xy[0]  # far from the origin the sums would lose digits
-        cross = near[:, 0] * np.roll(near[:, 1], -1) - np.roll(near[:, 0], -1) * near[:, 1]
-        part = cross.sum() / 2
-        moment = ((near + np.roll(near, -1, axis=0)) * cross[:, None]).sum(0) / 6 + part * xy[0]
-        area, x_sum, y_sum = area + abs(part), x_sum + np.sign(part) * moment[0], y_sum + np.sign(part) * moment[1]
-    if area > 0:
-        return float(x_sum / area), float(y_sum / area)
-    x, y = np.concatenate([np.asarray(ring, dtype=np.float64)[:, :2] for ring in outer]).mean(0)
+    corners = [np.asarray(ring, dtype=np.float64)[:, :2] for ring in outer]
+    start = corners[0][0]  # far from the origin the sums would lose digits
+    with_area = [xy - start for xy in corners if len(xy) > 2]
+    if with_area and all(np.isfinite(xy).all() for xy in corners):
+        outline = shapely.multipolygons([shapely.Polygon(xy) for xy in with_area])
+        if shapely.area(outline) > 0:
+            x, y = shapely.get_coordinates(shapely.centroid(outline))[0] + start
+            return float(x), float(y)
+    x, y = np.concatenate(corners).mean(0)
     return float(x), float(y)

@@ -16,15 +16,16 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.pooling import Pool, centres_um, check_width, square_ids, squares_at
-from eosin.data.reader import READERS, Reader, blame, need_known
+from eosin.data.reader import READERS, blame
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.readers.tenx.xenium_genes import ids_of_genes
 from eosin.data.readers.tenx.xenium_transcripts import Transcripts, find_transcripts
+from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.storage.files import read_json
-from eosin.types import Image, Section, Spots, check_mpp
+from eosin.types import Image, check_mpp
 
 DEFAULT_UM = 100.0
 PIXEL_UM = 0.2125
@@ -52,72 +53,68 @@ class Frame:
     mpp: float = 1.0
 
     def place(self, xy_um: np.ndarray) -> np.ndarray:
+        """Positions [m 2] of Xenium's µm in the section's coordinates."""
         x, y = np.asarray(xy_um, dtype=np.float64).T  # by axis: a product of [m 2] with 2 x 2 takes ten times as long
         return np.stack([a * x + b * y + c for (a, b), c in zip(self.turn, self.shift)], 1)
 
 
-class Xenium(Reader):
+class Xenium(tenx.TenxReader):
     """Xenium's outputs of one region, or a folder of several; pseudo-spots of 100 µm unless told otherwise."""
 
     name = "xenium"
     platform = "Xenium"
     looks_for = "[{section}/][outs/]transcripts.parquet, or cell_feature_matrix.h5 with cells.parquet"
 
+    evidence = "Xenium outputs with transcripts or cells"
+
     def __init__(self, bin_um: float = DEFAULT_UM):
         self.bin_um = bin_um
 
     def pooled(self, bin_um: float) -> Xenium:
+        """The reader of squares of `bin_um` µm."""
         return Xenium(check_width(bin_um))
 
-    def recognise(self, path: Path) -> str | None:
-        found = len(self.names(path))
-        return f"{found} Xenium outputs with transcripts or cells" if found else None
+    def fits(self, folder: Path) -> bool:
+        """Whether a folder holds transcripts, or a matrix of cells with their positions."""
+        names = ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "transcripts.csv", _UNREAD)
+        return any((folder / name).is_file() for name in names) or (
+            _cell_matrix(folder) is not None and any(_cell_files(folder))
+        )
 
-    def names(self, path: Path) -> list[str]:
-        return list(tenx.samples(path, _fits))
-
-    def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
-        found = tenx.samples(path, _fits)
-        need_known(name, found, "section", file=path)
-        folder = found[name]
-        frame, said = read_frame(folder)
+    def read_outputs(self, folder: Path, name: str, mpp: float | None) -> SectionParts:
+        """Squares of transcripts, or of cells where there is no table of transcripts."""
+        frame, frame_notes = read_frame(folder)
         scale = frame.mpp if mpp is None else check_mpp(mpp, folder)
         if mpp is not None and frame.image is not None:
-            said.append(f"{mpp:g} µm/px as given, the alignment says {frame.mpp:.4g}")
+            frame_notes.append(f"{mpp:g} µm/px as given, the alignment says {frame.mpp:.4g}")
         source = find_transcripts(folder) or _cell_matrix(folder)
         if source is None:
             unread = "transcripts.zarr.zip is not read, and there is " if (folder / _UNREAD).exists() else ""
             fix = "copy transcripts.parquet, or cell_feature_matrix.h5 with cells.parquet"
             raise EosinError(f"{unread}no transcripts.parquet", file=folder, fix=fix)
-        squares, counts, genes, lost = self._pool(source, frame)
-        patient, unnamed = tenx.patient_of(path, name)
-        with blame(source):
-            return Section(
-                name=name,
-                patient=patient,
-                spots=Spots(
-                    centres_um(squares, self.bin_um) * (scale / frame.mpp if frame.image else 1.0),
-                    self.bin_um,
-                    square_ids(squares, self.bin_um),
-                ),
-                image=None if frame.image is None else Image(frame.image, scale),
-                counts=counts,
-                genes=genes.names,
-                ensembl=genes.ensembl,
-                symbols=genes.symbols,
-                platform=self.platform,
-                notes=(f"pooled to squares of {self.bin_um:g} µm", *lost, *said, *unnamed),
-            )
+        squares, counts, genes, pool_notes = self._pool(source, frame)
+        return SectionParts(
+            source,
+            name,
+            centres_um(squares, self.bin_um) * (scale / frame.mpp if frame.image else 1.0),
+            self.bin_um,
+            square_ids(squares, self.bin_um),
+            counts,
+            genes,
+            image=frame.image and Image(frame.image, scale),
+            platform=self.platform,
+            notes=[f"pooled to squares of {self.bin_um:g} µm", *pool_notes, *frame_notes],
+        )
 
     def _pool(self, source: Path, frame: Frame) -> tuple[np.ndarray, sparse.csr_matrix, GeneNames, list[str]]:
         """Squares [s 2], counts [s g], genes in the order of their names, notes."""
         with blame(source):
             pooled = self._pool_cells if source == _cell_matrix(source.parent) else self._pool_transcripts
             pool, given, notes = pooled(source, frame)
-            found, counts = pool.finish(len(given))
-            counts, genes, more = self.naming.counts(counts, given)
+            squares, counts = pool.finish(len(given))
+            counts, genes, added_up = self.naming.counts(counts, given)
         order = np.argsort(genes.names)
-        return found, sparse.csr_matrix(counts[:, order]), genes.take(order), [*notes, *more]
+        return squares, sparse.csr_matrix(counts[:, order]), genes.take(order), [*notes, *added_up]
 
     def _pool_transcripts(self, source: Path, frame: Frame) -> tuple[Pool, GeneNames, list[str]]:
         pool, transcripts = Pool(), Transcripts(source)
@@ -138,16 +135,9 @@ class Xenium(Reader):
         return pool, matrix.genes, [*matrix.notes, *notes]
 
 
-def _fits(folder: Path) -> bool:
-    names = ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "transcripts.csv", _UNREAD)
-    return any((folder / name).is_file() for name in names) or (
-        _cell_matrix(folder) is not None and any(_cell_files(folder))
-    )
-
-
 def _cell_matrix(folder: Path) -> Path | None:
-    found = folder / "cell_feature_matrix.h5", folder / "cell_feature_matrix"
-    return next((place for place in found if place.exists()), None)
+    places = folder / "cell_feature_matrix.h5", folder / "cell_feature_matrix"
+    return next((place for place in places if place.exists()), None)
 
 
 def _cell_files(folder: Path) -> Iterator[Path]:
@@ -169,15 +159,15 @@ def _cells(folder: Path, barcodes: np.ndarray) -> tuple[np.ndarray, list[str]]:
         if missing:
             fix = f"its columns are {', '.join(map(str, table.columns[:8]))}"
             raise EosinError(f"has no column '{missing[0]}'", file=file, fix=fix)
-        ids = [one if isinstance(one, bytes) else str(one).encode() for one in table["cell_id"]]
+        ids = [cell if isinstance(cell, bytes) else str(cell).encode() for cell in table["cell_id"]]
         xy_um = table[columns[1:]].to_numpy(np.float64)
-    place = {one: row for row, one in enumerate(ids)}
+    place = {cell: row for row, cell in enumerate(ids)}
     if len(place) != len(ids):
         raise EosinError("a cell_id occurs twice", file=file, fix=AGAIN)
-    rows = [place.get(one, -1) for one in barcodes.tolist()]
+    rows = [place.get(barcode, -1) for barcode in barcodes.tolist()]
     if -1 in rows:
-        lost = barcodes[rows.index(-1)].decode()
-        raise EosinError(f"has no cell '{lost}' of the matrix", file=file, fix="pair the files of one region")
+        missing_cell = barcodes[rows.index(-1)].decode()
+        raise EosinError(f"has no cell '{missing_cell}' of the matrix", file=file, fix="pair the files of one region")
     note = f"{len(rows)} cells were pooled whole, by their centres; transcripts outside of cells are not counted"
     return xy_um[rows], [note]
 
@@ -193,9 +183,9 @@ def read_frame(folder: Path) -> tuple[Frame, list[str]]:
     places = [folder, folder.parent] if folder.name == "outs" else [folder]
     images = [file for place in places for file in sorted(place.glob("*he_image*.tif*"))]
     tables = [file for place in places for file in sorted(place.glob("*he_imagealignment.csv"))]
-    for found in (images, tables):
-        if len(found) > 1:
-            raise EosinError(f"{found[0].name} and {found[1].name} both fit", file=folder, fix="keep one")
+    for files in (images, tables):
+        if len(files) > 1:
+            raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=folder, fix="keep one")
     if not images or not tables:
         has = "no *he_image.ome.tif" if not images else f"{images[0].name} has no *he_imagealignment.csv"
         return Frame(np.eye(2), np.zeros(2)), [f"{has}: positions are µm, there is no image"]
@@ -225,11 +215,12 @@ def _alignment(file: Path) -> np.ndarray:
 
 
 def _pixel_um(folder: Path) -> tuple[float, list[str]]:
+    """µm per pixel of the morphology image, and a note where it is assumed."""
     file = folder / "experiment.xenium"
     facts: Any = read_json(file) if file.is_file() else {}
-    found = tenx.positive(facts.get("pixel_size")) if isinstance(facts, dict) else None
-    if found is not None:
-        return check_mpp(found, file), []
+    pixel_um = tenx.positive(facts.get("pixel_size")) if isinstance(facts, dict) else None
+    if pixel_um is not None:
+        return check_mpp(pixel_um, file), []
     return PIXEL_UM, [f"experiment.xenium does not say the pixel size; {PIXEL_UM} µm is used"]
 
 

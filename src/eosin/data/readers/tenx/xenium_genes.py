@@ -13,7 +13,7 @@ from eosin.storage.files import read_json
 def ids_of_genes(folder: Path, matrix: Path | None) -> tuple[dict[str, str], list[str]]:
     """Gene name -> Ensembl id by `gene_panel.json`, else by the features of the matrix of cells.
 
-    They are beside the matter: where neither file is there or readable, there are none, and a note says why.
+    A section is read without them too: where neither file is there or readable, there are none, and a note says why.
     """
     panel = folder / "gene_panel.json"
     try:
@@ -31,6 +31,8 @@ def _of_panel(stored: Any) -> dict[str, str]:
     """`payload.targets[].type`: a descriptor (`gene` or a control) and `data` with name and id."""
     payload = stored.get("payload") if isinstance(stored, dict) else None
     targets = payload.get("targets") if isinstance(payload, dict) else None
-    kinds = [one.get("type") for one in targets or () if isinstance(one, dict)] if isinstance(targets, list) else []
-    facts = [one.get("data") for one in kinds if isinstance(one, dict) and one.get("descriptor", "gene") == "gene"]
-    return {str(one["name"]): str(one.get("id", "")) for one in facts if isinstance(one, dict) and "name" in one}
+    if not isinstance(targets, list):
+        return {}
+    kinds = [target.get("type") for target in targets if isinstance(target, dict)]
+    genes = [kind.get("data") for kind in kinds if isinstance(kind, dict) and kind.get("descriptor", "gene") == "gene"]
+    return {str(gene["name"]): str(gene.get("id", "")) for gene in genes if isinstance(gene, dict) and "name" in gene}

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
+from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ class Transcripts:
 
     @property
     def notes(self) -> list[str]:
-        counted = ((self._n_low, f"are below quality {LEAST_QV:g}"), (self._n_control, "are of control probes"))
-        return [f"{n} of {self._n} transcripts {what} and were left out" for n, what in counted if n]
+        """What was left out, one line each."""
+        low = left_out(self._n_low, self._n, f"transcripts are below quality {LEAST_QV:g}")
+        return low + left_out(self._n_control, self._n, "transcripts are of control probes")
 
     def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Positions [m 2] in µm and gene numbers [m] of the transcripts that count."""

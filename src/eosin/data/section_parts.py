@@ -1,0 +1,102 @@
+"""The last step of every reader: from what it found in the files to a checked `Section`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from scipy import sparse
+
+from eosin.data.reader import IMAGE_SUFFIXES, blame
+from eosin.genes.columns import GeneNames, Naming
+from eosin.types import Features, Image, Section, Spots
+
+
+@dataclass(frozen=True)
+class SectionParts:
+    """What a reader found of one section.
+
+    Attributes
+    ----------
+    file
+        Named in the error where the parts do not make a section.
+    name
+        The section's name.
+    xy_um, diameter_um, ids
+        The spots: centres [s 2] in µm, width in µm, names [s].
+    counts, genes
+        Counts [s g] and what the file calls their columns; neither where a section has no counts.
+    patient
+        The section's own name where the files do not say it.
+    image
+        The H&E image and its scale.
+    domains
+        A label per spot [s].
+    platform
+        The measuring platform.
+    features
+        Encoded spot images, where the file holds them.
+    notes
+        What was left out or assumed, one line each.
+    """
+
+    file: Path
+    name: str
+    xy_um: np.ndarray
+    diameter_um: float
+    ids: Sequence[str]
+    counts: sparse.csr_matrix | None = None
+    genes: GeneNames | None = None
+    patient: str | None = None
+    image: Image | None = None
+    domains: tuple[str, ...] | None = None
+    platform: str = "unknown"
+    features: Features | None = None
+    notes: Sequence[str] = ()
+
+    def section(self, naming: Naming | None = None) -> Section:
+        """The checked section.
+
+        Parameters
+        ----------
+        naming
+            What genes are to be called; columns of one name are added up or refused. `None` leaves columns as they
+            are, for a reader that has named them before.
+
+        Raises
+        ------
+        EosinError
+            Two columns of one name, or what `Spots` and `Section` refuse; the error names `file`.
+        """
+        counts, genes, notes = self.counts, self.genes, tuple(self.notes)
+        with blame(self.file):
+            if naming is not None and counts is not None and genes is not None:
+                counts, genes, added_up = naming.counts(counts, genes)
+                notes = (*notes, *added_up)
+            return Section(
+                name=self.name,
+                patient=self.name if self.patient is None else self.patient,
+                spots=Spots(self.xy_um, self.diameter_um, tuple(self.ids)),
+                image=self.image,
+                features=self.features,
+                counts=counts,
+                genes=None if genes is None else genes.names,
+                ensembl=None if genes is None else genes.ensembl,
+                symbols=None if genes is None else genes.symbols,
+                domains=self.domains,
+                platform=self.platform,
+                notes=notes,
+            )
+
+
+def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:
+    """A note `{n_left_out} of {n_all} {which} and were left out`, where there are any."""
+    return [f"{n_left_out} of {n_all} {which} and were left out"] if n_left_out else []
+
+
+def find_image(places: Iterable[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Path | None:
+    """The first file that is there among paths without suffix, each with every suffix of an image."""
+    files = (place.with_name(f"{place.name}{suffix}") for place in places for suffix in suffixes)
+    return next((file for file in files if file.is_file()), None)

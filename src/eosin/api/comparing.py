@@ -29,6 +29,7 @@ from eosin.data import Reading
 from eosin.data.splits import Split
 from eosin.encoders.parts.field_of_view import with_tile
 from eosin.errors import EosinError
+from eosin.execution import Here, Processes
 from eosin.genes import choose_panel
 from eosin.metrics.gene_lists import GeneLists
 from eosin.reporting import write_bench_report, write_report
@@ -206,19 +207,21 @@ def bench(
         encoded,
         models=asked,
         splits=made,
-        genes=panel,
-        transform=transform,
-        seeds=seeds,
-        draws=draws,
-        settings=tables,
+        settings=benchmark.GridSettings(
+            genes=panel,
+            transform=transform,
+            seeds=seeds,
+            draws=draws,
+            protocol=fixed,
+            allow_leak=allow_leak,
+            lists=lists,
+        ),
+        tables=tables,
         out=out,
         save=save_prediction if keep_predictions else None,
-        protocol=fixed,
-        allow_leak=allow_leak,
-        isolate=isolate,
+        execution=Processes(1) if isolate else Here(),
         dry_run=dry_run,
         remarks=said,
-        lists=lists,
     )
 
 

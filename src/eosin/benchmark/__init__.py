@@ -1,6 +1,7 @@
 """Benchmarks: protocols, grids of cells, tables."""
 
 from eosin.benchmark.bootstrap import compare
+from eosin.benchmark.cell import GridSettings
 from eosin.benchmark.efficiency import Load, efficiency_rows, measure_efficiency
 from eosin.benchmark.grid import REFERENCE, bench
 from eosin.benchmark.protocol import Protocol, load_protocol, protocol_facts, protocol_genes, protocol_splits
@@ -10,6 +11,7 @@ from eosin.benchmark.table import costs, remarks, shown, table
 __all__ = [
     "REFERENCE",
     "STUDIES",
+    "GridSettings",
     "Load",
     "Protocol",
     "StudyCell",

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,12 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from eosin.benchmark.measure import failure, out_of_memory
-from eosin.benchmark.memory import Peak, return_freed_memory
-from eosin.benchmark.process import apart, why_ended
+from eosin.benchmark.measure import failure
 from eosin.benchmark.studies import StudyCell
-from eosin.benchmark.watch import cpu_seconds, resident_mib
-from eosin.engine import predict, resolve, train
+from eosin.engine import Trained, predict, resolve, train
 from eosin.errors import EosinError
+from eosin.execution import Done, Job, Limits, Processes, begin_phase
+from eosin.execution.memory import Peak, return_freed_memory
 from eosin.progress import task
 from eosin.storage.files import fingerprint, read_json, write_json
 from eosin.types import Features, GenePanel, Section, Spots
@@ -33,10 +32,6 @@ from eosin.types import Features, GenePanel, Section, Spots
 SCHEMA = 1
 FILE = "efficiency.json"
 _TRAINING_SPOTS = 256
-_LOOK_S = 0.2
-"""Time between two looks at a running process, seconds."""
-_PATIENCE = 20
-"""Seconds of the clock for one of the processor: how busy a machine may be."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +92,7 @@ def measure_efficiency(
             broken = False
             for n in sorted(load.sizes):
                 key = fingerprint(keys[cell.label], n)
-                record = known.pop(key, None) or (_skipped() if broken else _measure_apart(cell, n, load))
+                record = known.pop(key, None) or (_skipped() if broken else _measured(cell, n, load))
                 broken = record["status"] != "done"
                 found["cells"].append({**record, "label": cell.label, "model": cell.model, "n_spots": n, "key": key})
                 if path is not None:  # with what is known of rows that are still to come, or were not asked for
@@ -156,65 +151,51 @@ def _skipped() -> dict[str, Any]:
     return {"status": "skipped", "error": "a smaller size did not finish"}
 
 
-def _measure_apart(cell: StudyCell, n_spots: int, load: Load) -> dict[str, Any]:
-    with apart(_work, cell, n_spots, load, name=f"{cell.label} at {n_spots}") as (process, receive):
-        reply = _answer(process, receive, "training", load)
-        return _answer(process, receive, "predicting", load) if reply["status"] == "ready" else reply
+@dataclass(frozen=True)
+class Measurement(Job[dict[str, Any]]):
+    """One model at one size: what training leaves is given back, then a prediction is measured."""
+
+    cell: StudyCell
+    n_spots: int
+    load: Load
+
+    @property
+    def name(self) -> str:
+        """The row's label and the size."""
+        return f"{self.cell.label} at {self.n_spots}"
+
+    def run(self) -> dict[str, Any]:
+        """Seconds, seconds of the processor and MiB of preparing and drawing."""
+        torch.set_num_threads(self.load.threads)
+        small = scene(_TRAINING_SPOTS, self.load)
+        trained = _trained_briefly(self.cell, small)
+        section = scene(self.n_spots, self.load)
+        predict(trained, small, draws=1)  # what only the first call costs is not the model's
+        return_freed_memory()  # else what training left behind would be used again and not count
+        begin_phase("predicting")
+        peak, wall, cpu = Peak(), time.perf_counter(), time.process_time()
+        predict(trained, section, draws=self.load.draws)
+        return {
+            "seconds": round(time.perf_counter() - wall, 4),
+            "cpu_seconds": round(time.process_time() - cpu, 4),
+            "mib": None if (mib := peak.mib()) is None else round(mib, 1),
+            "n_parameters": trained.model.n_parameters,
+            "device": "gpu" if torch.cuda.is_available() else "cpu",
+        }
 
 
-def _answer(process: Any, receive: Connection, doing: str, load: Load) -> dict[str, Any]:
-    """The next message of the process, or why none came in time."""
-    before, started = cpu_seconds(process.pid), time.monotonic()
-    while True:
-        now, passed = cpu_seconds(process.pid), time.monotonic() - started
-        used = passed if now is None or before is None else now - before
-        if used > load.limit_s or passed > _PATIENCE * load.limit_s:  # the second: one that waits and does not compute
-            return failure(f"over {load.limit_s:g} s {doing}")
-        if (resident_mib(process.pid) or 0.0) > load.limit_gib * 1024:
-            return failure(f"over {load.limit_gib:g} GiB {doing}")
-        if receive.poll(_LOOK_S):
-            break
-    try:
-        return receive.recv()
-    except (EOFError, ConnectionResetError):
-        process.join()
-        return failure(f"{why_ended(process.exitcode)} while {doing}")
-
-
-def _work(send: Connection, cell: StudyCell, n_spots: int, load: Load) -> None:
-    """In the new process: train, say so, predict, send what it cost."""
-    torch.set_num_threads(load.threads)
-    try:
-        reply = _cost(send, cell, n_spots, load)
-    except EosinError as error:
-        reply = failure(str(error))
-    except Exception as error:  # a fault of one model must not cost the others' results
-        short = " ".join(str(error).split())[:200]
-        full = isinstance(error, MemoryError) or "memory" in short.lower()
-        reply = failure(out_of_memory(short) if full else f"{type(error).__name__}: {short}")
-    send.send(reply)
-    send.close()
-
-
-def _cost(send: Connection, cell: StudyCell, n_spots: int, load: Load) -> dict[str, Any]:
-    small = scene(_TRAINING_SPOTS, load)
+def _trained_briefly(cell: StudyCell, section: Section) -> Trained:
     quick = {"epochs": 1, "regions_per_section": 1, "regions_per_step": 1, "early_stopping": False}
     tables = {"model": dict(cell.settings.get("model", {})), "train": {**cell.settings.get("train", {}), **quick}}
-    trained = train([small], model=cell.model, settings=tables, panel=GenePanel(small.genes or ()))
-    section = scene(n_spots, load)
-    predict(trained, small, draws=1)  # what only the first call costs is not the model's
-    return_freed_memory()  # else what training left behind would be used again and not count
-    send.send({"status": "ready"})
-    peak, wall, cpu = Peak(), time.perf_counter(), time.process_time()
-    predict(trained, section, draws=load.draws)
-    return {
-        "status": "done",
-        "seconds": round(time.perf_counter() - wall, 4),
-        "cpu_seconds": round(time.process_time() - cpu, 4),
-        "mib": None if (mib := peak.mib()) is None else round(mib, 1),
-        "n_parameters": trained.model.n_parameters,
-        "device": "gpu" if torch.cuda.is_available() else "cpu",
-    }
+    return train([section], model=cell.model, settings=tables, panel=GenePanel(section.genes or ()))
+
+
+def _measured(cell: StudyCell, n_spots: int, load: Load) -> dict[str, Any]:
+    """The record of one measurement, made in a process of its own while nothing else runs."""
+    apart = Processes(1, limits=Limits(load.limit_s, load.limit_gib, phase="training"))
+    with closing(apart.map([Measurement(cell, n_spots, load)])) as outcomes:
+        _, outcome = next(outcomes)
+    return {"status": "done", **outcome.result} if isinstance(outcome, Done) else failure(outcome)
 
 
 def _number(cell: Mapping[str, Any], what: str) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from eosin.benchmark.grid import Plan, describe
-from eosin.benchmark.measure import Cell
-from eosin.benchmark.memory import Peak
+from eosin.benchmark.cell import Cell
+from eosin.benchmark.plan import Plan
 from eosin.engine import Trained, TrainSettings, predict, resolve, train
 from eosin.errors import EosinError
+from eosin.execution.memory import Peak
 from eosin.genes import choose_panel
 from eosin.models import Solved
 from eosin.progress import task
@@ -75,11 +75,11 @@ def _line(cell: Cell, plan: Plan, known: Calibration | str) -> dict[str, Any]:
         "training spots": n_train,
         "test spots": n_test,
     }
-    if plan.finished(cell, describe(cell, plan)) is not None:
+    if plan.job(cell).kept() is not None:
         return line | {"state": "done, not run again", "parameters": None, "seconds": 0.0, "MiB": None}
     if isinstance(known, str):
         return line | {"state": f"cannot be told: {known}", "parameters": None, "seconds": None, "MiB": None}
-    seconds = known.seconds(n_train, n_test, plan.draws)
+    seconds = known.seconds(n_train, n_test, plan.settings.draws)
     mib = None if known.mib is None else round(known.mib * max(n_train, n_test) / known.n_spots, 1)
     return line | {"state": "to run", "parameters": known.n_parameters, "seconds": round(seconds, 2), "MiB": mib}
 
@@ -87,16 +87,16 @@ def _line(cell: Cell, plan: Plan, known: Calibration | str) -> dict[str, Any]:
 def _calibrate(cell: Cell, plan: Plan) -> Calibration:
     sections = plan.sections[cell.encoder]
     training = [sections[name] for name in cell.split.train]
-    panel = plan.genes
+    panel = plan.settings.genes
     if not isinstance(panel, GenePanel):
-        panel = choose_panel(panel, training, transform=plan.transform)
+        panel = choose_panel(panel, training, transform=plan.settings.transform)
     part = training[0].take(np.arange(min(len(training[0]), MAX_SPOTS)))
-    tables = plan.settings.get(cell.model)
+    tables = plan.tables.get(cell.model)
     peak = Peak()
     first, once = _timed(cell, tables, part, panel, 1)
     twice = once if isinstance(first.model, Solved) else _timed(cell, tables, part, panel, 2)[1]
     started = time.monotonic()
-    n_draws = min(plan.draws, DRAWS)
+    n_draws = min(plan.settings.draws, DRAWS)
     predict(first, part, draws=n_draws, seed=cell.seed)
     seconds_per_draw = (time.monotonic() - started) / n_draws
     per_epoch = max(0.0, twice - once)
@@ -118,6 +118,6 @@ def _timed(
 
 def _epochs(cell: Cell, plan: Plan) -> int:
     """The most epochs that a run of the cell may take."""
-    settings = TrainSettings.of(resolve(cell.model, plan.settings.get(cell.model))[1]["train"])
-    outside = plan.protocol is not None and plan.protocol.selection.on != "inner"
+    settings = TrainSettings.of(resolve(cell.model, plan.tables.get(cell.model))[1]["train"])
+    outside = plan.settings.selection.on != "inner"
     return settings.epochs * (2 if settings.early_stopping and settings.refit and not outside else 1)

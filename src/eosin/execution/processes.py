@@ -78,7 +78,7 @@ class Processes(Execution):
         try:
             running[index] = Worker(job, n_threads, self.limits)
         except (OSError, MemoryError) as error:
-            return Failed(f"no process could be started for it ({reason_of(error)[0]})", error=error)
+            return Failed(f"no process could be started for it ({reason_of(error)[0]})")
         except Exception as error:  # the several ways in which an object says that it cannot be sent
             _LOG.info("%s is run in this process: it cannot be sent to another (%s)", job.name, reason_of(error)[0])
             return outcome_of(job)

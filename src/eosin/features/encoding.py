@@ -92,6 +92,24 @@ def encode(
         return job.run(path, kept)
 
 
+def find_encoded(
+    section: Section, encoder: Encoder, cache: Path, *, mpp: float | None = None, symmetries: bool = False
+) -> Section | None:
+    """What `encode` would return without computing anything, or None where it would have to compute.
+
+    Parameters
+    ----------
+    section, encoder, cache, mpp, symmetries
+        As for `encode`.
+    """
+    path = feature_path(cache, section.name, encoder)
+    if section.image is None or not path.exists():
+        return None
+    job = _Job(section, section.image, mpp or section.image.mpp, encoder, 1, False, symmetries, None)
+    kept, _ = _look(path, job.stamp(), section, turned=symmetries)
+    return job.done(kept.values, kept.turned, kept.readable) if kept is not None and job.suits(kept) else None
+
+
 def feature_path(cache: str | Path, section: str, encoder: Encoder) -> Path:
     """Where a section's features of an encoder are kept."""
     return Path(cache) / encoder.folder / f"{file_name(section)}.h5"
@@ -211,19 +229,23 @@ def _kept(path: Path, stamp: Mapping[str, Any], section: Section, *, turned: boo
     """The features on disk if they are these spots' by this encoder, else None; the log says why."""
     if not path.exists():
         return None
+    file, reason = _look(path, stamp, section, turned=turned)
+    if file is None:
+        _LOG.warning("%s; encoding '%s' again", reason, section.name)
+    return file
+
+
+def _look(path: Path, stamp: Mapping[str, Any], section: Section, *, turned: bool) -> tuple[FeatureFile | None, str]:
+    """The features in a file if they are these spots' by this encoder; else None and what is wrong with the file."""
     try:
         file = read_features(path, turned=turned)
     except EosinError as error:
-        _LOG.warning("%s; encoding '%s' again", error, section.name)
-        return None
+        return None, str(error)
     labels = {"encoder_key": "encoder", "mpp": "scale", "spots": "spots"}
     other = [label for name, label in labels.items() if file.attrs.get(name) != stamp[name]]
     if section.image is not None and not is_marked(section.image.path, file.attrs.get("image")):
         other.append("image")
-    if other:
-        _LOG.warning("%s: made with another %s; encoding '%s' again", path, other[0], section.name)
-        return None
-    return file
+    return (None, f"{path}: made with another {other[0]}") if other else (file, "")
 
 
 def _about(section: Section, slide: Slide, encoder: Encoder) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eosin.benchmark.protocol import Protocol, SelectionTable
+from eosin.benchmark.protocol_tables import Protocol, SelectionTable
 from eosin.data.splits import Split
 from eosin.metrics.gene_lists import USUAL, GeneLists
 from eosin.storage.files import fingerprint

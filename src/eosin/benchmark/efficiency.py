@@ -31,6 +31,7 @@ from eosin.types import Features, GenePanel, Section, Spots
 
 SCHEMA = 1
 FILE = "efficiency.json"
+"""In the folder of results."""
 _TRAINING_SPOTS = 256
 
 
@@ -86,7 +87,7 @@ def measure_efficiency(
     path = None if out is None else Path(out) / FILE
     before = read_json(path)["cells"] if path and path.is_file() else []
     known = {record["key"]: record for record in before if record["status"] == "done"}
-    found: dict[str, Any] = {"schema": SCHEMA, "study": "efficiency", "load": asdict(load), "cells": []}
+    results: dict[str, Any] = {"schema": SCHEMA, "study": "efficiency", "load": asdict(load), "cells": []}
     with task("efficiency", len(cells) * len(load.sizes), "measurements") as tick:
         for cell in cells:
             broken = False
@@ -94,11 +95,11 @@ def measure_efficiency(
                 key = fingerprint(keys[cell.label], n)
                 record = known.pop(key, None) or (_skipped() if broken else _measured(cell, n, load))
                 broken = record["status"] != "done"
-                found["cells"].append({**record, "label": cell.label, "model": cell.model, "n_spots": n, "key": key})
+                results["cells"].append({**record, "label": cell.label, "model": cell.model, "n_spots": n, "key": key})
                 if path is not None:  # with what is known of rows that are still to come, or were not asked for
-                    write_json(path, {**found, "cells": [*found["cells"], *known.values()]})
+                    write_json(path, {**results, "cells": [*results["cells"], *known.values()]})
                 tick()
-    return found
+    return results
 
 
 def growth(cells: Iterable[Mapping[str, Any]], what: str) -> float | None:
@@ -108,11 +109,11 @@ def growth(cells: Iterable[Mapping[str, Any]], what: str) -> float | None:
     return float(steps[-1]) if steps else None
 
 
-def efficiency_rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
+def efficiency_rows(results: Mapping[str, Any]) -> list[dict[str, str]]:
     """A line per model: CPU seconds and MiB at each size, and the exponents of growth (1 is linear)."""
     rows = []
-    for label in dict.fromkeys(c["label"] for c in found["cells"]):
-        own = [c for c in found["cells"] if c["label"] == label]
+    for label in dict.fromkeys(c["label"] for c in results["cells"]):
+        own = [c for c in results["cells"] if c["label"] == label]
         row = {"model": label}
         for cell in own:
             row[f"{cell['n_spots']:,} spots: CPU s"] = _number(cell, "cpu_seconds")
@@ -130,14 +131,14 @@ def scene(n_spots: int, load: Load, seed: int = 0) -> Section:
     side = int(np.ceil(np.sqrt(n_spots)))
     lattice = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)[:n_spots] * 100.0
     features = rng.standard_normal((n_spots, load.n_features), dtype=np.float32)
-    told = features[:, : min(8, load.n_features)]
-    weight = np.random.default_rng(seed).normal(0, 0.3, (told.shape[1], load.n_genes))
+    informative = features[:, : min(8, load.n_features)]
+    weight = np.random.default_rng(seed).normal(0, 0.3, (informative.shape[1], load.n_genes))
     return Section(
         f"S{n_spots}",
         "simulated",
         Spots(lattice + rng.normal(0, 15, (n_spots, 2)), 100.0, tuple(f"{i}" for i in range(n_spots))),
         features=Features(features, "given", "given"),
-        counts=sparse.csr_matrix(rng.poisson(np.exp(told @ weight + 1))),
+        counts=sparse.csr_matrix(rng.poisson(np.exp(informative @ weight + 1))),
         genes=tuple(f"G{j}" for j in range(load.n_genes)),
     )
 

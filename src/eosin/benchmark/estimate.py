@@ -29,42 +29,56 @@ DRAWS = 2
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a short run of one model on one encoder's features took; seconds are for `n_spots` spots."""
+    """What a short run of one model on one encoder's features took.
+
+    Attributes
+    ----------
+    n_parameters
+        Of the model.
+    n_spots
+        Spots of the short run; the seconds below are for so many.
+    epochs
+        Of a whole run, counted twice where the model is trained again on all sections.
+    seconds_fixed, seconds_per_epoch, seconds_per_draw
+        What training takes however long it is, what an epoch adds, and what a draw takes.
+    mib
+        The rise of memory; None where the system does not say.
+    """
 
     n_parameters: int
     n_spots: int
     epochs: int
-    """Of a whole run, with the phases after which the model is trained again."""
     seconds_fixed: float
     seconds_per_epoch: float
     seconds_per_draw: float
     mib: float | None
 
     def seconds(self, n_train: int, n_test: int, n_draws: int) -> float:
+        """Seconds to train on `n_train` spots and predict `n_test` of them, `n_draws` times."""
         learning = self.seconds_fixed + self.epochs * self.seconds_per_epoch
         return (learning * n_train + self.seconds_per_draw * n_draws * n_test) / self.n_spots
 
 
 def estimate(plan: Plan) -> list[dict[str, Any]]:
-    """One line for each cell: parameters, and seconds and MiB at most about. Nothing is written.
+    """One line for each cell: parameters, and about how many seconds and MiB it takes at most. Nothing is written.
 
     The calibration trains each model for an epoch or two on part of a section, and takes cost to grow with spots,
     epochs and draws. Early stopping makes the true time shorter.
     """
-    known: dict[tuple[str, str], Calibration | str] = {}
+    calibrations: dict[tuple[str, str], Calibration | str] = {}
     models = list(dict.fromkeys((cell.model, cell.encoder) for cell in plan.cells))
     with task("calibrate", len(models), "models") as tick:
         for key in models:
             first = next(cell for cell in plan.cells if (cell.model, cell.encoder) == key)
             try:
-                known[key] = _calibrate(first, plan)
+                calibrations[key] = _calibrate(first, plan)
             except (EosinError, RuntimeError, ValueError, MemoryError) as error:
-                known[key] = " ".join(str(error).split()) or type(error).__name__
+                calibrations[key] = " ".join(str(error).split()) or type(error).__name__
             tick(1)
-    return [_line(cell, plan, known[cell.model, cell.encoder]) for cell in plan.cells]
+    return [_line(cell, plan, calibrations[cell.model, cell.encoder]) for cell in plan.cells]
 
 
-def _line(cell: Cell, plan: Plan, known: Calibration | str) -> dict[str, Any]:
+def _line(cell: Cell, plan: Plan, calibration: Calibration | str) -> dict[str, Any]:
     sections = plan.sections[cell.encoder]
     n_train, n_test = (sum(len(sections[n]) for n in side) for side in (cell.split.train, cell.split.test))
     line: dict[str, Any] = {
@@ -77,11 +91,11 @@ def _line(cell: Cell, plan: Plan, known: Calibration | str) -> dict[str, Any]:
     }
     if plan.job(cell).kept() is not None:
         return line | {"state": "done, not run again", "parameters": None, "seconds": 0.0, "MiB": None}
-    if isinstance(known, str):
-        return line | {"state": f"cannot be told: {known}", "parameters": None, "seconds": None, "MiB": None}
-    seconds = known.seconds(n_train, n_test, plan.settings.draws)
-    mib = None if known.mib is None else round(known.mib * max(n_train, n_test) / known.n_spots, 1)
-    return line | {"state": "to run", "parameters": known.n_parameters, "seconds": round(seconds, 2), "MiB": mib}
+    if isinstance(calibration, str):
+        return line | {"state": f"cannot be told: {calibration}", "parameters": None, "seconds": None, "MiB": None}
+    seconds = calibration.seconds(n_train, n_test, plan.settings.draws)
+    mib = None if calibration.mib is None else round(calibration.mib * max(n_train, n_test) / calibration.n_spots, 1)
+    return line | {"state": "to run", "parameters": calibration.n_parameters, "seconds": round(seconds, 2), "MiB": mib}
 
 
 def _calibrate(cell: Cell, plan: Plan) -> Calibration:

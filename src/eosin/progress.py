@@ -14,9 +14,24 @@ Tick = Callable[..., None]
 
 
 class Show(Protocol):
-    """How progress is shown: opens one task and yields its tick."""
+    """How progress is shown."""
 
-    def task(self, label: str, total: int, unit: str) -> contextlib.AbstractContextManager[Tick]: ...
+    def task(self, label: str, total: int, unit: str) -> contextlib.AbstractContextManager[Tick]:
+        """Open a task.
+
+        Parameters
+        ----------
+        label
+            What is done, as "encode C2".
+        total, unit
+            How much there is to do, and of what, as 190 "tiles".
+
+        Returns
+        -------
+        context manager
+            Gives the task's `Tick`; the task ends with the block.
+        """
+        ...
 
 
 class Silent:
@@ -24,17 +39,25 @@ class Silent:
 
     @contextlib.contextmanager
     def task(self, label: str, total: int, unit: str) -> Iterator[Tick]:
+        """A task whose ticks do nothing."""
         yield lambda n=1, note="": None
 
 
 class Lines:
-    """Plain lines, at most one per `every_s` seconds and task: for logs and pipes."""
+    """Plain lines on the error stream: for logs and pipes.
+
+    Parameters
+    ----------
+    every_s
+        Time between two lines of a task, seconds; its end always has one.
+    """
 
     def __init__(self, every_s: float = 10.0):
         self.every_s = every_s
 
     @contextlib.contextmanager
     def task(self, label: str, total: int, unit: str) -> Iterator[Tick]:
+        """A task that writes lines with the rate and the time left."""
         start = last = time.monotonic()
         done = 0
 
@@ -77,6 +100,7 @@ class Bars:
 
     @contextlib.contextmanager
     def task(self, label: str, total: int, unit: str) -> Iterator[Tick]:
+        """A task with a bar, which goes with the end of the block."""
         if self._open == 0:
             self._bars.start()
         self._open += 1
@@ -108,5 +132,8 @@ def show_with(show: Show) -> None:
 
 
 def task(label: str, total: int, unit: str) -> contextlib.AbstractContextManager[Tick]:
-    """Open a task of `total` units; use as `with task("encode C2", 190, "tiles") as tick: tick(64)`."""
+    """Open a task of `total` units, shown as `show_with` chose; silent by default.
+
+    Use as `with task("encode C2", 190, "tiles") as tick: tick(64)`.
+    """
     return _show.get(_SILENT).task(label, total, unit)

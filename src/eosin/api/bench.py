@@ -18,6 +18,7 @@ from eosin.encoders import ENCODERS
 from eosin.encoders.parts.field_of_view import with_tile
 from eosin.encoders.parts.spec_text import split_list
 from eosin.errors import EosinError
+from eosin.execution import Here, Processes
 from eosin.genes import choose_panel
 from eosin.metrics.gene_lists import GeneLists
 from eosin.options import BenchSettings, FeatureOptions, ReadOptions, names_of, takes_options
@@ -111,19 +112,21 @@ def bench(
         encoded,
         models=asked,
         splits=splits,
-        genes=panel,
-        transform=transform,
-        seeds=comparing.seeds,
-        draws=comparing.draws,
-        settings=tables,
+        settings=benchmark.GridSettings(
+            genes=panel,
+            transform=transform,
+            seeds=comparing.seeds,
+            draws=comparing.draws,
+            protocol=protocol,
+            allow_leak=comparing.allow_leak,
+            lists=lists,
+        ),
+        tables=tables,
         out=out,
         save=save_prediction if comparing.keep_predictions else None,
-        protocol=protocol,
-        allow_leak=comparing.allow_leak,
-        isolate=isolate,
+        execution=Processes(1) if isolate else Here(),
         dry_run=dry_run,
         remarks=remarks,
-        lists=lists,
     )
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from eosin.api.parts.bare_image import is_bare_image, need_no_layout, section_of_image
+from eosin.api.parts.encode_jobs import encode_sections
 from eosin.api.parts.encoded import CACHE, need_commercial_encoder
 from eosin.api.parts.sections import Data, sections_of
 from eosin.encoders import get_encoder
 from eosin.encoders.parts.field_of_view import with_tile
-from eosin.features import encode as encode_section
 from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import layout_of
 from eosin.types import Section
@@ -64,8 +63,6 @@ def encode(
         if isinstance(data, str | Path):
             need_no_layout(laid, Path(data))
         todo = sections_of(data, sections, reading)
-    done = (
-        encode_section(section, encoder, cache=folder, symmetries=encoding.symmetries, device=encoding.device)
-        for section in todo
+    return encode_sections(
+        todo, encoder, folder=folder, symmetries=encoding.symmetries, device=encoding.device, keep=keep
     )
-    return [section if keep else replace(section, features=None) for section in done]

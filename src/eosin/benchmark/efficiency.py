@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -19,24 +19,20 @@ import numpy as np
 import torch
 from scipy import sparse
 
-from eosin.benchmark.measure import failure, out_of_memory
-from eosin.benchmark.memory import Peak, return_freed_memory
-from eosin.benchmark.process import apart, why_ended
+from eosin.benchmark.measure import failure
 from eosin.benchmark.studies import StudyCell
-from eosin.benchmark.watch import cpu_seconds, resident_mib
-from eosin.engine import predict, resolve, train
+from eosin.engine import Trained, predict, resolve, train
 from eosin.errors import EosinError
+from eosin.execution import Done, Job, Limits, Processes, begin_phase
+from eosin.execution.memory import Peak, return_freed_memory
 from eosin.progress import task
 from eosin.storage.files import fingerprint, read_json, write_json
 from eosin.types import Features, GenePanel, Section, Spots
 
 SCHEMA = 1
 FILE = "efficiency.json"
+"""In the folder of results."""
 _TRAINING_SPOTS = 256
-_LOOK_S = 0.2
-"""Time between two looks at a running process, seconds."""
-_PATIENCE = 20
-"""Seconds of the clock for one of the processor: how busy a machine may be."""
 
 
 @dataclass(frozen=True)
@@ -91,19 +87,19 @@ def measure_efficiency(
     path = None if out is None else Path(out) / FILE
     before = read_json(path)["cells"] if path and path.is_file() else []
     known = {record["key"]: record for record in before if record["status"] == "done"}
-    found: dict[str, Any] = {"schema": SCHEMA, "study": "efficiency", "load": asdict(load), "cells": []}
+    results: dict[str, Any] = {"schema": SCHEMA, "study": "efficiency", "load": asdict(load), "cells": []}
     with task("efficiency", len(cells) * len(load.sizes), "measurements") as tick:
         for cell in cells:
             broken = False
             for n in sorted(load.sizes):
                 key = fingerprint(keys[cell.label], n)
-                record = known.pop(key, None) or (_skipped() if broken else _measure_apart(cell, n, load))
+                record = known.pop(key, None) or (_skipped() if broken else _measured(cell, n, load))
                 broken = record["status"] != "done"
-                found["cells"].append({**record, "label": cell.label, "model": cell.model, "n_spots": n, "key": key})
+                results["cells"].append({**record, "label": cell.label, "model": cell.model, "n_spots": n, "key": key})
                 if path is not None:  # with what is known of rows that are still to come, or were not asked for
-                    write_json(path, {**found, "cells": [*found["cells"], *known.values()]})
+                    write_json(path, {**results, "cells": [*results["cells"], *known.values()]})
                 tick()
-    return found
+    return results
 
 
 def growth(cells: Iterable[Mapping[str, Any]], what: str) -> float | None:
@@ -113,11 +109,11 @@ def growth(cells: Iterable[Mapping[str, Any]], what: str) -> float | None:
     return float(steps[-1]) if steps else None
 
 
-def efficiency_rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
+def efficiency_rows(results: Mapping[str, Any]) -> list[dict[str, str]]:
     """A line per model: CPU seconds and MiB at each size, and the exponents of growth (1 is linear)."""
     rows = []
-    for label in dict.fromkeys(c["label"] for c in found["cells"]):
-        own = [c for c in found["cells"] if c["label"] == label]
+    for label in dict.fromkeys(c["label"] for c in results["cells"]):
+        own = [c for c in results["cells"] if c["label"] == label]
         row = {"model": label}
         for cell in own:
             row[f"{cell['n_spots']:,} spots: CPU s"] = _number(cell, "cpu_seconds")
@@ -135,14 +131,14 @@ def scene(n_spots: int, load: Load, seed: int = 0) -> Section:
     side = int(np.ceil(np.sqrt(n_spots)))
     lattice = np.stack(np.meshgrid(np.arange(side), np.arange(side)), -1).reshape(-1, 2)[:n_spots] * 100.0
     features = rng.standard_normal((n_spots, load.n_features), dtype=np.float32)
-    told = features[:, : min(8, load.n_features)]
-    weight = np.random.default_rng(seed).normal(0, 0.3, (told.shape[1], load.n_genes))
+    informative = features[:, : min(8, load.n_features)]
+    weight = np.random.default_rng(seed).normal(0, 0.3, (informative.shape[1], load.n_genes))
     return Section(
         f"S{n_spots}",
         "simulated",
         Spots(lattice + rng.normal(0, 15, (n_spots, 2)), 100.0, tuple(f"{i}" for i in range(n_spots))),
         features=Features(features, "given", "given"),
-        counts=sparse.csr_matrix(rng.poisson(np.exp(told @ weight + 1))),
+        counts=sparse.csr_matrix(rng.poisson(np.exp(informative @ weight + 1))),
         genes=tuple(f"G{j}" for j in range(load.n_genes)),
     )
 
@@ -156,65 +152,51 @@ def _skipped() -> dict[str, Any]:
     return {"status": "skipped", "error": "a smaller size did not finish"}
 
 
-def _measure_apart(cell: StudyCell, n_spots: int, load: Load) -> dict[str, Any]:
-    with apart(_work, cell, n_spots, load, name=f"{cell.label} at {n_spots}") as (process, receive):
-        reply = _answer(process, receive, "training", load)
-        return _answer(process, receive, "predicting", load) if reply["status"] == "ready" else reply
+@dataclass(frozen=True)
+class Measurement(Job[dict[str, Any]]):
+    """One model at one size: what training leaves is given back, then a prediction is measured."""
+
+    cell: StudyCell
+    n_spots: int
+    load: Load
+
+    @property
+    def name(self) -> str:
+        """The row's label and the size."""
+        return f"{self.cell.label} at {self.n_spots}"
+
+    def run(self) -> dict[str, Any]:
+        """Seconds, seconds of the processor and MiB of preparing and drawing."""
+        torch.set_num_threads(self.load.threads)
+        small = scene(_TRAINING_SPOTS, self.load)
+        trained = _trained_briefly(self.cell, small)
+        section = scene(self.n_spots, self.load)
+        predict(trained, small, draws=1)  # what only the first call costs is not the model's
+        return_freed_memory()  # else what training left behind would be used again and not count
+        begin_phase("predicting")
+        peak, wall, cpu = Peak(), time.perf_counter(), time.process_time()
+        predict(trained, section, draws=self.load.draws)
+        return {
+            "seconds": round(time.perf_counter() - wall, 4),
+            "cpu_seconds": round(time.process_time() - cpu, 4),
+            "mib": None if (mib := peak.mib()) is None else round(mib, 1),
+            "n_parameters": trained.model.n_parameters,
+            "device": "gpu" if torch.cuda.is_available() else "cpu",
+        }
 
 
-def _answer(process: Any, receive: Connection, doing: str, load: Load) -> dict[str, Any]:
-    """The next message of the process, or why none came in time."""
-    before, started = cpu_seconds(process.pid), time.monotonic()
-    while True:
-        now, passed = cpu_seconds(process.pid), time.monotonic() - started
-        used = passed if now is None or before is None else now - before
-        if used > load.limit_s or passed > _PATIENCE * load.limit_s:  # the second: one that waits and does not compute
-            return failure(f"over {load.limit_s:g} s {doing}")
-        if (resident_mib(process.pid) or 0.0) > load.limit_gib * 1024:
-            return failure(f"over {load.limit_gib:g} GiB {doing}")
-        if receive.poll(_LOOK_S):
-            break
-    try:
-        return receive.recv()
-    except (EOFError, ConnectionResetError):
-        process.join()
-        return failure(f"{why_ended(process.exitcode)} while {doing}")
-
-
-def _work(send: Connection, cell: StudyCell, n_spots: int, load: Load) -> None:
-    """In the new process: train, say so, predict, send what it cost."""
-    torch.set_num_threads(load.threads)
-    try:
-        reply = _cost(send, cell, n_spots, load)
-    except EosinError as error:
-        reply = failure(str(error))
-    except Exception as error:  # a fault of one model must not cost the others' results
-        short = " ".join(str(error).split())[:200]
-        full = isinstance(error, MemoryError) or "memory" in short.lower()
-        reply = failure(out_of_memory(short) if full else f"{type(error).__name__}: {short}")
-    send.send(reply)
-    send.close()
-
-
-def _cost(send: Connection, cell: StudyCell, n_spots: int, load: Load) -> dict[str, Any]:
-    small = scene(_TRAINING_SPOTS, load)
+def _trained_briefly(cell: StudyCell, section: Section) -> Trained:
     quick = {"epochs": 1, "regions_per_section": 1, "regions_per_step": 1, "early_stopping": False}
     tables = {"model": dict(cell.settings.get("model", {})), "train": {**cell.settings.get("train", {}), **quick}}
-    trained = train([small], model=cell.model, settings=tables, panel=GenePanel(small.genes or ()))
-    section = scene(n_spots, load)
-    predict(trained, small, draws=1)  # what only the first call costs is not the model's
-    return_freed_memory()  # else what training left behind would be used again and not count
-    send.send({"status": "ready"})
-    peak, wall, cpu = Peak(), time.perf_counter(), time.process_time()
-    predict(trained, section, draws=load.draws)
-    return {
-        "status": "done",
-        "seconds": round(time.perf_counter() - wall, 4),
-        "cpu_seconds": round(time.process_time() - cpu, 4),
-        "mib": None if (mib := peak.mib()) is None else round(mib, 1),
-        "n_parameters": trained.model.n_parameters,
-        "device": "gpu" if torch.cuda.is_available() else "cpu",
-    }
+    return train([section], model=cell.model, settings=tables, panel=GenePanel(section.genes or ()))
+
+
+def _measured(cell: StudyCell, n_spots: int, load: Load) -> dict[str, Any]:
+    """The record of one measurement, made in a process of its own while nothing else runs."""
+    apart = Processes(1, limits=Limits(load.limit_s, load.limit_gib, phase="training"))
+    with closing(apart.map([Measurement(cell, n_spots, load)])) as outcomes:
+        _, outcome = next(outcomes)
+    return {"status": "done", **outcome.result} if isinstance(outcome, Done) else failure(outcome)
 
 
 def _number(cell: Mapping[str, Any], what: str) -> str:

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from eosin.benchmark.grid import Plan, describe
-from eosin.benchmark.measure import Cell
-from eosin.benchmark.memory import Peak
+from eosin.benchmark.cell import Cell
+from eosin.benchmark.plan import Plan
 from eosin.engine import Trained, TrainSettings, predict, resolve, train
 from eosin.errors import EosinError
+from eosin.execution.memory import Peak
 from eosin.genes import choose_panel
 from eosin.models import Solved
 from eosin.progress import task
@@ -29,42 +29,56 @@ DRAWS = 2
 
 @dataclass(frozen=True)
 class Calibration:
-    """What a short run of one model on one encoder's features took; seconds are for `n_spots` spots."""
+    """What a short run of one model on one encoder's features took.
+
+    Attributes
+    ----------
+    n_parameters
+        Of the model.
+    n_spots
+        Spots of the short run; the seconds below are for so many.
+    epochs
+        Of a whole run, counted twice where the model is trained again on all sections.
+    seconds_fixed, seconds_per_epoch, seconds_per_draw
+        What training takes however long it is, what an epoch adds, and what a draw takes.
+    mib
+        The rise of memory; None where the system does not say.
+    """
 
     n_parameters: int
     n_spots: int
     epochs: int
-    """Of a whole run, with the phases after which the model is trained again."""
     seconds_fixed: float
     seconds_per_epoch: float
     seconds_per_draw: float
     mib: float | None
 
     def seconds(self, n_train: int, n_test: int, n_draws: int) -> float:
+        """Seconds to train on `n_train` spots and predict `n_test` of them, `n_draws` times."""
         learning = self.seconds_fixed + self.epochs * self.seconds_per_epoch
         return (learning * n_train + self.seconds_per_draw * n_draws * n_test) / self.n_spots
 
 
 def estimate(plan: Plan) -> list[dict[str, Any]]:
-    """One line for each cell: parameters, and seconds and MiB at most about. Nothing is written.
+    """One line for each cell: parameters, and about how many seconds and MiB it takes at most. Nothing is written.
 
     The calibration trains each model for an epoch or two on part of a section, and takes cost to grow with spots,
     epochs and draws. Early stopping makes the true time shorter.
     """
-    known: dict[tuple[str, str], Calibration | str] = {}
+    calibrations: dict[tuple[str, str], Calibration | str] = {}
     models = list(dict.fromkeys((cell.model, cell.encoder) for cell in plan.cells))
     with task("calibrate", len(models), "models") as tick:
         for key in models:
             first = next(cell for cell in plan.cells if (cell.model, cell.encoder) == key)
             try:
-                known[key] = _calibrate(first, plan)
+                calibrations[key] = _calibrate(first, plan)
             except (EosinError, RuntimeError, ValueError, MemoryError) as error:
-                known[key] = " ".join(str(error).split()) or type(error).__name__
+                calibrations[key] = " ".join(str(error).split()) or type(error).__name__
             tick(1)
-    return [_line(cell, plan, known[cell.model, cell.encoder]) for cell in plan.cells]
+    return [_line(cell, plan, calibrations[cell.model, cell.encoder]) for cell in plan.cells]
 
 
-def _line(cell: Cell, plan: Plan, known: Calibration | str) -> dict[str, Any]:
+def _line(cell: Cell, plan: Plan, calibration: Calibration | str) -> dict[str, Any]:
     sections = plan.sections[cell.encoder]
     n_train, n_test = (sum(len(sections[n]) for n in side) for side in (cell.split.train, cell.split.test))
     line: dict[str, Any] = {
@@ -75,28 +89,28 @@ def _line(cell: Cell, plan: Plan, known: Calibration | str) -> dict[str, Any]:
         "training spots": n_train,
         "test spots": n_test,
     }
-    if plan.finished(cell, describe(cell, plan)) is not None:
+    if plan.job(cell).kept() is not None:
         return line | {"state": "done, not run again", "parameters": None, "seconds": 0.0, "MiB": None}
-    if isinstance(known, str):
-        return line | {"state": f"cannot be told: {known}", "parameters": None, "seconds": None, "MiB": None}
-    seconds = known.seconds(n_train, n_test, plan.draws)
-    mib = None if known.mib is None else round(known.mib * max(n_train, n_test) / known.n_spots, 1)
-    return line | {"state": "to run", "parameters": known.n_parameters, "seconds": round(seconds, 2), "MiB": mib}
+    if isinstance(calibration, str):
+        return line | {"state": f"cannot be told: {calibration}", "parameters": None, "seconds": None, "MiB": None}
+    seconds = calibration.seconds(n_train, n_test, plan.settings.draws)
+    mib = None if calibration.mib is None else round(calibration.mib * max(n_train, n_test) / calibration.n_spots, 1)
+    return line | {"state": "to run", "parameters": calibration.n_parameters, "seconds": round(seconds, 2), "MiB": mib}
 
 
 def _calibrate(cell: Cell, plan: Plan) -> Calibration:
     sections = plan.sections[cell.encoder]
     training = [sections[name] for name in cell.split.train]
-    panel = plan.genes
+    panel = plan.settings.genes
     if not isinstance(panel, GenePanel):
-        panel = choose_panel(panel, training, transform=plan.transform)
+        panel = choose_panel(panel, training, transform=plan.settings.transform)
     part = training[0].take(np.arange(min(len(training[0]), MAX_SPOTS)))
-    tables = plan.settings.get(cell.model)
+    tables = plan.tables.get(cell.model)
     peak = Peak()
     first, once = _timed(cell, tables, part, panel, 1)
     twice = once if isinstance(first.model, Solved) else _timed(cell, tables, part, panel, 2)[1]
     started = time.monotonic()
-    n_draws = min(plan.draws, DRAWS)
+    n_draws = min(plan.settings.draws, DRAWS)
     predict(first, part, draws=n_draws, seed=cell.seed)
     seconds_per_draw = (time.monotonic() - started) / n_draws
     per_epoch = max(0.0, twice - once)
@@ -118,6 +132,6 @@ def _timed(
 
 def _epochs(cell: Cell, plan: Plan) -> int:
     """The most epochs that a run of the cell may take."""
-    settings = TrainSettings.of(resolve(cell.model, plan.settings.get(cell.model))[1]["train"])
-    outside = plan.protocol is not None and plan.protocol.selection.on != "inner"
+    settings = TrainSettings.of(resolve(cell.model, plan.tables.get(cell.model))[1]["train"])
+    outside = plan.settings.selection.on != "inner"
     return settings.epochs * (2 if settings.early_stopping and settings.refit and not outside else 1)

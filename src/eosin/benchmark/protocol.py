@@ -7,12 +7,19 @@ import hashlib
 import re
 import tomllib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import Field
-
+from eosin.benchmark.protocol_tables import (
+    ClaimTable,
+    Head,
+    PanelTable,
+    Protocol,
+    ScoreTable,
+    SelectionTable,
+    SplitTable,
+)
 from eosin.config import Registry, Settings
 from eosin.data import hest_genes, hest_splits
 from eosin.data.splits import Split, noted, splits
@@ -28,56 +35,6 @@ TRAIN, EVERYTHING = "train", "all"
 _PINNED = re.compile(r"(?P<name>.+)@(?P<hash>[0-9a-fA-F]{8,64})")
 
 
-class SplitTable(Settings):
-    rule: str = Field(
-        description="a rule of --split, or hold-out (test sections named), random (by shares), files (of the data)"
-    )
-    test: tuple[str, ...] = Field((), description="for hold-out: names or patterns of the test sections, any spelling")
-    shares: tuple[float, float, float] = Field(
-        (0.7, 0.2, 0.1), description="for random: shares of the sections to train, validate and test on"
-    )
-    origin: Literal["published", "generated"] = Field(description="whether the authors named the sections, or we do")
-    note: str = Field("", description="what was published, and what was chosen where nothing was")
-
-
-class PanelTable(Settings):
-    rule: str = Field("", description="as --genes; or empty where a file is given")
-    file: str = Field("", description="file of the data folder that lists the genes")
-    chosen_on: Literal["train", "all"] = Field("train", description="sections that were looked at for the choice")
-    note: str = Field("", description="how the authors chose theirs")
-
-
-class SelectionTable(Settings):
-    on: Literal["inner", "validation", "test"] = Field(
-        "inner", description="what chooses the epoch: groups inside training, the split's validation, or the test"
-    )
-    candidates: int = Field(4, ge=1, description="epochs to choose from, evenly up to the setting's")
-
-
-class ScoreTable(Settings):
-    metrics: tuple[str, ...] = Field(("pcc.mean", "mse"), description="keys of the metrics to show, the headline first")
-    pooling: Literal["section", "spots"] = Field(
-        "section", description="whether the headline is a mean over sections, or over the spots of all of them"
-    )
-
-
-class ClaimTable(Settings):
-    unseen_patients: bool = Field(False, description="no patient is on both sides; refused where one is")
-
-
-class Head(Settings):
-    """The lines of a protocol file outside its tables."""
-
-    name: str = Field(description="its name")
-    version: int = Field(ge=1, description="raised whenever the file changes what is computed")
-    about: str = Field(description="one line")
-    source: str = Field("", description="paper, and where in it")
-    sections: tuple[str, ...] = Field(("*",), description="names or patterns of the sections that take part")
-    transform: str = Field("log1p", description="scale of the values")
-    models: tuple[str, ...] = Field((), description="models to run where none are named, the probes of the source")
-    scaling: Literal["train"] = Field("train", description="sections on which features and targets are scaled")
-
-
 _TABLES: dict[str, type[Settings]] = {
     "split": SplitTable,
     "panel": PanelTable,
@@ -85,36 +42,6 @@ _TABLES: dict[str, type[Settings]] = {
     "score": ScoreTable,
     "claims": ClaimTable,
 }
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """One protocol file, read and checked; `sha256` is of the file's bytes."""
-
-    head: Head
-    split: SplitTable
-    panel: PanelTable
-    selection: SelectionTable
-    score: ScoreTable
-    claims: ClaimTable
-    sha256: str
-
-    @property
-    def name(self) -> str:
-        return self.head.name
-
-    def stamp(self) -> dict[str, Any]:
-        """What every result carries."""
-        return {
-            "name": self.name,
-            "version": self.head.version,
-            "sha256": self.sha256,
-            "split": self.split.origin,
-            "selection": self.selection.on,
-            "unseen_patients": self.claims.unseen_patients,
-            "metrics": list(self.score.metrics),
-            "pooling": self.score.pooling,
-        }
 
 
 def protocols() -> dict[str, Path]:
@@ -137,8 +64,8 @@ def load_protocol(given: str | Path) -> Protocol:
         No such protocol, a file that is not one, or a content other than the pinned one.
     """
     text, pin = str(given), ""
-    if not Path(text).is_file() and (found := _PINNED.fullmatch(text)):
-        text, pin = found["name"], found["hash"].lower()
+    if not Path(text).is_file() and (pinned := _PINNED.fullmatch(text)):
+        text, pin = pinned["name"], pinned["hash"].lower()
     known = protocols()
     path = Path(text) if Path(text).is_file() else known.get(text)
     if path is None:
@@ -176,7 +103,7 @@ def _read(path: Path, pin: str) -> Protocol:
 
 
 def _check(protocol: Protocol, path: Path) -> None:
-    """What a single field cannot know."""
+    """Refuse what is wrong only when fields are taken together."""
     metrics: Registry[Any] = Registry("metric")
     for name, metric in METRICS.items():
         metrics.add(name, metric)
@@ -225,8 +152,8 @@ def protocol_splits(
         made = splits(rule, sections, allow_leak=allow_leak)
     family = protocol.name.replace("/", ":")  # a slash parts the family of a split from its member
     patient = {section.name: section.patient for section in sections}
-    if lost := sorted({n for split in made for n in (*split.train, *split.test)} - set(names)):
-        raise EosinError(f"protocol '{protocol.name}' names section '{lost[0]}', which is not there", fix="give it")
+    if missing := sorted({n for split in made for n in (*split.train, *split.test)} - set(names)):
+        raise EosinError(f"protocol '{protocol.name}' names section '{missing[0]}', which is not there", fix="give it")
     return [replace(noted(split, patient), name=f"{family}/{split.name.split('/')[-1]}") for split in made]
 
 
@@ -262,13 +189,13 @@ def protocol_genes(protocol: Protocol, sections: Sequence[Section], data: str | 
     """A rule to apply to each split's training sections; or a panel, with the sections that it was chosen on."""
     table, transform = protocol.panel, protocol.head.transform
     sections = chosen_sections(protocol, sections)
-    seen = tuple(section.name for section in sections) if table.chosen_on == EVERYTHING else ()
+    chosen_on = tuple(section.name for section in sections) if table.chosen_on == EVERYTHING else ()
     if table.file:
         if not isinstance(data, str | Path):
             raise EosinError(f"protocol '{protocol.name}' reads its genes from '{table.file}'", fix="give the folder")
-        return GenePanel(tuple(hest_genes(data, table.file)), transform, rule=f"file:{table.file}", chosen_on=seen)
-    if seen:
-        return replace(choose_panel(table.rule, sections, transform=transform), chosen_on=seen)
+        return GenePanel(tuple(hest_genes(data, table.file)), transform, rule=f"file:{table.file}", chosen_on=chosen_on)
+    if chosen_on:
+        return replace(choose_panel(table.rule, sections, transform=transform), chosen_on=chosen_on)
     return table.rule
 
 

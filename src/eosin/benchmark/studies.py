@@ -224,18 +224,18 @@ def run_study(
     Parameters
     ----------
     run
-        What makes a grid of one row: `bench` with the row's model, settings, genes and draws. Gives its scores.
+        What makes a grid of one row: `bench` with the row's model, settings, genes and draws, and the execution in
+        which the row's cells run. Gives its scores.
     """
     gathered: dict[tuple[Any, ...], dict[str, Any]] = {}
     panels = {cell.genes for cell in cells}
     for cell in cells:
         scores = run(cell, Path(out) / "rows" / cell.folder)
         for record in scores["cells"]:
-            called = cell.label
+            label = cell.label
             if record["model"] != cell.model:
-                called = f"{record['model']}, {cell.genes}" if len(panels) > 1 else record["model"]
-            key = (called, record.get("encoder"), record.get("split"), record.get("seed"))
-            gathered.setdefault(key, {**record, "model": called, "asked": record["model"]})
-        found = {"schema": SCHEMA, "study": name, "cells": list(gathered.values())}
-        write_json(Path(out) / "scores.json", found)
+                label = f"{record['model']}, {cell.genes}" if len(panels) > 1 else record["model"]
+            key = (label, record.get("encoder"), record.get("split"), record.get("seed"))
+            gathered.setdefault(key, {**record, "model": label, "asked": record["model"]})
+        write_json(Path(out) / "scores.json", {"schema": SCHEMA, "study": name, "cells": list(gathered.values())})
     return {"schema": SCHEMA, "study": name, "cells": list(gathered.values())}

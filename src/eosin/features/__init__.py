@@ -1,10 +1,19 @@
 """Features of sections: encode them in a stream that can resume, keep them in files, match files to spots, licences."""
 
 from eosin.features.attach import attach
-from eosin.features.encoding import encode
+from eosin.features.encoding import encode, find_encoded
 from eosin.features.feature_cache import feature_path
 from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.feature_writing import write_features
 from eosin.features.licence import need_commercial
 
-__all__ = ["FeatureFile", "attach", "encode", "feature_path", "need_commercial", "read_features", "write_features"]
+__all__ = [
+    "FeatureFile",
+    "attach",
+    "encode",
+    "feature_path",
+    "find_encoded",
+    "need_commercial",
+    "read_features",
+    "write_features",
+]

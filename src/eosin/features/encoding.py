@@ -13,7 +13,14 @@ from eosin.encoders.base import Encoder
 from eosin.encoders.parts.field_of_view import log_if_enlarged
 from eosin.errors import EosinError
 from eosin.features.devices import devices_of, replicas
-from eosin.features.feature_cache import feature_path, file_state, remove_partial_files, stamp_of, valid_features
+from eosin.features.feature_cache import (
+    feature_path,
+    file_state,
+    look_at,
+    remove_partial_files,
+    stamp_of,
+    valid_features,
+)
 from eosin.features.feature_file import FeatureFile
 from eosin.features.feature_writing import add_turned, write_features
 from eosin.features.image_hash import image_hash
@@ -86,6 +93,26 @@ def encode(
                 return job.with_features(file.values, file.turned, file.readable)
         remove_partial_files(path)
         return job.run(path, file)
+
+
+def find_encoded(
+    section: Section, encoder: Encoder, cache: Path, *, mpp: float | None = None, symmetries: bool = False
+) -> Section | None:
+    """What `encode` would return without computing anything, or None where it would have to compute.
+
+    Parameters
+    ----------
+    section, encoder, cache, mpp, symmetries
+        As for `encode`.
+    """
+    path = feature_path(cache, section.name, encoder)
+    if section.image is None or not path.exists():
+        return None
+    job = _Job(section, section.image, mpp or section.image.mpp, encoder, 1, False, symmetries, None)
+    file, _ = look_at(path, job.stamp(), section, turned=symmetries)
+    if file is None or not job.is_complete(file):
+        return None
+    return job.with_features(file.values, file.turned, file.readable)
 
 
 @dataclass(frozen=True)

@@ -61,18 +61,22 @@ def valid_features(path: Path, stamp: Mapping[str, Any], section: Section, *, tu
     """
     if not path.exists():
         return None
+    file, problem = look_at(path, stamp, section, turned=turned)
+    if file is None:
+        _LOG.warning("%s; encoding '%s' again", problem, section.name)
+    return file
+
+
+def look_at(path: Path, stamp: Mapping[str, Any], section: Section, *, turned: bool) -> tuple[FeatureFile | None, str]:
+    """As `valid_features`, of a file that is there; without a line in the log, but with what is wrong with the file."""
     try:
         file = read_features(path, turned=turned)
     except EosinError as error:
-        _LOG.warning("%s; encoding '%s' again", error, section.name)
-        return None
+        return None, str(error)
     differing = [label for name, label in _STAMP_LABELS.items() if file.attrs.get(name) != stamp[name]]
     if section.image is not None and not has_hash(section.image.path, file.attrs.get("image")):
         differing.append("image")
-    if differing:
-        _LOG.warning("%s: made with another %s; encoding '%s' again", path, differing[0], section.name)
-        return None
-    return file
+    return (None, f"{path}: made with another {differing[0]}") if differing else (file, "")
 
 
 def file_state(path: Path) -> tuple[int, int, int] | None:

@@ -1,11 +1,8 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -35,13 +32,6 @@ def test_what_cannot_be_done_is_recorded_and_the_rest_goes_on(tmp_path: Path) ->
     assert "10" in cells[0]["error"] and "smaller size" in cells[1]["error"]
     full = measure_efficiency([RIDGE], None, replace(FEW, limit_gib=0.001))["cells"]
     assert [c["status"] for c in full] == ["failed", "skipped"] and full[0]["error"] == "over 0.001 GiB training"
-
-
-def test_a_process_that_does_not_answer_is_not_waited_for() -> None:
-    receive, _send = multiprocessing.Pipe(duplex=False)
-    myself = SimpleNamespace(pid=os.getpid())
-    reply = efficiency._answer(myself, receive, "predicting", Load(limit_s=0.001, limit_gib=1e6))
-    assert reply == {"status": "failed", "metrics": {}, "error": "over 0.001 s predicting"}
 
 
 def test_growth_is_the_exponent_between_the_largest_finished_sizes() -> None:

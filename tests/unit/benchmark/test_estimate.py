@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 import toy
-from eosin.benchmark import bench
 from eosin.benchmark.estimate import Calibration
 from eosin.data import splits
 from eosin.types import Section
+from unit.benchmark.asking import bench
 
 SMALL = {"stflow": {"model": {"n_layers": 1, "width": 16, "edge_width": 16}, "train": {"epochs": 3}}}
 
@@ -22,7 +22,7 @@ def sections() -> list[Section]:
 
 
 def run(sections: list[Section], out: Path, **given: Any) -> dict[str, Any]:
-    given = {"models": ["ridge", "stflow"], "settings": SMALL, "genes": "var:4", "draws": 2, **given}
+    given = {"models": ["ridge", "stflow"], "tables": SMALL, "genes": "var:4", "draws": 2, **given}
     return bench({"toy": sections}, splits=splits("A1,A2:B1", sections), out=out, **given)
 
 
@@ -43,7 +43,7 @@ def test_every_cell_is_listed_and_nothing_is_written(sections: list[Section], tm
 
 
 def test_what_is_done_costs_nothing(sections: list[Section], tmp_path: Path) -> None:
-    run(sections, tmp_path, models=["ridge"], settings=None)
+    run(sections, tmp_path, models=["ridge"], tables=None)
     plan = run(sections, tmp_path, dry_run=True)["plan"]
     assert [line["state"] for line in plan] == ["done, not run again", "to run"]
     assert plan[0]["seconds"] == 0
@@ -59,7 +59,7 @@ def test_a_model_that_cannot_be_calibrated_is_told(
         raise EosinError("not today")
 
     monkeypatch.setattr(Ridge, "solve", refuse)
-    (line,) = run(sections, tmp_path, models=["ridge"], settings=None, dry_run=True)["plan"]
+    (line,) = run(sections, tmp_path, models=["ridge"], tables=None, dry_run=True)["plan"]
     assert line["state"] == "cannot be told: not today" and line["seconds"] is None
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ import numpy as np
 import pytest
 
 import toy
-from eosin.benchmark import bench, grid, measure
+from eosin.benchmark import cell, measure, plan
 from eosin.data import splits
 from eosin.errors import EosinError
+from eosin.execution import Execution, Here
 from eosin.metrics.gene_lists import GeneLists
 from eosin.types import Prediction, Section
+from unit.benchmark.asking import bench
 
 Cells = list[dict[str, Any]]
 
@@ -51,21 +54,15 @@ def test_a_cell_is_what_the_verbs_give(sections: list[Section], tmp_path: Path) 
     assert json.loads((tmp_path / "scores.json").read_text())["cells"] == cells
 
 
-def test_scores_are_written_after_every_cell(
-    sections: list[Section], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    original, done = grid._run, []
+class StopsAfterTwo(Execution):
+    def map(self, jobs: Sequence[Any], *, label: str = "", unit: str = "jobs") -> Any:
+        yield from Here().map(jobs[:2])
+        raise KeyboardInterrupt
 
-    def stopping(*given: Any) -> Any:
-        if len(done) == 2:
-            raise KeyboardInterrupt
-        done.append(1)
-        return original(*given)
 
-    with monkeypatch.context() as patch:
-        patch.setattr(grid, "_run", stopping)
-        with pytest.raises(KeyboardInterrupt):
-            run(sections, tmp_path)
+def test_scores_are_written_after_every_cell(sections: list[Section], tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        run(sections, tmp_path, execution=StopsAfterTwo())
     assert len(json.loads((tmp_path / "scores.json").read_text())["cells"]) == 2
     before = times(tmp_path)
     assert len(run(sections, tmp_path)) == 4
@@ -73,11 +70,24 @@ def test_scores_are_written_after_every_cell(
     assert len(after) == 4 and all(after[name] == before[name] for name in before)
 
 
+class BackToFront(Execution):
+    def map(self, jobs: Sequence[Any], *, label: str = "", unit: str = "jobs") -> Any:
+        for index, outcome in Here().map(jobs[::-1]):
+            yield len(jobs) - 1 - index, outcome
+
+
+def test_scores_stand_in_the_order_of_the_grid_however_cells_end(sections: list[Section], tmp_path: Path) -> None:
+    cells = run(sections, tmp_path / "a", execution=BackToFront())
+    forth = run(sections, tmp_path / "b")
+    assert [cell["key"] for cell in cells] == [cell["key"] for cell in forth]
+    assert [cell["metrics"] for cell in cells] == [cell["metrics"] for cell in forth]
+
+
 CHANGES: dict[str, dict[str, Any]] = {
     "draws": {"draws": 3},
     "genes": {"genes": "var:3"},
     "transform": {"transform": "log2p1"},
-    "settings": {"settings": {"ridge": {"model": {"n_components": 2}}, "gene-mean": {"train": {"epochs": 3}}}},
+    "settings": {"tables": {"ridge": {"model": {"n_components": 2}}, "gene-mean": {"train": {"epochs": 3}}}},
 }
 
 
@@ -100,7 +110,7 @@ def test_other_data_or_versions_are_computed_anew(
     run(changed, tmp_path)
     after = times(tmp_path)
     assert {name for name in before if after[name] != before[name]} == {name for name in before if "B1-B2" in name}
-    monkeypatch.setattr(grid, "versions", lambda: {"eosin": "9"})
+    monkeypatch.setattr(plan, "versions", lambda: {"eosin": "9"})
     run(changed, tmp_path)
     assert all(times(tmp_path)[name] != after[name] for name in after)
 
@@ -124,7 +134,7 @@ def test_a_second_grid_in_the_same_folder_holds_its_own_cells(sections: list[Sec
 def test_names_that_differ_in_signs_only_have_files_of_their_own(sections: list[Section]) -> None:
     one, other = splits("A1,A2:B1;A1:A2", sections)
     stems = {
-        grid.Cell(model, "e", split, 0).stem
+        cell.Cell(model, "e", split, 0).stem
         for split in (one, other, replace(one, name="A1-A2:B1"))
         for model in ("stflow:paper", "stflow-paper")
     }
@@ -187,9 +197,9 @@ def test_the_panel_is_chosen_on_training_sections_only(sections: list[Section], 
     ("given", "says"),
     [
         ({"models": ["ridge", "rigde"]}, "did you mean 'ridge'"),
-        ({"settings": {"stflow": {}}}, "settings for 'stflow', which is not in the grid"),
-        ({"settings": {"ridge": {"train": {"epoch": 1}, "modell": {}}}}, "unknown settings table 'modell'"),
-        ({"settings": {"ridge": {"model": {"n_component": 1}}}}, "did you mean 'n_components'"),
+        ({"tables": {"stflow": {}}}, "settings for 'stflow', which is not in the grid"),
+        ({"tables": {"ridge": {"train": {"epoch": 1}, "modell": {}}}}, "unknown settings table 'modell'"),
+        ({"tables": {"ridge": {"model": {"n_component": 1}}}}, "did you mean 'n_components'"),
         ({"seeds": 0}, "0 seeds are asked for"),
         ({"draws": 0}, "0 draws are asked for"),
     ],

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import toy
-from eosin.benchmark import bench, grid
+from eosin.benchmark import measure
 from eosin.benchmark.leak import Known, find_leaks
 from eosin.data import Split, splits
 from eosin.errors import EosinError
 from eosin.types import Features, GenePanel, Section
+from unit.benchmark.asking import bench
 
 A_TO_B = Split("A1,A2:B1", ("A1", "A2"), ("B1",))
 
@@ -61,7 +62,7 @@ def test_every_leak_is_refused_before_training_or_stamped(
 ) -> None:
     data, split, given = leaky(sections, tmp_path)[kind]
     with monkeypatch.context() as patch:
-        patch.setattr(grid, "outcome", lambda job: pytest.fail("trained"))
+        patch.setattr(measure, "train", lambda *_, **__: pytest.fail("trained"))
         with pytest.raises(EosinError, match=r"leaks: .*; mend it, or go on with --allow-leak"):
             run(data, tmp_path / "out", split, **given)
     assert not (tmp_path / "out").exists()

@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 import toy
-from eosin.benchmark import bench
 from eosin.data import splits
+from eosin.execution import Here, Processes
 from eosin.models import MODELS
 from eosin.types import Section
 from unit.benchmark import faults
+from unit.benchmark.asking import bench
 
 
 @pytest.fixture(scope="module")
@@ -27,13 +28,13 @@ def sections() -> list[Section]:
 
 
 def run(sections: list[Section], out: Path, **given: Any) -> list[dict[str, Any]]:
-    given = {"models": ["ridge", "gene-mean"], "genes": "var:4", "draws": 2, "isolate": True, **given}
+    given = {"models": ["ridge", "gene-mean"], "genes": "var:4", "draws": 2, "execution": Processes(1), **given}
     return bench({"toy": sections}, splits=splits("A1,A2:B1", sections), out=out, **given)["cells"]
 
 
 def test_numbers_do_not_depend_on_the_process(sections: list[Section], tmp_path: Path) -> None:
     apart = run(sections, tmp_path / "apart", save=faults.touch)
-    here = run(sections, tmp_path / "here", isolate=False)
+    here = run(sections, tmp_path / "here", execution=Here())
     for one, other in zip(apart, here):
         assert one["metrics"] == other["metrics"] and one["pcc_genes"] == other["pcc_genes"]
         assert one["key"] == other["key"]

@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 import toy
-from eosin.benchmark import bench, load_protocol, protocol_facts, protocol_genes, protocol_splits
+from eosin.benchmark import load_protocol, protocol_facts, protocol_genes, protocol_splits
 from eosin.benchmark.protocol import protocols
 from eosin.data import Split
 from eosin.errors import EosinError
 from eosin.types import GenePanel, Section
+from unit.benchmark.asking import bench
 
 SMALL = {"model": {"n_layers": 1, "width": 16, "edge_width": 16}, "train": {"epochs": 4}}
 TEXT = """schema = 1
@@ -228,7 +229,7 @@ def test_a_claim_of_unseen_patients_is_held(sections: list[Section], file: Path,
 def selected(sections: list[Section], out: Path, file: Path, on: str, **given: Any) -> dict[str, Any]:
     table = f'\n[selection]\non = "{on}"\ncandidates = 2\n'
     file.write_text(TEXT.replace("hold-out", "random") + table)
-    given = {"models": ["stflow"], "settings": {"stflow": SMALL}, **given}
+    given = {"models": ["stflow"], "tables": {"stflow": SMALL}, **given}
     return run(sections, out, file, **given)["cells"][0]
 
 
@@ -258,7 +259,7 @@ def test_choosing_on_the_test_is_refused_or_stamped(sections: list[Section], fil
 
 
 def test_a_model_without_epochs_has_nothing_to_choose(sections: list[Section], file: Path, tmp_path: Path) -> None:
-    cell = selected(sections, tmp_path, file, "validation", models=["ridge"], settings=None)
+    cell = selected(sections, tmp_path, file, "validation", models=["ridge"], tables=None)
     assert cell["status"] == "done" and "chosen_on" not in cell["training"]
 
 

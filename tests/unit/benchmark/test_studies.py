@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import toy
-from eosin.benchmark import bench
 from eosin.benchmark.studies import STUDIES, StudyCell, run_study, study_cells
 from eosin.data import splits
 from eosin.engine import TrainSettings, resolve
 from eosin.errors import EosinError
 from eosin.models import MODELS
+from unit.benchmark.asking import bench
 
 
 @pytest.mark.parametrize("name", STUDIES)
@@ -68,7 +68,7 @@ def test_a_study_is_one_table_and_is_resumed(tmp_path: Path) -> None:
             models=[cell.model, "gene-mean"],
             splits=made,
             genes=cell.genes or "var:4",
-            settings={cell.model: cell.settings},
+            tables={cell.model: cell.settings},
             out=out,
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import multiprocessing
 import os
@@ -19,10 +18,8 @@ import torch
 from PIL import Image as Picture
 
 from eosin.encoders import Encoder, EncoderCard, View
-from eosin.errors import EosinError
 from eosin.features import encode, feature_path
 from eosin.features.journal import Journal
-from eosin.storage import lock
 from eosin.types import Image, Section, Spots
 
 N, BATCH = 40, 4
@@ -193,67 +190,4 @@ def test_the_second_waits_and_computes_nothing(
     thread.join()
     assert second.calls == 0 and "another process" in caplog.text
     np.testing.assert_array_equal(made.need_features().values, encode(section, Slow()).need_features().values)
-    assert not list(tmp_path.rglob("*.lock"))
-
-
-def _left(path: Path, **other: object) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    left = path.with_name(f"{path.name}.lock")
-    left.write_text(json.dumps({**lock._process(), **other}))
-    return left
-
-
-@pytest.mark.skipif(os.name != "posix", reason="only there is a dead process known as such")
-@pytest.mark.parametrize("other", [{"pid": 2**22 + 5}, {"born": "1"}])
-def test_a_dead_process_holds_nothing(tmp_path: Path, other: dict, caplog: pytest.LogCaptureFixture) -> None:
-    """Neither one whose number is free, nor one whose number another process has by now."""
-    left = _left(tmp_path / "x.h5", **other)
-    with lock.held(tmp_path / "x.h5"):
-        assert json.loads(left.read_text())["pid"] == os.getpid()
-    assert not left.exists() and "taken over" in caplog.text
-
-
-@pytest.mark.parametrize("text", [None, "", "no JSON", "[]"])
-def test_a_silent_lock_of_elsewhere_is_taken_over(
-    tmp_path: Path, text: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    left = _left(tmp_path / "x.h5", host="elsewhere 1", pid=2**22 + 5)
-    if text is not None:
-        left.write_text(text)
-    monkeypatch.setattr(lock, "_SILENT_S", 0.1)
-    with lock.held(tmp_path / "x.h5", poll_s=0.02):
-        assert json.loads(left.read_text())["pid"] == os.getpid()
-
-
-def test_a_lock_that_shows_life_is_respected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    left = _left(tmp_path / "x.h5", host="elsewhere 1")
-    monkeypatch.setattr(lock, "_SILENT_S", 1.0)
-    stop = threading.Event()
-
-    def live() -> None:
-        for i in range(1, 1000):
-            if stop.wait(0.02):
-                return
-            os.utime(left, (i, i))
-
-    alive, got = threading.Thread(target=live), threading.Event()
-
-    def want() -> None:
-        with lock.held(tmp_path / "x.h5", poll_s=0.02):
-            got.set()
-
-    wanting = threading.Thread(target=want)
-    alive.start()
-    wanting.start()
-    assert not got.wait(1.5)
-    stop.set()
-    alive.join()
-    left.unlink()
-    assert got.wait(20)
-    wanting.join()
-
-
-def test_an_error_gives_the_lock_back(tmp_path: Path) -> None:
-    with pytest.raises(EosinError), lock.held(tmp_path / "a" / "x.h5"):
-        raise EosinError("no")
     assert not list(tmp_path.rglob("*.lock"))

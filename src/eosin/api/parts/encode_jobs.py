@@ -1,0 +1,107 @@
+"""Encode many sections, each as a job: in this process, or several at a time in processes of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from eosin.encoders import Encoder
+from eosin.errors import EosinError
+from eosin.execution import Done, Execution, Here, Job
+from eosin.features import encode, find_encoded
+from eosin.types import Section
+
+
+@dataclass(frozen=True)
+class EncodeJob(Job[Section]):
+    """One section by one encoder; its feature file is the result, and says whether it is there.
+
+    Attributes
+    ----------
+    section, encoder, folder, symmetries, device
+        As `features.encode` takes them.
+    keep
+        Return the section with its features; without, memory holds those of one section at a time.
+    """
+
+    section: Section
+    encoder: Encoder
+    folder: Path
+    symmetries: bool = False
+    device: str | None = None
+    keep: bool = True
+
+    @property
+    def name(self) -> str:
+        """The section's name."""
+        return self.section.name
+
+    def kept(self) -> Section | None:
+        """The section with the features of its file, if the file is this encoder's, of these spots and this image."""
+        section = find_encoded(self.section, self.encoder, self.folder, symmetries=self.symmetries)
+        return None if section is None else self._returned(section)
+
+    def run(self) -> Section:
+        """Encode what the file lacks, and write it."""
+        section = encode(self.section, self.encoder, cache=self.folder, symmetries=self.symmetries, device=self.device)
+        return self._returned(section)
+
+    def _returned(self, section: Section) -> Section:
+        return section if self.keep else replace(section, features=None)
+
+
+def encode_sections(
+    sections: Sequence[Section],
+    encoder: Encoder,
+    *,
+    folder: Path,
+    symmetries: bool = False,
+    device: str | None = None,
+    keep: bool = True,
+    execution: Execution | None = None,
+) -> list[Section]:
+    """Encode every section's spots into one feature file each; what is done is skipped.
+
+    Parameters
+    ----------
+    sections
+        With images.
+    encoder, symmetries, device
+        As for `features.encode`. Processes that run at the same time each hold a copy of the encoder, and each uses
+        the devices that are named.
+    folder
+        The folder of feature files.
+    keep
+        Return the sections with their features. Without, memory holds those of one section at a time.
+    execution
+        Where sections are encoded; one after another in this process by default.
+
+    Returns
+    -------
+    list of Section
+        In the order given, without the spots whose tile cannot be read.
+
+    Raises
+    ------
+    EosinError
+        A section cannot be encoded. In this process the first ends the work; elsewhere the others go on, and the error
+        names all that failed.
+    """
+    jobs = [EncodeJob(section, encoder, folder, symmetries, device, keep) for section in sections]
+    encoded: dict[int, Section] = {}
+    failed: dict[int, str] = {}
+    label = "encode" if len(jobs) > 1 else ""  # a single section has its own bar, of tiles
+    with closing((execution or Here()).map(jobs, label=label, unit="sections")) as outcomes:
+        for place, outcome in outcomes:
+            if isinstance(outcome, Done):
+                encoded[place] = outcome.result
+            elif outcome.error is not None:
+                raise outcome.error
+            else:
+                failed[place] = outcome.reason
+    if failed:
+        reasons = "; ".join(f"'{sections[place].name}': {failed[place]}" for place in sorted(failed))
+        raise EosinError(f"{len(failed)} of {len(jobs)} sections could not be encoded: {reasons}")
+    return [encoded[place] for place in range(len(jobs))]

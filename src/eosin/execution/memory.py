@@ -1,0 +1,79 @@
+"""What a process uses: memory now, memory at most, time of the processor."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+from pathlib import Path
+
+import psutil
+import torch
+
+_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_MIB = 2**20
+
+
+class Peak:
+    """The most memory that is held from now on: of the accelerator where there is one, else of the process (Linux)."""
+
+    def __init__(self) -> None:
+        self.gpu = torch.cuda.is_available()
+        self.before: float | None
+        if self.gpu:
+            torch.cuda.reset_peak_memory_stats()
+            self.before = torch.cuda.memory_allocated() / _MIB
+        else:
+            self.before = psutil.Process().memory_info().rss / _MIB if _forget_peak() else None
+
+    def mib(self) -> float | None:
+        """MiB above the start at the highest point so far; None where the system does not say."""
+        if self.before is None:
+            return None
+        most = torch.cuda.max_memory_allocated() / _MIB if self.gpu else _peak_mib()
+        return None if most is None else max(0.0, most - self.before)
+
+
+def _forget_peak() -> bool:
+    """Let the system forget the process's peak so far; whether it did."""
+    try:
+        _RESET.write_text("5")
+    except OSError:
+        return False
+    return True
+
+
+def _peak_mib() -> float | None:
+    """The most that the process held since the peak was forgotten, MiB; psutil does not tell it on Linux."""
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        if line.startswith("VmHWM:"):
+            return float(line.split()[1]) / 1024
+    return None
+
+
+def return_freed_memory() -> None:
+    """Hand back to the system what this process has freed; does nothing where that cannot be asked for."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident_mib(pid: int) -> float | None:
+    """Memory that a process holds now, MiB; None where it is gone or the system does not say."""
+    try:
+        return psutil.Process(pid).memory_info().rss / _MIB
+    except psutil.Error:
+        return None
+
+
+def cpu_seconds(pid: int) -> float | None:
+    """Processor time of a process and all its threads, seconds; None where it is gone or the system does not say."""
+    try:
+        times = psutil.Process(pid).cpu_times()
+    except psutil.Error:
+        return None
+    return times.user + times.system

@@ -14,6 +14,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.exporting.formats import FORMATS, Format, Wish
 from eosin.exporting.rows import blocks, chosen_layers, column_names
+from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file
 from eosin.types import Prediction, Section
 
@@ -60,7 +61,7 @@ class Table(Format):
     def write_features(self, section: Section, path: Path) -> None:
         features = section.need_features()
         names = [f"f{i}" for i in range(features.values.shape[1])]
-        parts = ((slice(i, i + _ROWS), features.values[i : i + _ROWS]) for i in range(0, len(section), _ROWS))
+        parts = ((rows, features.values[rows]) for rows in row_blocks(len(section), budget=_ROWS))
         about = {"section": section.name, "encoder": features.encoder, "encoder_key": features.key}
         self.write_sheet(Sheet(section.spots.ids, section.spots.xy_um, names, parts, about), path)
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.row_blocks import row_blocks
 from eosin.types import GenePanel, Prediction, Spots, first_repeat
 
 LAYERS: Mapping[str, Callable[[Prediction], np.ndarray]] = {
@@ -60,8 +61,7 @@ def column_names(panel: GenePanel, layers: Sequence[str], taken: Sequence[str] =
 def blocks(prediction: Prediction, layers: Sequence[str]) -> Iterator[tuple[slice, np.ndarray]]:
     """Rows of spots and their numbers [b, genes x layers], in the order of `column_names`."""
     spots = prediction.spots
-    for start in range(0, len(spots), _BLOCK):
-        rows = slice(start, min(start + _BLOCK, len(spots)))
+    for rows in row_blocks(len(spots), budget=_BLOCK):
         part = replace(
             prediction,
             spots=Spots(spots.xy_um[rows], spots.diameter_um, spots.ids[rows]),

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from eosin.row_blocks import row_blocks
+
 _BLOCK_VALUES = 1 << 22  # values of draws handled at once in float64: 32 MB
 
 
@@ -83,8 +85,7 @@ def energy(truth: np.ndarray, draws: np.ndarray) -> float:
 
 def _blocks(draws: np.ndarray) -> Iterator[slice]:
     k, s, g = draws.shape
-    step = max(1, _BLOCK_VALUES // max(k * g, 1))
-    return (slice(start, start + step) for start in range(0, s, step))
+    return row_blocks(s, budget=_BLOCK_VALUES, per_row=k * g)
 
 
 def _check(truth: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from eosin.row_blocks import row_blocks
+
 _BLOCK = 1024  # points of one sample whose distances to the other are made at once
 
 
@@ -44,7 +46,7 @@ def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
 def _mean_distance(a: np.ndarray, b: np.ndarray) -> float:
     from scipy.spatial.distance import cdist
 
-    total = sum(float(cdist(a[start : start + _BLOCK], b).sum()) for start in range(0, len(a), _BLOCK))
+    total = sum(float(cdist(a[rows], b).sum()) for rows in row_blocks(len(a), budget=_BLOCK))
     return total / (len(a) * len(b))
 
 

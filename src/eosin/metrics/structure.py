@@ -11,6 +11,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from eosin.metrics.accuracy import correlate, is_constant, mean_defined
+from eosin.row_blocks import row_blocks
 
 SSC_NEIGHBOURS = 8
 _BLOCK = 512  # genes handled at once: bounds memory at [s 512] and [512 g] for any panel
@@ -50,10 +51,9 @@ def gsc(truth: np.ndarray, predicted: np.ndarray, *, eps: float = 1e-8) -> float
     if len(a) < 2 or g < 3:
         return np.nan
     n, sums, products = 0, np.zeros(2), np.zeros((2, 2))
-    for start in range(0, g, _BLOCK):
-        stop = min(start + _BLOCK, g)
-        above = np.triu(np.ones((stop - start, g - start), dtype=bool), k=1)
-        pair = np.stack([(x[:, start:stop].T @ x[:, start:])[above] for x in (a, b)]) / (len(a) - 1)
+    for genes in row_blocks(g, budget=_BLOCK):
+        above = np.triu(np.ones((genes.stop - genes.start, g - genes.start), dtype=bool), k=1)
+        pair = np.stack([(x[:, genes].T @ x[:, genes.start :])[above] for x in (a, b)]) / (len(a) - 1)
         n, sums, products = n + pair.shape[1], sums + pair.sum(axis=1), products + pair @ pair.T
     cov = products - np.outer(sums, sums) / n
     if np.any(np.diag(cov) <= 1e-12 * np.diag(products)) or np.any(np.diag(products) == 0):
@@ -96,13 +96,13 @@ def morans_i(values: np.ndarray, weights: sparse.spmatrix) -> np.ndarray:
     total = float(weights.sum())
     if total == 0:
         return result
-    for start in range(0, values.shape[1], _BLOCK):
-        block = np.asarray(values[:, start : start + _BLOCK], dtype=np.float64)
+    for genes in row_blocks(values.shape[1], budget=_BLOCK):
+        block = np.asarray(values[:, genes], dtype=np.float64)
         varies = ~is_constant(block)
         z = block[:, varies] - block[:, varies].mean(axis=0)
         found = np.full(block.shape[1], np.nan)
         found[varies] = len(z) / total * (z * (weights @ z)).sum(axis=0) / (z * z).sum(axis=0)
-        result[start : start + _BLOCK] = found
+        result[genes] = found
     return result
 
 

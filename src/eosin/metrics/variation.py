@@ -9,6 +9,7 @@ import numpy as np
 
 from eosin.metrics.accuracy import mae, mean_defined, mse, pcc_counted, pcc_top
 from eosin.metrics.structure import rvd
+from eosin.row_blocks import row_blocks
 
 _BLOCK_VALUES = 1 << 20  # k x k differences of this many spots and genes at once: 8 MB for each of the k
 
@@ -66,14 +67,13 @@ def draws_mode(draws: np.ndarray) -> np.ndarray:
     draws = np.asarray(draws, dtype=np.float64)
     k, flat = len(draws), draws.reshape(len(draws), -1)
     result = np.empty(flat.shape[1])
-    step = max(1, _BLOCK_VALUES // k)
-    for start in range(0, flat.shape[1], step):
-        x = flat[:, start : start + step]
+    for columns in row_blocks(flat.shape[1], budget=_BLOCK_VALUES, per_row=k):
+        x = flat[:, columns]
         width = (x.std(axis=0, ddof=1) if k > 1 else np.zeros(x.shape[1])) * k ** (-1 / 5)
         scale = np.where(width > 0, width, 1.0)
         density = np.stack([np.exp(-0.5 * ((x - one) / scale) ** 2).sum(axis=0) for one in x])
         densest = density >= density.max(axis=0) * (1 - 1e-12)
-        result[start : start + step] = (x * densest).sum(axis=0) / densest.sum(axis=0)
+        result[columns] = (x * densest).sum(axis=0) / densest.sum(axis=0)
     return result.reshape(draws.shape[1:])
 
 

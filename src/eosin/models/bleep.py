@@ -26,17 +26,21 @@ import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
-from torch.nn.functional import gelu, log_softmax, normalize, softmax
+from torch.nn.functional import gelu, log_softmax, softmax
 
 from eosin.config import Settings
 from eosin.models.base import MODELS, Learned, ModelEntry, Training
+from eosin.models.parts.retrieval import COSINE_SIMILARITY, Retrieval, Weights, gaussian, uniform
 from eosin.models.parts.scaling import InputMap, ValueScale
+from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
-_ENTRIES = 1 << 24  # of a similarity matrix held at once: 64 MiB
+_KEYS_AT_ONCE = 1 << 16  # training spots whose expression is embedded at once
 
 
 class BleepSettings(Settings):
+    """The common space, the contrast that makes it, and the retrieval in it."""
+
     width: int = Field(256, ge=1, description="width of the common space")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate in both heads")
     temperature: float = Field(
@@ -69,6 +73,7 @@ class Head(nn.Module):
         self.drop, self.norm = nn.Dropout(dropout), nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[s n_in] -> [s width]."""
         projected = self.project(x)
         return self.norm(projected + self.drop(self.mix(gelu(projected))))
 
@@ -104,51 +109,89 @@ class SoftContrast:
         return (forth.mean() + back.mean()) / 2
 
 
-def _alike(distance: Tensor) -> Tensor:
-    return torch.full_like(distance, 1 / distance.shape[1])
+Contrast = Callable[[Tensor, Tensor], Tensor]
+"""(image embeddings [s w], expression embeddings [s w] of the same spots) -> scalar to minimise."""
 
-
-_WEIGHTS: dict[str, Callable[[Tensor], Tensor]] = {"uniform": _alike, "distance": lambda d: softmax(-d, dim=1)}
+_WEIGHTS: dict[str, Weights] = {"uniform": uniform, "distance": gaussian}
 
 
 @dataclass(frozen=True)
 class BleepContext:
-    """One prepared batch: features for the head [s f], and the part of each spot [s]."""
+    """One prepared batch.
+
+    Attributes
+    ----------
+    features
+        [s f], standardised or reduced, as the image head takes them.
+    part
+        [s], the section or region of each spot.
+    """
 
     features: Tensor
     part: np.ndarray
 
 
 class Bleep(Learned):
-    """Both heads, and the measured expression that answers are made of."""
+    """Both heads, and the measured expression that answers are made of; one draw.
 
-    reference: Tensor
+    Parameters
+    ----------
+    inputs
+        Features as the image head takes them.
+    scale
+        Expression as its head takes it.
+    image_head, spot_head
+        Maps of features and of expression to the common space.
+    contrast
+        What training minimises, for each set of spots that are contrasted with one another.
+    retrieval
+        How a spot's image finds training spots by their expression, and how these are averaged.
+    n_retrieved
+        How many training spots are averaged.
+    batch_size
+        The most spots that are contrasted with one another.
+    mix_sections
+        Whether these may be of different sections.
+    """
 
-    def __init__(self, settings: BleepSettings, n_features: int, panel: GenePanel):
+    reference: Tensor  # [m g] expression of the training spots
+
+    def __init__(
+        self,
+        inputs: InputMap,
+        scale: ValueScale,
+        image_head: Head,
+        spot_head: Head,
+        contrast: Contrast,
+        retrieval: Retrieval,
+        *,
+        n_retrieved: int,
+        batch_size: int,
+        mix_sections: bool,
+    ):
         super().__init__()
-        s, n_genes = settings, len(panel)
-        self.inputs = InputMap(n_features, s.n_components)
-        self.scale = ValueScale(n_genes, standardise=s.standardise)
-        self.image_head = Head(self.inputs.n_out, s.width, s.dropout)
-        self.spot_head = Head(n_genes, s.width, s.dropout)
-        self.contrast = SoftContrast(s.temperature, s.through_targets, s.transposed_targets)
-        self.weigh, self.n_retrieved = _WEIGHTS[s.weights], s.n_retrieved
-        self.batch_size, self.mix_sections = s.batch_size, s.mix_sections
-        self.register_buffer("reference", torch.zeros(1, n_genes))
+        self.inputs, self.scale = inputs, scale
+        self.image_head, self.spot_head = image_head, spot_head
+        self.contrast, self.retrieval, self.n_retrieved = contrast, retrieval, n_retrieved
+        self.batch_size, self.mix_sections = batch_size, mix_sections
+        self.register_buffer("reference", torch.zeros(1, len(scale.mean)))
 
     def observe(self, training: Training) -> None:
+        """Take scales from the training spots, and keep their expression."""
         self.inputs.observe(training.batch.features)
         self.scale.observe(training.target)
         self.reference = torch.from_numpy(training.target.astype(np.float32))
 
     def prepare(self, batch: Batch) -> BleepContext:
+        """Features as the image head takes them, on the model's device."""
         features = torch.from_numpy(batch.features).to(self.reference.device)
         return BleepContext(self.inputs(features), batch.part_of_spot())
 
     def loss(self, context: BleepContext, target: Tensor, rng: torch.Generator) -> Tensor:
+        """The contrast, mean over spots."""
         image, spot = self.image_head(context.features), self._embed(target)
-        each = [len(rows) * self.contrast(image[rows], spot[rows]) for rows in self._batches(context.part, rng)]
-        return torch.stack(each).sum() / len(target)
+        losses = [len(rows) * self.contrast(image[rows], spot[rows]) for rows in self._batches(context.part, rng)]
+        return torch.stack(losses).sum() / len(target)
 
     def _batches(self, part: np.ndarray, rng: torch.Generator) -> Iterator[Tensor]:
         """Rows to be contrasted with one another: random, of nearly equal numbers, none above `batch_size`."""
@@ -159,25 +202,38 @@ class Bleep(Learned):
             yield from rows.tensor_split(math.ceil(len(rows) / self.batch_size))
 
     def _embed(self, values: Tensor) -> Tensor:
+        """Expression [s g] in the common space [s w]."""
         return self.spot_head((values - self.scale.mean) / self.scale.sd)
 
     @torch.no_grad()
     def draw(self, context: BleepContext, n_draws: int, rng: torch.Generator) -> Tensor:
         """The mean over what is retrieved [1 s g]; memory is linear in spots, and in training spots."""
-        keys = torch.cat([self._embed(piece) for piece in self.reference.split(1 << 16)])
-        k, n_genes = min(self.n_retrieved, len(keys)), self.reference.shape[1]
-        rows = max(1, min(_ENTRIES // len(keys), _ENTRIES // (k * max(n_genes, keys.shape[1]))))
-        return torch.cat([self._retrieve(x, keys, k) for x in context.features.split(rows)])[None].cpu()
-
-    def _retrieve(self, features: Tensor, keys: Tensor, k: int) -> Tensor:
-        image = self.image_head(features)
-        index = (normalize(image, dim=1) @ normalize(keys, dim=1).T).topk(k, dim=1).indices
-        distance = (keys[index] - image[:, None]).square().sum(2)
-        return torch.einsum("sk,skg->sg", self.weigh(distance), self.reference[index])
+        blocks = row_blocks(len(self.reference), budget=_KEYS_AT_ONCE)
+        keys = torch.cat([self._embed(self.reference[rows]) for rows in blocks])
+        numbers = (self.n_retrieved,)
+        return self.retrieval.means(context.features, keys, self.reference, numbers, embed=self.image_head).cpu()
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take what `arrays` gave."""
         self.reference = torch.empty_like(arrays["reference"])  # as many rows as there were training spots
         super().load_arrays(arrays)
+
+
+def build(settings: BleepSettings, n_features: int, panel: GenePanel) -> Bleep:
+    """Put the parts together."""
+    s, n_genes = settings, len(panel)
+    inputs = InputMap(n_features, s.n_components)
+    return Bleep(
+        inputs,
+        ValueScale(n_genes, standardise=s.standardise),
+        Head(inputs.n_out, s.width, s.dropout),
+        Head(n_genes, s.width, s.dropout),
+        SoftContrast(s.temperature, s.through_targets, s.transposed_targets),
+        Retrieval(COSINE_SIMILARITY, _WEIGHTS[s.weights], counts_keys=True),
+        n_retrieved=s.n_retrieved,
+        batch_size=s.batch_size,
+        mix_sections=s.mix_sections,
+    )
 
 
 _PAPER = {
@@ -194,7 +250,7 @@ _PAPER = {
 MODELS.add(
     "bleep",
     ModelEntry(
-        Bleep,
+        build,
         BleepSettings,
         "contrastive retrieval from measured spots",
         "Xie et al., NeurIPS 2023",

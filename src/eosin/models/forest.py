@@ -21,6 +21,7 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
 _ROWS = 4096  # spots that walk down the trees together
@@ -93,7 +94,7 @@ class Trees:
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Mean over trees [s g] for features [s f] float32."""
-        return np.concatenate([self._predict(x[a : a + _ROWS]) for a in range(0, len(x), _ROWS)])
+        return np.concatenate([self._predict(x[rows]) for rows in row_blocks(len(x), budget=_ROWS)])
 
     def _predict(self, x: np.ndarray) -> np.ndarray:
         forests = []

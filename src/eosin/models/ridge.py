@@ -7,22 +7,25 @@ without the choosing, with a penalty far below the optimum (see docs/models/ridg
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
-from eosin.models.parts.choose import mean_correlation
+from eosin.models.parts.choose import best, can_hold_out, mean_correlation, middle, predict_held_out
 from eosin.types import Batch, GenePanel
 
 
 class RidgeSettings(Settings):
+    """Components, and what penalty and smoothing are chosen from."""
+
     n_components: int = Field(128, ge=1, description="principal components of the standardised features to keep")
     penalties: tuple[float, ...] = Field(
         tuple(float(x) for x in np.logspace(-3, 3, 19)),
@@ -65,7 +68,7 @@ class Fit:
 
 
 class Ridge(Solved):
-    """Features -> expression, linear; one draw."""
+    """Features -> expression, linear in principal components, smoothed over neighbours; one draw."""
 
     def __init__(self, settings: RidgeSettings, n_features: int, panel: GenePanel):
         self.settings = settings
@@ -74,52 +77,56 @@ class Ridge(Solved):
         self.penalty, self.mix = settings.penalties[0], settings.smoothing[0]
 
     def solve(self, training: Training) -> None:
+        """Choose penalty and smoothing, and fit to all training spots."""
         self.penalty, self.mix = self._choose(training)
         fit = Fit.of(training.batch.features, training.target, self.settings.n_components)
         self.weight = fit.basis @ fit.weights(self.penalty) / fit.scale[:, None]
         self.intercept = fit.intercept - fit.mean @ self.weight
 
     def predict(self, batch: Batch) -> np.ndarray:
-        """[s g], smoothed as chosen."""
+        """Expression [s g] of all spots of a batch, smoothed as chosen."""
         plain = batch.features.astype(np.float64) @ self.weight + self.intercept
         return _smooth(plain, self._around(batch), self.mix)
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
+        """[1 s g]."""
         return torch.from_numpy(self.predict(context).astype(np.float32))[None]
 
     def out_of_fold(self, training: Training) -> np.ndarray:
-        """What `predict` would say of each training spot had its group not been trained on: [s g].
+        """Predict every training spot from a fit without its group: [s g].
 
-        Penalty and smoothing are those of the whole fit: two numbers, which hardly remember a spot.
+        Penalty and smoothing are those of the whole fit: two numbers, which hardly depend on a single spot.
         """
-        around = self._around(training.batch)
-        plain = np.empty(training.target.shape)
-        for inside, outside in folds(training.groups):
-            fit = Fit.of(training.batch.features[inside], training.target[inside], self.settings.n_components)
-            plain[outside] = (
-                fit.components(training.batch.features[outside]) @ fit.weights(self.penalty) + fit.intercept
-            )
-        return _smooth(plain, around, self.mix)
+        plain = self._held_out(training, (self.penalty,), dtype=np.float64)
+        return _smooth(plain[0], self._around(training.batch), self.mix)
 
     def _choose(self, training: Training) -> tuple[float, float]:
-        """Penalty, then mix, of the highest mean correlation over held-out groups.
+        """Penalty, then smoothing, of the highest mean correlation over held-out groups.
 
         One after the other, not jointly: smoothing hides noise that only a larger penalty would keep out of
         another patient. On her2st B4 -> C a joint choice loses 0.04 of correlation.
         """
         penalties, mixes = self.settings.penalties, self.settings.smoothing
-        if len(np.unique(training.groups)) < 2:
-            return penalties[len(penalties) // 2], mixes[0]
-        plain = np.zeros((len(penalties), *training.target.shape), dtype=np.float32)
-        for inside, outside in folds(training.groups):
-            fit = Fit.of(training.batch.features[inside], training.target[inside], self.settings.n_components)
-            components = fit.components(training.batch.features[outside])
-            for number, penalty in enumerate(penalties):
-                plain[number, outside] = components @ fit.weights(penalty) + fit.intercept
-        best = int(np.argmax([mean_correlation(training, plain[i]) for i in range(len(penalties))]))
+        if not can_hold_out(training):
+            return middle(penalties), mixes[0]
+        predicted = self._held_out(training, penalties)
+        number = best(range(len(penalties)), [mean_correlation(training, plain) for plain in predicted])
         around = self._around(training.batch)
-        mix = max(mixes, key=lambda mix: mean_correlation(training, _smooth(plain[best], around, mix)))
-        return penalties[best], mix
+        smoothed = (_smooth(predicted[number], around, mix) for mix in mixes)
+        return penalties[number], best(mixes, [mean_correlation(training, values) for values in smoothed])
+
+    def _held_out(
+        self, training: Training, penalties: tuple[float, ...], *, dtype: DTypeLike = np.float32
+    ) -> np.ndarray:
+        """[p s g]: each group predicted from the others with each of the penalties, not smoothed."""
+        features, target = training.batch.features, training.target
+
+        def predict_all(inside: np.ndarray, outside: np.ndarray) -> Iterable[np.ndarray]:
+            fit = Fit.of(features[inside], target[inside], self.settings.n_components)
+            components = fit.components(features[outside])
+            return (components @ fit.weights(penalty) + fit.intercept for penalty in penalties)
+
+        return predict_held_out(training, len(penalties), predict_all, dtype=dtype)
 
     def _around(self, batch: Batch) -> Neighbours | None:
         if max(self.settings.smoothing) == 0:
@@ -127,6 +134,7 @@ class Ridge(Solved):
         return neighbours(batch.xy_um, self.settings.n_neighbours, starts=batch.starts)
 
     def arrays(self) -> dict[str, Tensor]:
+        """The linear map, and the chosen penalty and smoothing."""
         chosen = np.array([self.penalty, self.mix])
         return {
             name: torch.from_numpy(np.ascontiguousarray(value))
@@ -134,21 +142,14 @@ class Ridge(Solved):
         }
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take what `arrays` gave."""
         self.weight, self.intercept = arrays["weight"].numpy(), arrays["intercept"].numpy()
         self.penalty, self.mix = arrays["chosen"].tolist()
 
     @property
     def n_parameters(self) -> int:
+        """Weights and intercepts."""
         return self.weight.size + self.intercept.size
-
-
-def folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(rows to fit on, rows held out) for each group; a single group is its own both."""
-    labels = np.unique(groups)
-    for label in labels:
-        outside = groups == label
-        inside = ~outside if len(labels) > 1 else outside
-        yield np.flatnonzero(inside), np.flatnonzero(outside)
 
 
 def _smooth(plain: np.ndarray, around: Neighbours | None, mix: float) -> np.ndarray:

@@ -42,6 +42,7 @@ from eosin.models.parts.dit import GeneDiT, TimeEmbedding, start_small
 from eosin.models.parts.on_base import OnBase
 from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.models.ridge import Ridge, RidgeSettings
+from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
 TOKENS_AT_ONCE = {"cpu": 8192, "cuda": 262_144}  # genes times spots times draws in one evaluation at most
@@ -200,9 +201,9 @@ class Stem(OnBase):
         spots, draws = max(1, budget // k), max(1, min(k, budget))
         time = torch.full((1,), t, device=x.device)
         pieces = []
-        for a in range(0, n_spots, spots):
-            shared = self.net.modulations(looked[a : a + spots], time)
-            here = [self.net(x[d : d + draws, a : a + spots], shared) for d in range(0, k, draws)]
+        for rows in row_blocks(n_spots, budget=spots):
+            shared = self.net.modulations(looked[rows], time)
+            here = [self.net(x[some, rows], shared) for some in row_blocks(k, budget=draws)]
             pieces.append(torch.cat(here))
         return torch.cat(pieces, 1)
 

@@ -15,6 +15,7 @@ from typing import Protocol
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.row_blocks import row_blocks
 
 MAX_PIXELS = 2_500_000_000
 """Largest image that is decoded whole (50,000 x 50,000 px, 7.5 GB): beyond it, most likely a forged header."""
@@ -93,10 +94,9 @@ def flat_rgb(rgba: np.ndarray) -> np.ndarray:
     if rgba[..., 3].min() == 255:
         return np.ascontiguousarray(rgba[..., :3])
     flat = np.empty((*rgba.shape[:2], 3), np.uint8)
-    for top in range(0, len(rgba), _ROWS):  # by rows, because the products need twice the memory of the image
-        rows = rgba[top : top + _ROWS]
-        alpha = rows[..., 3:].astype(np.uint16)
-        flat[top : top + _ROWS] = (rows[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255
+    for rows in row_blocks(len(rgba), budget=_ROWS):  # because the products need twice the memory of the image
+        alpha = rgba[rows, :, 3:].astype(np.uint16)
+        flat[rows] = (rgba[rows, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
     return flat
 
 

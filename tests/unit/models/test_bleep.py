@@ -10,9 +10,10 @@ import torch
 import toy
 from eosin.engine import load, predict, train
 from eosin.metrics import pearson_per_gene
-from eosin.models import MODELS, bleep
-from eosin.models.bleep import Bleep, BleepSettings, Head, SoftContrast
+from eosin.models import MODELS
+from eosin.models.bleep import BleepSettings, Head, SoftContrast, build
 from eosin.models.check import check_model
+from eosin.models.parts import retrieval
 from eosin.types import GenePanel
 
 PAPER = MODELS["bleep"].presets["paper"]["model"]
@@ -20,7 +21,7 @@ PAPER = MODELS["bleep"].presets["paper"]["model"]
 
 def made(training, **settings):
     torch.manual_seed(0)
-    model = Bleep(BleepSettings.of(settings), training.batch.features.shape[1], training.panel)
+    model = build(BleepSettings.of(settings), training.batch.features.shape[1], training.panel)
     model.observe(training)
     return model.eval()
 
@@ -62,7 +63,7 @@ def test_published_number_of_parameters():
 
 
 def test_paper_settings_hold_to_the_interface(training):
-    check_model(lambda: Bleep(BleepSettings.of(PAPER, {"width": 16}), toy.N_FEATURES, training.panel), training)
+    check_model(lambda: build(BleepSettings.of(PAPER, {"width": 16}), toy.N_FEATURES, training.panel), training)
 
 
 def test_head_is_the_formula():
@@ -139,7 +140,7 @@ def test_retrieval_is_the_definition(training, monkeypatch):
         cosine = keys @ spot / np.linalg.norm(keys, axis=1) / np.linalg.norm(spot)
         expected.append(training.target[np.argsort(-cosine)[:4]].mean(0))
     assert np.allclose(drawn(model, new), expected, atol=1e-5)
-    monkeypatch.setattr(bleep, "_ENTRIES", 3 * len(training.batch))
+    monkeypatch.setattr(retrieval, "_ENTRIES", 3 * len(training.batch))
     assert np.allclose(drawn(model, new), expected, atol=1e-5)
 
 

@@ -10,7 +10,7 @@ import toy
 from eosin.engine import predict, train
 from eosin.errors import EosinError
 from eosin.metrics import pearson_per_gene
-from eosin.models import knn
+from eosin.models.parts import retrieval
 from eosin.types import Batch
 from toy import point
 
@@ -59,7 +59,7 @@ def test_chunks_change_nothing(training, monkeypatch):
     features = np.random.default_rng(4).normal(size=(50, toy.N_FEATURES)).astype(np.float32)  # nobody's own neighbour
     unseen = Batch(np.zeros((50, 2)), features, np.array([0, 50]))
     whole = point(model, unseen)
-    monkeypatch.setattr(knn, "_ENTRIES", 7 * len(training.batch))
+    monkeypatch.setattr(retrieval, "_ENTRIES", 7 * len(training.batch))
     assert np.allclose(whole, point(model, unseen), atol=1e-5)
 
 

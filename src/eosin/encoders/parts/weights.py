@@ -33,13 +33,18 @@ def locate(weights: str, revision: str | None = None) -> Path:
     path = Path(weights)
     if path.is_dir():
         return _in_folder(path)
-    if path.is_file():
-        if path.suffix != ".safetensors":
-            raise EosinError("weights are read from .safetensors only", file=path, fix=_CONVERT)
-        return path
-    if path.suffix == ".safetensors" or not _HUB_NAME.fullmatch(weights):
-        raise EosinError("no such file of weights", file=path, fix="give a .safetensors file or ORGANISATION/MODEL")
+    if path.is_file() or path.suffix == ".safetensors" or not _HUB_NAME.fullmatch(weights):
+        return _local(path, fix="give a .safetensors file or ORGANISATION/MODEL")
     return fetch(weights, HUB_FILE, revision)
+
+
+def _local(file: Path, *, fix: str) -> Path:
+    """The file itself, if it is there and is safetensors; `fix` says what to do where it is not there."""
+    if not file.is_file():
+        raise EosinError("no such file of weights", file=file, fix=fix)
+    if file.suffix != ".safetensors":
+        raise EosinError("weights are read from .safetensors only", file=file, fix=_CONVERT)
+    return file
 
 
 def _in_folder(folder: Path) -> Path:
@@ -119,10 +124,43 @@ def heads(model: nn.Module) -> tuple[str, ...]:
     return tuple(f"{head}." for head in ((named,) if isinstance(named, str) else named))
 
 
+def load_local(model: nn.Module, file: str | Path, what: str, *, absent_fix: str, unfit_fix: str) -> int:
+    """Start a model from a local file; tensors that the model does not have are left out, and counted.
+
+    Parameters
+    ----------
+    model
+        Changed in place.
+    file
+        A .safetensors file. The hub is not asked.
+    what
+        What the model is called in an error.
+    absent_fix, unfit_fix
+        What to do where there is no such file, and where it is of another model.
+
+    Raises
+    ------
+    EosinError
+        No such file, not safetensors, tensors missing or of another shape.
+    """
+    file = _local(Path(file), fix=absent_fix)
+    given = read_tensors(file)
+    fit(model, given, what, file=file, optional=None, fix=unfit_fix)
+    return len(set(given) - set(model.state_dict()))
+
+
 def fit(
-    model: nn.Module, given: Mapping[str, Tensor], what: str, *, file: Path, optional: Collection[str] = ()
+    model: nn.Module,
+    given: Mapping[str, Tensor],
+    what: str,
+    *,
+    file: Path,
+    optional: Collection[str] | None = (),
+    fix: str = "give the architecture that the weights were made for",
 ) -> None:
-    """Load tensors into a model that they must fit exactly.
+    """Load tensors into a model; any difference but for `optional` names in the file is an error.
+
+    Batch normalisation's count of batches is neither needed nor taken.
 
     Parameters
     ----------
@@ -135,22 +173,25 @@ def fit(
     file
         Where the tensors are from.
     optional
-        Prefixes of names that may be in the file and not in the model.
+        Prefixes of names that may be in the file and not in the model; None: any name may.
+    fix
+        What to do where the tensors are of another model.
 
     Raises
     ------
     EosinError
         A tensor is missing, has another shape, or is unknown to the model.
     """
-    wanted = model.state_dict()
-    extra = [n for n in given if n not in wanted and not n.startswith(tuple(optional))]
-    missing = [n for n in wanted if n not in given and not n.endswith("num_batches_tracked")]
+    state = model.state_dict()
+    wanted = {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")}
+    extra = [] if optional is None else [n for n in given if n not in state and not n.startswith(tuple(optional))]
+    missing = [n for n in wanted if n not in given]
     unlike = [n for n in wanted if n in given and given[n].shape != wanted[n].shape]
     for names, fault in ((missing, "lack"), (unlike, "hold in another shape"), (extra, "hold, unknown to it,")):
         if names:
             raise EosinError(
                 f"the weights {fault} {len(names)} tensors of {what}, first '{names[0]}'",
                 file=file,
-                fix="give the architecture that the weights were made for",
+                fix=fix,
             )
-    model.load_state_dict({n: given[n] for n in wanted if n in given}, strict=False)
+    model.load_state_dict({name: given[name] for name in wanted}, strict=False)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from eosin.parallel import each
+from eosin.row_blocks import row_blocks
 
 _ROWS = 8
 """Windows per piece: their maps stay in the cache of one core (measured: 4 to 8 are fastest, 32 take 15 % longer)."""
@@ -30,5 +31,5 @@ def over_rows(function: Callable[..., Tensor], tensors: Sequence[Tensor]) -> Ten
     """
     if tensors[0].device.type != "cpu":
         return function(*tensors)
-    rows = range(0, len(tensors[0]), _ROWS)
-    return torch.cat(each(lambda start: function(*(x[start : start + _ROWS] for x in tensors)), rows))
+    blocks = row_blocks(len(tensors[0]), budget=_ROWS)
+    return torch.cat(each(lambda rows: function(*(x[rows] for x in tensors)), blocks))

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from eosin.models.flag.flag_graph import Graph
 from eosin.models.flag.flag_net import GraphEncoder, embed, rows_at_once
 from eosin.models.parts.dit import GeneDiT, TimeEmbedding
+from eosin.row_blocks import row_blocks
 
 
 class Generator(nn.Module, ABC):
@@ -110,8 +111,8 @@ class GeneGenerator(Generator):
             state, condition = state.reshape(1, k * s, g), condition.reshape(1, k * s, -1)
         size = rows_at_once(state, len(state) * g * self.dit.width)
         answers, tokens = [], []
-        for a in range(0, state.shape[1], size):
-            answer = self.dit(state[:, a : a + size], condition[0, a : a + size])
+        for rows in row_blocks(state.shape[1], budget=size):
+            answer = self.dit(state[:, rows], condition[0, rows])
             answer, tapped = answer if isinstance(answer, tuple) else (answer, None)
             answers.append(answer[..., 0])
             if tapped is not None and torch.is_grad_enabled():

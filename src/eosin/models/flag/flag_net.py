@@ -12,6 +12,7 @@ from torch.nn.functional import gelu
 from eosin.errors import EosinError
 from eosin.models.flag.flag_graph import Graph
 from eosin.models.parts.dit import TimeEmbedding
+from eosin.row_blocks import row_blocks
 
 CHUNK = {"cpu": 2**21, "cuda": 2**25}
 """Numbers in one piece of the largest intermediate array; few on a CPU, whose caches are small."""
@@ -104,8 +105,7 @@ class GraphLayer(nn.Module):
         query, key, value = heads.unbind(-3)  # each [k s h d]
         size = rows_at_once(nodes, nodes.shape[0] * graph.index.shape[1] * nodes.shape[-1])
         pieces = []
-        for a in range(0, len(graph), size):
-            here = slice(a, a + size)
+        for here in row_blocks(len(graph), budget=size):
             rows, steer = graph.index[here], (gate[..., here, :, :], bias[..., here, :, :])
             pieces.append(_attend(query[:, here], key[:, rows], value[:, rows], *steer, graph.valid[here]))
         mixed = self.join(torch.cat([mixed for mixed, _ in pieces], 1).flatten(-2))

@@ -15,6 +15,7 @@ from eosin.generative.ve import VE, Clock, Output, heun_back
 from eosin.models.flag.flag_generators import Generator
 from eosin.models.flag.flag_graph import Graph, State
 from eosin.models.flag.flag_net import rows_at_once
+from eosin.row_blocks import row_blocks
 
 
 class Process(nn.Module, ABC):
@@ -92,7 +93,9 @@ class Diffusion(Process):
             noise = torch.stack([noise, -noise], 1).flatten(0, 1)[:n_draws]
         shared = generator.precompute(graph)
         size = rows_at_once(graph.features, len(graph) * max(self.n_genes, graph.index.shape[1]))
-        return torch.cat([self._draw(generator, graph, noise[a : a + size], shared) for a in range(0, n_draws, size)])
+        return torch.cat(
+            [self._draw(generator, graph, noise[some], shared) for some in row_blocks(n_draws, budget=size)]
+        )
 
     def _draw(self, generator: Generator, graph: Graph, noise: Tensor, shared: Tensor | None) -> Tensor:
         noise = noise.to(graph.features.device)

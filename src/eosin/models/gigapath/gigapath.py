@@ -30,6 +30,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from eosin.config import Settings
+from eosin.encoders.parts.weights import load_local
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.gigapath.longnet import SlideEncoder, branches
@@ -78,7 +79,7 @@ class GigaPath(Solved):
         if self.settings.weights is None:
             log.warning("gigapath: no weights are given, the slide encoder is random and not pretrained (set weights)")
         else:
-            load_weights(self.slide, Path(self.settings.weights))
+            load_weights(self.slide, self.settings.weights)
         if self.settings.standardise:
             self.inputs.observe(training.batch.features)
         self.head.solve(replace(training, batch=self.contextual(training.batch)))
@@ -130,7 +131,7 @@ def _of(group: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(f"{group}."): v for name, v in arrays.items() if name.startswith(f"{group}.")}
 
 
-def load_weights(slide: SlideEncoder, file: Path) -> None:
+def load_weights(slide: SlideEncoder, file: str | Path) -> None:
     """Read pretrained weights into a slide encoder; tensors that it does not have are left out.
 
     Raises
@@ -138,31 +139,14 @@ def load_weights(slide: SlideEncoder, file: Path) -> None:
     EosinError
         No such file, not safetensors, tensors missing or of another shape.
     """
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if file.suffix != ".safetensors":
-        raise EosinError("weights are read from .safetensors only", file=file, fix="convert them: a pickle runs code")
-    if not file.is_file():
-        raise EosinError("no such file of weights", file=file, fix="give a .safetensors file of the slide encoder")
-    try:
-        given = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise EosinError(
-            f"not readable as safetensors ({error})", file=file, fix="fetch or convert it again"
-        ) from error
-    wanted = slide.state_dict()
-    missing = [name for name in wanted if name not in given]
-    unlike = [name for name in wanted if name in given and given[name].shape != wanted[name].shape]
-    for names, what in ((missing, "lack"), (unlike, "hold in another shape")):
-        if names:
-            raise EosinError(
-                f"the weights {what} {len(names)} tensors of the slide encoder, first '{names[0]}'",
-                file=file,
-                fix="use gigapath:paper on features of the tile encoder that the weights were trained with",
-            )
-    log.info("gigapath: %d tensors read, %d others left out", len(wanted), len(given) - len(wanted))
-    slide.load_state_dict({name: given[name].float() for name in wanted})
+    n_left_out = load_local(
+        slide,
+        file,
+        "the slide encoder",
+        absent_fix="give a .safetensors file of the slide encoder",
+        unfit_fix="use gigapath:paper on features of the tile encoder that the weights were trained with",
+    )
+    log.info("gigapath: %d tensors read, %d others left out", len(slide.state_dict()), n_left_out)
 
 
 def build(settings: GigaPathSettings, n_features: int, panel: GenePanel) -> GigaPath:

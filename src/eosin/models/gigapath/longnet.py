@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from eosin.row_blocks import row_blocks
+
 _SCORES = 1 << 21  # scores held at once by the chunked attention, 8 MiB: measured fastest on a CPU core
 _ROWS = 4096  # tiles whose wide state of the feed-forward block exists at once
 
@@ -87,10 +89,9 @@ def attend(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
 
 def attend_chunked(q: Tensor, k: Tensor, v: Tensor, n_scores: int = _SCORES) -> tuple[Tensor, Tensor]:
     """`attend` for at most `n_scores` scores at a time."""
-    size = max(1, n_scores // (k.shape[0] * k.shape[1]))
     answers, log_sums = [], []
-    for some in q.split(size, 1):
-        scores = some @ k.transpose(1, 2)
+    for rows in row_blocks(q.shape[1], budget=n_scores, per_row=k.shape[0] * k.shape[1]):
+        scores = q[:, rows] @ k.transpose(1, 2)
         top = scores.amax(-1, keepdim=True)
         denominator = scores.sub_(top).exp_().sum(-1, keepdim=True)
         answers.append(scores @ v / denominator)
@@ -122,7 +123,8 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(wide, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.cat([self.fc2(self.ffn_layernorm(functional.gelu(self.fc1(some)))) for some in x.split(_ROWS)])
+        blocks = row_blocks(len(x), budget=_ROWS)
+        return torch.cat([self.fc2(self.ffn_layernorm(functional.gelu(self.fc1(x[rows])))) for rows in blocks])
 
 
 class Layer(nn.Module):

@@ -1,21 +1,80 @@
-"""How well predictions made out of fold agree with the truth: what closed-form models choose their settings by."""
+"""Choose a setting of a closed-form model by cross-validation that keeps groups (patients, sections, regions) whole.
+
+Each candidate predicts every group from a fit to the other groups. The best one has the highest correlation with the
+measured expression. Test sections are never seen.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TypeVar
+
 import numpy as np
+from numpy.typing import DTypeLike
 
 from eosin.metrics import pearson_per_gene
 from eosin.models.base import Training
 
+T = TypeVar("T")
+PredictAll = Callable[[np.ndarray, np.ndarray], Iterable[np.ndarray]]
+"""(rows to fit on, rows held out [o]) -> one prediction [o g] of the held-out rows for each candidate, in order."""
+
+
+def choose(training: Training, candidates: Sequence[T], predict_all: PredictAll) -> T:
+    """The candidate of the highest `mean_correlation` on held-out groups; the first among equals.
+
+    A single candidate is returned as it is. One group leaves nothing to hold out: the middle candidate is returned.
+    """
+    if len(candidates) == 1 or not can_hold_out(training):
+        return middle(candidates)
+    predicted = predict_held_out(training, len(candidates), predict_all)
+    return best(candidates, [mean_correlation(training, p) for p in predicted])
+
+
+def can_hold_out(training: Training) -> bool:
+    """Whether there are at least two groups."""
+    return len(np.unique(training.groups)) > 1
+
+
+def middle(candidates: Sequence[T]) -> T:
+    """The candidate to take where nothing tells them apart."""
+    return candidates[len(candidates) // 2]
+
+
+def best(candidates: Sequence[T], scores: Sequence[float]) -> T:
+    """The candidate of the highest score; the first among equals."""
+    return candidates[int(np.argmax(scores))]
+
+
+def predict_held_out(
+    training: Training, n_candidates: int, predict_all: PredictAll, *, dtype: DTypeLike = np.float32
+) -> np.ndarray:
+    """Predict every training spot from a fit without its group: [n_candidates s g]."""
+    predicted = np.zeros((n_candidates, *training.target.shape), dtype=dtype)
+    for inside, outside in folds(training.groups):
+        for number, values in enumerate(predict_all(inside, outside)):
+            predicted[number, outside] = values
+    return predicted
+
+
+def folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(rows to fit on, rows held out) for each group of `groups` [s]; a single group is fitted and predicted itself."""
+    labels = np.unique(groups)
+    for label in labels:
+        outside = groups == label
+        inside = ~outside if len(labels) > 1 else outside
+        yield np.flatnonzero(inside), np.flatnonzero(outside)
+
 
 def mean_correlation(training: Training, predicted: np.ndarray) -> float:
-    """Correlation of `predicted` [s g] with the target: mean over genes within each group, then over groups.
+    """Pearson correlation of `predicted` [s g] with the target: mean over genes within a group, then over groups.
 
-    A constant gene counts as 0, and so does a set of groups that are all too small (two spots or fewer) to say.
+    A gene that is constant in a group counts as 0 there. Groups of two spots or fewer are left out; where all are so
+    small, the answer is 0.
     """
-    each = []
+    per_group = []
     for label in np.unique(training.groups):
         rows = training.groups == label
         if rows.sum() > 2:
-            each.append(np.nan_to_num(pearson_per_gene(training.target[rows], predicted[rows])).mean())
-    return float(np.mean(each)) if each else 0.0
+            per_group.append(np.nan_to_num(pearson_per_gene(training.target[rows], predicted[rows])).mean())
+    return float(np.mean(per_group)) if per_group else 0.0

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isqrt
-from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from eosin.config import did_you_mean, near_names
+from eosin.encoders.parts.weights import load_local
 from eosin.errors import EosinError
 from eosin.models.parts.chunks import by_rows
 from eosin.types import Batch
@@ -128,7 +126,13 @@ class Backbone(nn.Module):
     def observe(self, tiles: Tensor) -> None:
         """Begin from the file; without one, take the statistics of normalisation from some of the training tiles."""
         if self.weights is not None:
-            _load(self.body, Path(self.weights), self.arch)
+            load_local(
+                self.body,
+                self.weights,
+                f"'{self.arch}'",
+                absent_fix="check --model.image-weights",
+                unfit_fix="name by --model.image-backbone the architecture that they were made for",
+            )
         else:
             self._calibrate(tiles[:: max(1, len(tiles) // _CALIBRATION_TILES)][:_CALIBRATION_TILES])
 
@@ -193,24 +197,3 @@ def _architecture(arch: str) -> nn.Module:
             f"timm {timm.__version__} cannot make '{arch}'",
             fix=did_you_mean(near_names(arch, timm.list_models(), cutoff=0.6), "see timm.list_models()"),
         ) from error
-
-
-def _load(body: nn.Module, file: Path, arch: str) -> None:
-    """Put the file's tensors into the network, but for a classifier; any other difference is an error."""
-    if not file.is_file() or file.suffix != ".safetensors":
-        raise EosinError("no such .safetensors file of weights", file=file, fix="check --model.image-weights")
-    try:
-        given = load_file(file)
-    except (SafetensorError, OSError) as error:
-        raise EosinError(
-            f"not readable as safetensors ({error})", file=file, fix="fetch or convert it again"
-        ) from error
-    wanted = {name: value for name, value in body.state_dict().items() if not name.endswith("num_batches_tracked")}
-    unfit = [name for name, value in wanted.items() if name not in given or given[name].shape != value.shape]
-    if unfit:
-        raise EosinError(
-            f"the weights lack {len(unfit)} tensors of '{arch}', or have them in another shape, first '{unfit[0]}'",
-            file=file,
-            fix="name by --model.image-backbone the architecture that they were made for",
-        )
-    body.load_state_dict({name: given[name].float() for name in wanted}, strict=False)

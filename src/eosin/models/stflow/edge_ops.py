@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from eosin.parallel import each
+from eosin.row_blocks import row_blocks
 
 _ROWS = 256
 """Spots (or edges/4) per piece of work for a thread: enough to hide the call, few enough to share evenly."""
@@ -170,7 +171,7 @@ def _joined(x: np.ndarray) -> np.ndarray:
 
 def _share_out(function: Callable[[int, int], Any], n: int, step: int = _ROWS) -> list[Any]:
     """`function(a, b)` of all rows in pieces, on all threads; pieces do not depend on the number of threads."""
-    return each(lambda a: function(a, min(a + step, n)), range(0, n, step))
+    return each(lambda rows: function(rows.start, rows.stop), row_blocks(n, budget=step))
 
 
 class _Frames(torch.autograd.Function):

@@ -40,6 +40,7 @@ from eosin.models.stflow.edge_ops import (
 )
 from eosin.models.stflow.stflow_compiled import CompiledLayer
 from eosin.parallel import each
+from eosin.row_blocks import row_blocks
 from eosin.types import Batch
 
 _CHUNK_EDGES = 4096
@@ -82,8 +83,7 @@ class Geometry:
     def chunks(self, k: int = 1) -> list[slice]:
         """Rows that go through a layer at once with k draws."""
         edges = _KEPT_EDGES if torch.is_grad_enabled() else _CHUNK_EDGES
-        step = max(edges // (k * max(self.index.shape[1], 1)), 1)
-        return [slice(a, min(a + step, len(self.index))) for a in range(0, len(self.index), step)]
+        return list(row_blocks(len(self.index), budget=edges, per_row=k * max(self.index.shape[1], 1)))
 
     def near(self, rows: slice) -> Neighbourhood:
         """The neighbours of some rows; remembered, since every layer and step asks."""

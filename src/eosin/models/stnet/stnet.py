@@ -16,7 +16,7 @@ features are standardised; preset `paper` does neither. There are no symmetries:
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,9 +27,8 @@ from torch import Tensor
 from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, Model, ModelEntry, Solved, Training
-from eosin.models.parts.choose import mean_correlation
+from eosin.models.parts.choose import choose
 from eosin.models.parts.image_branch import Backbone, PixelColumns
-from eosin.models.ridge import folds
 from eosin.models.stnet.stnet_finetuned import FineTuned
 from eosin.types import Batch, GenePanel
 
@@ -136,22 +135,16 @@ class STNet(Solved):
         self.epochs = settings.epochs[0]
 
     def solve(self, training: Training) -> None:
-        self.epochs = self._choose(training)
-        descent = Descent.of(training.batch.features, training.target, self.settings)
-        self.weight, self.bias = descent.after(self.epochs)
+        """Choose the number of epochs, and descend on all training spots."""
+        features, target, numbers = training.batch.features, training.target, self.settings.epochs
 
-    def _choose(self, training: Training) -> int:
-        """The number of the highest mean correlation over held-out groups; the middle one if there is one group."""
-        numbers = self.settings.epochs
-        if len(numbers) == 1 or len(np.unique(training.groups)) < 2:
-            return numbers[len(numbers) // 2]
-        guesses = np.zeros((len(numbers), *training.target.shape), dtype=np.float32)
-        for inside, outside in folds(training.groups):
-            descent = Descent.of(training.batch.features[inside], training.target[inside], self.settings)
-            for number, epochs in enumerate(numbers):
-                weight, bias = descent.after(epochs)
-                guesses[number, outside] = training.batch.features[outside] @ weight + bias
-        return numbers[int(np.argmax([mean_correlation(training, guesses[i]) for i in range(len(numbers))]))]
+        def predict_all(inside: np.ndarray, outside: np.ndarray) -> Iterable[np.ndarray]:
+            descent = Descent.of(features[inside], target[inside], self.settings)
+            solutions = (descent.after(epochs) for epochs in numbers)
+            return (features[outside] @ weight + bias for weight, bias in solutions)
+
+        self.epochs = choose(training, numbers, predict_all)
+        self.weight, self.bias = Descent.of(features, target, self.settings).after(self.epochs)
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
         predicted = context.features.astype(np.float64) @ self.weight + self.bias

@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from eosin.geometry import lattice_positions, neighbours
 from eosin.models.parts.attention import Block, within_parts, within_sets
+from eosin.models.parts.chunks import by_rows
 from eosin.models.parts.image_branch import BackboneTokens
 from eosin.types import Batch
 
@@ -168,15 +168,11 @@ class Triplex(nn.Module):
         """Guesses [4 s g]: fused, target, neighbours, global."""
         target, others = self.own(views.target), self.others(views.features)  # [s t w], [s w]
         whole = self._whole(others, views)
-        pieces = []
-        for start in range(0, len(target), self.chunk):  # windows are 25 times the spots: never all at once
-            rows = slice(start, start + self.chunk)
-            given = whole[rows], target[rows], others, views, rows
-            if torch.is_grad_enabled() and len(target) > self.chunk:  # forgotten, and made again on the way back
-                pieces.append(checkpoint(self._read, *given, use_reentrant=False))
-            else:
-                pieces.append(self._read(*given))
-        fused, window = torch.cat(pieces, dim=1)
+
+        def read(rows: slice) -> Tensor:  # windows are 25 times the spots: never all at once
+            return self._read(whole[rows], target[rows], others, views, rows)
+
+        fused, window = by_rows(read, len(target), self.chunk)
         return torch.stack([head(state) for head, state in zip(self.heads, (fused, target.mean(1), window, whole))])
 
     def _read(self, whole: Tensor, target: Tensor, others: Tensor, views: Views, rows: slice) -> Tensor:

@@ -213,7 +213,7 @@ def test_a_checkpoint_needs_no_weights_file(model, tmp_path):
     path.unlink()
     again = load(tmp_path / "run")
     assert np.array_equal(predict(trained, judged).draws, predict(again, judged).draws)
-    with pytest.raises(EosinError, match=r"no such \.safetensors"):
+    with pytest.raises(EosinError, match=r"no such file of weights.*image-weights"):
         train(sections, model=model, settings=tables, panel="var:4")
 
 

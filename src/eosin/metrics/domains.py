@@ -19,7 +19,7 @@ from eosin.metrics.accuracy import is_constant
 from eosin.metrics.leiden import leiden
 
 N_COMPONENTS, N_NEIGHBOURS, RESOLUTION = 20, 15, 0.3
-N_RUNS = 5  # of Leiden, the best kept: one run's ARI moves by its visiting order, which is not the model's doing
+N_RUNS = 10  # of Leiden, the best kept: one run's ARI moves by its visiting order, which is not the model's doing
 
 NO_LABEL = frozenset(
     {"", "na", "<na>", "nan", "none", "null", "unlabelled", "unlabeled", "unassigned", "undetermined", "unknown"}

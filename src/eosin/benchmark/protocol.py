@@ -177,11 +177,8 @@ def _read(path: Path, pin: str) -> Protocol:
 
 def _check(protocol: Protocol, path: Path) -> None:
     """What a single field cannot know."""
-    metrics: Registry[Any] = Registry("metric")
-    for name, metric in METRICS.items():
-        metrics.add(name, metric)
     for name in protocol.score.metrics:
-        _ = metrics[name]
+        _ = METRICS[name]
     _ = TRANSFORMS[protocol.head.transform]
     if not protocol.score.metrics:
         raise EosinError("names no metric", file=path, fix='write metrics = ["pcc.mean"] under [score]')

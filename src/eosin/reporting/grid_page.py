@@ -16,12 +16,12 @@ from eosin.reporting.html import Markup, fold, join, page, picture, section, tab
 from eosin.reporting.provenance import costs, failures, runs, what_was_compared
 from eosin.reporting.series import read_series
 from eosin.reporting.tables import (
-    GROUPS,
     Column,
     Group,
     columns_of,
     columns_with_numbers,
     definitions,
+    groups,
     is_baseline,
     marked,
     missing_biomarkers,
@@ -73,7 +73,7 @@ def write_bench_report(
         *(tag("p", note, class_="warn") for note in _warnings(grid)),
         _headline(grid),
         _varied(grid),
-        *(_group(grid, group) for group in GROUPS),
+        *(_group(grid, group) for group in groups()),
         costs(grid),
         failures(grid),
         what_was_compared(grid),

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eosin.metrics import METRICS
+from eosin.metrics import METRICS, all_metrics
+from eosin.metrics.metric import BIOMARKERS, PATHWAYS
 from eosin.reporting.html import Markup, join, number, table, tag
 from eosin.scores.results import Summary, is_number, pick
 
@@ -66,65 +67,13 @@ class Group:
     columns: tuple[Column, ...]
 
 
-PCC = Column("pcc.mean", "PCC")
-GROUPS = (
-    Group(
-        "Accuracy of the mean",
-        (
-            PCC,
-            Column("pcc.pooled", "PCC pooled"),
-            Column("pcc_top10", "PCC-10"),
-            Column("pcc_top50", "PCC-50"),
-            Column("mse", "MSE"),
-            Column("mae", "MAE"),
-        ),
-    ),
-    Group(
-        "Variation and structure",
-        (
-            Column("rvd", "RVD"),
-            Column("gsc", "GSC"),
-            Column("ssc", "SSC"),
-            Column("rvd_draw", "RVD of a draw"),
-            Column("gsc_draw", "GSC of a draw"),
-            Column("ssc_draw", "SSC of a draw"),
-        ),
-    ),
-    Group(
-        "Error bars",
-        (
-            Column("crps", "CRPS"),
-            Column("coverage_90", "90 % cover"),
-            Column("coverage_90_expected", "… expected"),
-        ),
-    ),
-    Group(
-        "Domains and marker genes",
-        (
-            Column("ari", "ARI"),
-            Column("ari_expected", "… of the truth"),
-            Column("nmi", "NMI"),
-            Column("nmi_expected", "… of the truth"),
-            Column("deg_overlap_20", "top 20 markers"),
-            Column("deg_overlap_50", "top 50 markers"),
-        ),
-    ),
-    Group("Biomarkers", (Column("biomarkers.mean", "mean"),)),
-    Group(
-        "Pathways",
-        (Column("pathways.correlation", "co-expression"), Column("pathways.difference", "difference")),
-    ),
-    Group(
-        "Correlation by other conventions",
-        (
-            Column("pcc.strict", "strict"),
-            Column("pcc.nan_mean", "defined only"),
-            Column("pcc.zero_filled", "undefined as 0"),
-            Column("pcc.pooled_strict", "pooled, strict"),
-        ),
-    ),
-)
-"""Every metric of the catalogue, once."""
+def groups() -> list[Group]:
+    """Every metric of the registry, once, in the groups that it names."""
+    columns: dict[str, list[Column]] = {}
+    for metric in all_metrics():
+        columns.setdefault(metric.group, []).append(Column(metric.key, metric.label))
+    return [Group(title, tuple(of_group)) for title, of_group in columns.items()]
+
 
 Scores = Mapping[str, Mapping[str, Any]]
 """Model -> metrics."""
@@ -143,7 +92,7 @@ def model_name(model: str) -> Markup:
 
 def columns_of(group: Group, scores: Iterable[Mapping[str, Any]]) -> tuple[AnyColumn, ...]:
     """A group's columns, with one for every biomarker that the scores hold by name."""
-    if group.title != "Biomarkers":
+    if group.title != BIOMARKERS:
         return group.columns
     genes = dict.fromkeys(gene for score in scores for gene in _below(score, "biomarkers", "pcc"))
     return (*group.columns, *(Named(("biomarkers", "pcc", gene), gene, "up") for gene in genes))
@@ -197,13 +146,13 @@ def definitions(columns: Sequence[AnyColumn]) -> Markup:
 def score_tables(scores: Scores) -> list[Markup]:
     """A table for every group of metrics that some model has, with what the columns mean."""
     blocks: list[Markup] = []
-    for group in GROUPS:
+    for group in groups():
         columns = columns_of(group, scores.values())
         made = number_table(["model"], columns, lines_of(scores))
         if made is not None:
             blocks += [tag("h3", group.title), made, definitions(columns_with_numbers(columns, scores.values()))]
-            lost = missing_biomarkers(scores.values()) if group.title == "Biomarkers" else []
-            if group.title == "Pathways":
+            lost = missing_biomarkers(scores.values()) if group.title == BIOMARKERS else []
+            if group.title == PATHWAYS:
                 values = [value for _, value in lines_of(scores)]
                 blocks.append(pathway_table(list(scores), values, scores.values()))
             if lost:

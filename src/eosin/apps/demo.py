@@ -8,9 +8,9 @@ from pathlib import Path
 
 from eosin.api import comparing, verbs
 from eosin.api.inputs import thumbnails
-from eosin.benchmark.table import pick
 from eosin.data import read_prediction
 from eosin.reporting import write_report
+from eosin.scores.results import pick
 from eosin.simulation.cohort import simulate, write_cohort
 from eosin.storage.files import write_json
 

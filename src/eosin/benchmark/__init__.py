@@ -1,11 +1,10 @@
-"""Benchmarks: protocols, grids of cells, tables."""
+"""Benchmarks: protocols and grids of cells."""
 
 from eosin.benchmark.bootstrap import compare
 from eosin.benchmark.efficiency import Load, efficiency_rows, measure_efficiency
 from eosin.benchmark.grid import REFERENCE, bench
 from eosin.benchmark.protocol import Protocol, load_protocol, protocol_facts, protocol_genes, protocol_splits
 from eosin.benchmark.studies import STUDIES, StudyCell, needs_data, run_study, study_cells
-from eosin.benchmark.table import costs, remarks, shown, table
 
 __all__ = [
     "REFERENCE",
@@ -15,7 +14,6 @@ __all__ = [
     "StudyCell",
     "bench",
     "compare",
-    "costs",
     "efficiency_rows",
     "load_protocol",
     "measure_efficiency",
@@ -23,9 +21,6 @@ __all__ = [
     "protocol_facts",
     "protocol_genes",
     "protocol_splits",
-    "remarks",
     "run_study",
-    "shown",
     "study_cells",
-    "table",
 ]

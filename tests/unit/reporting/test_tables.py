@@ -12,7 +12,8 @@ from eosin.reporting import write_bench_report
 from eosin.reporting.charts import calibration, spread_and_error
 from eosin.reporting.html import join, number, tag
 from eosin.reporting.series import read_series
-from eosin.reporting.tables import groups, score_tables
+from eosin.reporting.tables import score_tables
+from eosin.scores.metric_columns import groups
 from eosin.scores.results import pick
 
 

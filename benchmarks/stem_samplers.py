@@ -24,13 +24,13 @@ from typing import Any
 import numpy as np
 
 from eosin import metrics
-from eosin.benchmark.table import pick
 from eosin.data import read
 from eosin.encoders.base import ENCODERS
 from eosin.engine import Trained, predict, train
 from eosin.engine.checkpoint import with_settings
 from eosin.features import attach, encode
 from eosin.genes import target
+from eosin.scores.results import pick
 from eosin.scores.scoring import score
 from eosin.simulation import cohort as synthetic
 from eosin.types import Section

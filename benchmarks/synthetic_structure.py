@@ -24,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from eosin import metrics
-from eosin.benchmark.table import pick
 from eosin.engine import predict, train
 from eosin.genes import choose_panel, target
+from eosin.scores.results import pick
 from eosin.scores.scoring import score
 from eosin.simulation import cohort as synthetic
 from eosin.simulation.synthetic_genes import Causes, design_genes, express

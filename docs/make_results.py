@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from eosin.benchmark.bootstrap import compare
-from eosin.benchmark.table import split_family, summary
+from eosin.scores.results import split_family, summary
 
 PAGE = Path(__file__).with_name("results.md")
 METRICS = (
@@ -41,7 +41,7 @@ def accuracy(cells: list[dict]) -> list[str]:
             own = of(cells, family, model)
             if not own:
                 continue
-            numbers = [text(*summary(own, metric)) for metric, _ in METRICS]
+            numbers = [text(*summary(own, metric)[:2]) for metric, _ in METRICS]
             rows.append(f"| {family} | {model} | " + " | ".join(numbers) + f" | {seconds(own):.1f} |")
     return rows
 
@@ -59,7 +59,7 @@ def models(cells: list[dict]) -> list[str]:
         order = sorted((m for m in found if found[m]), key=lambda m: -summary(found[m], "pcc.mean")[0])
         for model in order:
             own = found[model]
-            numbers = [text(*summary(own, metric)) for metric, _ in columns]
+            numbers = [text(*summary(own, metric)[:2]) for metric, _ in columns]
             numbers.insert(1, difference(against.get((family, model))))
             n_seeds = len({cell["seed"] for cell in own})
             rows.append(

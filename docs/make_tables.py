@@ -24,7 +24,7 @@ from eosin.encoders.zoo import ZooSettings
 from eosin.engine import TrainSettings
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, gene_rules
-from eosin.metrics import METRICS
+from eosin.metrics import all_metrics
 from eosin.models import MODELS
 from eosin.simulation.cohort import TissueSettings
 
@@ -127,8 +127,8 @@ def zoo() -> str:
 
 
 def metrics() -> str:
-    rows = [[f"`{key}`", m.definition, BETTER[m.better], m.source] for key, m in METRICS.items()]
-    return markdown(["key", "definition", "better", "source"], rows)
+    rows = [[f"`{m.key}`", m.group, m.label, m.definition, BETTER[m.better], m.source] for m in all_metrics()]
+    return markdown(["key", "table on a page", "column", "definition", "better", "source"], rows)
 
 
 def presets(model: str, table: str) -> dict[str, Mapping[str, Any]]:

@@ -97,6 +97,11 @@ class Registry(Generic[T]):
         self._plug()
         return iter(sorted(self._known))
 
+    def items(self) -> list[tuple[str, T]]:
+        """Names and objects in the order in which they were registered, those of other packages last."""
+        self._plug()
+        return list(self._known.items())
+
     def __contains__(self, name: object) -> bool:
         self._plug()
         return name in self._known

@@ -9,9 +9,9 @@ from pathlib import Path
 from eosin.api.bench import bench
 from eosin.api.encode import encode
 from eosin.api.parts.thumbnails import save_prediction, thumbnails
-from eosin.benchmark.table import pick
 from eosin.data import read_prediction
 from eosin.reporting import write_report
+from eosin.scores.results import pick
 from eosin.simulation.cohort import simulate, write_cohort
 from eosin.storage.files import write_json
 

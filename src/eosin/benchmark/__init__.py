@@ -1,4 +1,4 @@
-"""Benchmarks: protocols, grids of cells, tables."""
+"""Benchmarks: protocols and grids of cells."""
 
 from eosin.benchmark.bootstrap import compare
 from eosin.benchmark.cell import GridSettings
@@ -7,7 +7,6 @@ from eosin.benchmark.grid import REFERENCE, bench
 from eosin.benchmark.protocol import load_protocol, protocol_facts, protocol_genes, protocol_splits
 from eosin.benchmark.protocol_tables import Protocol
 from eosin.benchmark.studies import STUDIES, StudyCell, needs_data, run_study, study_cells
-from eosin.benchmark.table import costs, remarks, shown, table
 
 __all__ = [
     "REFERENCE",
@@ -18,7 +17,6 @@ __all__ = [
     "StudyCell",
     "bench",
     "compare",
-    "costs",
     "efficiency_rows",
     "load_protocol",
     "measure_efficiency",
@@ -26,9 +24,6 @@ __all__ = [
     "protocol_facts",
     "protocol_genes",
     "protocol_splits",
-    "remarks",
     "run_study",
-    "shown",
     "study_cells",
-    "table",
 ]

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from eosin.benchmark.table import split_family
+from eosin.scores.results import split_family
 
 N_BOOTSTRAPS = 2000
 SEED = 0

@@ -104,11 +104,8 @@ def _read(path: Path, pin: str) -> Protocol:
 
 def _check(protocol: Protocol, path: Path) -> None:
     """Refuse what is wrong only when fields are taken together."""
-    metrics: Registry[Any] = Registry("metric")
-    for name, metric in METRICS.items():
-        metrics.add(name, metric)
     for name in protocol.score.metrics:
-        _ = metrics[name]
+        _ = METRICS[name]
     _ = TRANSFORMS[protocol.head.transform]
     if not protocol.score.metrics:
         raise EosinError("names no metric", file=path, fix='write metrics = ["pcc.mean"] under [score]')

@@ -9,9 +9,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from eosin.benchmark import costs, efficiency_rows, remarks, shown
-from eosin.benchmark import table as bench_table
-from eosin.scores.results import headline
+from eosin.benchmark import efficiency_rows
+from eosin.cli.score_text import costs_text, split_text
+from eosin.scores.results import headline, remarks
+from eosin.scores.score_table import shown, split_table
 
 _SHORT = 16
 """Letters: a cell this short is not broken into lines, a longer one may be."""
@@ -68,8 +69,9 @@ def bench(scores: Mapping[str, Any]) -> None:
     cells = scores["cells"]
     first = headline(scores)
     for metric, title in shown(scores):
-        _table(f"{metric}: {title}", *bench_table(cells, metric, scores["comparisons"] if metric == first else ()))
-    _table("costs, means over runs", *costs(cells))
+        comparisons = scores["comparisons"] if metric == first else ()
+        _table(f"{metric}: {title}", *split_text(split_table(cells, metric, comparisons=comparisons)))
+    _table("costs, means over runs", *costs_text(cells))
     lines(remarks(scores))
     _failures(cells)
 
@@ -77,7 +79,7 @@ def bench(scores: Mapping[str, Any]) -> None:
 def study(found: Mapping[str, Any]) -> None:
     """Print a study's tables."""
     for metric, title in shown(found):
-        _table(f"{metric}: {title}", *bench_table(found["cells"], metric, ()))
+        _table(f"{metric}: {title}", *split_text(split_table(found["cells"], metric)))
     lines(remarks(found))
     _failures(found["cells"])
 

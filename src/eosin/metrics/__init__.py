@@ -1,22 +1,26 @@
-"""Metrics: (truth, prediction) -> numbers. Arrays in, floats out; NaN means undefined."""
+"""Metrics: (truth, prediction) -> numbers. Arrays in, floats out; NaN means undefined.
+
+Each file is a family of functions, and below them registers the numbers of a score that they give, each as a `Metric`.
+"""
 
 from eosin.metrics.accuracy import (
-    PccSummary,
     is_constant,
     mae,
     mean_defined,
     mse,
     pcc_counted,
-    pcc_summary,
     pcc_top,
     pearson_per_gene,
 )
 from eosin.metrics.calibration import coverage, crps, crps_per_gene, energy, expected_coverage
-from eosin.metrics.catalog import METRICS, Metric
+from eosin.metrics.conventions import PccSummary, pcc_summary
 from eosin.metrics.differential import deg_overlap, marker_overlap, wilcoxon
 from eosin.metrics.distribution import energy_distance, energy_distance_per_gene
 from eosin.metrics.domains import DomainScore, domain_score, find_domains, has_label, need_labels
+from eosin.metrics.gene_lists import GeneLists
 from eosin.metrics.leiden import leiden, modularity
+from eosin.metrics.matched import MatchedSection, MatchedSections, has_draws, has_labels
+from eosin.metrics.metric import METRICS, Metric, all_metrics
 from eosin.metrics.pathway import PathwayAgreement, coexpression, pathway_agreement, read_gmt
 from eosin.metrics.structure import gsc, morans_i, rvd, rvd_per_gene, spatial_weights, ssc
 from eosin.metrics.variation import SAMPLE_STATISTICS, VariationCurve, sample_statistics, variation_curve
@@ -25,10 +29,14 @@ __all__ = [
     "METRICS",
     "SAMPLE_STATISTICS",
     "DomainScore",
+    "GeneLists",
+    "MatchedSection",
+    "MatchedSections",
     "Metric",
     "PathwayAgreement",
     "PccSummary",
     "VariationCurve",
+    "all_metrics",
     "coexpression",
     "coverage",
     "crps",
@@ -41,7 +49,9 @@ __all__ = [
     "expected_coverage",
     "find_domains",
     "gsc",
+    "has_draws",
     "has_label",
+    "has_labels",
     "is_constant",
     "leiden",
     "mae",

@@ -1,4 +1,4 @@
-"""Accuracy: Pearson correlation per gene and its summaries, squared and absolute error.
+"""Accuracy: Pearson correlation per gene, squared and absolute error.
 
 Shapes: truth and predicted are [s g] in model values, row for row the same spots. A quantity that is not defined is
 NaN, never an exception or a warning.
@@ -6,9 +6,10 @@ NaN, never an exception or a warning.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
+
+from eosin.metrics.matched import MatchedSection, MatchedSections
+from eosin.metrics.metric import ACCURACY, Metric, register
 
 CONSTANT = 1e-6
 """A gene is constant where its sd is at most this share of its largest size: float32 draws cannot say less."""
@@ -39,52 +40,14 @@ def pearson_per_gene(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     return result
 
 
-class PccSummary(NamedTuple):
-    """Pearson over the genes of one set of spots, by every convention in use.
-
-    Attributes
-    ----------
-    mean
-        The headline: genes whose truth is constant are left out (nothing can be learnt from them), genes whose
-        prediction is constant count as 0, so a model cannot gain by giving up on a gene. NaN without any gene.
-    strict
-        Plain mean; one undefined gene makes it NaN (HEST-bench, STFlow).
-    nan_mean
-        Mean over the defined genes (TRIPLEX).
-    zero_filled
-        Mean with every undefined gene as 0.
-    n_constant
-        Genes without a PCC.
-    n_constant_prediction
-        Those among them whose truth does vary.
-    """
-
-    mean: float
-    strict: float
-    nan_mean: float
-    zero_filled: float
-    n_constant: int
-    n_constant_prediction: int
+def count_given_up(pcc: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Correlations [g] with 0 where one is undefined and the gene's truth [s g] varies: the prediction is constant."""
+    return np.where(np.isnan(pcc) & ~is_constant(truth), 0.0, pcc)
 
 
 def pcc_counted(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """PCC per gene [g] as the headline counts it: NaN where truth is constant, 0 where only the prediction is."""
-    pcc = pearson_per_gene(truth, predicted)
-    return np.where(np.isnan(pcc) & ~is_constant(truth), 0.0, pcc)
-
-
-def pcc_summary(truth: np.ndarray, predicted: np.ndarray) -> PccSummary:
-    """Summaries of `pearson_per_gene` over genes: see `PccSummary`."""
-    pcc, counted = pearson_per_gene(truth, predicted), pcc_counted(truth, predicted)
-    missing = np.isnan(pcc)
-    return PccSummary(
-        mean=mean_defined(counted),
-        strict=float(pcc.mean()) if pcc.size else np.nan,
-        nan_mean=mean_defined(pcc),
-        zero_filled=float(np.where(missing, 0.0, pcc).mean()) if pcc.size else np.nan,
-        n_constant=int(missing.sum()),
-        n_constant_prediction=int((missing & ~np.isnan(counted)).sum()),
-    )
+    return count_given_up(pearson_per_gene(truth, predicted), truth)
 
 
 def pcc_top(pcc: np.ndarray, k: int) -> float:
@@ -125,3 +88,91 @@ def _pair(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndar
     if truth.ndim != 2 or truth.shape != predicted.shape:
         raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must both be [s g]")
     return truth, predicted
+
+
+def counted_of(section: MatchedSection) -> np.ndarray:
+    """`pcc_counted` [g] of the mean of a section's draws."""
+    return pcc_counted(section.truth, section.mean)
+
+
+def pooled_pcc(sections: MatchedSections) -> np.ndarray:
+    """`pearson_per_gene` [g] over the spots of all sections together."""
+    return pearson_per_gene(sections.truth, sections.mean)
+
+
+def gene_means(sections: MatchedSections) -> dict[str, float]:
+    """Each gene's `pcc_counted`, mean over the sections where it is defined; NaN where its truth never varies."""
+    per_gene = np.stack([section.once(counted_of) for section in sections.sections])  # [sections g]
+    return {gene: mean_defined(per_gene[:, j]) for j, gene in enumerate(sections.genes)}
+
+
+_STEM = "Stem, section 4"
+
+register(
+    Metric(
+        key="pcc.mean",
+        function=lambda section: mean_defined(section.once(counted_of)),
+        definition="Pearson over spots per gene, mean over genes within a section, then over sections; genes with "
+        "constant truth left out, genes with constant prediction count as 0",
+        better="up",
+        group=ACCURACY,
+        label="PCC",
+        source="eosin",
+    )
+)
+register(
+    Metric(
+        key="pcc.pooled",
+        function=lambda sections: mean_defined(count_given_up(sections.once(pooled_pcc), sections.truth)),
+        definition="as pcc.mean, but over the spots of all sections put together",
+        better="up",
+        group=ACCURACY,
+        label="PCC pooled",
+        source="eosin",
+        scope="sections",
+    )
+)
+register(
+    Metric(
+        key="pcc_top10",
+        function=lambda section: pcc_top(section.once(counted_of), 10),
+        definition="mean of the 10 best genes' Pearson, picked on the test data: descriptive only",
+        better="up",
+        group=ACCURACY,
+        label="PCC-10",
+        source=_STEM,
+    )
+)
+register(
+    Metric(
+        key="pcc_top50",
+        function=lambda section: pcc_top(section.once(counted_of), 50),
+        definition="mean of the 50 best genes' Pearson, picked on the test data: descriptive only",
+        better="up",
+        group=ACCURACY,
+        label="PCC-50",
+        source=_STEM,
+    )
+)
+register(
+    Metric(
+        key="mse",
+        function=lambda section: mse(section.truth, section.mean),
+        definition="mean squared error of the mean of the draws",
+        better="down",
+        group=ACCURACY,
+        label="MSE",
+        source="standard",
+    )
+)
+register(
+    Metric(
+        key="mae",
+        function=lambda section: mae(section.truth, section.mean),
+        definition="mean absolute error of the mean of the draws",
+        better="down",
+        group=ACCURACY,
+        label="MAE",
+        source="standard",
+    )
+)

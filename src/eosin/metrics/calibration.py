@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from eosin.metrics.matched import has_draws
+from eosin.metrics.metric import ERROR_BARS, Metric, register
 from eosin.row_blocks import row_blocks
 
 _BLOCK_VALUES = 1 << 22  # values of draws handled at once in float64: 32 MB
@@ -93,3 +95,40 @@ def _check(truth: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray
     if draws.ndim != 3 or len(draws) < 1 or draws.shape[1:] != truth.shape:
         raise ValueError(f"draws {draws.shape} must be [k s g] over truth {truth.shape}")
     return truth, draws
+
+
+register(
+    Metric(
+        key="crps",
+        function=lambda section: crps(section.truth, section.draws),
+        definition="continuous ranked probability score of the draws; one draw scores its mae",
+        better="down",
+        group=ERROR_BARS,
+        label="CRPS",
+        source="Gneiting & Raftery 2007",
+    )
+)
+register(
+    Metric(
+        key="coverage_90",
+        function=lambda section: coverage(section.truth, section.draws, 0.9),
+        definition="share of truth inside the draws' central 90 % interval",
+        better="expected",
+        group=ERROR_BARS,
+        label="90 % cover",
+        source="standard",
+        needs=has_draws,
+    )
+)
+register(
+    Metric(
+        key="coverage_90_expected",
+        function=lambda section: expected_coverage(len(section.draws), 0.9),
+        definition="coverage_90 of a perfect model with as many draws",
+        better="expected",
+        group=ERROR_BARS,
+        label="… expected",
+        source="order statistics",
+        needs=has_draws,
+    )
+)

@@ -11,7 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from eosin.metrics.accuracy import is_constant, mean_defined
-from eosin.metrics.domains import has_label
+from eosin.metrics.domains import has_label, labels_of
+from eosin.metrics.matched import has_labels
+from eosin.metrics.metric import DOMAINS, Metric, register
 
 MIN_SPOTS = 3
 """A domain, and the rest of the section, needs as many labelled spots to be tested."""
@@ -102,3 +104,30 @@ def _ties(values: np.ndarray) -> np.ndarray:
         t = np.unique(values[:, j], return_counts=True)[1].astype(np.float64)
         total[j] = (t**3 - t).sum()
     return total
+
+
+register(
+    Metric(
+        key="deg_overlap_20",
+        function=lambda section: deg_overlap(section.truth, section.mean, labels_of(section), 20),
+        definition="share of each domain's 20 top genes (Wilcoxon, one domain against the rest) that prediction and "
+        "truth have in common, mean over domains; chance is 20 / genes; undefined with 20 genes or fewer",
+        better="up",
+        group=DOMAINS,
+        label="top 20 markers",
+        source="FLAG, appendix H.9",
+        needs=has_labels,
+    )
+)
+register(
+    Metric(
+        key="deg_overlap_50",
+        function=lambda section: deg_overlap(section.truth, section.mean, labels_of(section), 50),
+        definition="the same of 50 top genes",
+        better="up",
+        group=DOMAINS,
+        label="top 50 markers",
+        source="FLAG, appendix H.9",
+        needs=has_labels,
+    )
+)

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eosin.errors import EosinError
+from eosin.metrics import metric
+from eosin.metrics.accuracy import gene_means, mean_defined
+from eosin.metrics.matched import MatchedSections
 from eosin.metrics.pathway import MIN_GENES, read_gmt
 from eosin.storage.files import fingerprint
 
@@ -86,3 +91,29 @@ class GeneLists:
 
 USUAL = GeneLists()
 """What is scored where nothing was asked for."""
+
+
+def has_biomarkers(sections: MatchedSections) -> bool:
+    """Whether genes are to be scored by name."""
+    return sections.biomarkers is not None
+
+
+def biomarker_means(sections: MatchedSections) -> dict[str, float]:
+    """`gene_means` of the named genes that are in the panel, in the order in which they were named."""
+    means = sections.once(gene_means)
+    return {gene: means[gene] for gene in sections.biomarkers or () if gene in means}
+
+
+metric.register(
+    metric.Metric(
+        key="biomarkers.mean",
+        function=lambda sections: mean_defined(np.array(list(biomarker_means(sections).values()))),
+        definition="pcc.mean over the named biomarkers alone",
+        better="up",
+        group=metric.BIOMARKERS,
+        label="mean",
+        source="STFlow, section 4.2",
+        scope="sections",
+        needs=has_biomarkers,
+    )
+)

@@ -14,6 +14,8 @@ import numpy as np
 from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
 from eosin.metrics.accuracy import correlate, is_constant, mean_defined
+from eosin.metrics.matched import MatchedSections
+from eosin.metrics.metric import PATHWAYS, Metric, register
 
 MIN_GENES = 3
 """Two genes make one pair, over which nothing correlates."""
@@ -138,3 +140,54 @@ def _order(correlations: np.ndarray) -> np.ndarray:
         return np.arange(n)
     apart = np.clip(1.0 - correlations, 0.0, None)
     return leaves_list(linkage(apart[np.triu_indices(n, k=1)], method="average"))
+
+
+def has_gene_sets(sections: MatchedSections) -> bool:
+    """Whether gene sets are to be scored."""
+    return bool(sections.gene_sets)
+
+
+def gene_set_rows(sections: MatchedSections) -> dict[str, dict[str, float]]:
+    """Of each gene set `correlation` and `difference`, means over sections, `n_genes` in the panel and `n_missing`."""
+    rows = {}
+    for name, genes in sections.gene_sets.items():
+        found = [pathway_agreement(s.truth, s.mean, sections.genes, genes) for s in sections.sections]
+        rows[name] = {
+            "correlation": mean_defined(np.array([one.correlation for one in found])),
+            "difference": mean_defined(np.array([one.difference for one in found])),
+            "n_genes": len(set(genes) & set(sections.genes)),
+            "n_missing": len(set(genes) - set(sections.genes)),
+        }
+    return rows
+
+
+def _over_sets(sections: MatchedSections, key: str) -> float:
+    return mean_defined(np.array([row[key] for row in sections.once(gene_set_rows).values()]))
+
+
+register(
+    Metric(
+        key="pathways.correlation",
+        function=lambda sections: _over_sets(sections, "correlation"),
+        definition="gsc over the genes of each given gene set, mean over sections, then over sets",
+        better="up",
+        group=PATHWAYS,
+        label="co-expression",
+        source="FLAG, section 4.5",
+        scope="sections",
+        needs=has_gene_sets,
+    )
+)
+register(
+    Metric(
+        key="pathways.difference",
+        function=lambda sections: _over_sets(sections, "difference"),
+        definition="mean absolute difference of the same gene-gene correlations, mean over sections, then over sets",
+        better="down",
+        group=PATHWAYS,
+        label="difference",
+        source="eosin",
+        scope="sections",
+        needs=has_gene_sets,
+    )
+)

@@ -6,11 +6,15 @@ out; one that is constant only in the prediction counts as having no structure, 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
 from eosin.metrics.accuracy import correlate, is_constant, mean_defined
+from eosin.metrics.matched import MatchedSection, has_draws
+from eosin.metrics.metric import STRUCTURE, Metric, register
 from eosin.row_blocks import row_blocks
 
 SSC_NEIGHBOURS = 8
@@ -132,3 +136,90 @@ def _standardise(values: np.ndarray, eps: float) -> np.ndarray:
     constant = is_constant(values)  # else (σ + eps) would blow rounding noise up to a pattern
     scaled = (values - values.mean(axis=0)) / (values.std(axis=0, ddof=1) + eps)
     return np.where(constant, 0.0, scaled)
+
+
+def weights_of(section: MatchedSection) -> sparse.csr_matrix:
+    """`spatial_weights` [s s] of a section's spots."""
+    return spatial_weights(section.xy_um)
+
+
+def _ssc(section: MatchedSection, predicted: np.ndarray) -> float:
+    return ssc(section.truth, predicted, section.xy_um, weights=section.once(weights_of))
+
+
+def _over_draws(section: MatchedSection, measure: Callable[[np.ndarray], float]) -> float:
+    return mean_defined(np.array([measure(draw) for draw in section.draws]))
+
+
+_STEM, _FLAG = "Stem, section 4", "FLAG, appendix C.2"
+_OF_EACH_DRAW = ", of each draw, then averaged over draws"
+
+register(
+    Metric(
+        key="rvd",
+        function=lambda section: rvd(section.truth, section.mean),
+        definition="squared relative error of each gene's variance over spots, mean over genes",
+        better="down",
+        group=STRUCTURE,
+        label="RVD",
+        source=_STEM,
+    )
+)
+register(
+    Metric(
+        key="gsc",
+        function=lambda section: gsc(section.truth, section.mean),
+        definition="Pearson between the gene-gene correlations of prediction and truth",
+        better="up",
+        group=STRUCTURE,
+        label="GSC",
+        source=_FLAG,
+    )
+)
+register(
+    Metric(
+        key="ssc",
+        function=lambda section: _ssc(section, section.mean),
+        definition="Pearson across genes between Moran's I (8 nearest spots) of prediction and truth",
+        better="up",
+        group=STRUCTURE,
+        label="SSC",
+        source=_FLAG,
+    )
+)
+register(
+    Metric(
+        key="rvd_draw",
+        function=lambda section: _over_draws(section, lambda draw: rvd(section.truth, draw)),
+        definition="rvd" + _OF_EACH_DRAW,
+        better="down",
+        group=STRUCTURE,
+        label="RVD of a draw",
+        source=_STEM,
+        needs=has_draws,
+    )
+)
+register(
+    Metric(
+        key="gsc_draw",
+        function=lambda section: _over_draws(section, lambda draw: gsc(section.truth, draw)),
+        definition="gsc" + _OF_EACH_DRAW,
+        better="up",
+        group=STRUCTURE,
+        label="GSC of a draw",
+        source=_FLAG,
+        needs=has_draws,
+    )
+)
+register(
+    Metric(
+        key="ssc_draw",
+        function=lambda section: _over_draws(section, lambda draw: _ssc(section, draw)),
+        definition="ssc" + _OF_EACH_DRAW,
+        better="up",
+        group=STRUCTURE,
+        label="SSC of a draw",
+        source=_FLAG,
+        needs=has_draws,
+    )
+)

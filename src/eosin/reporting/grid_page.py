@@ -8,27 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eosin.reporting.charts import models_chart, study_chart
 from eosin.reporting.grid_scores import Grid, Row
 from eosin.reporting.html import Markup, fold, join, page, picture, section, table, tag
 from eosin.reporting.provenance import costs, failures, runs, what_was_compared
 from eosin.reporting.series import read_series
-from eosin.reporting.tables import (
-    GROUPS,
-    Column,
-    Group,
-    columns_of,
-    columns_with_numbers,
-    definitions,
-    is_baseline,
-    marked,
-    missing_biomarkers,
-    number_table,
-    pathway_table,
-)
+from eosin.reporting.tables import definitions, is_baseline, number_table, pathway_table, score_cell
 from eosin.scores import results
+from eosin.scores.metric_columns import Column, Group, columns_of, columns_with_numbers, groups, missing_biomarkers
+from eosin.scores.score_table import split_table
 from eosin.storage.files import atomic_file
 
 _VARIED = tuple(
@@ -73,7 +61,7 @@ def write_bench_report(
         *(tag("p", note, class_="warn") for note in _warnings(grid)),
         _headline(grid),
         _varied(grid),
-        *(_group(grid, group) for group in GROUPS),
+        *(_group(grid, group) for group in groups()),
         costs(grid),
         failures(grid),
         what_was_compared(grid),
@@ -120,22 +108,16 @@ def _headline(grid: Grid) -> Markup:
 
 def _headline_table(grid: Grid, metric: Column) -> Markup:
     """Models x split rules, each with the difference to the ridge; with several rules also their mean."""
-    found = {row: [grid.summary(row, family, metric) for family in grid.families] for row in grid.rows}
-    best = [_best(metric, [found[row][i].mean for row in grid.rows]) for i in range(len(grid.families))]
-    several, one_of = len(grid.families) > 1, len(grid.rows) if grid.one_panel else 1
-    means = {row: float(np.mean([one.mean for one in found[row]])) for row in grid.rows}
-    best_mean = _best(metric, list(means.values()))
+    comparisons = grid.scores.get("comparisons") or ()
+    made = split_table(grid.cells, metric.key, comparisons=comparisons, rows=grid.rows, mark=grid.one_panel)
     rows = []
-    for row in grid.rows:
-        line: list[Any] = grid.front(row)
-        for i, family in enumerate(grid.families):
-            value = found[row][i]
-            line += [marked(value, best[i], one_of=one_of), _difference(grid, row, family, metric, value.mean)]
-        if several:
-            line.append(marked(results.Summary(means[row], 0.0, 1), best_mean, one_of=one_of))
-        rows.append(line)
-    header = [part for family in grid.families for part in (_family_head(grid, family, metric), "to ridge (95 %)")]
-    return table([*grid.lead, *header, *(["mean"] if several else [])], rows)
+    for line in made.rows:
+        cells: list[Any] = grid.front(line.row)
+        for family, cell, to_ridge in zip(made.families, line.cells, line.to_ridge):
+            cells += [score_cell(cell), _difference(grid, line.row, family, metric, cell.value.mean, to_ridge)]
+        rows.append([*cells, score_cell(line.mean)] if len(made.families) > 1 else cells)
+    header = [part for family in made.families for part in (_family_head(grid, family, metric), "to ridge (95 %)")]
+    return table([*grid.lead, *header, *(["mean"] if len(made.families) > 1 else [])], rows)
 
 
 def _family_head(grid: Grid, family: str, metric: Column) -> Markup:
@@ -143,11 +125,12 @@ def _family_head(grid: Grid, family: str, metric: Column) -> Markup:
     return join([f"{family}, {metric.header}", tag("span", "leak", class_="badge bad") if leaks else None])
 
 
-def _difference(grid: Grid, row: Row, family: str, metric: Column, mean: float) -> Markup:
+def _difference(
+    grid: Grid, row: Row, family: str, metric: Column, mean: float, one: Mapping[str, Any] | None
+) -> Markup:
     """The difference to the tuned ridge with its interval; without an interval the plain difference."""
     if is_baseline(row[0]):
         return tag("td", "–")
-    one = grid.against(row, family)
     if one is not None:
         sure = one["low"] > 0 or one["high"] < 0
         text = f"{_signed(one['difference'])} ({_signed(one['low'])} to {_signed(one['high'])})"
@@ -160,11 +143,6 @@ def _difference(grid: Grid, row: Row, family: str, metric: Column, mean: float) 
 
 def _signed(value: float) -> str:
     return f"{value:+.3f}".replace("-", "−")
-
-
-def _best(metric: Column, values: list[float]) -> float | None:
-    known = [value for value in values if math.isfinite(value)]
-    return (max if metric.better == "up" else min)(known) if known else None
 
 
 def _chart(grid: Grid, metric: Column) -> bytes:

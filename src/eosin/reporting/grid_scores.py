@@ -9,8 +9,9 @@ from typing import Any
 
 from eosin.errors import EosinError
 from eosin.reporting.html import Markup, join, tag
-from eosin.reporting.tables import AnyColumn, Column, Line, is_baseline, model_name
+from eosin.reporting.tables import Line, is_baseline, model_name
 from eosin.scores import results
+from eosin.scores.metric_columns import AnyColumn, Column
 from eosin.scores.results import Cells, Summary
 
 Row = tuple[str, str]

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eosin import metrics
 from eosin.errors import EosinError
 from eosin.genes import target
-from eosin.metrics.gene_lists import GeneLists
+from eosin.metrics import MatchedSection, MatchedSections, all_metrics
+from eosin.metrics.accuracy import gene_means, mean_defined
+from eosin.metrics.conventions import summaries_of
+from eosin.metrics.domains import has_label, need_labels
+from eosin.metrics.gene_lists import GeneLists, biomarker_means
+from eosin.metrics.pathway import gene_set_rows
 from eosin.types import Prediction, Section
-
-
-@dataclass(frozen=True)
-class _Pair:
-    """One section's truth [s g] and prediction, rows matched; xy_um [s 2]."""
-
-    name: str
-    truth: np.ndarray
-    mean: np.ndarray
-    draws: np.ndarray
-    xy_um: np.ndarray
-    labels: np.ndarray | None
-    """[s] domain labels as text; None where no spot has one."""
 
 
 def score(
@@ -44,7 +35,8 @@ def score(
     truth is brought to the panel's transform. Accuracy is of the mean of the draws; structure (RVD, GSC, SSC) of that
     mean, and (keys `*_draw`, with two draws or more) of every single draw, averaged, since a mean is smoother than any
     sample. Every metric is computed within a section and then averaged over sections, each counting once;
-    `pcc["pooled*"]` are the exceptions. `eosin.metrics.METRICS` defines each key.
+    `pcc["pooled*"]` are the exceptions. `eosin.metrics.METRICS` defines each key; those that other packages
+    register are scored beside eosin's own.
 
     Sections whose truth has domain labels are also scored by domains (ARI, NMI) and marker genes, over their labelled
     spots; without labels anywhere those keys are absent.
@@ -79,133 +71,115 @@ def score(
     truths = [truths] if isinstance(truths, Section) else list(truths)
     if not predictions:
         raise EosinError("there is no prediction to score", fix="predict at least one section")
-    pairs = _match(predictions, truths, need_domains=need_domains)
-    panel = predictions[0].panel.names
-    lists = GeneLists.of(biomarkers, pathways)
-    named, sets = lists.named(panel), lists.usable(panel)
-    rows = {pair.name: _score_section(pair) for pair in pairs}
-    keys = list(dict.fromkeys(key for row in rows.values() for key in row))
-    over = {key: np.array([row[key] for row in rows.values() if key in row]) for key in keys}
-    means = {key: metrics.mean_defined(values) for key, values in over.items()}
-
-    pooled = metrics.pcc_summary(np.concatenate([p.truth for p in pairs]), np.concatenate([p.mean for p in pairs]))
-    summaries = [metrics.pcc_summary(pair.truth, pair.mean) for pair in pairs]
-    per_gene = np.stack([metrics.pcc_counted(pair.truth, pair.mean) for pair in pairs])
-    pcc: dict[str, Any] = {
-        "mean": means.pop("pcc"),
-        "pooled": pooled.mean,
-        "pooled_strict": pooled.strict,
-        "per_section": {name: row["pcc"] for name, row in rows.items()},
-        # strict: a section with an undefined gene makes the whole undefined
-        "strict": float(np.mean([summary.strict for summary in summaries])),
-        "nan_mean": metrics.mean_defined(np.array([summary.nan_mean for summary in summaries])),
-        "zero_filled": metrics.mean_defined(np.array([summary.zero_filled for summary in summaries])),
-        "n_constant": sum(summary.n_constant for summary in summaries),
-        "n_constant_prediction": sum(summary.n_constant_prediction for summary in summaries),
-        "per_gene": {gene: metrics.mean_defined(per_gene[:, j]) for j, gene in enumerate(panel)},
-    }
-    extra: dict[str, Any] = {}
-    if any(pair.labels is not None for pair in pairs):
-        extra["domains"] = _domain_counts(pairs)
-    if named is not None:
-        of_named = {gene: pcc["per_gene"][gene] for gene in named if gene in panel}
-        mean = metrics.mean_defined(np.array(list(of_named.values())))
-        missing = [gene for gene in named if gene not in of_named]
-        extra["biomarkers"] = {"mean": mean, "pcc": of_named, "missing": missing}
-    if sets:
-        extra["pathways"] = _pathways(pairs, panel, sets) | {"n_too_small": len(lists.pathways) - len(sets)}
-    return _finite(
+    sections = _match(predictions, truths, need_domains=need_domains)
+    lists, panel = GeneLists.of(biomarkers, pathways), predictions[0].panel.names
+    named, gene_sets = lists.named(panel), lists.usable(panel)
+    matched = MatchedSections(sections, panel, None if named is None else tuple(named), gene_sets)
+    rows = {section.name: _metrics_of_section(section) for section in sections}
+    found = _numbers(matched, rows)
+    _add(found, _details(matched, rows, n_too_small=len(lists.pathways) - len(gene_sets)))
+    _add(
+        found,
         {
-            "pcc": pcc,
-            **means,
-            **extra,
-            "n_sections": len(pairs),
-            "n_spots": sum(len(pair.truth) for pair in pairs),
+            "n_sections": len(sections),
+            "n_spots": sum(len(section.truth) for section in sections),
             "n_genes": len(panel),
-            "n_draws": min(len(pair.draws) for pair in pairs),
-            "n_undefined": {key: n for key, values in over.items() if (n := int(np.isnan(values).sum()))},
-            "sections": {name: {**row, "n_spots": len(p.truth)} for p, (name, row) in zip(pairs, rows.items())},
-        }
+            "n_draws": min(len(section.draws) for section in sections),
+            "n_undefined": _count_undefined(rows),
+            "sections": {s.name: {**rows[s.name], "n_spots": len(s.truth)} for s in sections},
+        },
     )
+    return _finite(found)
 
 
-def _score_section(pair: _Pair) -> dict[str, float]:
+def _metrics_of_section(section: MatchedSection) -> dict[str, float]:
     """Every metric of one section; NaN where undefined."""
-    counted = metrics.pcc_counted(pair.truth, pair.mean)
-    weights = metrics.spatial_weights(pair.xy_um)
-
-    def structure(predicted: np.ndarray) -> dict[str, float]:
-        return {
-            "rvd": metrics.rvd(pair.truth, predicted),
-            "gsc": metrics.gsc(pair.truth, predicted),
-            "ssc": metrics.ssc(pair.truth, predicted, pair.xy_um, weights=weights),
-        }
-
-    row = {
-        "pcc": metrics.mean_defined(counted),
-        "pcc_top10": metrics.pcc_top(counted, 10),
-        "pcc_top50": metrics.pcc_top(counted, 50),
-        "mse": metrics.mse(pair.truth, pair.mean),
-        "mae": metrics.mae(pair.truth, pair.mean),
-        **structure(pair.mean),
-        "crps": metrics.crps(pair.truth, pair.draws),
-    }
-    if len(pair.draws) > 1:
-        of_draws = [structure(draw) for draw in pair.draws]
-        row |= {f"{key}_draw": metrics.mean_defined(np.array([d[key] for d in of_draws])) for key in of_draws[0]}
-        row["coverage_90"] = metrics.coverage(pair.truth, pair.draws, 0.9)
-        row["coverage_90_expected"] = metrics.expected_coverage(len(pair.draws), 0.9)
-    return row if pair.labels is None else row | _score_domains(pair, pair.labels)
-
-
-def _score_domains(pair: _Pair, labels: np.ndarray) -> dict[str, float]:
-    """Domains and marker genes of one section, with the domains that the measured expression itself gives."""
-    found, best = (metrics.domain_score(values, list(labels)) for values in (pair.mean, pair.truth))
     return {
-        "ari": found.ari,
-        "nmi": found.nmi,
-        "ari_expected": best.ari,
-        "nmi_expected": best.nmi,
-        "deg_overlap_20": metrics.deg_overlap(pair.truth, pair.mean, list(labels), 20),
-        "deg_overlap_50": metrics.deg_overlap(pair.truth, pair.mean, list(labels), 50),
+        metric.key_in_section: float(metric.function(section))
+        for metric in all_metrics()
+        if metric.scope == "section" and metric.needs(section)
     }
 
 
-def _domain_counts(pairs: Sequence[_Pair]) -> dict[str, Any]:
+def _numbers(matched: MatchedSections, rows: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
+    """Every metric of the score, each under its key."""
+    found: dict[str, Any] = {}
+    for metric in all_metrics():
+        if metric.scope == "sections":
+            values = [metric.function(matched)] if metric.needs(matched) else []
+        else:
+            values = [row[metric.key_in_section] for row in rows.values() if metric.key_in_section in row]
+        if values:
+            _place(found, metric.key, mean_defined(np.array(values)))
+    return found
+
+
+def _count_undefined(rows: Mapping[str, Mapping[str, float]]) -> dict[str, int]:
+    """In how many sections each metric was undefined, where it was in any."""
+    counts = Counter(key for row in rows.values() for key, value in row.items() if math.isnan(value))
+    return {key: counts[key] for row in rows.values() for key in row if counts[key]}
+
+
+def _details(
+    matched: MatchedSections, rows: Mapping[str, Mapping[str, float]], *, n_too_small: int
+) -> dict[str, dict[str, Any]]:
+    """What stands beside metrics: counts, and the numbers of single sections, genes and gene sets."""
+    summaries = matched.once(summaries_of)
+    details: dict[str, dict[str, Any]] = {
+        "pcc": {
+            "per_section": {name: row["pcc"] for name, row in rows.items()},
+            "n_constant": sum(summary.n_constant for summary in summaries),
+            "n_constant_prediction": sum(summary.n_constant_prediction for summary in summaries),
+            "per_gene": matched.once(gene_means),
+        }
+    }
+    if any(section.labels is not None for section in matched.sections):
+        details["domains"] = _domain_counts(matched.sections)
+    if matched.biomarkers is not None:
+        means = biomarker_means(matched)
+        details["biomarkers"] = {"pcc": means, "missing": [gene for gene in matched.biomarkers if gene not in means]}
+    if matched.gene_sets:
+        details["pathways"] = {"sets": matched.once(gene_set_rows), "n_too_small": n_too_small}
+    return details
+
+
+def _domain_counts(sections: Sequence[MatchedSection]) -> dict[str, Any]:
     """What the domain metrics stand on: labelled sections, and in these the labels and the spots without one."""
-    known = {pair.name: metrics.has_label(list(pair.labels)) for pair in pairs if pair.labels is not None}
+    known = {s.name: has_label(list(s.labels)) for s in sections if s.labels is not None}
     return {
         "n_sections": len(known),
-        "n_domains": {p.name: len(set(p.labels[known[p.name]])) for p in pairs if p.labels is not None},
+        "n_domains": {s.name: len(set(s.labels[known[s.name]])) for s in sections if s.labels is not None},
         "n_unlabelled": {name: int((~there).sum()) for name, there in known.items()},
     }
 
 
-def _pathways(pairs: Sequence[_Pair], panel: Sequence[str], sets: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """Each gene set's co-expression, mean over sections, and the means over sets."""
-    rows = {}
-    for name, genes in sets.items():
-        found = [metrics.pathway_agreement(pair.truth, pair.mean, panel, genes) for pair in pairs]
-        rows[name] = {
-            "correlation": metrics.mean_defined(np.array([one.correlation for one in found])),
-            "difference": metrics.mean_defined(np.array([one.difference for one in found])),
-            "n_genes": len(set(genes) & set(panel)),
-            "n_missing": len(set(genes) - set(panel)),
-        }
-    over = {
-        key: metrics.mean_defined(np.array([r[key] for r in rows.values()])) for key in ("correlation", "difference")
-    }
-    return {**over, "sets": rows}
+def _place(found: dict[str, Any], key: str, value: float) -> None:
+    """Put a number under its key: `pcc.mean` into the table `pcc`."""
+    table, _, name = key.rpartition(".")
+    _add(found, {table: {name: value}} if table else {name: value})
 
 
-def _match(predictions: Sequence[Prediction], truths: Sequence[Section], *, need_domains: bool) -> list[_Pair]:
+def _add(found: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Add entries, and those of tables to tables; two of one name are an error of whoever named a metric so."""
+    for key, value in more.items():
+        if isinstance(value, Mapping) and isinstance(found.get(key), dict):
+            _add(found[key], value)
+        elif key in found:
+            raise ValueError(f"two numbers of a score are called '{key}'")
+        else:
+            found[key] = dict(value) if isinstance(value, Mapping) else value
+
+
+def _match(
+    predictions: Sequence[Prediction], truths: Sequence[Section], *, need_domains: bool
+) -> tuple[MatchedSection, ...]:
     panel = predictions[0].panel
     sections: dict[str, Section] = {}
     for section in truths:
         if section.name in sections:
             raise EosinError(f"two measured sections are called '{section.name}'", fix="give each section once")
         sections[section.name] = section
-    pairs: dict[str, _Pair] = {}
+    matched: dict[str, MatchedSection] = {}
     for prediction in predictions:
         name = prediction.section
         if (prediction.panel.names, prediction.panel.transform) != (panel.names, panel.transform):
@@ -213,16 +187,16 @@ def _match(predictions: Sequence[Prediction], truths: Sequence[Section], *, need
                 f"predictions of '{predictions[0].section}' and '{name}' differ in genes, their order or transform",
                 fix="score predictions of one model together",
             )
-        if name in pairs:
+        if name in matched:
             raise EosinError(f"section '{name}' is predicted twice", fix="score each model by itself")
         if name not in sections:
             known = ", ".join(f"'{known}'" for known in sections) or "none"
             raise EosinError(f"no measured section is called '{name}'; measured: {known}", fix="give its counts")
-        pairs[name] = _pair(prediction, sections[name], need_domains=need_domains)
-    return list(pairs.values())
+        matched[name] = _matched(prediction, sections[name], need_domains=need_domains)
+    return tuple(matched.values())
 
 
-def _pair(prediction: Prediction, section: Section, *, need_domains: bool) -> _Pair:
+def _matched(prediction: Prediction, section: Section, *, need_domains: bool) -> MatchedSection:
     if len(prediction.spots) == 0:
         raise EosinError(f"the prediction of '{section.name}' has no spots", fix="leave it out")
     place = {id_: i for i, id_ in enumerate(section.spots.ids)}
@@ -235,9 +209,17 @@ def _pair(prediction: Prediction, section: Section, *, need_domains: bool) -> _P
         )
     measured = section.take(np.array([place[id_] for id_ in prediction.spots.ids]))
     truth = target(measured, prediction.panel)
-    labelled = measured.domains is not None and metrics.has_label(measured.domains).any()
-    labels = metrics.need_labels(measured.domains, section.name) if labelled or need_domains else None
-    return _Pair(section.name, truth, prediction.mean, prediction.draws, measured.spots.xy_um, labels)
+    labelled = measured.domains is not None and has_label(measured.domains).any()
+    labels = need_labels(measured.domains, section.name) if labelled or need_domains else None
+    return MatchedSection(
+        section.name,
+        prediction.panel.names,
+        truth,
+        prediction.mean,
+        prediction.draws,
+        measured.spots.xy_um,
+        labels,
+    )
 
 
 def _finite(value: Any) -> Any:

@@ -95,6 +95,22 @@ def test_one_seed_one_answer_and_no_edges_no_communities():
     assert (labels == labels[-1]).sum() == 1
 
 
+def test_edges_from_a_node_to_itself_are_refused_and_empty_entries_are_none():
+    loops = sparse.csr_matrix(TRIANGLES + sparse.diags([0, 0, 20.0, 0, 0, 0]))
+    with pytest.raises(ValueError, match="edges from a node to itself"):
+        leiden(loops)
+    empty = TRIANGLES.copy()
+    empty.data[:] = 0
+    assert leiden(empty).tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_the_given_graph_is_left_as_it_was():
+    weights = TRIANGLES.copy()
+    weights.data[0] = 0
+    leiden(weights)
+    assert weights.nnz == TRIANGLES.nnz
+
+
 def test_it_agrees_with_igraph_where_that_is_installed():
     igraph = pytest.importorskip("igraph", reason="igraph is not installed")
     weights = noisy(150, 6, 5, 0.4, 0.05)

@@ -9,7 +9,8 @@ import pytest
 from eosin import metrics
 from eosin.errors import EosinError
 from eosin.genes import target
-from eosin.metrics import METRICS
+from eosin.metrics import METRICS, Metric
+from eosin.metrics.metric import register
 from eosin.scores.scoring import score
 from eosin.types import GenePanel, Prediction, Section, Spots
 
@@ -289,3 +290,35 @@ def test_pathways_come_from_a_file_and_need_genes_of_the_panel(tmp_path):
     assert score(predict(A), A, pathways=file) == score(predict(A), A, pathways={"P": GENES[2:7]})
     with pytest.raises(EosinError, match="none of the 1 gene sets has 3 genes among the panel's 10"):
         score(predict(A), A, pathways={"OTHER": ("TP53", "MYC", "KRAS", GENES[2])})
+
+
+@pytest.fixture
+def registry():
+    """What a test registers is forgotten after it."""
+    known = dict(METRICS.items())
+    yield
+    METRICS._known.clear()
+    METRICS._known.update(known)
+
+
+def own(key: str, function, **more) -> Metric:
+    return register(Metric(key, function, "a test's", "up", "Own", "own", "test", **more))
+
+
+def test_a_registered_metric_is_scored_beside_the_others(registry):
+    own("spots", lambda section: np.float32(len(section.truth)))
+    own("own.mean", lambda section: np.nan if section.name == "a" else 2)
+    own("own.largest", lambda sections: max(len(s.truth) for s in sections.sections), scope="sections")
+    own("never", lambda section: 1.0, needs=lambda section: False)
+    found = score([predict(A), predict(B)], [A, B])
+    assert (found["spots"], found["own"]) == (65.0, {"mean": 2.0, "largest": 80.0})
+    assert found["sections"]["a"]["own"] is None
+    assert found["n_undefined"]["own"] == 1
+    assert "never" not in found
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_a_metric_may_not_stand_where_something_else_does(registry):
+    own("n_spots", lambda section: 1.0)
+    with pytest.raises(ValueError, match="two numbers of a score are called 'n_spots'"):
+        score(predict(A), A)

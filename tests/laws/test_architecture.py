@@ -153,6 +153,7 @@ HEAVY = {
     "pandas",
     "sklearn",
     "h5py",
+    "jinja2",
 }
 
 

@@ -1,4 +1,4 @@
-"""What a report is about: predictions with their truth, and the genes worth showing."""
+"""Predictions of a report grouped by model, the measured values at their spots, and the genes to show."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.genes import target
 from eosin.metrics import pcc_counted
-from eosin.reporting.maps import truth_values
-from eosin.types import Prediction, Section
+from eosin.types import GenePanel, Prediction, Section
 
 _MOST_VALUES = 2_000_000  # values behind the calibration chart; more would change no line on it
 
@@ -119,3 +119,30 @@ def choose_genes(run: ReportedRun, pcc: np.ndarray | None, wanted: Sequence[str]
             if 0 <= place < len(order):
                 chosen.setdefault(names[order[place]], why)
     return chosen
+
+
+def truth_values(prediction: Prediction, truth: Section) -> np.ndarray:
+    """Measured model values [s g] at the prediction's spots, matched by spot id.
+
+    Raises
+    ------
+    EosinError
+        A spot or a gene of the prediction that the section does not have.
+    """
+    row = {spot: i for i, spot in enumerate(truth.spots.ids)}
+    missing = [spot for spot in prediction.spots.ids if spot not in row]
+    if missing:
+        share = f"{len(missing)} of {len(prediction.spots)}"
+        raise EosinError(
+            f"section '{truth.name}' lacks {share} predicted spots, first '{missing[0]}'",
+            fix="give the measured section that was predicted",
+        )
+    values = target(truth, prediction.panel)  # before taking rows: a size factor counts all genes, not all spots
+    return np.asarray(values)[[row[spot] for spot in prediction.spots.ids]]
+
+
+def check_genes(genes: Sequence[str], panel: GenePanel) -> None:
+    """Refuse a gene that is not in the panel."""
+    missing = [gene for gene in genes if gene not in panel.names]
+    if missing:
+        raise EosinError(f"gene '{missing[0]}' is not among the {len(panel)} predicted genes", fix="name others")

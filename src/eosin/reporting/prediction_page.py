@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from eosin.reporting import page_sections as sections
-from eosin.reporting.gathered import choose_genes, gather
+from eosin.reporting.gathered import check_genes, choose_genes, gather
 from eosin.reporting.html import now, write_page
-from eosin.reporting.maps import Thumbnail, check_genes
+from eosin.reporting.maps import Thumbnail
 from eosin.reporting.tables import score_tables, section_table
 from eosin.types import Prediction, Section
 

@@ -16,7 +16,7 @@ from eosin.data import read_prediction
 from eosin.errors import EosinError
 from eosin.metrics import pcc_counted
 from eosin.reporting import overview_figure
-from eosin.reporting.maps import truth_values
+from eosin.reporting.gathered import truth_values
 from eosin.storage.files import atomic_file
 from eosin.types import Prediction, Section
 

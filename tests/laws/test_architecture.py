@@ -156,6 +156,7 @@ HEAVY = {
     "sklearn",
     "h5py",
     "shapely",
+    "jinja2",
 }
 
 

@@ -1,1 +1,1 @@
-"""Uses of the verbs: the demo, the check of a machine, the adapter for LazySlide."""
+"""Programs made of the verbs: the demo, the check of a machine, the adapter for LazySlide."""

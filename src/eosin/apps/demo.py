@@ -1,4 +1,4 @@
-"""The demo: simulated tissue, a trained model, a held-out section, a report. What `make demo` runs."""
+"""The demo, which `make demo` runs: simulated tissue, a trained model, a held-out section, a report."""
 
 from __future__ import annotations
 
@@ -32,35 +32,38 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
     Returns
     -------
     list of str
-        A few lines that say what was done and where to look.
+        A few lines that say what was done and where the files are.
     """
     out, started = Path(out), time.monotonic()
     cohort = simulate(seed=seed)
     data = write_cohort(cohort, out / "data")
     sections = encode(data, out=out / "features")
-    lonely = next(s for s in sections if sum(t.patient == s.patient for t in sections) == 1)
-    split = ",".join(s.name for s in sections if s is not lonely) + f":{lonely.name}"
+    held_out = next(s for s in sections if sum(t.patient == s.patient for t in sections) == 1)
+    split = ",".join(s.name for s in sections if s is not held_out) + f":{held_out.name}"
     scores = bench(
         sections, models=MODELS, genes=GENES, split=split, out=out / "bench", draws=16, keep_predictions=True
     )
     write_json(out / "scores.json", scores)
-    kept = {cell["model"]: path for cell in scores["cells"] for path in _predictions(out / "bench", cell["model"])}
-    predictions = [read_prediction(kept[model]) for model in ("stflow", "ridge")]
+    kept_files = {
+        cell["model"]: path for cell in scores["cells"] for path in _predictions(out / "bench", cell["model"])
+    }
+    predictions = [read_prediction(kept_files[model]) for model in ("stflow", "ridge")]
     save_prediction(predictions[0], out / "prediction.h5ad")
     write_report(
         out / "report.html",
         predictions=predictions,
-        truth=[lonely],
+        truth=[held_out],
         scores={cell["model"]: cell["metrics"] for cell in scores["cells"]},
         thumbnails=thumbnails(predictions),
-        title=f"Section {lonely.name} of an unseen patient, simulated tissue",
+        title=f"Section {held_out.name} of an unseen patient, simulated tissue",
         settings=dict(predictions[0].provenance),
         notes=["Simulated tissue: the numbers show that the machinery works, not how well it does on patients."],
     )
     pcc = {cell["model"]: pick(cell["metrics"], "pcc.mean") for cell in scores["cells"]}
     return [
         f"Simulated {len(sections)} sections of {len({s.patient for s in sections})} patients.",
-        f"Trained on {len(sections) - 1} of them; predicted 50 genes on {lonely.name}, of an unseen patient, 16 draws.",
+        f"Trained on {len(sections) - 1} of them; "
+        f"predicted 50 genes on {held_out.name}, of an unseen patient, 16 draws.",
         "Correlation with the measured counts, mean over genes: "
         + ", ".join(f"{model} {'undefined' if value is None else f'{value:.3f}'}" for model, value in pcc.items())
         + ".",

@@ -1,4 +1,4 @@
-"""Whether eosin can work on this machine: one check, one line, and for each failure the command that mends it."""
+"""Checks whether eosin can work on this machine; each failed check names the command that repairs it."""
 
 from __future__ import annotations
 
@@ -18,30 +18,30 @@ import numpy as np
 from eosin.api.parts.encoded import CACHE
 from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.errors import EosinError
-from eosin.fetching.hub import endpoint, is_offline, told
+from eosin.fetching.hub import cache_folder, endpoint, existing_folder, is_offline, reason_of, size_text
 
 OK, NOTE, FAILS = "ok", "note", "FAILS"
-"""States of a check: fine; eosin works, but not everything does; eosin cannot work."""
+"""States of a check: all works; eosin works, but something does not; eosin cannot work."""
 
-_NEEDED = ("torch", "timm", "safetensors", "anndata", "scanpy", "h5py", "pandas", "pyarrow", "scikit-learn", "scipy")
+_NEEDED = ("torch", "timm", "safetensors", "anndata", "h5py", "pandas", "pyarrow", "scikit-learn", "scipy")
 _READERS = ("openslide", "tiffslide")
 _LITTLE_BYTES, _TOO_LITTLE_BYTES = 5_000_000_000, 200_000_000
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes
     ----------
     check
-        What.
+        Name of what was checked.
     state
         `ok`, `note` or `FAILS`.
     found
-        What was found there.
+        What was found, in a line.
     fix
-        The command or order that mends it; empty where nothing is to be done.
+        The command that repairs it; empty where nothing is to be done.
     """
 
     check: str
@@ -51,12 +51,12 @@ class Check:
 
 
 def doctor(*, online: bool = False) -> list[dict[str, Any]]:
-    """Look at readers, devices, disk, cache, token and libraries.
+    """Check Python, libraries, slide readers, devices, disk, caches and the hub's token.
 
     Parameters
     ----------
     online
-        Also ask the hub which gated encoders the token may have; nothing else here uses the network.
+        Also ask the hub which gated encoders the token gives access to; nothing else here uses the network.
 
     Returns
     -------
@@ -72,26 +72,26 @@ def doctor(*, online: bool = False) -> list[dict[str, Any]]:
         ("gpu", _gpu, "nvidia-smi, then install the torch that fits its driver"),
         ("disk", lambda: _disk(Path.cwd()), "choose another folder by --out"),
         ("feature cache", lambda: _writable("feature cache", CACHE.resolve()), "change to a folder of your own"),
-        ("hub cache", lambda: _writable("hub cache", _hub_cache(), NOTE), "export HF_HOME=FOLDER"),
+        ("hub cache", lambda: _writable("hub cache", cache_folder(), NOTE), "export HF_HOME=FOLDER"),
         ("token", _token, "export HF_TOKEN=YOUR_TOKEN"),
         ("spatialdata", _spatialdata, "pip install spatialdata"),
     ]
-    found = [_guarded(name, probe, fix) for name, probe, fix in probes]
-    return [asdict(check) for check in (*found, *(_gates() if online else ()))]
+    checks = [_guarded(name, probe, fix) for name, probe, fix in probes]
+    return [asdict(check) for check in (*checks, *(_gates() if online else ()))]
 
 
-def need_essentials(found: Sequence[dict[str, Any]]) -> None:
-    """Fail where something that eosin cannot do without is not there.
+def need_essentials(checks: Sequence[dict[str, Any]]) -> None:
+    """Raise where a check of `doctor` says `FAILS`.
 
     Raises
     ------
     EosinError
-        It names the checks.
+        It names the failed checks, and how to repair the first.
     """
-    failed = [one for one in found if one["state"] == FAILS]
+    failed = [check for check in checks if check["state"] == FAILS]
     if failed:
-        names = ", ".join(one["check"] for one in failed)
-        raise EosinError(f"{len(failed)} of {len(found)} checks fail: {names}", fix=failed[0]["fix"])
+        names = ", ".join(check["check"] for check in failed)
+        raise EosinError(f"{len(failed)} of {len(checks)} checks fail: {names}", fix=failed[0]["fix"])
 
 
 _PACKAGE = {"openslide": "openslide-python openslide-bin", "tiffslide": "tiffslide"}
@@ -105,8 +105,7 @@ def _guarded(name: str, probe: Callable[[], Check], fix: str) -> Check:
     try:
         return probe()
     except Exception as error:  # a broken library raises anything, also when it is imported
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        return Check(name, FAILS, reason[:200], fix)
+        return Check(name, FAILS, reason_of(error)[:200], fix)
 
 
 def _python() -> Check:
@@ -116,11 +115,11 @@ def _python() -> Check:
 
 
 def _libraries() -> Check:
-    found = {name: _version(name) for name in ("eosin", "numpy", *_NEEDED)}
-    missing = [name for name, known in found.items() if known is None]
+    versions = {name: _version(name) for name in ("eosin", "numpy", *_NEEDED)}
+    missing = [name for name, installed in versions.items() if installed is None]
     if missing:
         return Check("libraries", FAILS, f"{', '.join(missing)} not installed", f"pip install {' '.join(missing)}")
-    return Check("libraries", OK, ", ".join(f"{name} {known}" for name, known in found.items()))
+    return Check("libraries", OK, ", ".join(f"{name} {installed}" for name, installed in versions.items()))
 
 
 def _version(name: str) -> str | None:
@@ -174,15 +173,15 @@ def _numba() -> Check:
 
 
 def _processor() -> Check:
+    import psutil
     import torch
 
     square = torch.eye(8) @ torch.eye(8)
     if not torch.equal(square, torch.eye(8)):
         return Check("processor", FAILS, "multiplies matrices wrongly", _reinstall("torch"))
-    memory = ""
-    if "SC_PHYS_PAGES" in getattr(os, "sysconf_names", {}):
-        memory = f", {told(os.sysconf('SC_PHYS_PAGES') * os.sysconf('SC_PAGE_SIZE'))} memory"
-    return Check("processor", OK, f"{os.cpu_count()} cores, {torch.get_num_threads()} threads{memory}, float32")
+    memory = size_text(psutil.virtual_memory().total)
+    found = f"{os.cpu_count()} cores, {torch.get_num_threads()} threads, {memory} memory, float32"
+    return Check("processor", OK, found)
 
 
 def _gpu() -> Check:
@@ -195,12 +194,14 @@ def _gpu() -> Check:
     if product != 8:
         return Check("gpu", FAILS, f"{device.name} multiplies matrices wrongly", "export CUDA_VISIBLE_DEVICES=")
     precision = "float32, float16, bfloat16" if torch.cuda.is_bf16_supported() else "float32, float16"
-    return Check("gpu", OK, f"{torch.cuda.device_count()} x {device.name}, {told(device.total_memory)}, {precision}")
+    return Check(
+        "gpu", OK, f"{torch.cuda.device_count()} x {device.name}, {size_text(device.total_memory)}, {precision}"
+    )
 
 
 def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free
-    found = f"{told(free)} free in {folder}"
+    found = f"{size_text(free)} free in {folder}"
     if free < _TOO_LITTLE_BYTES:
         return Check("disk", FAILS, found, "free some space, or choose another folder by --out")
     if free < _LITTLE_BYTES:
@@ -208,22 +209,15 @@ def _disk(folder: Path) -> Check:
     return Check("disk", OK, found)
 
 
-def _writable(name: str, folder: Path, otherwise: str = FAILS) -> Check:
-    """Whether a folder, or where it would be made, can be written; nothing is left behind."""
-    there = next(one for one in (folder, *folder.parents) if one.exists())
+def _writable(name: str, folder: Path, state_if_not: str = FAILS) -> Check:
+    """Whether a folder, or the one that it would be made in, can be written; nothing is left behind."""
     try:
-        with tempfile.TemporaryFile(dir=there):
+        with tempfile.TemporaryFile(dir=existing_folder(folder)):
             pass
     except OSError as error:
-        fix = "change to a folder of your own" if otherwise == FAILS else "export HF_HOME=FOLDER"
-        return Check(name, otherwise, f"{folder} cannot be written ({error.strerror})", fix)
+        fix = "change to a folder of your own" if state_if_not == FAILS else "export HF_HOME=FOLDER"
+        return Check(name, state_if_not, f"{folder} cannot be written ({error.strerror})", fix)
     return Check(name, OK, f"{folder} can be written")
-
-
-def _hub_cache() -> Path:
-    from huggingface_hub import constants
-
-    return Path(constants.HF_HUB_CACHE)
 
 
 def _token() -> Check:
@@ -237,14 +231,14 @@ def _token() -> Check:
 
 
 def _spatialdata() -> Check:
-    known = _version("spatialdata")
-    if known is None:
+    installed = _version("spatialdata")
+    if installed is None:
         return Check("spatialdata", NOTE, "not installed; needed for .zarr only", "pip install spatialdata")
-    return Check("spatialdata", OK, known)
+    return Check("spatialdata", OK, installed)
 
 
 def _gates() -> Iterator[Check]:
-    """For each gated encoder on the hub, whether the token opens it."""
+    """For each gated encoder on the hub, whether the token gives access."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError
 
@@ -257,5 +251,4 @@ def _gates() -> Iterator[Check]:
         except GatedRepoError:
             yield Check(f"access to {hub}", NOTE, "not granted", f"ask at {card.page}, and export HF_TOKEN=YOUR_TOKEN")
         except Exception as error:  # the client's libraries raise many kinds; none of them stops the other checks
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            yield Check(f"access to {hub}", NOTE, f"not known ({reason[:120]})", "check the connection")
+            yield Check(f"access to {hub}", NOTE, f"not known ({reason_of(error)[:120]})", "check the connection")

@@ -1,4 +1,4 @@
-"""A trained model as LazySlide takes it: an object for `zs.tl.feature_prediction`, whose tiles are the spots.
+"""A trained model for LazySlide: an object for `zs.tl.feature_prediction`, which predicts at tiles as at spots.
 
 LazySlide has no entry-point group for models; it takes any object with `name`, `model`, `features_model_name`,
 `predict`, `to`, `get_transform` and `try_compile`. With `needs_coords` it hands over the tiles' origins, and with
@@ -34,7 +34,7 @@ SAME_ENCODER: Mapping[str, str] = {
     "hibou-b": "hibou-b",
     "hibou-l": "hibou-l",
 }
-"""What LazySlide calls the encoders that are the same in both; its tables of features are called so.
+"""Encoder -> its name in LazySlide, for encoders that are the same in both; LazySlide names tables of features so.
 
 CONCH is not among them: there its features are projected to text, here they are not, and both are 512 wide.
 """
@@ -68,6 +68,7 @@ class LazySlideModel:
 
     @property
     def name(self) -> str:
+        """`eosin-` and the name of the model."""
         return f"eosin-{self._trained.name}"
 
     @property
@@ -77,9 +78,9 @@ class LazySlideModel:
 
     @property
     def features_model_name(self) -> str:
-        """The table of features that LazySlide looks for; `eosin-...` where it has no such encoder of its own."""
-        own = self._trained.encoder.partition("?")[0].partition("@")[0]
-        return SAME_ENCODER.get(own, f"eosin-{own}")
+        """Name of the table of features that LazySlide looks for; `eosin-...` for an encoder that it does not have."""
+        encoder = self._trained.encoder.partition("?")[0].partition("@")[0]
+        return SAME_ENCODER.get(encoder, f"eosin-{encoder}")
 
     def get_transform(self) -> Callable[..., Any] | None:
         """None: the model sees features, no pixels."""
@@ -91,7 +92,7 @@ class LazySlideModel:
         return self
 
     def try_compile(self, **_: Any) -> None:
-        """Nothing: what is worth compiling is compiled already."""
+        """Do nothing: eosin's slow parts are compiled already."""
 
     def predict(self, features: Any, coords: Any = None) -> dict[str, np.ndarray]:
         """Predict every gene of the panel at every tile of one slide.
@@ -114,8 +115,8 @@ class LazySlideModel:
             No coordinates, or another width of features.
         """
         values = np.asarray(features.toarray() if hasattr(features, "toarray") else features, dtype=np.float32)
-        places = _places(coords, len(values))
-        centres_um = places * self._mpp + self._tile_um / 2
+        origins_px = _origins(coords, len(values))
+        centres_um = origins_px * self._mpp + self._tile_um / 2
         section = Section(
             name="slide",
             patient="slide",
@@ -124,13 +125,15 @@ class LazySlideModel:
         )
         self._need_width(values)
         device = self._device if isinstance(self._trained.model, Learned) else "cpu"
-        told = engine.predict(self._trained, section, draws=self._draws, seed=self._seed, device=device)
-        genes = told.panel.names
-        spread = {f"{gene}_sd": column for gene, column in zip(genes, told.sd.T)} if told.n_draws > 1 else {}
-        return {**dict(zip(genes, told.mean.T)), **spread}
+        prediction = engine.predict(self._trained, section, draws=self._draws, seed=self._seed, device=device)
+        genes = prediction.panel.names
+        spread = (
+            {f"{gene}_sd": column for gene, column in zip(genes, prediction.sd.T)} if prediction.n_draws > 1 else {}
+        )
+        return {**dict(zip(genes, prediction.mean.T)), **spread}
 
     def _need_width(self, values: np.ndarray) -> None:
-        """Features of another encoder mostly have another width; LazySlide does not say whose they are."""
+        """Refuse features of another width: LazySlide does not say which encoder made them."""
         width = self._trained.n_features
         if values.ndim != 2 or values.shape[1] != width:
             fix = f"extract features by '{self.features_model_name}' and give their key"
@@ -142,11 +145,11 @@ def as_lazyslide(trained: Trained | str | Path, *, mpp: float, tile_um: float, d
     return LazySlideModel(trained, mpp=mpp, tile_um=tile_um, draws=draws)
 
 
-def _places(coords: Any, n: int) -> np.ndarray:
+def _origins(coords: Any, n: int) -> np.ndarray:
     if coords is None:
         fix = "call it by zs.tl.feature_prediction of a LazySlide that knows needs_coords, or pass coords"
         raise EosinError("the model needs the tiles' coordinates", fix=fix)
-    places = np.asarray(coords, dtype=np.float64)
-    if places.shape != (n, 2):
-        raise EosinError(f"coords are {places.shape}, not ({n}, 2)", fix="give the tiles' origins, x before y")
-    return places
+    origins_px = np.asarray(coords, dtype=np.float64)
+    if origins_px.shape != (n, 2):
+        raise EosinError(f"coords are {origins_px.shape}, not ({n}, 2)", fix="give the tiles' origins, x before y")
+    return origins_px

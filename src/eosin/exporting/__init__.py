@@ -1,6 +1,6 @@
-"""Predictions and features in the files of other programs: one format, one object, chosen by the file's suffix."""
+"""Predictions and features written for other programs; the suffix of the file names the format."""
 
 from eosin.exporting.export import export
-from eosin.exporting.formats import FORMATS, Format, Wish
+from eosin.exporting.formats import FORMATS, ExportOptions, Format
 
-__all__ = ["FORMATS", "Format", "Wish", "export"]
+__all__ = ["FORMATS", "ExportOptions", "Format", "export"]

@@ -1,14 +1,14 @@
-"""The verb: a prediction or a feature file, written for another program."""
+"""`eosin.export`: a prediction or a feature file, written for another program."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import eosin.exporting.flat_tables  # noqa: F401 - each registers its formats
 from eosin.data import read_prediction
 from eosin.errors import EosinError
-from eosin.exporting.formats import Wish, format_of
+from eosin.exporting import flat_tables, geojson_file, stores  # noqa: F401 - each registers its formats
+from eosin.exporting.formats import ExportOptions, format_of
 from eosin.exporting.rows import with_genes
 from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.types import Prediction
@@ -32,7 +32,7 @@ def export(
     out
         `.geojson` (QuPath), `.csv`, `.parquet`, `.h5ad` (AnnData) or `.zarr` (SpatialData); whole or not at all.
     genes
-        Only these, in this order.
+        Only these genes, in this order.
     layers
         For tables and GeoJSON: some of `mean`, `sd`, `q05`, `q95`; by default the mean and, with two draws or more, sd.
     outline
@@ -43,24 +43,24 @@ def export(
     Returns
     -------
     Path
-        What was written.
+        `out`.
 
     Raises
     ------
     EosinError
-        No such format, gene or layer; a wish that the format cannot fulfil; the file is no prediction.
+        No such format, gene or layer; an option that the format does not use; the file is no prediction.
     """
     out = Path(out)
-    chosen = format_of(out)
+    file_format = format_of(out)
     if not isinstance(source, Prediction) and out.exists() and out.resolve() == Path(source).resolve():
         raise EosinError("would be written over itself", file=out, fix="choose another --out")
-    wish = Wish(None if layers is None else tuple(layers), outline, mpp)
+    options = ExportOptions(None if layers is None else tuple(layers), outline, mpp)
     if not isinstance(source, Prediction) and is_feature_file(source):
         if genes is not None or layers is not None or outline is not None:
             raise EosinError("a feature file has no genes, layers and outlines", file=source, fix="leave them out")
-        chosen.write_features(section_of_features(source, "unknown", mpp=mpp), out)
+        file_format.write_features(section_of_features(source, "unknown", mpp=mpp), out)
         return out
     prediction = source if isinstance(source, Prediction) else read_prediction(source)
-    chosen.check(wish)
-    chosen.write(with_genes(prediction, genes), out, wish)
+    file_format.check(options)
+    file_format.write(with_genes(prediction, genes), out, options)
     return out

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.exporting.formats import FORMATS, Format, Wish
+from eosin.exporting.formats import FORMATS, ExportOptions, Format
 from eosin.exporting.rows import blocks, chosen_layers, column_names
 from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file
@@ -25,7 +25,7 @@ _ROWS = 8192
 
 @dataclass(frozen=True)
 class Sheet:
-    """What a table shall hold.
+    """The content of a table.
 
     Attributes
     ----------
@@ -36,7 +36,7 @@ class Sheet:
     parts
         Blocks of rows, with their numbers [b n].
     about
-        What the numbers are, for formats that have a place for it.
+        Section, model and transform, or encoder: for formats that can hold it.
     """
 
     ids: Sequence[str]
@@ -46,19 +46,21 @@ class Sheet:
     about: Mapping[str, object]
 
 
-class Table(Format):
-    """A table of spots."""
+class TableFormat(Format):
+    """A table with a row for each spot; what is left open is how it is written."""
 
     takes = frozenset({"layers"})
 
-    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
-        layers = chosen_layers(prediction, wish.layers)
+    def write(self, prediction: Prediction, path: Path, options: ExportOptions) -> None:
+        """Write the spots with the layers of each gene."""
+        layers = chosen_layers(prediction, options.layers)
         about = {"section": prediction.section, "model": prediction.model, "transform": prediction.panel.transform}
         names = column_names(prediction.panel, layers, PLACE)
         spots = prediction.spots
         self.write_sheet(Sheet(spots.ids, spots.xy_um, names, blocks(prediction, layers), about), path)
 
     def write_features(self, section: Section, path: Path) -> None:
+        """Write the spots with their features, in columns `f0`, `f1`, ..."""
         features = section.need_features()
         names = [f"f{i}" for i in range(features.values.shape[1])]
         parts = ((rows, features.values[rows]) for rows in row_blocks(len(section), budget=_ROWS))
@@ -67,34 +69,36 @@ class Table(Format):
 
     @abstractmethod
     def write_sheet(self, sheet: Sheet, path: Path) -> None:
-        """Write the table, block by block."""
+        """Write the table to `path`, block by block."""
 
 
-class Csv(Table):
+class Csv(TableFormat):
     """Comma-separated text, UTF-8, with a heading."""
 
     opened_by = "R, pandas, spreadsheets"
 
     def write_sheet(self, sheet: Sheet, path: Path) -> None:
+        """Write the table with places to 0.001 µm and numbers to six digits."""
         with atomic_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow([*PLACE, *sheet.names])
             for rows, values in sheet.parts:
-                for name, (x, y), numbers in zip(sheet.ids[rows], sheet.xy_um[rows], values):
-                    writer.writerow([name, f"{x:.3f}", f"{y:.3f}", *(f"{v:.6g}" for v in numbers.tolist())])
+                for spot, (x, y), numbers in zip(sheet.ids[rows], sheet.xy_um[rows], values):
+                    writer.writerow([spot, f"{x:.3f}", f"{y:.3f}", *(f"{v:.6g}" for v in numbers.tolist())])
 
 
-class Parquet(Table):
-    """Apache Parquet, one row group a block; what the numbers are stands in the schema's metadata under `eosin`."""
+class Parquet(TableFormat):
+    """Apache Parquet, one row group a block; `Sheet.about` is in the schema's metadata under `eosin`, as JSON."""
 
     opened_by = "pandas, polars, R's arrow"
 
     def write_sheet(self, sheet: Sheet, path: Path) -> None:
+        """Write the table with numbers as float32 and places as float64."""
         import pyarrow as pa
         from pyarrow import parquet
 
-        kinds = [pa.string(), pa.float64(), pa.float64(), *[pa.float32()] * len(sheet.names)]
-        schema = pa.schema(list(zip([*PLACE, *sheet.names], kinds)), {"eosin": json.dumps(dict(sheet.about))})
+        types = [pa.string(), pa.float64(), pa.float64(), *[pa.float32()] * len(sheet.names)]
+        schema = pa.schema(list(zip([*PLACE, *sheet.names], types)), {"eosin": json.dumps(dict(sheet.about))})
         with atomic_file(path) as partial:
             try:
                 with parquet.ParquetWriter(partial, schema) as writer:

@@ -1,23 +1,24 @@
-"""What an export format is, and what may be asked of it."""
+"""What an export format is, and which options it takes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eosin.config import Registry
 from eosin.errors import EosinError
 from eosin.types import Prediction
+from eosin.types.unused_options import unused_options
 
 if TYPE_CHECKING:
     from eosin.types import Section
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What is asked of an export; None where the format shall choose.
+class ExportOptions:
+    """Options of an export; None where the format shall choose.
 
     Attributes
     ----------
@@ -35,34 +36,39 @@ class Wish:
 
 
 class Format(ABC):
-    """One kind of file. It writes it whole or not at all.
+    """One kind of file, written whole or not at all.
 
     Attributes
     ----------
     opened_by
-        What reads it.
+        Programs that read it.
     takes
-        Which fields of a `Wish` it heeds; others are refused.
+        Fields of `ExportOptions` that it uses; others are refused.
     """
 
     opened_by: str
     takes: frozenset[str] = frozenset()
 
     @abstractmethod
-    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
-        """Write a prediction."""
+    def write(self, prediction: Prediction, path: Path, options: ExportOptions) -> None:
+        """Write a prediction.
+
+        Raises
+        ------
+        EosinError
+            An option that is impossible, or that the prediction has no numbers for.
+        """
 
     def write_features(self, section: Section, path: Path) -> None:
-        """Write the features of a section; most formats have no place for them."""
+        """Write the features of a section; formats that cannot hold them raise `EosinError`."""
         fix = "choose one of " + ", ".join(f".{name}" for name in FORMATS if _has_features(FORMATS[name]))
         raise EosinError(f"{path.suffix} has no place for the features of section '{section.name}'", fix=fix)
 
-    def check(self, wish: Wish) -> None:
-        """Refuse a wish that this format would pass over in silence."""
-        for field in fields(Wish):
-            if getattr(wish, field.name) is not None and field.name not in self.takes:
-                able = ", ".join(f".{name}" for name in FORMATS if field.name in FORMATS[name].takes)
-                raise EosinError(f"this format takes no --{field.name}", fix=f"leave it out; it is for {able}")
+    def check(self, options: ExportOptions) -> None:
+        """Refuse an option that this format does not use, instead of passing it over in silence."""
+        for name in unused_options(options, self.takes):
+            formats = ", ".join(f".{suffix}" for suffix in FORMATS if name in FORMATS[suffix].takes)
+            raise EosinError(f"this format takes no --{name}", fix=f"leave it out; it is for {formats}")
 
 
 FORMATS: Registry[Format] = Registry("format")
@@ -79,10 +85,10 @@ def format_of(path: Path) -> Format:
     """
     name = path.suffix.lower().removeprefix(".")
     if name not in FORMATS:
-        known = ", ".join(f".{one}" for one in FORMATS)
+        known = ", ".join(f".{suffix}" for suffix in FORMATS)
         raise EosinError("its suffix names no format to export to", file=path, fix=f"end it in one of {known}")
     return FORMATS[name]
 
 
-def _has_features(one: Format) -> bool:
-    return type(one).write_features is not Format.write_features
+def _has_features(file_format: Format) -> bool:
+    return type(file_format).write_features is not Format.write_features

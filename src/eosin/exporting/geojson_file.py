@@ -10,16 +10,16 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.exporting.formats import FORMATS, Format, Wish
+from eosin.exporting.formats import FORMATS, ExportOptions, Format
 from eosin.exporting.rows import blocks, chosen_layers, column_names
 from eosin.storage.files import atomic_file
 from eosin.types import Prediction, check_mpp
 
 
-def _ring(n_corners: int, first_at: float = 0.0, reach: float = 1.0) -> np.ndarray:
+def _ring(n_corners: int, first_angle: float = 0.0, radius: float = 1.0) -> np.ndarray:
     """Corners [n+1 2] of a closed regular polygon about the origin, counter-clockwise as x goes right and y up."""
-    angles = first_at + 2 * np.pi * np.arange(n_corners) / n_corners
-    corners = reach * np.stack([np.cos(angles), np.sin(angles)], -1)
+    angles = first_angle + 2 * np.pi * np.arange(n_corners) / n_corners
+    corners = radius * np.stack([np.cos(angles), np.sin(angles)], -1)
     return np.concatenate([corners, corners[:1]])
 
 
@@ -34,38 +34,40 @@ OUTLINES: Mapping[str, np.ndarray | None] = {
 class GeoJson(Format):
     """A FeatureCollection, written spot by spot.
 
-    Each spot is a detection with its name; `measurements` holds `GENE` (mean) and `GENE_sd`. Ids are UUIDs made of the
-    section's and the spot's name, so that QuPath notices a second import. `measurements` as an object needs QuPath 0.4.
+    Each spot is a detection with its name; `measurements` holds `GENE` (mean) and `GENE_sd`. Ids are UUIDs made from
+    the names of section and spot, so that QuPath notices a second import. QuPath before 0.4 cannot read `measurements`
+    as an object.
     """
 
     opened_by = "QuPath"
     takes = frozenset({"layers", "outline", "mpp"})
 
-    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
-        layers = chosen_layers(prediction, wish.layers)
+    def write(self, prediction: Prediction, path: Path, options: ExportOptions) -> None:
+        """Write a feature for each spot, in pixels of the full-resolution image."""
+        layers = chosen_layers(prediction, options.layers)
         names = column_names(prediction.panel, layers)
-        mpp = _scale(prediction, wish.mpp)
+        mpp = _scale(prediction, options.mpp)
         spots = prediction.spots
-        outline = _outline(wish.outline or "circle", spots.diameter_um / 2 / mpp)
+        outline = _outline(options.outline or "circle", spots.diameter_um / 2 / mpp)
         centres = spots.xy_um / mpp
-        space = uuid.uuid5(uuid.NAMESPACE_OID, f"eosin:{prediction.section}")
+        namespace = uuid.uuid5(uuid.NAMESPACE_OID, f"eosin:{prediction.section}")
         with atomic_file(path) as partial, open(partial, "w", encoding="utf-8") as file:
             file.write('{"type": "FeatureCollection", "features": [')
-            between = "\n"
+            separator = "\n"
             for rows, values in blocks(prediction, layers):
-                for name, centre, numbers in zip(spots.ids[rows], centres[rows], values.tolist()):
+                for spot, centre, numbers in zip(spots.ids[rows], centres[rows], values.tolist()):
                     feature = {
                         "type": "Feature",
-                        "id": str(uuid.uuid5(space, name)),
+                        "id": str(uuid.uuid5(namespace, spot)),
                         "geometry": _geometry(centre, outline),
                         "properties": {
                             "objectType": "detection",
-                            "name": name,
+                            "name": spot,
                             "measurements": {key: round(number, 5) for key, number in zip(names, numbers)},
                         },
                     }
-                    file.write(between + json.dumps(feature, ensure_ascii=False, allow_nan=False))
-                    between = ",\n"
+                    file.write(separator + json.dumps(feature, ensure_ascii=False, allow_nan=False))
+                    separator = ",\n"
             file.write("\n]}\n")
 
 

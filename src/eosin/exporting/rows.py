@@ -12,18 +12,24 @@ from eosin.row_blocks import row_blocks
 from eosin.types import GenePanel, Prediction, Spots, first_repeat
 
 LAYERS: Mapping[str, Callable[[Prediction], np.ndarray]] = {
-    "mean": lambda one: one.mean,
-    "sd": lambda one: one.sd,
-    "q05": lambda one: one.quantile(0.05),
-    "q95": lambda one: one.quantile(0.95),
+    "mean": lambda prediction: prediction.mean,
+    "sd": lambda prediction: prediction.sd,
+    "q05": lambda prediction: prediction.quantile(0.05),
+    "q95": lambda prediction: prediction.quantile(0.95),
 }
-"""What can be said of a gene at a spot, in the panel's model values."""
+"""Numbers of a gene at a spot that can be exported: each is [s g], in the panel's model values."""
 
 _BLOCK = 8192
 
 
 def chosen_layers(prediction: Prediction, layers: Sequence[str] | None) -> tuple[str, ...]:
-    """The layers that were asked for; by default the mean, with its standard deviation where there are draws."""
+    """Names of the layers to export, each once; by default the mean and, of two draws or more, `sd`.
+
+    Raises
+    ------
+    EosinError
+        An unknown layer, or one that a single draw does not have.
+    """
     if layers is None:
         return ("mean", "sd") if prediction.n_draws > 1 else ("mean",)
     for name in layers:
@@ -35,22 +41,34 @@ def chosen_layers(prediction: Prediction, layers: Sequence[str] | None) -> tuple
 
 
 def with_genes(prediction: Prediction, genes: Sequence[str] | None) -> Prediction:
-    """The prediction of some genes only, in the order that was asked for."""
+    """The prediction of `genes` only, in their order; all of it where `genes` is None.
+
+    Raises
+    ------
+    EosinError
+        A gene that was not predicted, or no gene.
+    """
     if genes is None:
         return prediction
-    place = {name: column for column, name in enumerate(prediction.panel.names)}
-    if unknown := [name for name in genes if name not in place]:
-        some = ", ".join(prediction.panel.names[:6])
-        raise EosinError(f"gene '{unknown[0]}' was not predicted", fix=f"the panel is {some}, ...")
+    columns = {name: column for column, name in enumerate(prediction.panel.names)}
+    if unknown := [name for name in genes if name not in columns]:
+        first_names = ", ".join(prediction.panel.names[:6])
+        raise EosinError(f"gene '{unknown[0]}' was not predicted", fix=f"the panel is {first_names}, ...")
     names = tuple(dict.fromkeys(genes))
     if not names:
         raise EosinError("no gene is named to export", fix="name some, or leave --genes out")
     panel = replace(prediction.panel, names=names)
-    return replace(prediction, panel=panel, draws=prediction.draws[:, :, [place[name] for name in names]])
+    return replace(prediction, panel=panel, draws=prediction.draws[:, :, [columns[name] for name in names]])
 
 
 def column_names(panel: GenePanel, layers: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
-    """Headings gene by gene, `GATA3` for the mean and `GATA3_sd` for another layer; never one twice."""
+    """Headings gene by gene: `GATA3` for the mean, `GATA3_sd` for another layer.
+
+    Raises
+    ------
+    EosinError
+        A heading that occurs twice, or is one of `taken`.
+    """
     names = [gene if layer == "mean" else f"{gene}_{layer}" for gene in panel.names for layer in layers]
     if len({*taken, *names}) < len(taken) + len(names):
         repeat = first_repeat([*taken, *names])

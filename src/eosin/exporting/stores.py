@@ -6,7 +6,7 @@ from pathlib import Path
 
 from eosin.data.anndata_door import write_prediction
 from eosin.data.h5ad import put_positions, write_h5ad
-from eosin.exporting.formats import FORMATS, Format, Wish
+from eosin.exporting.formats import FORMATS, ExportOptions, Format
 from eosin.types import Prediction, Section
 
 
@@ -15,11 +15,13 @@ class H5ad(Format):
 
     opened_by = "scanpy, squidpy"
 
-    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
-        self.check(wish)
+    def write(self, prediction: Prediction, path: Path, options: ExportOptions) -> None:
+        """Write the prediction as `eosin.data` does, without its draws."""
+        self.check(options)
         write_prediction(prediction, path, draws=False)
 
     def write_features(self, section: Section, path: Path) -> None:
+        """Write the features of every spot in `X`, with positions and the encoder's key."""
         import anndata
         import pandas as pd
 
@@ -43,10 +45,11 @@ class Zarr(Format):
 
     opened_by = "SpatialData, napari-spatialdata"
 
-    def write(self, prediction: Prediction, path: Path, wish: Wish) -> None:
+    def write(self, prediction: Prediction, path: Path, options: ExportOptions) -> None:
+        """Write the prediction as a store, which is a folder."""
         from eosin.data.spatialdata_door import write_spatialdata
 
-        self.check(wish)
+        self.check(options)
         write_spatialdata(prediction, path)
 
 

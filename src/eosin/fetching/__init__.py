@@ -1,6 +1,6 @@
-"""Data sets, weights and gene tables, fetched once and resumed where they were cut off."""
+"""Download of data sets, encoder weights and gene tables; an interrupted download is continued."""
 
 from eosin.fetching.fetch import fetch
-from eosin.fetching.sources import SOURCES, Order, Source
+from eosin.fetching.sources import SOURCES, FetchOptions, Source
 
-__all__ = ["SOURCES", "Order", "Source", "fetch"]
+__all__ = ["SOURCES", "FetchOptions", "Source", "fetch"]

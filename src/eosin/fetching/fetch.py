@@ -1,13 +1,12 @@
-"""The verb: one order to one source."""
+"""`eosin.fetch`: download from one source."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import eosin.fetching.collections
-import eosin.fetching.encoder_weights  # noqa: F401 - each registers its sources
-from eosin.fetching.sources import SOURCES, Order
+from eosin.fetching import collections, encoder_weights, gene_tables  # noqa: F401 - each registers its sources
+from eosin.fetching.sources import SOURCES, FetchOptions
 
 
 def fetch(
@@ -23,10 +22,10 @@ def fetch(
     url: Sequence[str] | None = None,
     dry_run: bool = False,
 ) -> list[str]:
-    """Fetch data sets, weights or gene tables.
+    """Download data sets, weights or gene tables.
 
-    Interrupted, it goes on where it was; what is there already is not fetched again. The hub is huggingface_hub's:
-    `HF_TOKEN`, `HF_HOME`, `HF_ENDPOINT` and `HF_HUB_OFFLINE` do what they do there.
+    An interrupted download is continued, and files that are complete are not downloaded again. The hub is that of
+    huggingface_hub, with its `HF_TOKEN`, `HF_HOME`, `HF_ENDPOINT` and `HF_HUB_OFFLINE`.
 
     Parameters
     ----------
@@ -37,36 +36,36 @@ def fetch(
     out
         Folder of a data set (its name by default), or file of a gene table.
     organ, platform, id
-        Only sections that have one of these; upper and lower case are alike.
+        Only sections that have one of these; upper and lower case make no difference.
     parts
         Folders of HEST-1k; by default what eosin reads: `st`, `wsis`, `metadata`.
     revision
         Commit on the hub.
     url
-        Where a gene table lies; several are joined by symbol.
+        Addresses of gene tables; several are joined by symbol.
     dry_run
-        Only say what would be fetched.
+        Only list what would be downloaded.
 
     Returns
     -------
     list of str
-        What was fetched and where it lies, in lines.
+        Lines that say what was downloaded and where it is.
 
     Raises
     ------
     EosinError
-        No such thing; access must be asked for; no connection; too little space.
+        No such thing; no access to it; no connection; too little space; an option that the source does not use.
     """
     source = SOURCES[what]
-    order = Order(
-        name,
+    options = FetchOptions(
+        name or None,
         None if out is None else Path(out),
         tuple(organ or ()),
         tuple(platform or ()),
         tuple(id or ()),
         tuple(parts or ()),
-        revision,
+        revision or None,
         tuple(url or ()),
     )
-    source.check(order)
-    return source.fetch(order, dry_run=dry_run)
+    source.check(options)
+    return source.fetch(options, dry_run=dry_run)

@@ -1,4 +1,4 @@
-"""Tables of gene names, from HGNC and MGI, as one table that `--gene-table` takes."""
+"""Gene names from HGNC or MGI, written as one table for `--gene-table`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from eosin.errors import EosinError
 from eosin.fetching.hub import is_offline
-from eosin.fetching.sources import SOURCES, Order, Source
+from eosin.fetching.sources import SOURCES, FetchOptions, Source
 from eosin.genes.name_table import read_gene_table
 from eosin.genes.renaming import Gene
 from eosin.storage.files import atomic_file
@@ -34,42 +34,43 @@ _TIMEOUT_S = 60
 
 
 class Genes(Source):
-    """One table for one species."""
+    """The names of the genes of one species."""
 
     about = "names of genes, human or mouse, as a table for --gene-table"
     takes = frozenset({"name", "out", "url"})
 
-    def fetch(self, order: Order, *, dry_run: bool) -> list[str]:
-        species = order.name or ""
+    def fetch(self, options: FetchOptions, *, dry_run: bool) -> list[str]:
+        """Download the species' tables, join them by symbol, and write one table."""
+        species = options.name or ""
         if species not in USUAL:
             raise EosinError(f"no gene table of species '{species}'", fix=f"name one of {', '.join(USUAL)}")
-        out, urls = order.out or Path(f"genes-{species}.tsv"), order.url or USUAL[species]
+        out, urls = options.out or Path(f"genes-{species}.tsv"), options.url or USUAL[species]
         if dry_run:
             return [f"{url} for {out}" for url in urls]
         with tempfile.TemporaryDirectory() as folder:
             tables = [read_gene_table(_download(url, Path(folder) / f"{i}")).genes for i, url in enumerate(urls)]
         genes = joined(tables, species)
         _write(genes, out)
-        known = sum(bool(gene.ensembl) for gene in genes)
-        return [f"{len(genes)} genes, {known} with an Ensembl id, in {out}", f"use it: --gene-table {out}"]
+        n_ids = sum(bool(gene.ensembl) for gene in genes)
+        return [f"{len(genes)} genes, {n_ids} with an Ensembl id, in {out}", f"use it: --gene-table {out}"]
 
 
 def joined(tables: Iterable[Iterable[Gene]], species: str) -> list[Gene]:
     """Genes of several tables by symbol: ids from the first table that has them, other names from all."""
     ids: dict[str, list[str]] = {}
-    others: dict[str, tuple[list[str], list[str]]] = {}
+    names: dict[str, tuple[list[str], list[str]]] = {}
     for table in tables:
-        here: dict[str, list[str]] = {}
+        table_ids: dict[str, list[str]] = {}
         for gene in table:
             if gene.ensembl:
-                here.setdefault(gene.symbol, []).append(gene.ensembl)
-            aliases, previous = others.setdefault(gene.symbol, ([], []))
+                table_ids.setdefault(gene.symbol, []).append(gene.ensembl)
+            aliases, previous = names.setdefault(gene.symbol, ([], []))
             aliases += [name for name in gene.aliases if name not in aliases]
             previous += [name for name in gene.previous if name not in previous]
-        ids = {**here, **ids}
+        ids = {**table_ids, **ids}
     return [
         Gene(symbol, ensembl, tuple(aliases), tuple(previous), species)
-        for symbol, (aliases, previous) in others.items()
+        for symbol, (aliases, previous) in names.items()
         for ensembl in dict.fromkeys(ids.get(symbol, [""]))
     ]
 
@@ -86,9 +87,9 @@ def _download(url: str, stem: Path) -> Path:
     file = stem.with_name(f"{stem.name}-{Path(parts.path).name or 'table.tsv'}")
     request = urllib.request.Request(url, headers={"User-Agent": "eosin"})
     try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer, open(file, "wb") as copy:
-            shutil.copyfileobj(answer, copy)
-            promised = answer.headers.get("Content-Length")
+        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response, open(file, "wb") as copy:
+            shutil.copyfileobj(response, copy)
+            promised = response.headers.get("Content-Length")
     except (urllib.error.URLError, HTTPException, OSError) as error:
         raise EosinError(f"{url} cannot be fetched ({error})", fix=_AGAIN) from error
     if promised is not None and file.stat().st_size < int(promised):

@@ -1,4 +1,4 @@
-"""Repositories on the model hub: what they hold, their files, and one line for each way in which that can fail."""
+"""Repositories on the model hub: their lists of files, downloads, and errors that say in a line what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eosin.progress import task
 
 _ON = {"1", "ON", "YES", "TRUE"}
 _SPARE_BYTES = 100_000_000
-"""What must be left free beside what is fetched."""
+"""Space to leave free beside the downloaded files."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ class Repository:
     kind
         `dataset` or `model`.
     licence
-        On what terms.
+        Its name, and what it forbids.
     instead
-        What to use where access is not granted: an order.
+        What to use where access is not granted.
     revision
         Commit; the newest where None.
     """
@@ -44,12 +44,12 @@ class Repository:
 
     @property
     def page(self) -> str:
-        """Where it is described, and access asked for."""
+        """Address of its page, where access can be asked for."""
         return f"{endpoint()}/{'datasets/' if self.kind == 'dataset' else ''}{self.name}"
 
 
 @dataclass(frozen=True)
-class Listed:
+class RepositoryFile:
     """A file of a repository: its path there and its size in bytes."""
 
     path: str
@@ -57,7 +57,7 @@ class Listed:
 
 
 def endpoint() -> str:
-    """The hub's address; `HF_ENDPOINT` says another one."""
+    """The hub's address: `HF_ENDPOINT`, or the public one."""
     return os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
 
 
@@ -66,8 +66,14 @@ def is_offline() -> bool:
     return os.environ.get("HF_HUB_OFFLINE", "").upper() in _ON
 
 
-def list_files(repository: Repository) -> list[Listed]:
-    """All files of a repository."""
+def list_files(repository: Repository) -> list[RepositoryFile]:
+    """All files of a repository.
+
+    Raises
+    ------
+    EosinError
+        Offline, no connection, no such repository or revision, or no access.
+    """
     from huggingface_hub import HfApi
 
     if is_offline():
@@ -78,16 +84,22 @@ def list_files(repository: Repository) -> list[Listed]:
         tree = api.list_repo_tree(
             repository.name, recursive=True, revision=repository.revision, repo_type=repository.kind
         )
-        found: list[Any] = [one for one in tree if getattr(one, "size", None) is not None]
-    return [Listed(one.path, one.size) for one in found]
+        files: list[Any] = [entry for entry in tree if getattr(entry, "size", None) is not None]  # a folder has no size
+    return [RepositoryFile(file.path, file.size) for file in files]
 
 
 def download(repository: Repository, path: str, folder: Path | None = None) -> Path:
-    """One file, into a folder under its own path, or into the hub's cache; what was cut off is continued."""
+    """Download one file, into `folder` under its own path, or into the hub's cache; continues an interrupted one.
+
+    Raises
+    ------
+    EosinError
+        No such file, no access, no connection.
+    """
     from huggingface_hub import hf_hub_download
 
     with _explained(repository, path):
-        where = hf_hub_download(
+        downloaded = hf_hub_download(
             repository.name,
             path,
             repo_type=repository.kind,
@@ -96,11 +108,11 @@ def download(repository: Repository, path: str, folder: Path | None = None) -> P
             endpoint=endpoint(),
             local_files_only=is_offline(),
         )
-    return Path(where)
+    return Path(downloaded)
 
 
-def download_all(repository: Repository, files: Sequence[Listed], folder: Path) -> None:
-    """Many files into a folder, if there is space for those that are missing.
+def download_all(repository: Repository, files: Sequence[RepositoryFile], folder: Path) -> None:
+    """Download files into a folder, after a check that there is space for the missing ones.
 
     Raises
     ------
@@ -109,39 +121,56 @@ def download_all(repository: Repository, files: Sequence[Listed], folder: Path) 
     """
     need_space(missing_bytes(files, folder), folder)
     with task(f"fetch {repository.name}", len(files), "files") as tick:
-        for one in files:
-            download(repository, one.path, folder)
-            tick(1, one.path)
+        for file in files:
+            download(repository, file.path, folder)
+            tick(1, file.path)
 
 
-def missing_bytes(files: Sequence[Listed], folder: Path) -> int:
-    """How much of these files is not in the folder yet."""
-    return sum(one.size for one in files if not _is_there(folder / one.path, one.size))
+def missing_bytes(files: Sequence[RepositoryFile], folder: Path) -> int:
+    """Bytes of those files that the folder does not hold complete."""
+    return sum(file.size for file in files if not _is_complete(folder / file.path, file.size))
 
 
 def need_space(n_bytes: int, folder: Path) -> None:
-    """Refuse to begin what the disk cannot hold."""
-    there = next(one for one in (folder.resolve(), *folder.resolve().parents) if one.exists())
-    free = shutil.disk_usage(there).free
+    """Raise `EosinError` where the disk of a folder has no space for so many bytes and 100 MB more."""
+    free = shutil.disk_usage(existing_folder(folder.resolve())).free
     if n_bytes + _SPARE_BYTES > free and n_bytes > 0:
-        problem = f"{told(n_bytes)} are to be fetched and {told(free)} are free"
+        problem = f"{size_text(n_bytes)} are to be fetched and {size_text(free)} are free"
         raise EosinError(problem, file=folder, fix="fetch less (--organ, --platform, --id) or choose another --out")
 
 
-def told(n_bytes: int) -> str:
-    """A size for people."""
+def existing_folder(folder: Path) -> Path:
+    """The folder, or the nearest one above it that exists."""
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def cache_folder() -> Path:
+    """The hub's cache, as huggingface_hub finds it."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def reason_of(error: Exception) -> str:
+    """The first line of an error's message, or its kind where it has none."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def size_text(n_bytes: int) -> str:
+    """A size as text: 1.5 kB, 20.0 MB, 3.2 GB."""
     if n_bytes < 1e6:
         return f"{n_bytes / 1e3:.1f} kB"
     return f"{n_bytes / 1e6:.1f} MB" if n_bytes < 1e9 else f"{n_bytes / 1e9:.1f} GB"
 
 
-def _is_there(path: Path, size: int) -> bool:
+def _is_complete(path: Path, size: int) -> bool:
     return path.is_file() and path.stat().st_size == size
 
 
 @contextlib.contextmanager
 def _explained(repository: Repository, what: str) -> Iterator[None]:
-    """What the hub's client raises, as one line."""
+    """Turn what the hub's client raises into an `EosinError`; `what` is the file, or a name for the list of files."""
     import huggingface_hub.errors as hub
 
     name = f"'{repository.name}'"
@@ -164,13 +193,12 @@ def _explained(repository: Repository, what: str) -> Iterator[None]:
     except hub.EntryNotFoundError as error:
         raise EosinError(f"{name} has no file {what}", fix="check its page, or another --revision") from error
     except (hub.HfHubHTTPError, OSError, _transport_error()) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         fix = "check the connection and run it again; it goes on from there"
-        raise EosinError(f"{what} of {name} cannot be fetched ({reason})", fix=fix) from error
+        raise EosinError(f"{what} of {name} cannot be fetched ({reason_of(error)})", fix=fix) from error
 
 
 def _transport_error() -> type[Exception]:
-    """What the client's own HTTP library raises; which library that is has changed between its versions."""
+    """The error of the HTTP library under the client, which is another one in other versions of the client."""
     import huggingface_hub.errors as hub
 
     return getattr(hub, "HTTPError", OSError)

@@ -1,33 +1,34 @@
-"""What a source is, and what may be ordered from it."""
+"""What a source of downloads is, and which options it takes."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 
 from eosin.config import Registry
 from eosin.errors import EosinError
+from eosin.types.unused_options import unused_options
 
 
 @dataclass(frozen=True)
-class Order:
-    """What is asked of a source; empty where nothing is said.
+class FetchOptions:
+    """Options of a download; empty where not given.
 
     Attributes
     ----------
     name
-        Which of its things.
+        An encoder, or a species.
     out
-        Where to.
+        Folder or file to write to.
     organ, platform, id
         Only sections that have one of these.
     parts
-        Only these folders.
+        Only these folders of the data set.
     revision
         Commit on the hub.
     url
-        Other addresses than the usual ones.
+        Addresses to use instead of the usual ones.
     """
 
     name: str | None = None
@@ -41,30 +42,40 @@ class Order:
 
 
 class Source(ABC):
-    """One kind of thing that can be fetched.
+    """One kind of thing that can be downloaded.
 
     Attributes
     ----------
     about
-        What it is.
+        What it is, in a line.
     takes
-        Which fields of an `Order` it heeds; others are refused.
+        Fields of `FetchOptions` that it uses; others are refused.
     """
 
     about: str
     takes: frozenset[str]
 
     @abstractmethod
-    def fetch(self, order: Order, *, dry_run: bool) -> list[str]:
-        """Fetch what was ordered, or with `dry_run` only say what it is; returns what to tell the user, in lines."""
+    def fetch(self, options: FetchOptions, *, dry_run: bool) -> list[str]:
+        """Download what the options name, or with `dry_run` only list it.
 
-    def check(self, order: Order) -> None:
-        """Refuse an order of what this source does not have."""
-        for field in fields(Order):
-            if getattr(order, field.name) and field.name not in self.takes:
-                said = "a NAME" if field.name == "name" else f"--{field.name}"
-                raise EosinError(f"this source takes no {said}", fix="leave it out (see: eosin fetch --help)")
+        Returns
+        -------
+        list of str
+            Lines for the user: what was downloaded, where it is, its licence.
+
+        Raises
+        ------
+        EosinError
+            There is no such thing, no access to it, no connection, or too little space.
+        """
+
+    def check(self, options: FetchOptions) -> None:
+        """Refuse an option that this source does not use, instead of passing it over in silence."""
+        for name in unused_options(options, self.takes):
+            flag = "NAME" if name == "name" else f"--{name}"
+            raise EosinError(f"this source takes no {flag}", fix="leave it out (see: eosin fetch --help)")
 
 
 SOURCES: Registry[Source] = Registry("source")
-"""Sources by the name they are asked for."""
+"""Sources by the first argument of `eosin fetch`."""

@@ -1,4 +1,4 @@
-"""Charts about numbers: accuracy per gene, and whether the error bars mean what they say."""
+"""Charts about numbers: accuracy per gene, and whether error bars are as wide as the errors."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.reporting.maps import new_figure, to_png
+from eosin.reporting.figures import INK, new_figure, to_png
 from eosin.scores.results import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLOURS = ("#a33a7a", "#2f6f9f", "#c77d1e", "#4b8b5a", "#77797f", "#7a5bb5")
-_INK, _SOFT = "#3b4252", "#c9ced8"
+_SOFT = "#c9ced8"
 _MOST_NAMED = 80  # more gene names than this cannot be read
 
 
@@ -35,7 +35,7 @@ def gene_chart(genes: Sequence[str], pcc: Mapping[str, np.ndarray]) -> bytes:
         axis.scatter(
             place, values[order], s=size, color=_COLOURS[i % len(_COLOURS)], label=model, linewidth=0, zorder=3
         )
-    axis.axhline(0, color=_INK, linewidth=0.8)
+    axis.axhline(0, color=INK, linewidth=0.8)
     axis.set(xlim=(-0.8, max(len(order) - 0.2, 0.8)), ylim=(min(-0.1, float(np.nanmin(first, initial=0)) - 0.05), 1.0))
     if len(order) <= _MOST_NAMED:
         axis.set_xticks(place, [genes[j][:18] for j in order], rotation=90, fontsize=7.5)
@@ -78,14 +78,14 @@ def calibration_chart(truth: np.ndarray, draws: np.ndarray, unit: str) -> bytes:
     left.plot([0, 1], [0, 1], color=_SOFT, linewidth=1.5, label="calibrated")
     left.plot(nominal, observed, "o-", color=_COLOURS[0], markersize=4, label="this model")
     left.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="promised share inside", ylabel="measured share inside")
-    left.set_title("Intervals between draws", fontsize=10, color=_INK)
+    left.set_title("Intervals between draws", fontsize=10, color=INK)
     left.legend(frameon=False, fontsize=8, loc="upper left")
     sd, error = spread_and_error(truth, draws)
     top = 1.08 * max(sd.max(), error.max(), 1e-6)
     right.plot([0, top], [0, top], color=_SOFT, linewidth=1.5)
     right.plot(sd, error, "o-", color=_COLOURS[0], markersize=4)
     right.set(xlim=(0, top), ylim=(0, top), aspect="equal", xlabel=f"predicted sd, {unit}", ylabel="actual error (RMS)")
-    right.set_title("Error bars against errors", fontsize=10, color=_INK)
+    right.set_title("Error bars against errors", fontsize=10, color=INK)
     for axis in (left, right):
         _plain(axis)
     return to_png(figure)
@@ -94,15 +94,15 @@ def calibration_chart(truth: np.ndarray, draws: np.ndarray, unit: str) -> bytes:
 def models_chart(
     names: Sequence[str],
     families: Sequence[str],
-    found: Sequence[Sequence[Summary]],
-    against: Sequence[Sequence[Mapping[str, Any] | None]],
+    summaries: Sequence[Sequence[Summary]],
+    comparisons: Sequence[Sequence[Mapping[str, Any] | None]],
     metric: str,
 ) -> bytes:
     """For each family of splits: every model's value with its sd over seeds, and where known its lead over the ridge.
 
-    `found` and `against` are [families][models]; a model without a number has no dot.
+    `summaries` and `comparisons` are [families][models]; a model without a number has no dot.
     """
-    compared = any(one for row in against for one in row)
+    compared = any(comparison for row in comparisons for comparison in row)
     columns = 2 if compared else 1
     height = 0.75 + 0.24 * len(names)
     figure = new_figure(10.5, min(height * len(families), 60), layout="tight")
@@ -110,29 +110,31 @@ def models_chart(
     y = np.arange(len(names))
     for i, family in enumerate(families):
         left = axes[i, 0]
-        means, sds = np.array([one.mean for one in found[i]]), np.array([one.sd for one in found[i]])
+        means = np.array([summary.mean for summary in summaries[i]])
+        sds = np.array([summary.sd for summary in summaries[i]])
         left.errorbar(means, y, xerr=sds, fmt="o", color=_COLOURS[0], markersize=5, elinewidth=1.2)
         _bound(left, means, means - sds, y)
-        left.set_title(family[:60], fontsize=9, color=_INK, loc="left")
+        left.set_title(family[:60], fontsize=9, color=INK, loc="left")
         left.set_xlabel(f"{metric}, bars: sd over seeds" if sds.any() else metric)
         left.set_yticks(y, [name[:44] for name in names])
         left.set_ylim(len(names) - 0.4, -0.6)
         _plain(left)
         if compared:
-            _lead(axes[i, 1], y, against[i])
+            _differences(axes[i, 1], y, comparisons[i])
     return to_png(figure)
 
 
-def _lead(axis: Axes, y: np.ndarray, against: Sequence[Mapping[str, Any] | None]) -> None:
+def _differences(axis: Axes, y: np.ndarray, comparisons: Sequence[Mapping[str, Any] | None]) -> None:
     """Differences to the ridge with their intervals; those that leave out 0 in full colour."""
-    axis.axvline(0, color=_INK, linewidth=0.8)
-    for place, one in zip(y, against):
-        if one is not None:
-            sure = one["low"] > 0 or one["high"] < 0
+    axis.axvline(0, color=INK, linewidth=0.8)
+    for place, comparison in zip(y, comparisons):
+        if comparison is not None:
+            low, high = comparison["low"], comparison["high"]
+            sure = low > 0 or high < 0
             colour = _COLOURS[1] if sure else _COLOURS[4]
-            axis.hlines(place, one["low"], one["high"], color=colour, linewidth=1.6)
-            axis.plot(one["difference"], place, "o", color=colour, markersize=5)
-    values, lows = (np.array([np.nan if one is None else one[key] for one in against]) for key in ("difference", "low"))
+            axis.hlines(place, low, high, color=colour, linewidth=1.6)
+            axis.plot(comparison["difference"], place, "o", color=colour, markersize=5)
+    values, lows = (np.array([np.nan if c is None else c[key] for c in comparisons]) for key in ("difference", "low"))
     _bound(axis, values, lows, y)
     axis.locator_params(axis="x", nbins=6)
     axis.set_xlabel("difference to the tuned ridge in PCC, 95 % interval")
@@ -141,16 +143,16 @@ def _lead(axis: Axes, y: np.ndarray, against: Sequence[Mapping[str, Any] | None]
 
 def _bound(axis: Axes, values: np.ndarray, lows: np.ndarray, y: np.ndarray) -> None:
     """Leave one value far below all others (a mean that predicts nothing) off the axis, with its number there."""
-    known = np.sort(lows[np.isfinite(lows)])
-    if len(known) < 3:
+    ordered = np.sort(lows[np.isfinite(lows)])
+    if len(ordered) < 3:
         return
-    floor = known[1] - 0.3 * max(known[-1] - known[1], 0.02)
-    if known[0] >= known[1] - 3 * max(np.nanmax(values) - known[1], 0.02):
+    floor = ordered[1] - 0.3 * max(ordered[-1] - ordered[1], 0.02)
+    if ordered[0] >= ordered[1] - 3 * max(np.nanmax(values) - ordered[1], 0.02):
         return
     axis.set_xlim(left=floor)
     place = int(np.nanargmin(values))
-    given = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8, "color": _INK}
-    axis.annotate(f"◂ {values[place]:.2f}", (floor, y[place]), **given)
+    style = {"xytext": (3, 0), "textcoords": "offset points", "va": "center", "fontsize": 8, "color": INK}
+    axis.annotate(f"◂ {values[place]:.2f}", (floor, y[place]), **style)
 
 
 Points = Sequence[tuple[float, float]]
@@ -169,28 +171,28 @@ def study_chart(quantity: str, panels: Sequence[Panel]) -> bytes:
         for i, name in enumerate(names):
             x, y = np.array(lines[name], dtype=float).T
             axis.plot(x, y, "o-", color=_COLOURS[i % len(_COLOURS)], markersize=4, linewidth=1.3, label=name)
-        axis.plot(*np.array(ridge, dtype=float).T, color=_INK, linewidth=0.9, linestyle="--")
+        axis.plot(*np.array(ridge, dtype=float).T, color=INK, linewidth=0.9, linestyle="--")
         shown = sorted({x for line in lines.values() for x, _ in line})
         if shown[0] > 0 and shown[-1] / shown[0] >= 8:
             axis.set_xscale("log")
         axis.set_xticks(shown, [f"{x:g}" for x in shown])
         axis.minorticks_off()
-        axis.set_title(title, fontsize=9.5, color=_INK, loc="left")
+        axis.set_title(title, fontsize=9.5, color=INK, loc="left")
         axis.set_xlabel(quantity)
         _plain(axis)
     for axis in axes[len(panels) :]:
         axis.set_visible(False)
     if len(names) > 1:
-        handles, said = axes[0].get_legend_handles_labels()
-        figure.legend(handles, said, frameon=False, fontsize=8, ncols=min(len(names), 5), loc="outside lower center")
+        handles, labels = axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, frameon=False, fontsize=8, ncols=min(len(names), 5), loc="outside lower center")
     return to_png(figure)
 
 
 def _plain(axis: Axes) -> None:
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color(_SOFT)
-    axis.tick_params(colors=_INK, labelsize=8)
+    axis.tick_params(colors=INK, labelsize=8)
     axis.grid(axis="x" if axis.get_ylim()[0] > axis.get_ylim()[1] else "y", color=_SOFT, linewidth=0.4)
     axis.set_axisbelow(True)
     for label in (axis.xaxis.label, axis.yaxis.label):
-        label.set(color=_INK, fontsize=9)
+        label.set(color=INK, fontsize=9)

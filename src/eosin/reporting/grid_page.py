@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eosin.reporting.charts import models_chart, study_chart
-from eosin.reporting.grid_scores import Grid, Row
-from eosin.reporting.html import Markup, fold, join, page, picture, section, table, tag
-from eosin.reporting.provenance import costs, failures, runs, what_was_compared
-from eosin.reporting.series import read_series
-from eosin.reporting.tables import definitions, is_baseline, number_table, pathway_table, score_cell
+from eosin.metrics.metric import BIOMARKERS, PATHWAYS
+from eosin.reporting.charts import Panel, study_chart
+from eosin.reporting.grid_scores import Grid
+from eosin.reporting.headline import headline
+from eosin.reporting.html import Markup, Picture, now, write_page
+from eosin.reporting.provenance import compared, costs, failures, runs
+from eosin.reporting.series import Series, read_series
+from eosin.reporting.tables import definitions, is_baseline, number_table, pathway_table
 from eosin.scores import results
 from eosin.scores.metric_columns import Column, Group, columns_of, columns_with_numbers, groups, missing_biomarkers
-from eosin.scores.score_table import split_table
-from eosin.storage.files import atomic_file
 
 _VARIED = tuple(
     Column(key, label)
@@ -31,6 +31,39 @@ _VARIED = tuple(
     )
 )
 """What a study's chart shows against the setting that it varies."""
+
+
+@dataclass(frozen=True)
+class VariedNumber:
+    """The number that a study varies, and the metrics against it: a chart for each split rule and encoder."""
+
+    quantity: str
+    charts: list[Picture]
+
+
+@dataclass(frozen=True)
+class MetricGroup:
+    """Metrics that answer one question.
+
+    Attributes
+    ----------
+    title
+        The question in a few words.
+    tables
+        Split rules with their tables.
+    missing_genes
+        Biomarkers that some run's panel lacks.
+    gene_sets
+        Split rules with their tables of every gene set.
+    definitions
+        What the columns mean.
+    """
+
+    title: str
+    tables: list[tuple[str, Markup]]
+    missing_genes: list[str]
+    gene_sets: list[tuple[str, Markup]]
+    definitions: Markup
 
 
 def write_bench_report(
@@ -55,146 +88,94 @@ def write_bench_report(
         Another schema, no cells, or a cell without model, encoder, split, seed or status.
     """
     grid = Grid.of(scores)
-    when = when or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    n = len(grid.cells)
-    body = [
-        *(tag("p", note, class_="warn") for note in _warnings(grid)),
-        _headline(grid),
-        _varied(grid),
-        *(_group(grid, group) for group in groups()),
-        costs(grid),
-        failures(grid),
-        what_was_compared(grid),
-        runs(grid),
-    ]
-    done = f"{n - len(grid.failed())} of {n} runs finished"
-    split_rules = f"{len(grid.families)} split rule" + ("" if len(grid.families) == 1 else "s")
-    lead = tag("p", f"{len(grid.rows)} rows · {split_rules} · {done} · {when}", class_="lead")
-    title = title or (f"Study: {grid.study}" if grid.study else "Benchmark")
-    with atomic_file(path) as partial:
-        partial.write_text(page(title, lead, *body), encoding="utf-8")
-    return Path(path)
-
-
-def _warnings(grid: Grid) -> list[str]:
-    said = results.warnings(grid.scores)
-    if not any(is_baseline(model) for model, _ in grid.rows):
-        said.insert(0, "No tuned ridge was run: whether a model adds anything to it is not known.")
-    if few := grid.unfinished():
-        names = ", ".join(f"{grid.name(row)} ({n})" for row, n in few.items())
-        said.append(f"Not every row has every run yet; means over fewer runs are not comparable: {names}.")
-    if failed := grid.failed():
-        said.append(f"{len(failed)} of {len(grid.cells)} runs failed; their reasons stand below.")
-    return said
-
-
-def _headline(grid: Grid) -> Markup:
-    metric = grid.headline
-    n = grid.n_seeds()
-    seeds = f"{n} seeds; ± is the standard deviation between them." if n > 1 else "One seed: no spread is known."
-    best = "The best of each column is marked." if grid.one_panel else "Rows are of different gene panels."
-    said = [f"Taken {results.pooling(grid.scores)}. {seeds} {best}"]
-    compared = grid.scores.get("comparisons")
-    if compared:
-        said.append(f"To ridge: {results.of_comparisons(compared)}. Bold: the interval leaves out 0.")
-    return section(
-        metric.label if grid.study else f"Headline: {metric.label}",
-        _headline_table(grid, metric),
-        definitions([metric]),
-        *(tag("p", text, class_="soft") for text in said),
-        tag("div", picture(_chart(grid, metric), f"{metric.label} of every model and split"), class_="paper"),
+    n_runs, n_rules = len(grid.cells), len(grid.families)
+    return write_page(
+        path,
+        "grid_page.html",
+        title=title or (f"Study: {grid.study}" if grid.study else "Benchmark"),
+        lead=(
+            f"{len(grid.rows)} rows",
+            f"{n_rules} split rule" + ("" if n_rules == 1 else "s"),
+            f"{n_runs - len(grid.failed())} of {n_runs} runs finished",
+            when or now(),
+        ),
+        remarks=_warnings(grid),
+        headline=headline(grid),
+        varied=_varied(grid),
+        groups=[shown for group in groups() if (shown := _group(grid, group)) is not None],
+        n_families=n_rules,
+        costs=costs(grid),
+        failures=failures(grid),
+        compared=compared(grid),
+        runs=runs(grid),
     )
 
 
-def _headline_table(grid: Grid, metric: Column) -> Markup:
-    """Models x split rules, each with the difference to the ridge; with several rules also their mean."""
-    comparisons = grid.scores.get("comparisons") or ()
-    made = split_table(grid.cells, metric.key, comparisons=comparisons, rows=grid.rows, mark=grid.one_panel)
-    rows = []
-    for line in made.rows:
-        cells: list[Any] = grid.front(line.row)
-        for family, cell, to_ridge in zip(made.families, line.cells, line.to_ridge):
-            cells += [score_cell(cell), _difference(grid, line.row, family, metric, cell.value.mean, to_ridge)]
-        rows.append([*cells, score_cell(line.mean)] if len(made.families) > 1 else cells)
-    header = [part for family in made.families for part in (_family_head(grid, family, metric), "to ridge (95 %)")]
-    return table([*grid.lead, *header, *(["mean"] if len(made.families) > 1 else [])], rows)
+def _warnings(grid: Grid) -> list[str]:
+    """What a reader must not overlook: leaks, no baseline, runs that are missing or failed."""
+    sentences = results.warnings(grid.scores)
+    if not any(is_baseline(model) for model, _ in grid.rows):
+        sentences.insert(0, "No tuned ridge was run: whether a model adds anything to it is not known.")
+    if unfinished := grid.unfinished():
+        names = ", ".join(f"{grid.name(row)} ({n_runs})" for row, n_runs in unfinished.items())
+        sentences.append(f"Not every row has every run yet; means over fewer runs are not comparable: {names}.")
+    if failed := grid.failed():
+        sentences.append(f"{len(failed)} of {len(grid.cells)} runs failed; their reasons stand below.")
+    return sentences
 
 
-def _family_head(grid: Grid, family: str, metric: Column) -> Markup:
-    leaks = any(cell.get("leak") for cell in grid.cells if results.split_family(cell["split"]) == family)
-    return join([f"{family}, {metric.header}", tag("span", "leak", class_="badge bad") if leaks else None])
-
-
-def _difference(
-    grid: Grid, row: Row, family: str, metric: Column, mean: float, one: Mapping[str, Any] | None
-) -> Markup:
-    """The difference to the tuned ridge with its interval; without an interval the plain difference."""
-    if is_baseline(row[0]):
-        return tag("td", "–")
-    if one is not None:
-        sure = one["low"] > 0 or one["high"] < 0
-        text = f"{_signed(one['difference'])} ({_signed(one['low'])} to {_signed(one['high'])})"
-        return tag("td", text, class_="sure" if sure else None)
-    if row in grid.unfinished():
-        return tag("td", "–")
-    apart = mean - grid.ridge(row, family, metric)
-    return tag("td", _signed(apart) if math.isfinite(apart) else "–")
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "−")
-
-
-def _chart(grid: Grid, metric: Column) -> bytes:
-    found = [[grid.summary(row, family, metric) for row in grid.rows] for family in grid.families]
-    against = [[grid.against(row, family) for row in grid.rows] for family in grid.families]
-    return models_chart([grid.name(row) for row in grid.rows], list(grid.families), found, against, metric.label)
-
-
-def _varied(grid: Grid) -> Markup | None:
+def _varied(grid: Grid) -> VariedNumber | None:
     """The metrics against the number that a study varies, where its rows' labels carry one."""
     series = read_series([model for model, _ in grid.rows]) if grid.study else None
     if series is None:
         return None
-    blocks = []
+    charts = []
     for family in grid.families:
-        encoders = dict.fromkeys(encoder for _, encoder in grid.rows)
-        for encoder in encoders:
-            lines = {
-                name: [(x, {c: grid.summary((label, encoder), family, c).mean for c in _VARIED}) for x, label in points]
-                for name, points in series.points.items()
-            }
-            there = [c for c in _VARIED if any(math.isfinite(v[c]) for line in lines.values() for _, v in line)]
-            labels = sorted({point for points in series.points.values() for point in points})
-            ridge = {c: [(x, grid.ridge((label, encoder), family, c)) for x, label in labels] for c in there}
-            panels = [
-                (c.header, {n: [(x, v[c]) for x, v in line] for n, line in lines.items()}, ridge[c]) for c in there
-            ]
+        for encoder in dict.fromkeys(encoder for _, encoder in grid.rows):
+            panels = _study_panels(grid, series, family, encoder)
             if panels:
-                drawn = picture(study_chart(series.quantity, panels), f"Metrics against {series.quantity}")
                 caption = f"{family}, {encoder}. The dashed line is the tuned ridge."
-                blocks.append(tag("figure", tag("div", drawn, class_="paper"), tag("figcaption", caption)))
-    return section(f"Against {series.quantity}", *blocks) if blocks else None
+                png = study_chart(series.quantity, panels)
+                charts.append(Picture(png, f"Metrics against {series.quantity}", caption))
+    return VariedNumber(series.quantity, charts) if charts else None
 
 
-def _group(grid: Grid, group: Group) -> Markup | None:
-    """One group of metrics: a table for each split rule."""
+def _study_panels(grid: Grid, series: Series, family: str, encoder: str) -> list[Panel]:
+    """For each metric that has numbers: the lines of the rows, and the ridge's."""
+    means = {
+        name: [(x, {c: grid.summary((label, encoder), family, c).mean for c in _VARIED}) for x, label in points]
+        for name, points in series.points.items()
+    }
+    labels = sorted({point for points in series.points.values() for point in points})
+    panels = []
+    for column in _VARIED:
+        lines = {name: [(x, values[column]) for x, values in line] for name, line in means.items()}
+        if any(math.isfinite(y) for line in lines.values() for _, y in line):
+            ridge = [(x, grid.ridge((label, encoder), family, column)) for x, label in labels]
+            panels.append((column.header, lines, ridge))
+    return panels
+
+
+def _group(grid: Grid, group: Group) -> MetricGroup | None:
+    """One group of metrics, with a table for each split rule; None where no run has a number of it."""
     metrics = grid.metrics()
     columns = columns_of(group, metrics)
-    blocks: list[Markup] = []
+    tables = []
     for family in grid.families:
-        made = number_table(grid.lead, columns, grid.lines(family), mark=grid.one_panel)
-        if made is not None:
-            blocks += [tag("h3", family), made] if len(grid.families) > 1 else [made]
-    if not blocks:
+        numbers = number_table(grid.lead, columns, grid.lines(family), mark=grid.one_panel)
+        if numbers is not None:
+            tables.append((family, numbers))
+    if not tables:
         return None
-    if group.title == "Biomarkers" and (lost := missing_biomarkers(metrics)):
-        blocks.append(tag("p", f"Not in the panel of every run: {', '.join(lost)}.", class_="soft"))
-    if group.title == "Pathways":
-        blocks += [fold(f"Every gene set, {family}", _every_pathway(grid, family)) for family in grid.families]
-    return section(group.title, *blocks, definitions(columns_with_numbers(columns, metrics)))
+    return MetricGroup(
+        title=group.title,
+        tables=tables,
+        missing_genes=missing_biomarkers(metrics) if group.title == BIOMARKERS else [],
+        gene_sets=[(f, _every_gene_set(grid, f)) for f in grid.families] if group.title == PATHWAYS else [],
+        definitions=definitions(columns_with_numbers(columns, metrics)),
+    )
 
 
-def _every_pathway(grid: Grid, family: str) -> Markup:
+def _every_gene_set(grid: Grid, family: str) -> Markup:
     values = [lambda column, row=row: grid.summary(row, family, column) for row in grid.rows]
     return pathway_table([grid.name(row) for row in grid.rows], values, grid.metrics())

@@ -20,7 +20,7 @@ Row = tuple[str, str]
 
 @dataclass(frozen=True)
 class Grid:
-    """What a page about a grid stands on.
+    """The scores of a benchmark or a study, with rows and split rules in the order of a page.
 
     Attributes
     ----------
@@ -41,13 +41,20 @@ class Grid:
 
     @classmethod
     def of(cls, scores: Mapping[str, Any]) -> Grid:
-        """Refuses what is no grid in one line."""
+        """Check the content of a `scores.json` and order its rows.
+
+        Raises
+        ------
+        EosinError
+            Another schema, no runs, or a run without model, encoder, split, seed or status.
+        """
         cells = _check(scores)
         rows = sorted(results.rows(cells), key=lambda row: not is_baseline(row[0]))  # stable
         return cls({**scores, "cells": cells}, cells, tuple(rows), tuple(results.families(cells)))
 
     @property
     def study(self) -> str | None:
+        """The name of the study; None for a benchmark."""
         return self.scores.get("study")
 
     @property
@@ -58,6 +65,7 @@ class Grid:
 
     @property
     def one_encoder(self) -> bool:
+        """Whether all rows have the same encoder, so that its name can be left out."""
         return len({encoder for _, encoder in self.rows}) == 1
 
     @property
@@ -67,14 +75,15 @@ class Grid:
 
     def front(self, row: Row) -> list[Markup | str]:
         """What names a row in a table."""
-        few = tag("span", "unfinished", class_="badge bad") if row in self.unfinished() else None
-        return [join([model_name(row[0]), few]), *([] if self.one_encoder else [row[1]])]
+        badge = tag("span", "unfinished", class_="badge bad") if row in self.unfinished() else None
+        return [join([model_name(row[0]), badge]), *([] if self.one_encoder else [row[1]])]
 
     def name(self, row: Row) -> str:
         """What names a row in a chart."""
         return row[0] if self.one_encoder else f"{row[0]}, {row[1]}"
 
     def summary(self, row: Row, family: str, column: AnyColumn) -> Summary:
+        """Mean over the splits of one rule, then over seeds, with the sd over seeds."""
         return results.summary(results.of_row(self.cells, row, family), column.value)
 
     def panel(self, row: Row) -> str:
@@ -89,8 +98,8 @@ class Grid:
 
     def ridge(self, row: Row, family: str, column: AnyColumn) -> float:
         """The best tuned ridge on a row's encoder and panel; NaN where there is none."""
-        like = [r for r in self.rows if is_baseline(r[0]) and r[1] == row[1] and self.panel(r) == self.panel(row)]
-        known = [value for r in like if math.isfinite(value := self.summary(r, family, column).mean)]
+        ridges = [r for r in self.rows if is_baseline(r[0]) and r[1] == row[1] and self.panel(r) == self.panel(row)]
+        known = [value for r in ridges if math.isfinite(value := self.summary(r, family, column).mean)]
         return (min if column.better == "down" else max)(known, default=math.nan)
 
     def lines(self, family: str) -> list[Line]:
@@ -104,21 +113,24 @@ class Grid:
 
     def against(self, row: Row, family: str) -> Mapping[str, Any] | None:
         """The comparison with the tuned ridge, where there is one."""
-        for one in self.scores.get("comparisons") or ():
-            if (one["model"], one["encoder"], one["split"]) == (*row, family) and one["difference"] is not None:
-                return one
+        for comparison in self.scores.get("comparisons") or ():
+            compared = (comparison["model"], comparison["encoder"], comparison["split"])
+            if compared == (*row, family) and comparison["difference"] is not None:
+                return comparison
         return None
 
     def unfinished(self) -> dict[Row, int]:
         """Rows with fewer runs than others, and how many they have: a grid that still runs, or rows of two grids."""
         asked = {row: {(c["split"], c["seed"]) for c in results.of_row(self.cells, row)} for row in self.rows}
-        every = set().union(*asked.values())
-        return {row: len(found) for row, found in asked.items() if found != every}
+        complete = set().union(*asked.values())
+        return {row: len(runs) for row, runs in asked.items() if runs != complete}
 
     def failed(self) -> list[Mapping[str, Any]]:
+        """The runs that did not finish."""
         return [cell for cell in self.cells if cell["status"] != "done"]
 
     def n_seeds(self) -> int:
+        """How many seeds there are among all runs."""
         return len({cell["seed"] for cell in self.cells})
 
 
@@ -129,7 +141,7 @@ def _check(scores: Any) -> Sequence[Mapping[str, Any]]:
     if not cells:
         raise EosinError("the benchmark has no runs", fix="run eosin bench first")
     for cell in cells:
-        lost = [key for key in ("model", "encoder", "split", "seed", "status") if key not in cell]
-        if lost:
-            raise EosinError(f"a run in the benchmark scores lacks '{lost[0]}'", fix="run eosin bench again")
+        missing = [key for key in ("model", "encoder", "split", "seed", "status") if key not in cell]
+        if missing:
+            raise EosinError(f"a run in the benchmark scores lacks '{missing[0]}'", fix="run eosin bench again")
     return [{"metrics": {}, **cell} for cell in cells]

@@ -1,81 +1,96 @@
-"""HTML that cannot be broken by what it shows: every string is escaped unless it was built here."""
+"""Pages from templates: every text is escaped unless it is `Markup`, and each page is one file that loads nothing."""
 
 from __future__ import annotations
 
 import base64
-import html
+import json
 from collections.abc import Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from eosin.reporting.style import CSS
+from markupsafe import Markup
 
-# A report is opened years later, on machines without a network and next to patients' data: the browser itself
-# is told to load nothing and run nothing.
-_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+from eosin.storage.files import atomic_file
 
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
-class Markup(str):
-    """Finished HTML, as opposed to text that is still to be escaped."""
-
-
-def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
-    """`<name attribute="...">children</name>`; text is escaped, `Markup` is not, `class_` gives `class`."""
-    given = "".join(
-        f' {key.rstrip("_").replace("_", "-")}="{html.escape(str(value))}"'
-        for key, value in attributes.items()
-        if value is not None
-    )
-    if name in ("img", "meta", "br"):
-        return Markup(f"<{name}{given}>")
-    return Markup(f"<{name}{given}>{join(children)}</{name}>")
+__all__ = ["Markup", "Picture", "as_json", "join", "now", "number", "table", "tag", "write_page"]
 
 
-def join(children: Iterable[Any]) -> Markup:
-    """Children one after another; None is left out."""
-    return Markup("".join(c if isinstance(c, Markup) else html.escape(str(c)) for c in children if c is not None))
+@dataclass(frozen=True)
+class Picture:
+    """A PNG inside a page.
+
+    Attributes
+    ----------
+    png
+        The file's bytes, drawn at 144 dots per inch.
+    description
+        What is read out where the picture cannot be seen.
+    caption
+        The line below it.
+    """
+
+    png: bytes
+    description: str
+    caption: str | None = None
+
+    @property
+    def source(self) -> str:
+        """The picture itself as a `data:` address."""
+        return "data:image/png;base64," + base64.b64encode(self.png).decode()
+
+    @property
+    def width_px(self) -> int:
+        """Its width on a page, which has 96 dots per inch: sharp screens show all 144."""
+        return int.from_bytes(self.png[16:20], "big") * 2 // 3
 
 
-def picture(png: bytes, describe: str) -> Markup:
-    """A PNG inside the page; `describe` is read out where it cannot be seen."""
-    source = "data:image/png;base64," + base64.b64encode(png).decode()
-    width = int.from_bytes(png[16:20], "big") * 2 // 3  # drawn at 144 dots per inch, for sharp screens; a page has 96
-    return tag("img", src=source, alt=describe, width=width)
+def write_page(path: str | Path, template: str, *, title: str, lead: Sequence[str], **content: Any) -> Path:
+    """Write one self-contained HTML file, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        The file.
+    template
+        Name of a template in `templates/` that extends `page.html`.
+    title
+        Its heading.
+    lead
+        What stands below the heading, in pieces.
+    content
+        What the template shows; text is escaped.
+    """
+    page = _environment().get_template(template).render(title=title, lead=lead, css=_css(), **content)
+    with atomic_file(path) as partial:
+        partial.write_text(page, encoding="utf-8")
+    return Path(path)
 
 
 def table(header: Sequence[Any], rows: Iterable[Sequence[Any]], *, class_: str | None = None) -> Markup:
-    """A table whose first column names the rows. A cell may be text or finished `td`."""
-    head = tag("thead", tag("tr", *(tag("th", h, scope="col") for h in header)))
-    body = tag("tbody", *(tag("tr", tag("th", first, scope="row"), *map(_cell, rest)) for first, *rest in rows))
-    return tag("div", tag("table", head, body, class_=class_), class_="scroll")
+    """A table whose first column names the rows. A cell may be text or a finished `td`."""
+    parts: Any = _environment().get_template("parts.html").module
+    return parts.table(header, rows, class_)
 
 
-def _cell(content: Any) -> Markup:
-    return content if isinstance(content, Markup) and content.startswith("<td") else tag("td", content)
+def tag(name: str, /, *children: Any, **attributes: Any) -> Markup:
+    """One element, for what stands inside a cell or line; text is escaped, `class_` gives `class`."""
+    given = join(
+        Markup(' {}="{}"').format(key.rstrip("_"), value) for key, value in attributes.items() if value is not None
+    )
+    return Markup("<{0}{1}>{2}</{0}>").format(name, given, join(children))
 
 
-def section(title: str, *children: Any) -> Markup:
-    return tag("section", tag("h2", title), *children)
-
-
-def fold(title: str, *children: Any) -> Markup:
-    """What only some readers want: closed until asked for."""
-    return tag("details", tag("summary", title), *children)
-
-
-def page(title: str, lead: Any, *body: Any) -> str:
-    """A whole self-contained document."""
-    return "<!doctype html>\n" + tag(
-        "html",
-        tag(
-            "head",
-            tag("meta", charset="utf-8"),
-            tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
-            tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            tag("title", title),
-            tag("style", Markup(CSS)),
-        ),
-        tag("body", tag("main", tag("header", tag("h1", title), lead), *body)),
-        lang="en",
+def join(children: Iterable[Any]) -> Markup:
+    """Children one after another; text is escaped, None is left out."""
+    return Markup("").join(
+        child if hasattr(child, "__html__") else str(child) for child in children if child is not None
     )
 
 
@@ -86,3 +101,38 @@ def number(value: Any, digits: int = 3) -> str:
     if isinstance(value, int):
         return str(value)
     return f"{value:.{digits}f}".replace("-", "−") if abs(value) < 1e4 else f"{value:.3g}"
+
+
+def as_json(value: Any) -> str:
+    """A record as text to show; what JSON does not know is shown as `str` gives it."""
+    return json.dumps(value, indent=1, default=str, ensure_ascii=False)
+
+
+def now() -> str:
+    """The time in UTC, to the minute, as pages show it."""
+    return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+@cache
+def _environment() -> Environment:
+    """Where templates come from and how they treat text; jinja2 is imported with the first page."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("eosin.reporting"),
+        autoescape=True,
+        undefined=StrictUndefined,  # a misspelt name is an error, not a gap in the page
+        finalize=lambda value: "" if value is None else value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["cell"] = _cell
+    return environment
+
+
+def _cell(content: Any) -> Markup:
+    return content if isinstance(content, Markup) and content.startswith("<td") else tag("td", content)
+
+
+def _css() -> Markup:
+    return Markup(resources.files("eosin.reporting").joinpath("templates/page.css").read_text(encoding="utf-8"))

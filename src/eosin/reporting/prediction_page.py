@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eosin.reporting import blocks
-from eosin.reporting.gathered import choose_genes, gather
-from eosin.reporting.html import page, tag
-from eosin.reporting.maps import Thumbnail, check_genes
-from eosin.storage.files import atomic_file
+from eosin.reporting import page_sections as sections
+from eosin.reporting.gathered import check_genes, choose_genes, gather
+from eosin.reporting.html import now, write_page
+from eosin.reporting.maps import Thumbnail
+from eosin.reporting.tables import score_tables, section_table
 from eosin.types import Prediction, Section
 
 
@@ -62,19 +61,21 @@ def write_report(
     scores = scores or {}
     pcc = run.pcc(run.main)
     shown = choose_genes(run, pcc, genes or ())
-    body = [
-        blocks.facts(run, scores, pcc),
-        *(tag("p", note, class_="warn") for note in (*notes, *blocks.remarks(run, truth))),
-        blocks.reading(run, scores, pcc),
-        blocks.score_block(scores, has_truth=pcc is not None),
-        blocks.per_gene(run, pcc),
-        blocks.calibration_block(run),
-        blocks.maps(run, shown, thumbnails),
-        blocks.details(run, settings or {}, thumbnails),
-    ]
-    when = when or datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    what = (run.model, blocks.count(len(run.main), "section"), when, f"eosin {blocks.version('eosin')}")
-    lead = tag("p", " · ".join(what), class_="lead")
-    with atomic_file(path) as partial:
-        partial.write_text(page(title, lead, *body), encoding="utf-8")
-    return Path(path)
+    n_sections = len(run.main)
+    return write_page(
+        path,
+        "prediction_page.html",
+        title=title,
+        lead=(run.model, sections.count(n_sections, "section"), when or now(), f"eosin {sections.version('eosin')}"),
+        key_figures=sections.key_figures(run, scores, pcc),
+        remarks=[*notes, *sections.remarks(run, truth)],
+        reading=sections.reading(run, scores, pcc),
+        score_tables=score_tables(scores) if scores else None,
+        section_table=section_table(scores),
+        has_truth=pcc is not None,
+        gene_accuracy=sections.gene_accuracy(run, pcc),
+        calibration=sections.calibration_picture(run),
+        n_sections=n_sections,
+        tissues=sections.tissues(run, shown, thumbnails),
+        origin=sections.origin(run, settings or {}, thumbnails),
+    )

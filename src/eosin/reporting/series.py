@@ -26,10 +26,10 @@ def read_series(labels: Sequence[str]) -> Series | None:
     for label in labels:
         numbers = list(_NUMBER.finditer(label))
         if len(numbers) == 1:
-            one = numbers[0]
-            rest = label[: one.start()].rstrip(" =,") + "\0" + label[one.end() :].strip()
-            points.setdefault(rest, []).append((float(one[0]), label))
-    points = {name: sorted(found) for name, found in points.items() if len({x for x, _ in found}) > 1}
+            match = numbers[0]
+            rest = label[: match.start()].rstrip(" =,") + "\0" + label[match.end() :].strip()
+            points.setdefault(rest, []).append((float(match[0]), label))
+    points = {name: sorted(line) for name, line in points.items() if len({x for x, _ in line}) > 1}
     if not points:
         return None
     units = {name.partition("\0")[2] for name in points}

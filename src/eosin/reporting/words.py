@@ -1,4 +1,4 @@
-"""What a report says in words: how to read it, and how far its own numbers carry."""
+"""Sentences of a report: how to read it, and how far to trust the model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RESEARCH_ONLY = "For research. Nothing here is validated for diagnosis or for de
 
 
 def trust(
-    model: str, scores: Mapping[str, Mapping[str, Any]], pcc: np.ndarray | None, cover: tuple[float, float] | None
+    model: str, scores: Mapping[str, Mapping[str, Any]], pcc: np.ndarray | None, coverage: tuple[float, float] | None
 ) -> list[str]:
     """Sentences on how far to trust the model, from its numbers.
 
@@ -28,11 +28,11 @@ def trust(
     ----------
     pcc
         Per gene [g], NaN where undefined; None without truth.
-    cover
+    coverage
         Promised and measured share inside the widest interval; None for a point model.
     """
-    said = [_genes(pcc), _baseline(model, scores), _cover(cover, known=pcc is not None)]
-    return [sentence for sentence in said if sentence]
+    sentences = [_genes(pcc), _baseline(model, scores), _coverage(coverage, has_truth=pcc is not None)]
+    return [sentence for sentence in sentences if sentence]
 
 
 def _genes(pcc: np.ndarray | None) -> str:
@@ -41,20 +41,20 @@ def _genes(pcc: np.ndarray | None) -> str:
             "No measured expression was given, so nothing here says how good these predictions are. Trust them as far "
             "as the model's own test on similar tissue, scanner and staining goes, and no further."
         )
-    known = pcc[~np.isnan(pcc)]
-    if not known.size:
+    defined = pcc[~np.isnan(pcc)]
+    if not defined.size:
         return "No gene varies in the measured sections, so no correlation can be computed."
-    good, poor = int((known >= 0.5).sum()), int((known < 0.2).sum())
+    good, poor = int((defined >= 0.5).sum()), int((defined < 0.2).sum())
     return (
-        f"Of {known.size} genes that vary, {good} correlate at 0.5 or more with the measurement and {poor} below 0.2. "
-        "Believe the maps of the former; those of the latter are little more than the gene's average."
+        f"Of {defined.size} genes that vary, {good} correlate at 0.5 or more with the measurement and {poor} below "
+        "0.2. Believe the maps of the former; those of the latter are little more than the gene's average."
     )
 
 
 def _baseline(model: str, scores: Mapping[str, Mapping[str, Any]]) -> str:
     own = pick(scores.get(model, {}), "pcc.mean")
-    ridge = {m: pick(s, "pcc.mean") for m, s in scores.items() if is_baseline(m) and m != model}
-    best = max((v for v in ridge.values() if v is not None), default=None)
+    ridges = {m: pick(s, "pcc.mean") for m, s in scores.items() if is_baseline(m) and m != model}
+    best = max((v for v in ridges.values() if v is not None), default=None)
     if own is None or is_baseline(model):
         return ""
     if best is None:
@@ -64,12 +64,12 @@ def _baseline(model: str, scores: Mapping[str, Mapping[str, Any]]) -> str:
     return f"It is ahead of the ridge baseline by {own - best:.3f} in PCC ({own:.3f} against {best:.3f})."
 
 
-def _cover(cover: tuple[float, float] | None, *, known: bool) -> str:
-    if cover is None:
-        return "The model gives one value per gene and spot, and no error bars." if known else ""
-    promised, measured = cover
-    off = measured - promised
-    verdict = "about right" if abs(off) < 0.05 else ("too narrow" if off < 0 else "too wide")
+def _coverage(coverage: tuple[float, float] | None, *, has_truth: bool) -> str:
+    if coverage is None:
+        return "The model gives one value per gene and spot, and no error bars." if has_truth else ""
+    promised, measured = coverage
+    excess = measured - promised
+    verdict = "about right" if abs(excess) < 0.05 else ("too narrow" if excess < 0 else "too wide")
     return (
         f"Its widest interval between draws should hold {promised:.0%} of the measured values and holds "
         f"{measured:.0%}: the error bars are {verdict}."

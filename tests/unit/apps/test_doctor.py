@@ -56,6 +56,18 @@ def test_a_library_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
     assert of("spatialdata", found)["state"] == NOTE and of("spatialdata", found)["fix"] == "pip install spatialdata"
 
 
+def test_scanpy_is_not_needed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a dependency of the tests alone."""
+    known = room._version
+    monkeypatch.setattr(room, "_version", lambda name: None if name == "scanpy" else known(name))
+    assert of("libraries", doctor())["state"] == OK
+
+
+def test_memory_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: type("Memory", (), {"total": 8 * 10**9}))
+    assert ", 8.0 GB memory, float32" in of("processor", doctor())["found"]
+
+
 @pytest.mark.parametrize(("free", "state"), [(10**11, OK), (10**9, NOTE), (10**6, FAILS)])
 def test_disk(free: int, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.disk_usage", lambda path: type("Usage", (), {"free": free}))

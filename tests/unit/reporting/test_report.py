@@ -12,7 +12,8 @@ from scipy import sparse
 
 from eosin.errors import EosinError
 from eosin.reporting import overview_figure, write_report
-from eosin.reporting.maps import extent_of, gene_layers, thumbnail_of, truth_values
+from eosin.reporting.gathered import truth_values
+from eosin.reporting.maps import extent_of, gene_layers, thumbnail_of
 from eosin.types import GenePanel, Prediction, Section, Spots
 
 HOSTILE = '"><script src=//x.example></script><img src=http://x.example onerror=alert(1)>'

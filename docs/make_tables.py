@@ -127,6 +127,7 @@ def zoo() -> str:
 
 
 def metrics() -> str:
+    """Every metric, in the groups of a page."""
     rows = [[f"`{m.key}`", m.group, m.label, m.definition, BETTER[m.better], m.source] for m in all_metrics()]
     return markdown(["key", "table on a page", "column", "definition", "better", "source"], rows)
 

@@ -28,7 +28,7 @@ def compare(cells: Sequence[Mapping[str, Any]], reference: str) -> list[dict[str
         `model`, `encoder`, `split` (family), `reference`, `difference`, `low`, `high`, `n_sections`, `n_genes`.
         Where a cell of either side failed, there is no entry: the rest would flatter whoever failed.
     """
-    found = []
+    comparisons = []
     keys = dict.fromkeys((c["encoder"], split_family(c["split"]), c["model"]) for c in cells)
     for encoder, family, model in keys:
         if model == reference:
@@ -36,10 +36,10 @@ def compare(cells: Sequence[Mapping[str, Any]], reference: str) -> list[dict[str
         own, other = (_rows(cells, encoder, family, name) for name in (model, reference))
         if own is None or other is None or own.keys() != other.keys():
             continue
-        found.append(
+        comparisons.append(
             {"model": model, "encoder": encoder, "split": family, "reference": reference} | interval(own, other)
         )
-    return found
+    return comparisons
 
 
 def interval(own: Row, other: Row, *, n: int = N_BOOTSTRAPS, seed: int = SEED) -> dict[str, Any]:
@@ -54,10 +54,10 @@ def interval(own: Row, other: Row, *, n: int = N_BOOTSTRAPS, seed: int = SEED) -
     of_genes = rng.multinomial(n_genes, np.full(n_genes, 1 / n_genes), size=n)  # [n genes], how often each was drawn
     of_sections = rng.multinomial(n_sections, np.full(n_sections, 1 / n_sections), size=n)
     drawn = _means(np.where(defined, difference, 0.0), defined, of_genes, of_sections)
-    one = np.ones((1, n_genes)), np.ones((1, n_sections))
+    as_they_are = np.ones((1, n_genes)), np.ones((1, n_sections))
     low, high = np.nanpercentile(drawn, [2.5, 97.5])
     return {
-        "difference": float(_means(np.where(defined, difference, 0.0), defined, *one)[0]),
+        "difference": float(_means(np.where(defined, difference, 0.0), defined, *as_they_are)[0]),
         "low": float(low),
         "high": float(high),
         "n_sections": n_sections,
@@ -80,16 +80,16 @@ def _matrix(row: Row, genes: Sequence[str]) -> np.ndarray:
 
 def _rows(cells: Sequence[Mapping[str, Any]], encoder: str, family: str, model: str) -> dict[str, Any] | None:
     """A model's correlations, keyed by split and section in sorted order; None where a cell has none."""
-    many: dict[str, dict[str, list[float]]] = {}
+    over_seeds: dict[str, dict[str, list[float]]] = {}
     for cell in cells:
         if (cell["encoder"], split_family(cell["split"]), cell["model"]) != (encoder, family, model):
             continue
         if cell["status"] != "done" or "pcc_genes" not in cell:
             return None
         for section, values in cell["pcc_genes"].items():
-            genes = many.setdefault(f"{cell['split']} {section}", {})
+            genes = over_seeds.setdefault(f"{cell['split']} {section}", {})
             for gene, value in zip(cell["panel"], values):
                 genes.setdefault(gene, []).append(np.nan if value is None else value)
-    if not many:
+    if not over_seeds:
         return None
-    return {key: {gene: float(np.mean(v)) for gene, v in many[key].items()} for key in sorted(many)}
+    return {key: {gene: float(np.mean(v)) for gene, v in over_seeds[key].items()} for key in sorted(over_seeds)}

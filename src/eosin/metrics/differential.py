@@ -76,13 +76,13 @@ def marker_overlap(
         return {}
     truth, predicted = truth[:, kept], predicted[:, kept]
     names = np.array([str(label).strip() for label in labels], dtype=object)[known]
-    found: dict[str, float] = {}
+    overlaps: dict[str, float] = {}
     for name in sorted(set(names)):
         inside = names == name
         if min(inside.sum(), (~inside).sum()) >= MIN_SPOTS:
             first, second = (_share(wilcoxon(x, inside, tie_correct=tie_correct), k) for x in (truth, predicted))
-            found[name] = float((first * second).sum() / k)
-    return found
+            overlaps[name] = float((first * second).sum() / k)
+    return overlaps
 
 
 def deg_overlap(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[str], k: int) -> float:

@@ -12,22 +12,8 @@ import numpy as np
 T = TypeVar("T")
 
 
-class _Shared:
-    """Work that several metrics need is done once."""
-
-    @cached_property
-    def _results(self) -> dict[Callable[..., Any], Any]:
-        return {}
-
-    def once(self, compute: Callable[[Any], T]) -> T:
-        """`compute(self)`, computed at the first call and kept; `compute` is a function of a module, not a lambda."""
-        if compute not in self._results:
-            self._results[compute] = compute(self)
-        return self._results[compute]
-
-
 @dataclass(frozen=True, eq=False)
-class MatchedSection(_Shared):
+class MatchedSection:
     """One section's truth and prediction, rows matched, in model values.
 
     Attributes
@@ -53,10 +39,15 @@ class MatchedSection(_Shared):
     draws: np.ndarray
     xy_um: np.ndarray
     labels: np.ndarray | None = None
+    _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, compute: Callable[[MatchedSection], T]) -> T:
+        """`compute(self)`, computed at the first call and kept; `compute` is a function of a module, not a lambda."""
+        return _once(self._results, self, compute)
 
 
 @dataclass(frozen=True, eq=False)
-class MatchedSections(_Shared):
+class MatchedSections:
     """All sections of a score, with the genes and gene sets that are scored by name.
 
     Attributes
@@ -73,6 +64,11 @@ class MatchedSections(_Shared):
     genes: tuple[str, ...]
     biomarkers: tuple[str, ...] | None = None
     gene_sets: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
+
+    def once(self, compute: Callable[[MatchedSections], T]) -> T:
+        """`compute(self)`, computed at the first call and kept; `compute` is a function of a module, not a lambda."""
+        return _once(self._results, self, compute)
 
     @cached_property
     def truth(self) -> np.ndarray:
@@ -98,3 +94,9 @@ def has_labels(section: MatchedSection) -> bool:
 def always(_: Any) -> bool:
     """Whatever is given."""
     return True
+
+
+def _once(results: dict[Callable[..., Any], Any], matched: Any, compute: Callable[[Any], T]) -> T:
+    if compute not in results:
+        results[compute] = compute(matched)
+    return results[compute]

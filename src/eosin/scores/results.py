@@ -47,6 +47,7 @@ class Cost:
 
 
 def is_number(value: Any) -> bool:
+    """Whether a value is a finite number, and no boolean."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
@@ -111,12 +112,12 @@ def pooling(scores: Mapping[str, Any]) -> str:
 
 def costs(cells: Cells) -> list[Cost]:
     """A line for every model and encoder."""
-    found = []
+    lines = []
     for row in rows(cells):
         own = of_row(cells, row)
         done = [c for c in own if c["status"] == "done"]
         sizes = sorted({c["n_parameters"] for c in done if "n_parameters" in c})
-        found.append(
+        lines.append(
             Cost(
                 *row,
                 tuple(dict.fromkeys([*sizes[:1], *sizes[-1:]])),
@@ -127,42 +128,42 @@ def costs(cells: Cells) -> list[Cost]:
                 len(own),
             )
         )
-    return found
+    return lines
 
 
 def warnings(scores: Mapping[str, Any]) -> list[str]:
     """What makes the numbers mean less than they seem: leaks, and patients who are known."""
     cells = scores["cells"]
     leaks = dict.fromkeys(f"{split_family(c['split'])}: {leak}" for c in cells for leak in c.get("leak", ()))
-    said = [f"LEAK, not a result: {text}" for text in leaks]
+    sentences = [f"LEAK, not a result: {text}" for text in leaks]
     for family, note in dict.fromkeys((split_family(c["split"]), c["note"]) for c in cells if c.get("note")):
         if note == SAME_PATIENT:
-            said.append(f"{note}: {family} tests new sections of patients who are in training")
+            sentences.append(f"{note}: {family} tests new sections of patients who are in training")
         else:
-            said.append(f"{family}: {note}")
-    return said
+            sentences.append(f"{family}: {note}")
+    return sentences
 
 
 def remarks(scores: Mapping[str, Any]) -> list[str]:
     """What a reader of the tables must know: the protocol, leaks, known patients, what was added."""
-    said = []
+    sentences = []
     if stamp := scores.get("protocol"):
-        said.append(
+        sentences.append(
             f"protocol {stamp['name']}, version {stamp['version']}, sha256 {stamp['sha256'][:16]}; "
             f"split {stamp['split']}, epoch chosen on: {stamp['selection']}; headline {headline(scores)}, "
             f"{pooling(scores)}"
         )
-    said += [*warnings(scores), *map(str, scores.get("remarks", ()))]
+    sentences += [*warnings(scores), *map(str, scores.get("remarks", ()))]
     if comparisons := scores.get("comparisons"):
-        said.append(f"to ridge: {of_comparisons(comparisons)}")
-    return said
+        sentences.append(f"to ridge: {of_comparisons(comparisons)}")
+    return sentences
 
 
 def of_comparisons(comparisons: Sequence[Mapping[str, Any]]) -> str:
     """What the differences to the ridge are."""
-    few = sorted({c["split"] for c in comparisons if c["n_sections"] < 2})
+    of_one_section = sorted({c["split"] for c in comparisons if c["n_sections"] < 2})
     return f"difference in {PCC} and its 95 % interval, paired bootstrap over genes and sections" + (
-        f" (over genes only for {', '.join(few)}: one section)" if few else ""
+        f" (over genes only for {', '.join(of_one_section)}: one section)" if of_one_section else ""
     )
 
 

@@ -2,7 +2,8 @@
 
 A spot's expression is noised in 1000 steps; a transformer with one token per gene (`dit.py`) guesses the noise,
 given the spot's features. Spots are independent given their features: a region is just a minibatch, and memory is
-linear in spots. The diffusion is in `generative/diffusion.py`.
+linear in spots. The network and the model are in `stem_model.py`, the losses in `stem_objective.py`, the diffusion in
+`generative/diffusion.py`.
 Where eosin differs from the paper or its release, and why:
 
 - Draws take 20 evaluations of the network by DPM-Solver++ instead of 1000; preset `paper` takes the 1000.
@@ -19,35 +20,25 @@ Where eosin differs from the paper or its release, and why:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
-from eosin.config import Settings
-from eosin.generative.diffusion import (
-    DDIM,
-    Ancestral,
-    DiffusionSampler,
-    DPMSolver,
-    Guess,
-    Schedule,
-    at,
-    variational_bits,
-)
-from eosin.models.base import MODELS, ModelEntry, Training
-from eosin.models.parts.dit import GeneDiT, TimeEmbedding, start_small
-from eosin.models.parts.on_base import OnBase
-from eosin.models.parts.scaling import InputMap, ValueScale
-from eosin.models.ridge import Ridge, RidgeSettings
-from eosin.types import Batch, GenePanel
-
-TOKENS_AT_ONCE = {"cpu": 8192, "cuda": 262_144}  # genes times spots times draws in one evaluation at most
+from eosin.generative.diffusion import DDIM, Ancestral, DiffusionSampler, DPMSolver, Schedule
+from eosin.generative.mirrored import independent, mirrored
+from eosin.models.base import MODELS, ModelEntry
+from eosin.models.parts.dit import GeneDiT
+from eosin.models.parts.objective import Objective
+from eosin.models.parts.on_base import NetworkUnits, OnBaseSettings
+from eosin.models.stem.stem_model import NoiseNet, Stem
+from eosin.models.stem.stem_objective import NoiseAndVariance, NoiseAnswer, NoiseError
+from eosin.types import GenePanel
 
 
-class StemSettings(Settings):
+class StemSettings(OnBaseSettings):
+    """The network, the diffusion and its sampler."""
+
     depth: int = Field(3, ge=1, description="transformer blocks over genes")
     width: int = Field(64, ge=8, description="width of a gene's token")
     n_heads: int = Field(4, ge=1, description="attention heads; must divide the width")
@@ -60,8 +51,6 @@ class StemSettings(Settings):
     n_components: int | None = Field(
         16, ge=1, description="principal components of the features; none: all features, standardised"
     )
-    standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the diffusion, as its end has")
-    base: bool = Field(True, description="generate what a cross-fitted tuned ridge leaves over")
     precondition: bool = Field(True, description="let the network only correct the best linear guess of the noise")
     learned_variance: bool = Field(False, description="learn the variance of each step back, as the release does")
     n_times: int = Field(1000, ge=2, description="noise levels of the diffusion")
@@ -75,138 +64,6 @@ class StemSettings(Settings):
     spots_per_step: int = Field(256, ge=1, description="most spots of a training step's regions that are used")
 
 
-@dataclass
-class StemContext:
-    """One prepared batch: scaled features [s f] and the base's prediction [s g] (or [1 1] zeros)."""
-
-    features: Tensor
-    base: Tensor
-
-    def take(self, rows: Tensor) -> StemContext:
-        return StemContext(self.features[rows], self.base if len(self.base) == 1 else self.base[rows])
-
-
-class NoiseNet(nn.Module):
-    """Noisy values, time and features of spots -> what the diffusion asks for, per gene."""
-
-    def __init__(self, dit: GeneDiT, n_features: int, hidden: int, feature_dropout: float):
-        super().__init__()
-        self.dit = dit
-        self.time = TimeEmbedding(dit.width)
-        self.condition = nn.Sequential(nn.Linear(n_features, hidden), nn.SiLU(), nn.Linear(hidden, dit.width))
-        start_small(self.condition)
-        self.dropout = nn.Dropout(feature_dropout)
-
-    def look(self, features: Tensor) -> Tensor:
-        """The part of the condition that does not depend on time, [s width]."""
-        return self.condition(self.dropout(features))
-
-    def modulations(self, looked: Tensor, t: Tensor) -> list[Tensor]:
-        return self.dit.modulations(looked + self.time(t))
-
-    def forward(self, x: Tensor, modulations: list[Tensor]) -> Tensor:
-        """[k s g] or [s g] -> [.. g channels]."""
-        answer = self.dit.apply_modulations(x, modulations)
-        return answer if isinstance(answer, Tensor) else answer[0]
-
-
-class Stem(OnBase):
-    """A diffusion over each spot's expression with its parts handed in."""
-
-    def __init__(
-        self,
-        net: NoiseNet,
-        schedule: Schedule,
-        sampler: DiffusionSampler,
-        inputs: InputMap,
-        scale: ValueScale,
-        base: Ridge | None,
-        n_genes: int,
-        *,
-        precondition: bool = True,
-        learned_variance: bool = False,
-        mirrored: bool = True,
-        spots_per_step: int = 256,
-    ):
-        super().__init__(base)
-        self.net, self.inputs, self.scale = net, inputs, scale
-        self.schedule, self.sampler, self.n_genes = schedule, sampler, n_genes
-        self.precondition, self.learned_variance, self.mirrored = precondition, learned_variance, mirrored
-        self.spots_per_step = spots_per_step
-
-    def observe(self, training: Training) -> None:
-        self.inputs.observe(training.batch.features)
-        left = self.left_over(training)
-        self.scale.observe(left)
-
-    def prepare(self, batch: Batch) -> StemContext:
-        device = self.scale.mean.device
-        features = self.inputs(torch.from_numpy(batch.features).to(device))
-        return StemContext(features, self.base_of(batch).to(device))
-
-    def loss(self, context: StemContext, target: Tensor, rng: torch.Generator) -> Tensor:
-        """Mean squared error of the noise (of its correction, with `precondition`), plus the bits of the variance."""
-        if len(target) > self.spots_per_step:
-            rows = torch.randperm(len(target), generator=rng)[: self.spots_per_step].to(target.device)
-            context, target = context.take(rows), target[rows]
-        clean = (target - context.base - self.scale.mean) / self.scale.sd
-        t = torch.randint(self.schedule.n_times, (len(clean),), generator=rng)
-        noise = torch.randn(clean.shape, generator=rng).to(clean.device)
-        noisy = self.schedule.noised(clean, noise, t)
-        looked = self.net.look(context.features)
-        answer = self.net(noisy, self.net.modulations(looked, t.to(clean.device)))
-        signal, spread = at(self.schedule.signal, t, clean), at(self.schedule.noise, t, clean)
-        wanted = signal * noise - spread * clean if self.precondition else noise
-        error = (answer[..., 0] - wanted).square().mean()
-        if not self.learned_variance:
-            return error
-        guess = self._guess(answer, noisy, signal, spread)
-        return error + variational_bits(self.schedule, clean, noisy, t, guess).mean()
-
-    def _guess(self, answer: Tensor, x: Tensor, signal: Tensor | float, spread: Tensor | float) -> Guess:
-        """Noise in x as the network's answer means it. With values and noise of variance 1, the best linear guess of
-        the noise is `spread * x`, and `signal` is the sd of what it misses."""
-        noise = spread * x + signal * answer[..., 0] if self.precondition else answer[..., 0]
-        return Guess(noise, answer[..., 1] if self.learned_variance else None)
-
-    @torch.no_grad()
-    def draw(self, context: StemContext, n_draws: int, rng: torch.Generator) -> Tensor:
-        looked = self.net.look(context.features)
-        n_spots = len(looked)
-
-        def predict_noise(x: Tensor, t: int) -> Guess:
-            return self._guess(self._answer(x, looked, t), x, float(self.schedule.signal[t]), self._spread(t))
-
-        start = self._start(n_draws, n_spots, rng).to(looked.device)
-        drawn = self.sampler(self.schedule, predict_noise, start, rng)
-        return (drawn * self.scale.sd + self.scale.mean + context.base).cpu()
-
-    def _spread(self, t: int) -> float:
-        return float(self.schedule.noise[t])
-
-    def _start(self, k: int, n_spots: int, rng: torch.Generator) -> Tensor:
-        if not self.mirrored:
-            return torch.randn(k, n_spots, self.n_genes, generator=rng)
-        half = torch.randn((k + 1) // 2, n_spots, self.n_genes, generator=rng)
-        return torch.stack([half, -half], 1).flatten(0, 1)[:k]
-
-    def _answer(self, x: Tensor, looked: Tensor, t: int) -> Tensor:
-        """The network at one time for all draws [k s g], in pieces that bound the memory.
-
-        What depends on time and spot only is computed once per spot, for all draws.
-        """
-        k, n_spots, n_genes = x.shape
-        budget = max(1, TOKENS_AT_ONCE.get(x.device.type, TOKENS_AT_ONCE["cuda"]) // n_genes)  # rows of k times s
-        spots, draws = max(1, budget // k), max(1, min(k, budget))
-        time = torch.full((1,), t, device=x.device)
-        pieces = []
-        for a in range(0, n_spots, spots):
-            shared = self.net.modulations(looked[a : a + spots], time)
-            here = [self.net(x[d : d + draws, a : a + spots], shared) for d in range(0, k, draws)]
-            pieces.append(torch.cat(here))
-        return torch.cat(pieces, 1)
-
-
 _SAMPLERS: dict[str, Callable[[int], DiffusionSampler]] = {
     "dpm": DPMSolver,
     "ddim": DDIM,
@@ -214,23 +71,35 @@ _SAMPLERS: dict[str, Callable[[int], DiffusionSampler]] = {
 }
 
 
-def build(settings: StemSettings, n_features: int, panel: GenePanel) -> Stem:
-    """Put the parts together; no I/O, no device."""
-    s, n_genes = settings, len(panel)
-    inputs = InputMap(n_features, s.n_components)
+def build(
+    settings: StemSettings,
+    n_features: int,
+    panel: GenePanel,
+    *,
+    objective: Objective[NoiseAnswer, Tensor] | None = None,
+) -> Stem:
+    """Put the parts together; no I/O, no device.
+
+    Parameters
+    ----------
+    objective
+        What training minimises; none: the squared error of the noise, and the variance's bits where it is learned.
+    """
+    s = settings
+    schedule = Schedule.linear(s.n_times, s.beta_first, s.beta_last)
+    units = NetworkUnits.of(s, n_features, panel)
     channels = 2 if s.learned_variance else 1
-    dit = GeneDiT(n_genes, s.width, s.depth, s.n_heads, s.mlp_ratio, channels, dropout=s.dropout)
+    dit = GeneDiT(len(panel), s.width, s.depth, s.n_heads, s.mlp_ratio, channels, dropout=s.dropout)
+    n_inputs = units.inputs.n_out
     return Stem(
-        NoiseNet(dit, inputs.n_out, s.condition_width or inputs.n_out, s.feature_dropout),
-        Schedule.linear(s.n_times, s.beta_first, s.beta_last),
+        NoiseNet(dit, n_inputs, s.condition_width or n_inputs, s.feature_dropout),
+        schedule,
         _SAMPLERS[s.sampler](s.n_steps),
-        inputs,
-        ValueScale(n_genes, standardise=s.standardise),
-        Ridge(RidgeSettings.of(), n_features, panel) if s.base else None,
-        n_genes,
+        mirrored if s.mirrored else independent,
+        units,
+        objective or (NoiseAndVariance(schedule) if s.learned_variance else NoiseError()),
         precondition=s.precondition,
         learned_variance=s.learned_variance,
-        mirrored=s.mirrored,
         spots_per_step=s.spots_per_step,
     )
 

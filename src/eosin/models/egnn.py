@@ -111,8 +111,8 @@ class EGNNLayer(nn.Module):
             return torch.cat([new, x[:, rows] + step.sum(2) / count], -1)
 
         edges = _KEPT_EDGES if torch.is_grad_enabled() else _CHUNK_EDGES
-        found = by_rows(look, s, max(edges // (k * geometry.index.shape[1]), 1))
-        return (found, x) if found.shape[-1] == width else (found[..., :width], found[..., width:])
+        updated = by_rows(look, s, max(edges // (k * geometry.index.shape[1]), 1))
+        return (updated, x) if updated.shape[-1] == width else (updated[..., :width], updated[..., width:])
 
 
 def _gather(x: Tensor, index: Tensor) -> Tensor:

@@ -106,6 +106,7 @@ class FieldNorm(nn.Module):
         self.gain, self.shift = nn.Parameter(torch.ones(n_fields)), nn.Parameter(torch.zeros(n_fields))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, c, side, side] -> the same shape."""
         gain, shift = (p.repeat_interleave(self.per_field) for p in (self.gain, self.shift))
         return F.group_norm(x, 1, gain, shift)
 
@@ -128,6 +129,7 @@ class Block(nn.Module):
             self.shortcut = GroupConv(n_in, n_out * ORDER if lower else n_out, 1, stride=stride, lower=lower)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, c, side, side] -> [n, c_out, side, side]; smaller by the stride, or by two cells on each side."""
         active = F.relu(self.norm1(x))
         beside = x if self.shortcut is None else active
         beside = beside[..., 2:-2, 2:-2] if self.inwards else beside

@@ -1,7 +1,7 @@
 """A layer of STFlow's denoiser by whole tensors: in training, and wherever nothing is compiled.
 
-Spots go through in chunks, so that `[s, n, heads, wide]` never exists for a whole section. What the formulas are, and
-how they were made fast, is said in `stflow_net.py`.
+Spots go through in chunks, so that `[s, n, heads, wide]` never exists for a whole section. The docstring of
+`stflow_net.py` says what the formulas are and how they were made fast.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The network is in `triplex_net.py`, the loss in `distillation.py`, the regression around it in `regression.py`. All
 three views are made of frozen features, as in STFlow's comparison. With `image_px` a trained ResNet-18 makes the target
-view from the spot's pixels, as published (`image_branch.py`). Where eosin differs from the paper or its release, and why:
+view from the spot's pixels, as published (`image_branch.py`).
+Where eosin differs from the paper or its release, and why:
 
 - Neighbours are the nearest measured spots, not 24 tiles cut around the spot: no second encoding. On a square
   lattice these are the 5 x 5 window.

@@ -220,6 +220,6 @@ def cells_around(place: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.nd
     for row in (-1, 0, 1):
         for column in (-1, 0, 1):
             wanted = cells + row * width + column
-            found = np.searchsorted(cells, wanted).clip(max=len(cells) - 1)
-            around.append(np.where(cells[found] == wanted, found, len(cells)))
+            row_of_cell = np.searchsorted(cells, wanted).clip(max=len(cells) - 1)
+            around.append(np.where(cells[row_of_cell] == wanted, row_of_cell, len(cells)))
     return cell.reshape(-1), np.stack(around)

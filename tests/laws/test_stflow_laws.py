@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eosin.models.stflow.stflow_net import Denoiser
+from eosin.models.stflow.stflow_net import Denoiser, STFlowNetwork
 from eosin.types import Batch
 
 G, F = 5, 6
@@ -18,7 +18,8 @@ G, F = 5, 6
 
 def net(**given):
     torch.manual_seed(0)
-    return Denoiser(F, G, width=16, edge_width=16, n_layers=2, n_heads=2, dropout=0.1, n_neighbours=8, **given).eval()
+    shape = {"width": 16, "edge_width": 16, "n_layers": 2, "n_heads": 2, "dropout": 0.1, "n_neighbours": 8}
+    return Denoiser(F, G, STFlowNetwork.of(shape, {"absolute_expression": False, **given})).eval()
 
 
 NET = net()
@@ -87,7 +88,7 @@ def test_other_sections_of_a_batch_do_not_matter():
 def test_a_constant_added_to_all_expression_changes_nothing_unless_the_absolute_input_is_on():
     xy, features, y = scene("jittered", 0)
     assert torch.allclose(run(xy, features, y), run(xy, features, y + 3), atol=1e-4)
-    network = net(absolute=True)
+    network = net(absolute_expression=True)
     assert not torch.allclose(
         run(xy, features, y, network=network), run(xy, features, y + 3, network=network), atol=1e-2
     )

@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from eosin.models.stflow.edge_ops import Dropout, GatedMLP
-from eosin.models.stflow.stflow_net import Denoiser, SpatialLayer, time_features
+from eosin.models.stflow.spatial_layer import SpatialLayer
+from eosin.models.stflow.stflow_net import Denoiser, time_features
 
 
 def drop(dropout: Dropout, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from eosin.models.egnn import EGNN
+from eosin.models.egnn import EGNN, EGNNNetwork
 from eosin.types import Batch
 
 S, N_FEATURES, G = 18, 4, 3
@@ -37,7 +37,8 @@ def literal(layer, h, x, near, unit):
 @pytest.mark.parametrize("moves", [False, True])
 def test_the_fast_form_equals_the_formulas(moves):
     torch.manual_seed(0)
-    network = EGNN(N_FEATURES, G, width=8, n_layers=3, dropout=0.2, n_neighbours=4, move_positions=moves).eval()
+    settings = EGNNNetwork(width=8, n_layers=3, dropout=0.2, n_neighbours=4, move_positions=moves)
+    network = EGNN(N_FEATURES, G, settings).eval()
     for layer in network.layers[:-1]:
         if layer.shift is not None:
             torch.nn.init.normal_(layer.shift[2].weight, std=0.1)

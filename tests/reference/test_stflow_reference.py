@@ -8,7 +8,7 @@ import torch
 
 from eosin.generative import LinearPath, euler, even_times
 from eosin.models import MODELS
-from eosin.models.stflow.stflow_net import Denoiser
+from eosin.models.stflow.stflow_net import Denoiser, STFlowNetwork
 from eosin.types import Batch, GenePanel
 from reference import stflow_literal as literal
 
@@ -16,7 +16,8 @@ from reference import stflow_literal as literal
 def net(n_features=24, n_genes=7, *, absolute=False, **given):
     torch.manual_seed(0)
     wide = {"width": 32, "edge_width": 32, "n_layers": 3, "n_heads": 4, "dropout": 0.2, **given}
-    return Denoiser(n_features, n_genes, **wide, absolute=absolute, length_um=1.0, min_gap=0.0).eval()
+    settings = STFlowNetwork.of(wide, {"absolute_expression": absolute, "length_um": 1.0, "min_gap": 0.0})
+    return Denoiser(n_features, n_genes, settings).eval()
 
 
 def scene(n=150, f=24, g=7):
@@ -75,7 +76,7 @@ def test_chunks_and_draws_do_not_change_the_answer(monkeypatch):
     features, t = torch.from_numpy(batch.features), torch.tensor([0.3])
     with torch.no_grad():
         whole = denoiser(denoiser.geometry(batch, features), y[None], t)
-        monkeypatch.setattr("eosin.models.stflow.stflow_net._CHUNK_EDGES", 64)
+        monkeypatch.setattr("eosin.models.stflow.edge_geometry._CHUNK_EDGES", 64)
         many = denoiser(denoiser.geometry(batch, features), torch.stack([y, 2 * y, y]), t)
     assert torch.allclose(many[0], whole[0], atol=1e-5)
     assert torch.allclose(many[2], whole[0], atol=1e-5)
@@ -95,7 +96,7 @@ def test_recomputed_chunks_give_the_same_gradients(monkeypatch):
     denoiser, (batch, y) = net(), scene(60)
     grads = []
     for kept in (10**6, 64):
-        monkeypatch.setattr("eosin.models.stflow.stflow_net._KEPT_EDGES", kept)
+        monkeypatch.setattr("eosin.models.stflow.edge_geometry._KEPT_EDGES", kept)
         denoiser.zero_grad()
 
         features = torch.from_numpy(batch.features)

@@ -1,4 +1,4 @@
-"""Mathematics of generation, without networks: priors, paths, samplers."""
+"""Mathematics of generation, without networks: priors, paths, samplers, diffusions, mirrored draws."""
 
 from eosin.generative.path import LinearPath, NoPath, ProbabilityPath
 from eosin.generative.prior import ZINB, EmpiricalZINB, Gaussian, Prior, Residual, Zero

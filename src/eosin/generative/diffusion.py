@@ -27,7 +27,7 @@ from torch import Tensor
 
 
 class Guess(NamedTuple):
-    """What a network says of x_t: the noise in it, and, if it learned one, a share of variance in [-1, 1]."""
+    """A network's guess from x_t: the noise in it, and, if it learned one, a share of variance in [-1, 1]."""
 
     noise: Tensor
     share: Tensor | None = None
@@ -50,6 +50,7 @@ class Schedule:
 
     @property
     def n_times(self) -> int:
+        """Number of noise levels T."""
         return len(self.betas)
 
     @cached_property
@@ -59,10 +60,12 @@ class Schedule:
 
     @cached_property
     def signal(self) -> np.ndarray:
+        """Weight of the data [T] in x_t."""
         return np.sqrt(self.kept)
 
     @cached_property
     def noise(self) -> np.ndarray:
+        """Weight of the noise [T] in x_t."""
         return np.sqrt(1 - self.kept)
 
     @cached_property
@@ -128,9 +131,11 @@ class Ancestral(DiffusionSampler):
     """Every time, backwards, with fresh noise; the variance is the posterior's, or the network's where it gave one."""
 
     def n_evaluations(self, schedule: Schedule) -> int:
+        """All T times."""
         return schedule.n_times
 
     def __call__(self, schedule: Schedule, predict_noise: PredictNoise, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Walk back with fresh noise from `rng` at every time but the first."""
         clean_weight, noisy_weight = schedule.posterior_weights()
         for t in reversed(range(schedule.n_times)):
             guess = predict_noise(x, t)
@@ -162,13 +167,16 @@ class DDIM(DiffusionSampler):
     n_steps: int = 50
 
     def times(self, schedule: Schedule) -> list[int]:
+        """`n_steps` times from T - 1 to 0, evenly spread and rounded, no time twice."""
         even = np.linspace(schedule.n_times - 1, 0, min(self.n_steps, schedule.n_times))
         return list(dict.fromkeys(int(t) for t in np.round(even)))
 
     def n_evaluations(self, schedule: Schedule) -> int:
+        """As many as there are times left after rounding."""
         return len(self.times(schedule))
 
     def __call__(self, schedule: Schedule, predict_noise: PredictNoise, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Walk back; `rng` is not used."""
         times = self.times(schedule)
         for t, following in pairwise(times):
             noise = predict_noise(x, t).noise
@@ -194,9 +202,11 @@ class DPMSolver(DiffusionSampler):
         return list(dict.fromkeys(int(t) for t in np.round(nearest)))
 
     def n_evaluations(self, schedule: Schedule) -> int:
+        """As many as there are times left after rounding."""
         return len(self.times(schedule))
 
     def __call__(self, schedule: Schedule, predict_noise: PredictNoise, x: Tensor, rng: torch.Generator) -> Tensor:
+        """Walk back; `rng` is not used."""
         times, ratio = self.times(schedule), schedule.log_ratio
         last, last_step = x, 0.0
         for t, following in pairwise(times):

@@ -23,7 +23,8 @@ class ProbabilityPath(ABC):
     """Two weights and their slopes; everything else follows and is written once."""
 
     @abstractmethod
-    def weights(self, t: Tensor) -> Weights: ...
+    def weights(self, t: Tensor) -> Weights:
+        """Weights of prior and data at times t in [0, 1], and their slopes in t."""
 
     def sample_times(self, n: int, rng: torch.Generator) -> Tensor:
         """Training times [n], uniform on [0, 1)."""
@@ -62,6 +63,7 @@ class LinearPath(ProbabilityPath):
     """x_t = (1 - t) x_0 + t x_1 (STFlow, section 3.2)."""
 
     def weights(self, t: Tensor) -> Weights:
+        """1 - t and t."""
         one = torch.ones_like(t)
         return Weights(1 - t, t, -one, one)
 
@@ -70,8 +72,10 @@ class NoPath(ProbabilityPath):
     """Regression as a degenerate path: training only ever sees the prior (STFlow's "w/o FM")."""
 
     def weights(self, t: Tensor) -> Weights:
+        """The prior alone, with the slopes of a straight line."""
         one = torch.ones_like(t)
         return Weights(one, 0 * one, -one, one)
 
     def sample_times(self, n: int, rng: torch.Generator) -> Tensor:
+        """[n] of zeros: nothing is drawn from `rng`."""
         return torch.zeros(n)

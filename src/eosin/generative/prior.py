@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eosin.generative.mirrored import mirrored
+
 ToValues = Callable[[Tensor], Tensor]
 
 
@@ -35,6 +37,7 @@ class Zero(Prior):
     """No expression anywhere."""
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+        """[k s g] of zeros."""
         return torch.zeros(n_draws, n_spots, n_genes)
 
 
@@ -46,14 +49,14 @@ class Gaussian(Prior):
         self.sd = sd
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+        """Independent draws."""
         return self.sd * torch.randn(n_draws, n_spots, n_genes, generator=rng)
 
 
 class Residual(Prior):
     """Normal with the mean and covariance across genes of what a baseline leaves over on training spots.
 
-    Half of the draws are the other half mirrored at the mean: each is a fair draw, and in their mean the noise of a
-    near-linear flow cancels, so that a few draws give the mean that many independent ones would.
+    Half of the draws are the other half mirrored at the mean (`mirrored.py`): a flow is nearly linear in its noise.
     """
 
     of_residuals = True
@@ -66,14 +69,17 @@ class Residual(Prior):
         self.register_buffer("root", torch.eye(n_genes))
 
     def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
+        """Fit mean and covariance to `values` [s g]; `counts` are not used."""
         self.centre.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
         covariance = np.cov(values.T.astype(np.float64)).reshape(len(self.centre), -1) if len(values) > 1 else 0.0
         eigenvalues, axes = np.linalg.eigh(covariance + 1e-6 * np.eye(len(self.centre)))
         self.root.copy_(torch.from_numpy((axes * np.sqrt(np.maximum(eigenvalues, 0))).T))
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
-        half = torch.randn((n_draws + 1) // 2, n_spots, n_genes, generator=rng) @ self.root.cpu()
-        return self.centre.cpu() + torch.stack([half, -half], 1).flatten(0, 1)[:n_draws]
+        """Mirrored draws around `centre`."""
+        root = self.root.cpu()
+        noise = mirrored(lambda n: torch.randn(n, n_spots, n_genes, generator=rng) @ root, n_draws)
+        return self.centre.cpu() + noise
 
 
 class ZINB(Prior):
@@ -98,9 +104,11 @@ class ZINB(Prior):
 
     @classmethod
     def from_logits(cls, logit: float, dispersion: float, zeros: float, to_values: ToValues) -> ZINB:
+        """The distribution of a library that takes the mean as a logit: its mean is dispersion * exp(logit)."""
         return cls(dispersion * float(np.exp(logit)), dispersion, zeros, to_values)
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+        """Independent counts, as model values."""
         shape = (n_draws, n_spots, n_genes)
         mean, dispersion, zeros = self.mean.cpu(), self.dispersion.cpu(), self.zeros.cpu()
         # the only gamma sampler of torch that takes a generator; the public one draws from global state
@@ -123,12 +131,14 @@ class EmpiricalZINB(Prior):
         self.fitted = ZINB(np.ones(n_genes), np.ones(n_genes), np.zeros(n_genes), to_values)
 
     def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
+        """Fit every gene to `counts` [s g]; `values` are not used."""
         mean, dispersion, zeros = fit_zinb(counts)
         into = (self.fitted.mean, self.fitted.dispersion, self.fitted.zeros)
         for buffer, value in zip(into, (mean, dispersion, zeros)):
             buffer.copy_(torch.as_tensor(value, dtype=torch.float32))
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+        """Independent counts of the fitted distributions, as model values."""
         return self.fitted.sample(n_draws, n_spots, n_genes, rng)
 
 

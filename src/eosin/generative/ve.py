@@ -35,9 +35,11 @@ class VE:
         return math.log(self.largest / self.smallest)
 
     def sigma(self, t: Tensor) -> Tensor:
+        """Noise levels at times t in [0, 1]."""
         return self.smallest * torch.exp(self._span * t)
 
     def time(self, sigma: Tensor) -> Tensor:
+        """The times in [0, 1] of noise levels."""
         return torch.log(sigma / self.smallest) / self._span
 
     def sample_times(self, n: int, rng: torch.Generator, *, first: float = 0.01) -> Tensor:
@@ -110,15 +112,19 @@ class Score(Output):
     """The network answers with the score, from x as it is; its error is sigma * score + noise (equation 12)."""
 
     def enter(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """The data as they are."""
         return x
 
     def guess(self, x: Tensor, answer: Tensor, sigma: Tensor) -> Tensor:
+        """Tweedie's formula."""
         return x + sigma.square() * answer
 
     def error(self, guess: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+        """sigma * score + noise."""
         return (guess - clean) / sigma
 
     def start(self, noise: Tensor, sigma: Tensor) -> Tensor:
+        """Noise of the level itself."""
         return sigma * noise
 
 
@@ -150,17 +156,21 @@ class LinearGuess(Output):
         self.variance.copy_(torch.from_numpy(np.maximum(variance, 1e-4)))
 
     def enter(self, x: Tensor, sigma: Tensor) -> Tensor:
+        """Each channel divided by the sd of data and noise together."""
         own = self.axes.square() @ self.variance
         return x * (own + sigma.square()).rsqrt()
 
     def guess(self, x: Tensor, answer: Tensor, sigma: Tensor) -> Tensor:
+        """The best linear guess, and the answer in units of what that misses."""
         keep = self.variance / (self.variance + sigma.square())
         return torch.addcmul((x @ self.axes * keep) @ self.axes.T, self._miss(sigma), answer)
 
     def error(self, guess: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
+        """The error in the same units."""
         return (guess - clean) / self._miss(sigma)
 
     def start(self, noise: Tensor, sigma: Tensor) -> Tensor:
+        """Noise with the covariance that noisy data have."""
         return (noise * (self.variance + sigma.square()).sqrt()) @ self.axes.T
 
     def _miss(self, sigma: Tensor) -> Tensor:

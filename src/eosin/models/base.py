@@ -69,7 +69,8 @@ class Model(ABC):
         """All that was learned, by name; `load_arrays` takes it back."""
 
     @abstractmethod
-    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None: ...
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take back what `arrays` gave, into a model of the same settings and panel."""
 
     @property
     @abstractmethod
@@ -81,9 +82,11 @@ class Solved(Model):
     """A model in closed form."""
 
     @abstractmethod
-    def solve(self, training: Training) -> None: ...
+    def solve(self, training: Training) -> None:
+        """Learn from the training sections, all at once."""
 
     def prepare(self, batch: Batch) -> Batch:
+        """The batch itself, unless a model has something to prepare."""
         return batch
 
 
@@ -99,20 +102,24 @@ class Learned(Model, nn.Module):
 
     @property
     def starts_from_base(self) -> bool:
-        """Whether an untrained one already predicts what a closed-form base does: no training is then a choice."""
+        """Whether an untrained one predicts what a closed-form base does; keeping it untrained is then a choice."""
         return False
 
     def forward(self, context: Any, target: Tensor, rng: torch.Generator) -> Tensor:
-        return self.loss(context, target, rng)  # wrappers for devices and precision hook into forward
+        """`loss`: wrappers for devices and precision hook into `forward`."""
+        return self.loss(context, target, rng)
 
     def arrays(self) -> dict[str, Tensor]:
+        """The state of the module, on the CPU."""
         return {name: value.detach().cpu().contiguous() for name, value in self.state_dict().items()}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take back what `arrays` gave; a missing or an unknown name is an error."""
         self.load_state_dict(dict(arrays))
 
     @property
     def n_parameters(self) -> int:
+        """Numbers that have a gradient."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
 
 

@@ -1,4 +1,4 @@
-"""Checks that every model must pass, shipped so that models from elsewhere can be held to them too."""
+"""Checks that every model must pass; they ship with eosin, so that plug-ins can run them too."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from eosin.types import Batch
 
 
 class Broken(AssertionError):
-    """A model broke a rule of the interface; the message says which."""
+    """A model broke a rule of the interface; the message says which rule."""
 
 
 def check_model(build: Callable[[], Model], training: Training, *, moved: bool = True) -> None:
-    """Hold a model to the interface: learn a little, then draw.
+    """Check that a model keeps the rules of the interface: let it learn a little, then draw.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def check_model(build: Callable[[], Model], training: Training, *, moved: bool =
     Raises
     ------
     Broken
-        With the rule in words.
+        The model breaks a rule; the message is the rule.
     """
     torch.manual_seed(0)
     model = build()
@@ -49,8 +49,8 @@ def check_model(build: Callable[[], Model], training: Training, *, moved: bool =
     _need(np.array_equal(drawn, _draw(fresh, batch, 3)), "arrays() and load_arrays() do not restore the model")
     _need_apart(model, batch)
     _need_order(model, batch)
-    one = batch.regions([np.array([0])])
-    _need(np.isfinite(_draw(model, one, 2)).all(), "one spot alone gives NaN")
+    alone = batch.regions([np.array([0])])
+    _need(np.isfinite(_draw(model, alone, 2)).all(), "one spot alone gives NaN")
     if moved:
         shifted = Batch(batch.xy_um + 5000.0, batch.features, batch.starts)
         _need(np.allclose(drawn, _draw(model, shifted, 3), atol=1e-4), "shifting the section changes the draws")

@@ -29,6 +29,8 @@ from eosin.models.base import MODELS, ModelEntry
 from eosin.models.parts.chunks import by_rows
 from eosin.models.parts.flow import FlowModel
 from eosin.models.parts.flow_settings import PAPER_FLOW, PAPER_TRAIN, FlowSettings, make_flow
+from eosin.models.parts.objective import ValueObjective, squared_error
+from eosin.models.parts.spot_geometry import SpotGeometry
 from eosin.models.parts.time_waves import time_waves
 from eosin.types import Batch, GenePanel
 
@@ -41,30 +43,35 @@ _KEPT_EDGES = 262_144
 _WAVES = 128
 
 
+class EGNNNetwork(Settings, ABC):
+    """What the denoiser can be set to."""
+
+    n_layers: int = Field(2, ge=1, description="layers; each widens the context by one ring of neighbours")
+    width: int = Field(64, ge=1, description="width of a spot's state and of a message")
+    n_neighbours: int = Field(8, ge=1, description="nearest spots that send a message")
+    include_ties: bool = Field(False, description="hear all spots as near as the last one, not some of them")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate after each MLP")
+    move_positions: bool = Field(False, description="let layers shift the positions, as published")
+
+
 @dataclass
-class Geometry:
-    """What the network needs of a batch, as tensors on its device; lengths in units of the part's spacing.
+class DistanceGeometry(SpotGeometry):
+    """The spots of a batch and how far apart they are; lengths in units of the part's spacing.
 
     Attributes
     ----------
-    features
-        [s f] the spots' image features.
     index, valid
         [s n] neighbours' rows, and 1 where they exist, else 0 (`valid` is None when all do).
     square
         [s n] squared distances.
     xy
         [s 2] positions from the part's mean.
-    embedded
-        [s d] the features' share of the first state, once computed for all steps and draws.
     """
 
-    features: Tensor
     index: Tensor
     valid: Tensor | None
     square: Tensor
     xy: Tensor
-    embedded: Tensor | None = None
 
 
 class EGNNLayer(nn.Module):
@@ -81,7 +88,7 @@ class EGNNLayer(nn.Module):
             self.shift = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, 1, bias=False))
             nn.init.xavier_uniform_(self.shift[2].weight, gain=0.001)
 
-    def forward(self, h: Tensor, x: Tensor | None, geometry: Geometry) -> tuple[Tensor, Tensor | None]:
+    def forward(self, h: Tensor, x: Tensor | None, geometry: DistanceGeometry) -> tuple[Tensor, Tensor | None]:
         """New states [k s d] and positions [k s 2] of all spots; without positions distances are the batch's own."""
         width, (k, s) = h.shape[-1], h.shape[:2]
         own, other, far = self.pair.weight.split([width, width, 1], dim=1)
@@ -104,8 +111,8 @@ class EGNNLayer(nn.Module):
             return torch.cat([new, x[:, rows] + step.sum(2) / count], -1)
 
         edges = _KEPT_EDGES if torch.is_grad_enabled() else _CHUNK_EDGES
-        found = by_rows(look, s, max(edges // (k * geometry.index.shape[1]), 1))
-        return (found, x) if found.shape[-1] == width else (found[..., :width], found[..., width:])
+        updated = by_rows(look, s, max(edges // (k * geometry.index.shape[1]), 1))
+        return (updated, x) if updated.shape[-1] == width else (updated[..., :width], updated[..., width:])
 
 
 def _gather(x: Tensor, index: Tensor) -> Tensor:
@@ -116,35 +123,27 @@ def _gather(x: Tensor, index: Tensor) -> Tensor:
 class EGNN(nn.Module):
     """f(features, distances, Y_t, t) -> expression at t = 1."""
 
-    def __init__(
-        self,
-        n_features: int,
-        n_genes: int,
-        *,
-        width: int,
-        n_layers: int,
-        dropout: float,
-        n_neighbours: int = 8,
-        include_ties: bool = False,
-        move_positions: bool = False,
-        start_at_zero: bool = False,
-    ):
+    def __init__(self, n_features: int, n_genes: int, settings: EGNNNetwork):
         super().__init__()
-        self.n_neighbours, self.include_ties, self.move_positions = n_neighbours, include_ties, move_positions
-        self.embed = nn.Linear(n_features, width)
-        self.embed_expression = nn.Linear(n_genes, width, bias=False)
-        self.embed_time = nn.Linear(_WAVES, width, bias=False)
+        s = self.settings = settings
+        self.embed = nn.Linear(n_features, s.width)
+        self.embed_expression = nn.Linear(n_genes, s.width, bias=False)
+        self.embed_time = nn.Linear(_WAVES, s.width, bias=False)
         self.layers = nn.ModuleList(
-            EGNNLayer(width, dropout, moves=move_positions and number < n_layers) for number in range(1, n_layers + 1)
+            EGNNLayer(s.width, s.dropout, moves=s.move_positions and number < s.n_layers)
+            for number in range(1, s.n_layers + 1)
         )
-        self.out = nn.Linear(width, n_genes)
-        if start_at_zero:
-            nn.init.zeros_(self.out.weight)
-            nn.init.zeros_(self.out.bias)
+        self.out = nn.Linear(s.width, n_genes)
 
-    def geometry(self, batch: Batch, features: Tensor) -> Geometry:
+    @property
+    def heads(self) -> list[nn.Linear]:
+        """What reads the genes."""
+        return [self.out]
+
+    def geometry(self, batch: Batch, features: Tensor) -> DistanceGeometry:
         """Neighbours of a batch and their distances, as tensors beside its features [s f]."""
-        near = neighbours(batch.xy_um, self.n_neighbours, starts=batch.starts, include_ties=self.include_ties)
+        s = self.settings
+        near = neighbours(batch.xy_um, s.n_neighbours, starts=batch.starts, include_ties=s.include_ties)
         distance = np.linalg.norm(batch.xy_um[near.index] - batch.xy_um[:, None], axis=-1)
         unit = spacings(distance[:, :1], near.valid[:, :1], batch.starts)
         sizes = np.diff(batch.starts)
@@ -153,53 +152,31 @@ class EGNN(nn.Module):
         numbers = ((distance / unit[:, None]) ** 2, xy, near.valid)
         square, xy, valid = (torch.from_numpy(a).to(features) for a in numbers)
         index = torch.from_numpy(near.index).to(features.device)
-        return Geometry(features, index, None if near.valid.all() else valid, square, xy)
+        return DistanceGeometry(features, index, None if near.valid.all() else valid, square, xy)
 
-    def precompute(self, geometry: Geometry) -> Geometry:
+    def precompute(self, geometry: DistanceGeometry) -> DistanceGeometry:
         """The features' share of the first state, once for all steps and draws; for inference only."""
-        geometry.embedded = self.embed(geometry.features)
+        geometry.keep_embedded(self.embed)
         return geometry
 
-    def forward(self, geometry: Geometry, y: Tensor, t: Tensor) -> Tensor:
+    def forward(self, geometry: DistanceGeometry, y: Tensor, t: Tensor) -> Tensor:
         """Denoise y [k s g] at times t ([s], one per spot, or [1]) to [k s g]."""
-        image = self.embed(geometry.features) if geometry.embedded is None else geometry.embedded
-        h = image + self.embed_expression(y) + self.embed_time(time_waves(t))
-        x = geometry.xy.expand(len(h), -1, -1) if self.move_positions else None
+        h = geometry.embedded_by(self.embed) + self.embed_expression(y) + self.embed_time(time_waves(t))
+        x = geometry.xy.expand(len(h), -1, -1) if self.settings.move_positions else None
         for layer in self.layers:
             h, x = layer(h, x, geometry)
         return self.out(h)
 
 
-class _Network(Settings, ABC):
-    n_layers: int = Field(2, ge=1, description="layers; each widens the context by one ring of neighbours")
-    width: int = Field(64, ge=1, description="width of a spot's state and of a message")
-    n_neighbours: int = Field(8, ge=1, description="nearest spots that send a message")
-    include_ties: bool = Field(False, description="hear all spots as near as the last one, not some of them")
-    dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate after each MLP")
-    move_positions: bool = Field(False, description="let layers shift the positions, as published")
-
-
-class EGNNSettings(FlowSettings, _Network):
+class EGNNSettings(FlowSettings, EGNNNetwork):
     """The network's settings, then the flow's."""
 
 
-def build(settings: EGNNSettings, n_features: int, panel: GenePanel) -> FlowModel:
+def build(
+    settings: EGNNSettings, n_features: int, panel: GenePanel, *, objective: ValueObjective = squared_error
+) -> FlowModel:
     """Put the parts together; no I/O, no device."""
-
-    def denoiser(n_inputs: int) -> EGNN:
-        return EGNN(
-            n_inputs,
-            len(panel),
-            width=settings.width,
-            n_layers=settings.n_layers,
-            dropout=settings.dropout,
-            n_neighbours=settings.n_neighbours,
-            include_ties=settings.include_ties,
-            move_positions=settings.move_positions,
-            start_at_zero=settings.precondition,  # a correction starts as none
-        )
-
-    return make_flow(denoiser, settings, n_features, panel)
+    return make_flow(EGNN, settings, n_features, panel, objective=objective)
 
 
 _PAPER = {"n_layers": 4, "width": 128, "dropout": 0.2, "move_positions": True, **PAPER_FLOW}

@@ -24,20 +24,21 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, Learned, ModelEntry
 from eosin.models.parts.attention import Block, within_parts
 from eosin.models.parts.chunks import by_rows
 from eosin.models.parts.image_branch import PixelColumns
 from eosin.models.parts.image_regression import ImageRegression
-from eosin.models.parts.regression import RegressionModel, squared_error
-from eosin.models.parts.scaling import InputMap, ValueScale
-from eosin.models.ridge import Ridge, RidgeSettings
+from eosin.models.parts.objective import ValueObjective, squared_error
+from eosin.models.parts.on_base import NetworkUnits, OnBaseSettings
+from eosin.models.parts.regression import RegressionModel
 from eosin.types import Batch, GenePanel
 
 
-class HisToGeneSettings(Settings):
+class HisToGeneSettings(OnBaseSettings):
+    """The base, the network, and whether it sees pixels."""
+
     width: int = Field(64, ge=8, description="width of a spot's state")
     n_layers: int = Field(1, ge=1, description="transformer blocks")
     n_heads: int = Field(4, ge=1, description="attention heads")
@@ -48,11 +49,6 @@ class HisToGeneSettings(Settings):
         "sinusoidal", description="how coordinates enter: sines of several wavelengths, a linear map, or not at all"
     )
     length_um: float = Field(100.0, gt=0, description="µm that count as 1 in the coordinates: about a pitch")
-    n_components: int | None = Field(
-        128, ge=1, description="principal components of the features; none: all features, standardised"
-    )
-    standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the network")
-    base: bool = Field(True, description="predict what a cross-fitted tuned ridge leaves over")
     image_px: int | None = Field(
         None,
         ge=8,
@@ -72,6 +68,7 @@ class Sines(nn.Module):
         self.out = nn.Linear(4 * n_waves, width, bias=False)
 
     def forward(self, at: Tensor) -> Tensor:
+        """[s width] from coordinates [s 2]."""
         phase = (at[..., None] * self.frequency).flatten(1)  # [s 2 waves] -> [s 2*waves]
         return self.out(torch.cat([phase.sin(), phase.cos()], dim=-1))
 
@@ -84,6 +81,7 @@ class Linear(nn.Module):
         self.out = nn.Linear(2, width, bias=False)
 
     def forward(self, at: Tensor) -> Tensor:
+        """[s width] from coordinates [s 2]."""
         return self.out(at)
 
 
@@ -91,6 +89,7 @@ class Nowhere(nn.Module):
     """No positions: a section is a set."""
 
     def forward(self, at: Tensor) -> Tensor:
+        """[s 1] of zeros."""
         return at.new_zeros(len(at), 1)
 
 
@@ -119,6 +118,7 @@ class TileToken(nn.Module):
         self.features = nn.Linear(n_features, width, bias=False) if n_features else None
 
     def forward(self, seen: tuple[Tensor, Tensor]) -> Tensor:
+        """[s width] from features [s f] and tiles [s px px 3] of bytes."""
         features, tiles = seen
         token = by_rows(lambda rows: self._map(tiles[rows])[None], len(tiles), self.chunk)[0]
         return token if self.features is None else token + self.features(features)
@@ -128,35 +128,33 @@ class TileToken(nn.Module):
 
 
 class VisionTransformer(nn.Module):
-    """One guess per spot, from all spots of its part."""
+    """One guess per spot, from all spots of its part.
 
-    def __init__(
-        self,
-        positions: nn.Module,
-        token: nn.Module,
-        n_genes: int,
-        *,
-        width: int,
-        n_layers: int,
-        n_heads: int,
-        head_width: int,
-        ratio: float,
-        dropout: float,
-        length_um: float,
-        start_at_zero: bool,
-    ):
+    Parameters
+    ----------
+    positions
+        Coordinates [s 2] -> what is added to the tokens [s width].
+    token
+        What a spot is seen by (features, or features and tiles) -> its token [s width].
+    """
+
+    def __init__(self, positions: nn.Module, token: nn.Module, n_genes: int, settings: HisToGeneSettings):
         super().__init__()
-        self.length_um, self.positions = length_um, positions
-        self.token = token
-        self.drop = nn.Dropout(dropout)
-        self.blocks = nn.ModuleList(Block(width, n_heads, ratio, dropout, head_width) for _ in range(n_layers))
-        self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, n_genes)
-        if start_at_zero:
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.head.bias)
+        s = settings
+        self.length_um, self.positions, self.token = s.length_um, positions, token
+        self.drop = nn.Dropout(s.dropout)
+        shape = s.width, s.n_heads, s.ratio, s.dropout, s.head_width
+        self.blocks = nn.ModuleList(Block(*shape) for _ in range(s.n_layers))
+        self.norm = nn.LayerNorm(s.width)
+        self.head = nn.Linear(s.width, n_genes)
+
+    @property
+    def heads(self) -> list[nn.Linear]:
+        """What reads the genes."""
+        return [self.head]
 
     def geometry(self, batch: Batch, features: Tensor) -> Tokens:
+        """Coordinates about the middle of each part, beside the features [s f]."""
         part, n_parts = batch.part_of_spot(), len(batch.starts) - 1
         middle = np.zeros((n_parts, 2))
         for number, (a, b) in enumerate(zip(batch.starts[:-1], batch.starts[1:])):
@@ -169,6 +167,7 @@ class VisionTransformer(nn.Module):
         """Nothing: a linear map needs no scale."""
 
     def with_tiles(self, geometry: Tokens, tiles: Tensor) -> Tokens:
+        """The same spots, seen by their features and tiles."""
         assert isinstance(geometry.seen, Tensor)
         return replace(geometry, seen=(geometry.seen, tiles))
 
@@ -184,42 +183,35 @@ class VisionTransformer(nn.Module):
 _POSITIONS = {"sinusoidal": Sines, "linear": Linear, "none": lambda width: Nowhere()}
 
 
-def build(settings: HisToGeneSettings, n_features: int, panel: GenePanel) -> Learned:
-    """Put the parts together; no I/O, no device."""
+def build(
+    settings: HisToGeneSettings, n_features: int, panel: GenePanel, *, objective: ValueObjective = squared_error
+) -> Learned:
+    """Put the parts together; no I/O, no device.
+
+    Raises
+    ------
+    EosinError
+        Fewer features than pixels; a base that would have no features beside the pixels.
+    """
     if settings.image_px is None:
-        return _regression(settings, n_features, panel)
+        return _regression(settings, n_features, panel, objective)
     columns = PixelColumns.of(n_features, settings.image_px)
     if settings.base and columns.n_rest == 0:
         raise EosinError(
             "the ridge under 'histogene' has no features beside the pixels",
             fix=f'use --model.base false, or encode with --encoder "stain+pixels?px={settings.image_px}"',
         )
-    return ImageRegression(_regression(settings, columns.n_rest, panel), columns, turns=False)
+    return ImageRegression(_regression(settings, columns.n_rest, panel, objective), columns, turns=False)
 
 
-def _regression(settings: HisToGeneSettings, n_features: int, panel: GenePanel) -> RegressionModel:
-    inputs, px = InputMap(n_features, settings.n_components), settings.image_px
-    positions = _POSITIONS[settings.positions](settings.width)
-    network = VisionTransformer(
-        positions,
-        nn.Linear(inputs.n_out, settings.width) if px is None else TileToken(px, inputs.n_out, settings.width),
-        len(panel),
-        width=settings.width,
-        n_layers=settings.n_layers,
-        n_heads=settings.n_heads,
-        head_width=settings.head_width,
-        ratio=settings.ratio,
-        dropout=settings.dropout,
-        length_um=settings.length_um,
-        start_at_zero=settings.base,  # a correction starts as none
-    )
-    return RegressionModel(
-        network,
-        squared_error,
-        inputs,
-        ValueScale(len(panel), standardise=settings.standardise),
-        Ridge(RidgeSettings.of(), n_features, panel) if settings.base else None,
-    )
+def _regression(
+    settings: HisToGeneSettings, n_features: int, panel: GenePanel, objective: ValueObjective
+) -> RegressionModel:
+    units, px = NetworkUnits.of(settings, n_features, panel), settings.image_px
+    n_inputs, width = units.inputs.n_out, settings.width
+    positions = _POSITIONS[settings.positions](width)
+    token = nn.Linear(n_inputs, width) if px is None else TileToken(px, n_inputs, width)
+    return RegressionModel(VisionTransformer(positions, token, len(panel), settings), objective, units)
 
 
 _PAPER = {

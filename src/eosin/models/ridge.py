@@ -8,7 +8,6 @@ without the choosing, with a penalty far below the optimum (see docs/models/ridg
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.parts.choose import best, can_hold_out, mean_correlation, middle, predict_held_out
+from eosin.models.parts.principal import Fit
 from eosin.types import Batch, GenePanel
 
 
@@ -36,35 +36,6 @@ class RidgeSettings(Settings):
         description="shares of the neighbours' mean prediction to choose from; (0,) switches smoothing off",
     )
     n_neighbours: int = Field(8, ge=1, description="spots that smoothing averages over")
-
-
-@dataclass(frozen=True)
-class Fit:
-    """A principal-component ridge for any penalty: everything but the division by (eigenvalue + penalty)."""
-
-    mean: np.ndarray  # [f]
-    scale: np.ndarray  # [f]
-    basis: np.ndarray  # [f c]
-    eigenvalues: np.ndarray  # [c]
-    cross: np.ndarray  # [c g]
-    intercept: np.ndarray  # [g]
-
-    @classmethod
-    def of(cls, x: np.ndarray, y: np.ndarray, n_components: int) -> Fit:
-        mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-        scale = np.where(scale > 1e-8 * (np.abs(mean) + 1e-8), scale, np.inf)  # a constant feature says nothing
-        z = (x - mean) / scale
-        intercept = y.mean(0, dtype=np.float64)
-        eigenvalues, basis = np.linalg.eigh(z.T @ z / len(z))
-        keep = np.argsort(eigenvalues)[::-1][: min(n_components, len(z) - 1, len(eigenvalues)) or 1]
-        cross = (z @ basis[:, keep]).T @ (y - intercept) / len(z)
-        return cls(mean, scale, basis[:, keep], np.maximum(eigenvalues[keep], 0), cross, intercept)
-
-    def weights(self, penalty: float) -> np.ndarray:
-        return self.cross / (self.eigenvalues + penalty)[:, None]
-
-    def components(self, x: np.ndarray) -> np.ndarray:
-        return (x - self.mean) / self.scale @ self.basis
 
 
 class Ridge(Solved):

@@ -12,7 +12,7 @@ import toy
 from eosin.models import MODELS
 from eosin.models.check import check_model
 from eosin.models.e2cnn import e2cnn_net
-from eosin.models.e2cnn.e2cnn_net import E2CNN, ORDER, FieldNorm, GroupConv, windows
+from eosin.models.e2cnn.e2cnn_net import E2CNN, ORDER, E2CNNNetwork, FieldNorm, GroupConv, windows
 from eosin.types import Batch
 from flows import chunks_change_nothing, denoised
 
@@ -24,7 +24,7 @@ SHAPES = [{}, {"n_stages": 2}, {"n_stages": 3, "pool": True}, {"n_channels": Non
 
 def net(**given):
     torch.manual_seed(0)
-    return E2CNN(N_FEATURES, G, **{**SMALL, **given}).eval()
+    return E2CNN(N_FEATURES, G, E2CNNNetwork.of(SMALL, given)).eval()
 
 
 def scene(seed=0, jitter=12.0):
@@ -207,7 +207,7 @@ def test_the_published_shape_has_the_computed_count():
     head = 2 * 256 + 256 * 50 + 50
     paper = MODELS["e2cnn"].presets["paper"]["model"]
     shape = {name: paper[name] for name in ("n_channels", "n_first", "n_fields", "n_stages", "dropout", "pool")}
-    count = sum(p.numel() for p in E2CNN(1024, 50, **shape).parameters())
+    count = sum(p.numel() for p in E2CNN(1024, 50, E2CNNNetwork.of(shape)).parameters())
     assert count == first + blocks + head == 217_192
 
 

@@ -10,7 +10,7 @@ import flows
 import toy
 from eosin.models import MODELS, egnn
 from eosin.models.check import check_model
-from eosin.models.egnn import EGNN, EGNNLayer
+from eosin.models.egnn import EGNN, EGNNLayer, EGNNNetwork
 from eosin.types import Batch
 from flows import chunks_change_nothing, denoised
 
@@ -25,7 +25,7 @@ def count(module):
 def net(**given):
     torch.manual_seed(0)
     given = {"width": 16, "n_layers": 2, "dropout": 0.1, **given}
-    made = EGNN(F, G, **given).eval()
+    made = EGNN(F, G, EGNNNetwork.of(given)).eval()
     for layer in made.layers:
         if layer.shift is not None:
             torch.nn.init.normal_(layer.shift[2].weight, std=0.05)  # from its start positions would hardly move
@@ -54,8 +54,9 @@ def test_layers_have_the_published_count():
 def test_whole_network_has_the_published_count_but_for_its_dead_weights():
     """622,770 with [1024 features, 50 genes, 128 waves of time] as input; the last layer's shift is never used."""
     dead = WIDTH * WIDTH + WIDTH + WIDTH
-    assert count(EGNN(1024, 50, width=WIDTH, n_layers=4, dropout=0.2, move_positions=True)) == 622_770 - dead
-    assert count(EGNN(1024, 50, width=WIDTH, n_layers=4, dropout=0.2)) == 622_770 - 4 * dead
+    still, moving = (EGNNNetwork(width=WIDTH, n_layers=4, dropout=0.2, move_positions=moves) for moves in (False, True))
+    assert count(EGNN(1024, 50, moving)) == 622_770 - dead
+    assert count(EGNN(1024, 50, still)) == 622_770 - 4 * dead
 
 
 @pytest.mark.parametrize("moves", [False, True])

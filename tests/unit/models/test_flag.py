@@ -16,7 +16,9 @@ from eosin.models import MODELS, Training
 from eosin.models.check import check_model
 from eosin.models.flag import flag, flag_net
 from eosin.models.flag.flag_generators import Alignment
-from eosin.models.flag.flag_graph import Blocks, GraphBuilder, Nearest, Nodes, NodesAndEdges, correlation
+from eosin.models.flag.flag_graph import Blocks, GraphBuilder, Nearest
+from eosin.models.flag.flag_objective import Answer, NodeAndEdgeError, NodeError
+from eosin.models.flag.flag_state import NodesAndEdges, correlation
 from eosin.types import Batch, GenePanel
 
 ENTRY = MODELS["flag"]
@@ -170,7 +172,7 @@ def test_edge_noise_and_answers_are_symmetric():
     batch = scattered(60, 2)
     for neighbourhood in (Nearest(4), Blocks(800.0)):
         graph = GraphBuilder(neighbourhood, 112.0, pairs=True).build(batch, torch.from_numpy(batch.features))
-        noise = NodesAndEdges(3, 0.1).noise(graph, 2, 3, torch.Generator().manual_seed(0))[..., 3:]
+        noise = NodesAndEdges(3).noise(graph, 2, 3, torch.Generator().manual_seed(0))[..., 3:]
         answer = graph.symmetric(torch.randn(2, *graph.index.shape))
         for values in (noise, answer):
             assert not values[:, ~graph.others].any()
@@ -189,7 +191,7 @@ def test_diffused_edges_are_correlations():
     batch = scattered(30, 1)
     graph = GraphBuilder(Nearest(4), 112.0, pairs=True).build(batch, torch.from_numpy(batch.features))
     values = torch.randn(30, 7)
-    edges = NodesAndEdges(7, 0.1).clean(graph, values)[0, :, 7:]
+    edges = NodesAndEdges(7).clean(graph, values)[0, :, 7:]
     i, n = 11, 2
     assert float(edges[i, n]) == pytest.approx(np.corrcoef(values[i], values[graph.index[i, n]])[0, 1], abs=1e-4)
     assert not edges[:, 0].any()
@@ -199,13 +201,12 @@ def test_diffused_edges_are_correlations():
 def test_consistency_costs_where_edges_and_nodes_disagree():
     batch = scattered(30, 1)
     graph = GraphBuilder(Nearest(4), 112.0, pairs=True).build(batch, torch.from_numpy(batch.features))
-    state = NodesAndEdges(7, 0.5)
-    agreed = state.clean(graph, torch.randn(30, 7))
-    assert float(state.cost(graph, 0 * agreed, agreed)) < 1e-5
+    cost, agreed = NodeAndEdgeError(7, 0.5), NodesAndEdges(7).clean(graph, torch.randn(30, 7))
+    assert float(cost(Answer(graph, agreed, 0 * agreed), agreed)) < 1e-5
     wrong = agreed.clone()
     wrong[..., 7:] += 0.2
-    assert float(state.cost(graph, 0 * agreed, wrong)) == pytest.approx(0.5 * 0.2, rel=1e-4)
-    assert float(Nodes().cost(graph, agreed, agreed)) == pytest.approx(float(agreed.square().mean()))
+    assert float(cost(Answer(graph, wrong, 0 * agreed), agreed)) == pytest.approx(0.5 * 0.2, rel=1e-4)
+    assert float(NodeError()(Answer(graph, agreed, agreed), agreed)) == pytest.approx(float(agreed.square().mean()))
 
 
 def stirred(training: Training, *tables) -> flag.GraphModel:

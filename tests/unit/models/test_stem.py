@@ -14,9 +14,9 @@ from eosin.errors import EosinError
 from eosin.generative.diffusion import DDIM, Ancestral, DiffusionSampler, DPMSolver, Schedule
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS, Training
-from eosin.models import stem as stem_module
 from eosin.models.parts.dit import GeneDiT
-from eosin.models.stem import Stem
+from eosin.models.stem import stem_model
+from eosin.models.stem.stem_model import Stem
 from eosin.types import Batch, GenePanel
 
 ENTRY = MODELS["stem"]
@@ -121,7 +121,7 @@ def test_pieces_do_not_change_the_draws(monkeypatch: pytest.MonkeyPatch):
     batch = Batch(np.zeros((7, 2)), features, np.array([0, 7]))
     whole = draw(model, batch, 5)
     for tokens in (1, 12, 50):
-        monkeypatch.setattr(stem_module, "TOKENS_AT_ONCE", {"cpu": tokens, "cuda": tokens})
+        monkeypatch.setattr(stem_model, "TOKENS_AT_ONCE", {"cpu": tokens, "cuda": tokens})
         assert torch.allclose(draw(model, batch, 5), whole, atol=1e-5)
 
 

@@ -12,8 +12,9 @@ from eosin.geometry import lattice_positions
 from eosin.metrics import pearson_per_gene
 from eosin.models import MODELS
 from eosin.models.check import check_model
-from eosin.models.triplex.triplex import Distillation, TriplexSettings, build
-from eosin.models.triplex.triplex_net import Triplex, cells_around
+from eosin.models.triplex.distillation import Distillation
+from eosin.models.triplex.triplex import TriplexSettings, build
+from eosin.models.triplex.triplex_net import Triplex, TriplexNetwork, cells_around
 from eosin.types import Batch, GenePanel
 from toy import fitted, point
 
@@ -152,10 +153,7 @@ def test_clamped_guesses_reach_down_to_0_and_no_further():
 def test_window_of_a_square_lattice_is_five_by_five():
     y, x = (a.ravel() for a in np.mgrid[0:9, 0:9])
     batch = Batch(np.column_stack([x, y]) * 100.0, np.zeros((81, 3), dtype=np.float32), np.array([0, 81]))
-    network = Triplex(
-        3, 2, width=8, n_heads=2, ratio=2, dropout=0, n_window_layers=1, n_global_layers=1, n_fusion_layers=1,
-        n_neighbours=24, residual_positions=True, start_at_zero=False,
-    )  # fmt: skip
+    network = Triplex(3, 2, TriplexNetwork(width=8, n_heads=2, dropout=0, n_neighbours=24))
     views = network.geometry(batch, torch.zeros(81, 3))
     place = views.place[views.near[40]] - views.place[40]
     assert {tuple(offset) for offset in place.tolist()} == {(r, c) for r in range(-2, 3) for c in range(-2, 3)}

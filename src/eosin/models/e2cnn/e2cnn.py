@@ -14,52 +14,23 @@ one to predict, image features as channels. They released no code of that. Where
 
 from __future__ import annotations
 
-from abc import ABC
-
-from pydantic import Field
-
-from eosin.config import Settings
 from eosin.models.base import MODELS, ModelEntry
-from eosin.models.e2cnn.e2cnn_net import E2CNN
+from eosin.models.e2cnn.e2cnn_net import E2CNN, E2CNNNetwork
 from eosin.models.parts.flow import FlowModel
 from eosin.models.parts.flow_settings import PAPER_FLOW, PAPER_TRAIN, FlowSettings, make_flow
+from eosin.models.parts.objective import ValueObjective, squared_error
 from eosin.types import GenePanel
 
 
-class _Network(Settings, ABC):
-    n_channels: int | None = Field(
-        64,
-        ge=1,
-        description="channels that features, Y_t and t are mapped to; none: they themselves, as published",
-    )
-    n_first: int = Field(8, ge=1, description="fields (of eight channels) of the first convolution")
-    n_fields: int = Field(8, ge=1, description="fields of the first stage; each further stage has twice as many")
-    n_stages: int = Field(1, ge=1, le=3, description="stages of one residual block")
-    pool: bool = Field(False, description="halve the window between stages and average it; False reads its centre")
-    dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate inside blocks")
-
-
-class E2CNNSettings(FlowSettings, _Network):
+class E2CNNSettings(FlowSettings, E2CNNNetwork):
     """The network's settings, then the flow's."""
 
 
-def build(settings: E2CNNSettings, n_features: int, panel: GenePanel) -> FlowModel:
+def build(
+    settings: E2CNNSettings, n_features: int, panel: GenePanel, *, objective: ValueObjective = squared_error
+) -> FlowModel:
     """Put the parts together; no I/O, no device."""
-
-    def denoiser(n_inputs: int) -> E2CNN:
-        return E2CNN(
-            n_inputs,
-            len(panel),
-            n_channels=settings.n_channels,
-            n_first=settings.n_first,
-            n_fields=settings.n_fields,
-            n_stages=settings.n_stages,
-            dropout=settings.dropout,
-            pool=settings.pool,
-            start_at_zero=settings.precondition,  # a correction starts as none
-        )
-
-    return make_flow(denoiser, settings, n_features, panel)
+    return make_flow(E2CNN, settings, n_features, panel, objective=objective)
 
 
 _PAPER = {"n_channels": None, "n_first": 2, "n_fields": 8, "n_stages": 3, "pool": True, "dropout": 0.3, **PAPER_FLOW}

@@ -10,15 +10,19 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
+from eosin.config import Settings
 from eosin.geometry import neighbours, spacings
 from eosin.models.parts.chunks import by_rows
+from eosin.models.parts.spot_geometry import SpotGeometry
 from eosin.models.parts.time_waves import time_waves
 from eosin.types import Batch
 
@@ -102,6 +106,7 @@ class FieldNorm(nn.Module):
         self.gain, self.shift = nn.Parameter(torch.ones(n_fields)), nn.Parameter(torch.zeros(n_fields))
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, c, side, side] -> the same shape."""
         gain, shift = (p.repeat_interleave(self.per_field) for p in (self.gain, self.shift))
         return F.group_norm(x, 1, gain, shift)
 
@@ -124,6 +129,7 @@ class Block(nn.Module):
             self.shortcut = GroupConv(n_in, n_out * ORDER if lower else n_out, 1, stride=stride, lower=lower)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n, c, side, side] -> [n, c_out, side, side]; smaller by the stride, or by two cells on each side."""
         active = F.relu(self.norm1(x))
         beside = x if self.shortcut is None else active
         beside = beside[..., 2:-2, 2:-2] if self.inwards else beside
@@ -133,24 +139,33 @@ class Block(nn.Module):
         return beside + inner
 
 
+class E2CNNNetwork(Settings, ABC):
+    """What the denoiser can be set to."""
+
+    n_channels: int | None = Field(
+        64,
+        ge=1,
+        description="channels that features, Y_t and t are mapped to; none: they themselves, as published",
+    )
+    n_first: int = Field(8, ge=1, description="fields (of eight channels) of the first convolution")
+    n_fields: int = Field(8, ge=1, description="fields of the first stage; each further stage has twice as many")
+    n_stages: int = Field(1, ge=1, le=3, description="stages of one residual block")
+    pool: bool = Field(False, description="halve the window between stages and average it; False reads its centre")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate inside blocks")
+
+
 @dataclass
-class Geometry:
-    """What the network needs of a batch, as tensors on its device.
+class WindowGeometry(SpotGeometry):
+    """The spots of a batch, and which of them stand in whose window.
 
     Attributes
     ----------
-    features
-        [s f] the spots' image features.
     index, there
         [s 25] the spot in each cell of each window, and 1 where there is one, else 0.
-    embedded
-        [s c] the features' share of the channels, once computed for all steps and draws.
     """
 
-    features: Tensor
     index: Tensor
     there: Tensor
-    embedded: Tensor | None = None
 
 
 def windows(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
@@ -181,56 +196,49 @@ def windows(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
 class E2CNN(nn.Module):
     """f(window of features and Y_t, t) -> expression at t = 1 of the window's centre."""
 
-    def __init__(
-        self,
-        n_features: int,
-        n_genes: int,
-        *,
-        n_channels: int | None,
-        n_first: int,
-        n_fields: int,
-        n_stages: int,
-        dropout: float,
-        pool: bool,
-        start_at_zero: bool = False,
-    ):
+    def __init__(self, n_features: int, n_genes: int, settings: E2CNNNetwork):
         super().__init__()
-        self.pool = pool
-        self.embed = nn.Linear(n_features, n_channels) if n_channels else None
-        self.embed_expression = nn.Linear(n_genes, n_channels, bias=False) if n_channels else None
-        self.embed_time = nn.Linear(_WAVES, n_channels, bias=False) if n_channels else None
-        n_in = 1 + (n_channels or n_features + n_genes + 1)  # the last one says where spots are
-        self.first = GroupConv(n_in, n_first, SIDE, lift=True)
-        fields = [n_first, *(n_fields * 2**stage for stage in range(n_stages))]
+        s = self.settings = settings
+        self.embed = nn.Linear(n_features, s.n_channels) if s.n_channels else None
+        self.embed_expression = nn.Linear(n_genes, s.n_channels, bias=False) if s.n_channels else None
+        self.embed_time = nn.Linear(_WAVES, s.n_channels, bias=False) if s.n_channels else None
+        n_in = 1 + (s.n_channels or n_features + n_genes + 1)  # the last one says where spots are
+        self.first = GroupConv(n_in, s.n_first, SIDE, lift=True)
+        fields = [s.n_first, *(s.n_fields * 2**stage for stage in range(s.n_stages))]
         self.blocks = nn.ModuleList(
             Block(
                 a,
                 b,
-                dropout,
-                stride=2 if pool and stage > 0 else 1,
-                lower=stage == n_stages - 1,
-                inwards=not pool and stage == n_stages - 1,
+                s.dropout,
+                stride=2 if s.pool and stage > 0 else 1,
+                lower=stage == s.n_stages - 1,
+                inwards=not s.pool and stage == s.n_stages - 1,
             )
             for stage, (a, b) in enumerate(itertools.pairwise(fields))
         )
         self.norm = FieldNorm(ORDER * fields[-1], 1)
         self.out = nn.Linear(ORDER * fields[-1], n_genes)
-        self.widest = SIDE * SIDE * max(n_in, ORDER * n_first, ORDER * n_fields)
-        if start_at_zero:
-            nn.init.zeros_(self.out.weight)
-            nn.init.zeros_(self.out.bias)
+        self.widest = SIDE * SIDE * max(n_in, ORDER * s.n_first, ORDER * s.n_fields)
 
-    def geometry(self, batch: Batch, features: Tensor) -> Geometry:
+    @property
+    def heads(self) -> list[nn.Linear]:
+        """What reads the genes."""
+        return [self.out]
+
+    def geometry(self, batch: Batch, features: Tensor) -> WindowGeometry:
         """The windows of a batch as tensors beside its features [s f]."""
         index, there = windows(batch)
-        return Geometry(features, torch.from_numpy(index).to(features.device), torch.from_numpy(there).to(features))
+        return WindowGeometry(
+            features, torch.from_numpy(index).to(features.device), torch.from_numpy(there).to(features)
+        )
 
-    def precompute(self, geometry: Geometry) -> Geometry:
+    def precompute(self, geometry: WindowGeometry) -> WindowGeometry:
         """The features' share of the channels, once for all steps and draws; for inference only."""
-        geometry.embedded = None if self.embed is None else self.embed(geometry.features)
+        if self.embed is not None:
+            geometry.keep_embedded(self.embed)
         return geometry
 
-    def forward(self, geometry: Geometry, y: Tensor, t: Tensor) -> Tensor:
+    def forward(self, geometry: WindowGeometry, y: Tensor, t: Tensor) -> Tensor:
         """Denoise y [k s g] at times t ([s], one per spot, or [1]) to [k s g]."""
         state = self._state(geometry, y, t)
 
@@ -244,13 +252,12 @@ class E2CNN(nn.Module):
         most = _KEPT_NUMBERS if torch.is_grad_enabled() else _CHUNK_NUMBERS
         return by_rows(look, y.shape[1], max(most // (self.widest * len(y)), 1))
 
-    def _state(self, geometry: Geometry, y: Tensor, t: Tensor) -> Tensor:
+    def _state(self, geometry: WindowGeometry, y: Tensor, t: Tensor) -> Tensor:
         """The channels of each spot, whatever window it stands in: [k s c]."""
         if self.embed is None or self.embed_expression is None or self.embed_time is None:
             image = geometry.features.expand(len(y), -1, -1)
             return torch.cat([image, y, t[:, None].expand(len(y), y.shape[1], 1)], -1)
-        image = self.embed(geometry.features) if geometry.embedded is None else geometry.embedded
-        return image + self.embed_expression(y) + self.embed_time(time_waves(t))
+        return geometry.embedded_by(self.embed) + self.embed_expression(y) + self.embed_time(time_waves(t))
 
     def read(self, x: Tensor) -> Tensor:
         """Windows [n c 5 5] -> [n d], the same however the windows are turned or mirrored."""

@@ -1,10 +1,11 @@
 """FLAG: diffusion over genes, conditioned on a graph of spots and aligned with gene vectors (Si et al., 2026).
 
-Networks are in `flag_net.py` and `flag_generators.py`, the graph and the diffused states in `flag_graph.py`, how the
-network is trained and asked in `flag_process.py`, gene vectors in `gene_embedding.py`, the mathematics of the
-diffusion in `eosin.generative.ve`; here are the settings and the model. The paper's two forerunners, node-only and
-joint node-edge diffusion on the graph, are the same parts without the transformer over genes (`diffuse`); its
-ablations are FLAG with another part in one place (`diffusion`, `spatial_graph`, `align`).
+Networks are in `flag_net.py` and `flag_generators.py`, the graph in `flag_graph.py`, what is diffused on it in
+`flag_state.py`, how the network is trained and asked in `flag_process.py`, the losses in `flag_objective.py`, the model
+in `flag_model.py`, gene vectors in `gene_embedding.py`, the mathematics of the diffusion in `eosin.generative.ve`; here
+are the settings, and how all that is put together. The paper's two forerunners, node-only and joint node-edge
+diffusion on the graph, are the same parts without the transformer over genes (`diffuse`); its ablations are FLAG with
+another part in one place (`diffusion`, `spatial_graph`, `align`).
 
 Where eosin differs from the paper or its release, and why:
 
@@ -19,17 +20,15 @@ Where eosin differs from the paper or its release, and why:
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
-from eosin.config import Settings
 from eosin.errors import EosinError
+from eosin.generative.mirrored import independent, mirrored
 from eosin.generative.ve import LOG_SIGMA, SIGMA, VE, LinearGuess, Output, Score
-from eosin.models.base import MODELS, ModelEntry, Training
+from eosin.models.base import MODELS, ModelEntry
 from eosin.models.flag.flag_generators import (
     Alignment,
     GeneGenerator,
@@ -38,29 +37,23 @@ from eosin.models.flag.flag_generators import (
     NodeGenerator,
     OwnFeatures,
 )
-from eosin.models.flag.flag_graph import (
-    Alone,
-    Blocks,
-    Graph,
-    GraphBuilder,
-    Joined,
-    Nearest,
-    Neighbourhood,
-    Nodes,
-    NodesAndEdges,
-    State,
-)
+from eosin.models.flag.flag_graph import Alone, Blocks, GraphBuilder, Nearest, Neighbourhood
+from eosin.models.flag.flag_model import GraphModel
 from eosin.models.flag.flag_net import GraphEncoder
+from eosin.models.flag.flag_objective import Answer, NodeAndEdgeError, NodeError, WithAlignment
 from eosin.models.flag.flag_process import Diffusion, Process, Regression
+from eosin.models.flag.flag_state import Joined, Nodes, NodesAndEdges, State
 from eosin.models.parts.dit import GeneDiT
-from eosin.models.parts.gene_embedding import CoExpression, GeneVectors, VectorFile, resize
-from eosin.models.parts.on_base import OnBase
-from eosin.models.parts.scaling import InputMap, ValueScale
-from eosin.models.ridge import Ridge, RidgeSettings
-from eosin.types import Batch, GenePanel
+from eosin.models.parts.gene_embedding import CoExpression, VectorFile
+from eosin.models.parts.objective import Objective
+from eosin.models.parts.on_base import NetworkUnits, OnBaseSettings
+from eosin.models.parts.zero_start import start_at_zero
+from eosin.types import GenePanel
 
 
-class FLAGSettings(Settings):
+class FLAGSettings(OnBaseSettings):
+    """The base, the graph, the transformer over genes, the alignment, and the diffusion."""
+
     diffuse: Literal["genes", "nodes", "nodes-and-edges"] = Field(
         "genes", description="FLAG itself, or the paper's graph diffusions without a transformer over genes"
     )
@@ -99,70 +92,7 @@ class FLAGSettings(Settings):
     levels: Literal["curved", "even"] = Field("curved", description="'even' is even in log noise, as published")
     mirrored: bool = Field(True, description="half of the draws start from the other half's noise, mirrored")
     clamp: bool = Field(False, description="set negative values of every draw to 0, as the release does")
-    n_components: int | None = Field(
-        128, ge=1, description="principal components of the features; none: all features, standardised"
-    )
-    standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the diffusion")
     precondition: bool = Field(True, description="let the network only correct the best linear guess")
-    base: bool = Field(True, description="generate what a cross-fitted tuned ridge leaves over")
-
-
-@dataclass
-class FLAGContext:
-    """One prepared batch."""
-
-    graph: Graph
-    base: Tensor  # [s g] or [1 1]
-
-
-class GraphModel(OnBase):
-    """A network over a graph of spots and how it is trained and asked, with its parts handed in."""
-
-    def __init__(
-        self,
-        generator: Generator,
-        process: Process,
-        builder: GraphBuilder,
-        inputs: InputMap,
-        scale: ValueScale,
-        base: Ridge | None,
-        alignment: Alignment | None,
-        vectors: GeneVectors,
-        *,
-        align: float,
-        clamp: bool,
-    ):
-        super().__init__(base)
-        self.generator, self.process, self.inputs, self.scale = generator, process, inputs, scale
-        self.alignment, self.vectors, self.builder = alignment, vectors, builder
-        self.align, self.clamp = align, clamp
-
-    def observe(self, training: Training) -> None:
-        self.inputs.observe(training.batch.features)
-        left = self.left_over(training)
-        self.scale.observe(left)
-        self.process.observe((left - self.scale.mean.cpu().numpy()) / self.scale.sd.cpu().numpy())
-        if self.alignment is not None:
-            vectors = resize(self.vectors.of(training), self.alignment.vectors.shape[1])
-            self.alignment.vectors.copy_(torch.from_numpy(vectors))
-
-    def prepare(self, batch: Batch) -> FLAGContext:
-        device = self.scale.mean.device
-        features = self.inputs(torch.from_numpy(batch.features).to(device))
-        return FLAGContext(self.builder.build(batch, features), self.base_of(batch).to(device))
-
-    def loss(self, context: FLAGContext, target: Tensor, rng: torch.Generator) -> Tensor:
-        values = (target - context.base - self.scale.mean) / self.scale.sd
-        loss, tokens = self.process.cost(self.generator, context.graph, values, rng)
-        if self.alignment is not None and tokens is not None:
-            loss = loss + self.align * self.alignment(tokens)
-        return loss
-
-    @torch.no_grad()
-    def draw(self, context: FLAGContext, n_draws: int, rng: torch.Generator) -> Tensor:
-        drawn = self.process.draw(self.generator, context.graph, n_draws, rng)
-        values = drawn * self.scale.sd + self.scale.mean + context.base
-        return (values.clamp(min=0) if self.clamp else values).cpu()
 
 
 def _graph(s: FLAGSettings, n_features: int, n_noisy: int | None, n_out: int, edge_width: int | None) -> GraphEncoder:
@@ -192,19 +122,15 @@ def _genes(s: FLAGSettings, n_features: int, g: int) -> tuple[Generator, State, 
 
 
 def _nodes(s: FLAGSettings, n_features: int, g: int) -> tuple[Generator, State, Alignment | None]:
-    return NodeGenerator(_start_at_zero(_graph(s, n_features, g, g, None))), Nodes(), None
+    graph = _graph(s, n_features, g, g, None)
+    start_at_zero([graph.out])  # as the answer of the transformer over genes does
+    return NodeGenerator(graph), Nodes(), None
 
 
 def _nodes_and_edges(s: FLAGSettings, n_features: int, g: int) -> tuple[Generator, State, Alignment | None]:
-    graph = _start_at_zero(_graph(s, n_features, g, g, s.edge_width))
-    return JointGenerator(graph, g), NodesAndEdges(g, s.consistency), None
-
-
-def _start_at_zero(graph: GraphEncoder) -> GraphEncoder:
-    """An answer starts as none, as that of the transformer over genes does."""
-    torch.nn.init.zeros_(graph.out.weight)
-    torch.nn.init.zeros_(graph.out.bias)
-    return graph
+    graph = _graph(s, n_features, g, g, s.edge_width)
+    start_at_zero([graph.out])
+    return JointGenerator(graph, g), NodesAndEdges(g), None
 
 
 _KINDS: dict[str, Callable[[FLAGSettings, int, int], tuple[Generator, State, Alignment | None]]] = {
@@ -225,7 +151,13 @@ def _process(s: FLAGSettings, state: State, g: int) -> Process:
         "curved": lambda: (noise.curved_levels(s.n_steps), SIGMA),
         "even": lambda: (noise.even_levels(s.n_steps), LOG_SIGMA),
     }[s.levels]()
-    return Diffusion(state, output, noise, levels, clock, g, levels_per_step=s.levels_per_step, mirrored=s.mirrored)
+    starts = mirrored if s.mirrored else independent
+    return Diffusion(state, output, noise, levels, clock, g, levels_per_step=s.levels_per_step, starts=starts)
+
+
+def _objective(s: FLAGSettings, state: State, g: int) -> Objective[Answer, Tensor]:
+    plain = NodeAndEdgeError(g, s.consistency) if isinstance(state, NodesAndEdges) else NodeError()
+    return WithAlignment(plain, s.align) if s.align else plain
 
 
 def _around(s: FLAGSettings) -> Neighbourhood:
@@ -234,8 +166,19 @@ def _around(s: FLAGSettings) -> Neighbourhood:
     return Blocks(s.block_um, s.block_spots) if s.blocks else Nearest(s.n_neighbours)
 
 
-def build(settings: FLAGSettings, n_features: int, panel: GenePanel) -> GraphModel:
+def build(
+    settings: FLAGSettings,
+    n_features: int,
+    panel: GenePanel,
+    *,
+    objective: Objective[Answer, Tensor] | None = None,
+) -> GraphModel:
     """Put the parts together; no I/O, no device.
+
+    Parameters
+    ----------
+    objective
+        What training minimises; none: squared errors of what is diffused, and the weighted misalignment.
 
     Raises
     ------
@@ -248,18 +191,16 @@ def build(settings: FLAGSettings, n_features: int, panel: GenePanel) -> GraphMod
             f"diffuse = '{s.diffuse}' is a diffusion on the graph, and one of both is switched off",
             fix="leave spatial_graph and diffusion on, or set diffuse = 'genes'",
         )
-    inputs = InputMap(n_features, s.n_components)
-    generator, state, alignment = _KINDS[s.diffuse](s, inputs.n_out, g)
+    units = NetworkUnits.of(s, n_features, panel)
+    generator, state, alignment = _KINDS[s.diffuse](s, units.inputs.n_out, g)
     return GraphModel(
         generator,
         _process(s, state, g),
         GraphBuilder(_around(s), s.length_um, pairs=isinstance(state, NodesAndEdges)),
-        inputs,
-        ValueScale(g, standardise=s.standardise),
-        Ridge(RidgeSettings.of(), n_features, panel) if s.base else None,
+        units,
+        objective or _objective(s, state, g),
         alignment,
         VectorFile(s.vectors) if s.vectors else CoExpression(),
-        align=s.align,
         clamp=s.clamp,
     )
 

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from eosin.models.flag.flag_graph import Graph
-from eosin.models.flag.flag_net import GraphEncoder, embed, rows_at_once
+from eosin.models.flag.flag_net import CHUNK, GraphEncoder, embed
 from eosin.models.parts.dit import GeneDiT, TimeEmbedding
+from eosin.models.parts.rows_within import rows_within
 from eosin.row_blocks import row_blocks
 
 
@@ -40,6 +41,7 @@ class NodeGenerator(Generator):
     def forward(
         self, graph: Graph, state: Tensor, level: Tensor, shared: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
+        """The graph transformer's answer; no tokens."""
         return self.graph(graph, state, None, level)[0], None
 
 
@@ -53,6 +55,7 @@ class JointGenerator(Generator):
     def forward(
         self, graph: Graph, state: Tensor, level: Tensor, shared: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
+        """Nodes and edges side by side [k s g+n]; no tokens."""
         nodes, edges = self.graph(graph, state[..., : self.n_genes], state[..., self.n_genes :], level)
         assert edges is not None
         return torch.cat([nodes, edges], -1), None
@@ -97,11 +100,13 @@ class GeneGenerator(Generator):
         self.bridge = nn.Sequential(nn.Linear(n_handed, bridge_width), nn.SiLU(), nn.Linear(bridge_width, dit.width))
 
     def precompute(self, graph: Graph) -> Tensor | None:
+        """The condition [1 s width] without time, unless the noisy state is part of it."""
         return None if self.routed else self.bridge(self.graph(graph)[0])
 
     def forward(
         self, graph: Graph, state: Tensor, level: Tensor, shared: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
+        """The transformer's answer, and with gradients its tapped tokens; in pieces that bound the memory."""
         if shared is None:
             handed, _ = self.graph(graph, state, None, level) if self.routed else self.graph(graph)
             shared = self.bridge(handed)
@@ -109,7 +114,7 @@ class GeneGenerator(Generator):
         condition = shared + embed(self.time, level)  # [k or 1, s, width]
         if len(condition) == k:
             state, condition = state.reshape(1, k * s, g), condition.reshape(1, k * s, -1)
-        size = rows_at_once(state, len(state) * g * self.dit.width)
+        size = rows_within(CHUNK, state.device, len(state) * g * self.dit.width)
         answers, tokens = [], []
         for rows in row_blocks(state.shape[1], budget=size):
             answer = self.dit(state[:, rows], condition[0, rows])
@@ -134,6 +139,7 @@ class Alignment(nn.Module):
         self.register_buffer("vectors", torch.zeros(n_genes, n_vector))  # a row of zeros: the gene has none
 
     def forward(self, tokens: Tensor) -> Tensor:
+        """Scalar for tokens [.. s g width]; 0 where no gene has a vector."""
         has = self.vectors.square().sum(-1) > 0
         cosine = torch.nn.functional.cosine_similarity(self.project(tokens), self.vectors, dim=-1)
         return -(cosine * has).sum() / (cosine[..., 0].numel() * has.sum().clamp(min=1))

@@ -1,4 +1,4 @@
-"""FLAG's graph of spots and what is diffused on it: neighbourhoods, fixed edges, node and edge states.
+"""FLAG's graph of spots: neighbourhoods and fixed edges.
 
 A neighbourhood is a list of rows per spot, itself first. Memory is spots times the longest list, whether the lists are
 nearest neighbours or all spots of a block, so that it is linear in the spots of a slide.
@@ -15,7 +15,6 @@ import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from eosin.generative.ve import Output
 from eosin.geometry import Neighbours, neighbours
 from eosin.types import Batch
 
@@ -35,6 +34,7 @@ class Nearest(Neighbourhood):
     k: int
 
     def of(self, xy_um: np.ndarray, starts: np.ndarray) -> Neighbours:
+        """The k nearest of the same part; fewer are valid where a part has no more."""
         return neighbours(xy_um, self.k, starts=starts)
 
 
@@ -42,6 +42,7 @@ class Alone(Neighbourhood):
     """Nobody: every spot by itself."""
 
     def of(self, xy_um: np.ndarray, starts: np.ndarray) -> Neighbours:
+        """Lists without entries."""
         none = np.zeros((len(xy_um), 0), dtype=np.int64)
         return Neighbours(none, none.astype(bool))
 
@@ -59,6 +60,7 @@ class Blocks(Neighbourhood):
     most: int = 512
 
     def of(self, xy_um: np.ndarray, starts: np.ndarray) -> Neighbours:
+        """The others of the same block; blocks never cross parts."""
         blocks = [rows + a for a, b in pairwise(starts) for rows in self._cut(xy_um[a:b])]
         width = max((len(rows) for rows in blocks), default=1) - 1
         index = np.repeat(np.arange(len(xy_um))[:, None], width, axis=1)
@@ -137,6 +139,7 @@ class GraphBuilder:
     pairs: bool = False
 
     def build(self, batch: Batch, features: Tensor) -> Graph:
+        """The graph of a batch, beside its inputs `features` [s f] and on their device."""
         around = self.neighbourhood.of(batch.xy_um, batch.starts)
         own = np.arange(len(batch))[:, None]
         index = np.concatenate([own, around.index], 1)
@@ -175,99 +178,3 @@ def _number_pairs(index: np.ndarray, device: torch.device) -> tuple[Tensor, int]
     key = np.minimum(own, index) * len(index) + np.maximum(own, index)
     unique, number = np.unique(key, return_inverse=True)
     return torch.from_numpy(number.reshape(key.shape)).to(device), len(unique)
-
-
-class State(ABC):
-    """What is diffused: tensors [k s c] whose first g channels are genes."""
-
-    @abstractmethod
-    def clean(self, graph: Graph, values: Tensor) -> Tensor:
-        """Values [s g] -> state [1 s c]."""
-
-    @abstractmethod
-    def noise(self, graph: Graph, k: int, n_genes: int, rng: torch.Generator) -> Tensor:
-        """Standard normal noise [k s c], drawn on the CPU."""
-
-    @abstractmethod
-    def cost(self, graph: Graph, error: Tensor, guess: Tensor) -> Tensor:
-        """Scalar from the errors and the guessed clean state, both [k s c]."""
-
-
-class Nodes(State):
-    """Expression."""
-
-    def clean(self, graph: Graph, values: Tensor) -> Tensor:
-        return values[None]
-
-    def noise(self, graph: Graph, k: int, n_genes: int, rng: torch.Generator) -> Tensor:
-        return torch.randn(k, len(graph), n_genes, generator=rng)
-
-    def cost(self, graph: Graph, error: Tensor, guess: Tensor) -> Tensor:
-        return error.square().mean()
-
-
-@dataclass(frozen=True)
-class NodesAndEdges(State):
-    """Expression and the correlation of every spot with those it sees (section 3.2).
-
-    `consistency` weighs the loss of equation 34, that the guessed correlations are those of the guessed expression.
-    """
-
-    n_genes: int
-    consistency: float
-
-    def clean(self, graph: Graph, values: Tensor) -> Tensor:
-        return torch.cat([values, correlation(graph, values[None])[0]], -1)[None]
-
-    def noise(self, graph: Graph, k: int, n_genes: int, rng: torch.Generator) -> Tensor:
-        nodes = torch.randn(k, len(graph), n_genes, generator=rng)
-        pairs = torch.randn(k, graph.n_pairs, generator=rng)  # one number for both directions of an edge
-        assert graph.pair is not None
-        edges = pairs[:, graph.pair.cpu()] * graph.others.cpu()
-        return torch.cat([nodes, edges], -1)
-
-    def cost(self, graph: Graph, error: Tensor, guess: Tensor) -> Tensor:
-        g, mask = self.n_genes, graph.others
-        n_edges = len(error) * mask.sum().clamp(min=1)
-        loss = error[..., :g].square().mean() + (error[..., g:].square() * mask).sum() / n_edges
-        if self.consistency:
-            implied = correlation(graph, guess[..., :g])
-            loss = loss + self.consistency * ((guess[..., g:] - implied).abs() * mask).sum() / n_edges
-        return loss
-
-
-def correlation(graph: Graph, values: Tensor) -> Tensor:
-    """Pearson correlation across genes of each spot with those it sees: [k s g] -> [k s n], 0 at itself."""
-    centred = values - values.mean(-1, keepdim=True)
-    unit = centred / (centred.square().sum(-1, keepdim=True) + 1e-6).sqrt()
-    columns = [(unit * unit[:, rows]).sum(-1) for rows in graph.index.T]
-    return torch.stack(columns, -1) * graph.others
-
-
-class Joined(Output):
-    """Two outputs side by side: the first `n_first` channels by one, each of the others by another of one channel."""
-
-    def __init__(self, first: Output, second: Output, n_first: int):
-        super().__init__()
-        self.first, self.second, self.n_first = first, second, n_first
-
-    def observe(self, values: np.ndarray) -> None:
-        self.first.observe(values)
-
-    def enter(self, x: Tensor, sigma: Tensor) -> Tensor:
-        return self._both("enter", sigma, x)
-
-    def guess(self, x: Tensor, answer: Tensor, sigma: Tensor) -> Tensor:
-        return self._both("guess", sigma, x, answer)
-
-    def error(self, guess: Tensor, clean: Tensor, sigma: Tensor) -> Tensor:
-        return self._both("error", sigma, guess, clean)
-
-    def start(self, noise: Tensor, sigma: Tensor) -> Tensor:
-        return self._both("start", sigma, noise)
-
-    def _both(self, what: str, sigma: Tensor, *tensors: Tensor) -> Tensor:
-        n = self.n_first
-        nodes = getattr(self.first, what)(*(x[..., :n] for x in tensors), sigma)
-        edges = getattr(self.second, what)(*(x[..., n:, None] for x in tensors), sigma[..., None])
-        return torch.cat([nodes, edges[..., 0]], -1)

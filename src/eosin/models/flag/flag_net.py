@@ -12,15 +12,11 @@ from torch.nn.functional import gelu
 from eosin.errors import EosinError
 from eosin.models.flag.flag_graph import Graph
 from eosin.models.parts.dit import TimeEmbedding
+from eosin.models.parts.rows_within import rows_within
 from eosin.row_blocks import row_blocks
 
 CHUNK = {"cpu": 2**21, "cuda": 2**25}
 """Numbers in one piece of the largest intermediate array; few on a CPU, whose caches are small."""
-
-
-def rows_at_once(like: Tensor, numbers: int) -> int:
-    """Rows of a piece, where the largest array has so many numbers a row."""
-    return max(1, CHUNK.get(like.device.type, CHUNK["cpu"]) // max(1, numbers))
 
 
 class GatedFeedForward(nn.Module):
@@ -31,6 +27,7 @@ class GatedFeedForward(nn.Module):
         self.into, self.out = nn.Linear(width, 2 * hidden), nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[.. width] -> [.. width]."""
         gate, value = self.into(x).chunk(2, -1)
         return self.out(gelu(gate) * value)
 
@@ -46,6 +43,7 @@ class AdaptiveNorm(nn.Module):
         nn.init.zeros_(self.modulate.bias)
 
     def forward(self, x: Tensor, context: Tensor) -> Tensor:
+        """Nodes [k s c] or edges [k s n e] -> the same shape, given the spots' context [s c] or [k s c]."""
         scale, shift = self.modulate(context).chunk(2, -1)
         if x.ndim == 4:  # [k s n e]: an edge takes the context of the spot that looks along it
             scale, shift = scale.unsqueeze(-2), shift.unsqueeze(-2)
@@ -62,10 +60,12 @@ class EdgeStream(nn.Module):
         self.join, self.feed = nn.Linear(n_heads, width), GatedFeedForward(width, 2 * width)
 
     def steer(self, states: Tensor, context: Tensor) -> tuple[Tensor, Tensor]:
+        """What edge states [k s n e] multiply and add to the attention's scores, both [k s n h]."""
         states = self.norm(states, context)
         return self.gate(states), self.bias(states)
 
     def forward(self, states: Tensor, scores: Tensor, context: Tensor) -> Tensor:
+        """New edge states [k s n e], given the attention's scores [k s n h]."""
         states = states + self.join(scores)
         return states + self.feed(self.norm_2(states, context))
 
@@ -103,7 +103,7 @@ class GraphLayer(nn.Module):
             gate, bias = gate + gate_2, bias + bias_2  # [k s n h]
         heads = self.qkv(self.norm(nodes, context)).unflatten(-1, (3, self.n_heads, -1))
         query, key, value = heads.unbind(-3)  # each [k s h d]
-        size = rows_at_once(nodes, nodes.shape[0] * graph.index.shape[1] * nodes.shape[-1])
+        size = rows_within(CHUNK, nodes.device, nodes.shape[0] * graph.index.shape[1] * nodes.shape[-1])
         pieces = []
         for here in row_blocks(len(graph), budget=size):
             rows, steer = graph.index[here], (gate[..., here, :, :], bias[..., here, :, :])

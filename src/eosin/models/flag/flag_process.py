@@ -1,6 +1,6 @@
 """How FLAG's network is trained and asked: as the denoiser of a diffusion, or, as the ablation has it, as a regression.
 
-Values [s g] are on the network's scale, as `flag.py` makes them.
+Values [s g] are on the network's scale, as `flag_model.py` makes them.
 """
 
 from __future__ import annotations
@@ -11,24 +11,26 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eosin.generative.mirrored import Noise
 from eosin.generative.ve import VE, Clock, Output, heun_back
 from eosin.models.flag.flag_generators import Generator
-from eosin.models.flag.flag_graph import Graph, State
-from eosin.models.flag.flag_net import rows_at_once
+from eosin.models.flag.flag_graph import Graph
+from eosin.models.flag.flag_net import CHUNK
+from eosin.models.flag.flag_objective import Answer
+from eosin.models.flag.flag_state import State
+from eosin.models.parts.rows_within import rows_within
 from eosin.row_blocks import row_blocks
 
 
 class Process(nn.Module, ABC):
-    """From values to a loss, and from a network to draws."""
+    """From values to what an objective compares, and from a network to draws."""
 
     def observe(self, values: np.ndarray) -> None:
         """Learn once, before training, from the values [s g] that are to be generated."""
 
     @abstractmethod
-    def cost(
-        self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
-        """Scalar to minimise, and the network's gene tokens [k s g width] where it gives them."""
+    def ask(self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator) -> tuple[Answer, Tensor]:
+        """A training step's answer of the network, and the clean state [1 s c] that it should have guessed."""
 
     @abstractmethod
     def draw(self, generator: Generator, graph: Graph, n_draws: int, rng: torch.Generator) -> Tensor:
@@ -44,8 +46,8 @@ class Diffusion(Process):
         Noise levels of the sampler, and the variable in which its steps are straight.
     levels_per_step
         Noise levels at which a training step sees each region.
-    mirrored
-        Half of the draws start from the other half's noise, mirrored.
+    starts
+        Which noise several draws start from: `mirrored` or `independent`.
     """
 
     def __init__(
@@ -58,25 +60,25 @@ class Diffusion(Process):
         n_genes: int,
         *,
         levels_per_step: int,
-        mirrored: bool,
+        starts: Noise,
     ):
         super().__init__()
         self.state, self.output, self.noise, self.levels, self.clock = state, output, noise, levels, clock
-        self.n_genes, self.levels_per_step, self.mirrored = n_genes, levels_per_step, mirrored
+        self.n_genes, self.levels_per_step, self.starts = n_genes, levels_per_step, starts
 
     def observe(self, values: np.ndarray) -> None:
+        """Let the output learn the values' covariance, where it uses it."""
         self.output.observe(values)
 
-    def cost(
-        self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
+    def ask(self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator) -> tuple[Answer, Tensor]:
+        """The network's answer at `levels_per_step` random noise levels of every part."""
         clean = self.state.clean(graph, values)
         k, n_parts = self.levels_per_step, int(graph.part.max()) + 1
         t = self.noise.sample_times(k * n_parts, rng).view(k, n_parts).to(clean.device)[:, graph.part]  # one per part
         sigma = self.noise.sigma(t)[..., None]
         noisy = clean + sigma * self.state.noise(graph, k, self.n_genes, rng).to(clean.device)
         guess, tokens = self.guess(generator, graph, noisy, sigma)
-        return self.state.cost(graph, self.output.error(guess, clean, sigma), guess), tokens
+        return Answer(graph, guess, self.output.error(guess, clean, sigma), tokens), clean
 
     def guess(
         self, generator: Generator, graph: Graph, noisy: Tensor, sigma: Tensor, shared: Tensor | None = None
@@ -87,12 +89,10 @@ class Diffusion(Process):
         return self.output.guess(noisy, answer, sigma), tokens
 
     def draw(self, generator: Generator, graph: Graph, n_draws: int, rng: torch.Generator) -> Tensor:
-        k = (n_draws + 1) // 2 if self.mirrored else n_draws
-        noise = self.state.noise(graph, k, self.n_genes, rng)
-        if self.mirrored:
-            noise = torch.stack([noise, -noise], 1).flatten(0, 1)[:n_draws]
+        """Walk back from noise, in pieces of some draws that bound the memory."""
+        noise = self.starts(lambda n: self.state.noise(graph, n, self.n_genes, rng), n_draws)
         shared = generator.precompute(graph)
-        size = rows_at_once(graph.features, len(graph) * max(self.n_genes, graph.index.shape[1]))
+        size = rows_within(CHUNK, graph.features.device, len(graph) * max(self.n_genes, graph.index.shape[1]))
         return torch.cat(
             [self._draw(generator, graph, noise[some], shared) for some in row_blocks(n_draws, budget=size)]
         )
@@ -114,13 +114,13 @@ class Regression(Process):
         super().__init__()
         self.n_genes = n_genes
 
-    def cost(
-        self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator
-    ) -> tuple[Tensor, Tensor | None]:
+    def ask(self, generator: Generator, graph: Graph, values: Tensor, rng: torch.Generator) -> tuple[Answer, Tensor]:
+        """The network's answer from no expression; nothing is drawn from `rng`."""
         answer, tokens = self._answer(generator, graph)
-        return (answer - values).square().mean(), tokens
+        return Answer(graph, answer, answer - values, tokens), values[None]
 
     def draw(self, generator: Generator, graph: Graph, n_draws: int, rng: torch.Generator) -> Tensor:
+        """The answer [1 s g], whatever number of draws was asked for."""
         return self._answer(generator, graph)[0]
 
     def _answer(self, generator: Generator, graph: Graph) -> tuple[Tensor, Tensor | None]:

@@ -66,11 +66,11 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, mix: Mix, context: Tensor | None = None) -> Tensor:
         """x [b n w] after attending to itself, or to `context` [b m w]."""
-        asked = self.norm(x)
-        q = self._split(self.queries(asked))
-        k, v = self.keys_values(asked if context is None else context).chunk(2, dim=-1)
-        heard = mix(q, self._split(k), self._split(v))
-        x = x + self.out(heard.transpose(1, 2).flatten(2))
+        normed = self.norm(x)
+        q = self._split(self.queries(normed))
+        k, v = self.keys_values(normed if context is None else context).chunk(2, dim=-1)
+        mixed = mix(q, self._split(k), self._split(v))
+        x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.feed(x)
 
     def _split(self, x: Tensor) -> Tensor:

@@ -37,6 +37,7 @@ class TimeEmbedding(nn.Module):
         start_small(self.mlp)
 
     def forward(self, t: Tensor) -> Tensor:
+        """[b] -> [b width]."""
         phase = t[:, None].to(self.frequencies.dtype) * self.frequencies
         return self.mlp(torch.cat([phase.cos(), phase.sin()], -1))
 

@@ -1,33 +1,39 @@
 """Flow matching over expression: a prior, a path, a sampler and any denoiser (STFlow, section 3.2).
 
-The denoiser guesses the data end Y_1 from a point Y_t of the path; training minimises its squared error, sampling
-follows the velocity that the guess implies (Algorithms 1 and 2). Two optional parts go beyond the paper:
+The denoiser guesses the data end Y_1 from a point Y_t of the path; training minimises an objective of guess and truth
+(the squared error in the paper), sampling follows the velocity that the guess implies (Algorithms 1 and 2). Two
+optional parts go beyond the paper:
 
-- `inputs`: features standardised on training spots (the paper takes an encoder's vectors as they are), or reduced;
-- `base`: a closed-form model whose prediction is subtracted, so that the flow generates what that model leaves
-  over. For training spots its prediction is made out of fold, else the flow would learn to trust it too much;
+- the flow's ends may be what a closed-form model leaves over, on features that are standardised or reduced
+  (`on_base.py`);
 - `precondition`: the network only corrects the best linear guess of Y_1 from Y_t, so that even an untrained one
   samples the right spread.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from eosin.generative import Prior, ProbabilityPath, Sampler
 from eosin.models.base import Training
-from eosin.models.parts.on_base import OnBase
-from eosin.models.parts.scaling import InputMap, ValueScale
-from eosin.models.ridge import Ridge
+from eosin.models.parts.objective import ValueObjective
+from eosin.models.parts.on_base import NetworkUnits, OnBase
 from eosin.types import Batch
 
 
 class DenoiserPart(Protocol):
     """What a flow needs of a network."""
+
+    @property
+    def heads(self) -> Iterable[nn.Linear]:
+        """The last linear maps; with all of them at 0 the network's answer is 0."""
+        ...
 
     def geometry(self, batch: Batch, features: Tensor) -> Any:
         """Neighbours and offsets as tensors beside `features` [s f]."""
@@ -37,7 +43,30 @@ class DenoiserPart(Protocol):
         """What all steps and draws share; inference only."""
         ...
 
-    def __call__(self, geometry: Any, y: Tensor, t: Tensor) -> Tensor: ...
+    def __call__(self, geometry: Any, y: Tensor, t: Tensor) -> Tensor:
+        """The data end [k s g] guessed from y [k s g] at times t ([s], one per spot, or [1])."""
+        ...
+
+
+@dataclass(frozen=True)
+class FlowParts:
+    """Where a flow starts, how it goes, and how it is followed.
+
+    Attributes
+    ----------
+    prior, path, sampler
+        See `eosin.generative`.
+    times
+        Grid of the sampler, ending at 1.
+    precondition
+        Let the network only correct the best linear guess of the data end.
+    """
+
+    prior: Prior
+    path: ProbabilityPath
+    sampler: Sampler
+    times: list[float]
+    precondition: bool
 
 
 @dataclass
@@ -51,50 +80,57 @@ class FlowContext:
 
 
 class FlowModel(OnBase):
-    """A flow with its parts handed in."""
+    """A flow with its parts handed in.
+
+    Parameters
+    ----------
+    denoiser
+        A network that is a `DenoiserPart`.
+    flow
+        Prior, path and sampler.
+    units
+        What stands between a batch and the denoiser.
+    objective
+        What training minimises, of guessed and true data ends [s g] in the network's units.
+    max_draws
+        Draws that go through the network at once.
+    """
 
     def __init__(
         self,
         denoiser: nn.Module,
-        prior: Prior,
-        path: ProbabilityPath,
-        sampler: Sampler,
-        times: list[float],
-        inputs: InputMap,
-        scale: ValueScale,
-        base: Ridge | None,
-        n_genes: int,
+        flow: FlowParts,
+        units: NetworkUnits,
+        objective: ValueObjective,
         *,
-        precondition: bool = False,
         max_draws: int = 16,
     ):
-        super().__init__(base)
-        self.denoiser, self.prior, self.inputs, self.scale = denoiser, prior, inputs, scale
-        self.path, self.sampler, self.times = path, sampler, times
-        self.n_genes, self.max_draws, self.precondition = n_genes, max_draws, precondition
+        super().__init__(units)
+        self.denoiser, self.prior, self.path = denoiser, flow.prior, flow.path
+        self.sampler, self.times, self.precondition = flow.sampler, flow.times, flow.precondition
+        self.objective, self.max_draws = objective, max_draws
 
-    def observe(self, training: Training) -> None:
-        self.inputs.observe(training.batch.features)
-        left = self.left_over(training)
-        self.scale.observe(left)
-        self.prior.observe(training.counts, left)
+    def observe_left_over(self, training: Training, left_over: np.ndarray) -> None:
+        """Fit the prior."""
+        self.prior.observe(training.counts, left_over)
 
     def prepare(self, batch: Batch) -> FlowContext:
-        device = self.scale.mean.device
-        features = self.inputs(torch.from_numpy(batch.features).to(device))
-        geometry = self.denoiser.geometry(batch, features)
-        part = torch.from_numpy(batch.part_of_spot()).to(device)
-        return FlowContext(geometry, self.base_of(batch).to(device), part, len(batch))
+        """Neighbours, inputs and the base's prediction, for all times and draws."""
+        features, base = self.enter(batch)
+        part = torch.from_numpy(batch.part_of_spot()).to(base.device)
+        return FlowContext(self.denoiser.geometry(batch, features), base, part, len(batch))
 
     def loss(self, context: FlowContext, target: Tensor, rng: torch.Generator) -> Tensor:
-        y1 = self._inwards(target, context)
+        """The objective at one random time per part (Algorithm 1)."""
+        y1 = self.to_network(target, context.base)
         y0 = self._prior(context, 1, rng)[0]
         t = self.path.sample_times(int(context.part.max()) + 1, rng).to(y1.device)[context.part]  # [s], one per part
         guess = self._guess(context, self.path.at(y0, y1, t[:, None])[None], t)[0]
-        return (guess - y1).square().mean()
+        return self.objective(guess, y1)
 
     @torch.no_grad()
     def draw(self, context: FlowContext, n_draws: int, rng: torch.Generator) -> Tensor:
+        """Follow the flow from draws of the prior (Algorithm 2), `max_draws` at once."""
         self.denoiser.precompute(context.geometry)
         groups = [min(self.max_draws, n_draws - a) for a in range(0, n_draws, self.max_draws)]
         return torch.cat([self._draw(context, k, rng) for k in groups])
@@ -106,7 +142,7 @@ class FlowModel(OnBase):
         def velocity(y: Tensor, t: float) -> Tensor:
             return self.path.velocity(y, self._guess(context, y, t * one), t * one)
 
-        return self._outwards(self.sampler(velocity, y0, self.times), context).cpu()
+        return self.to_values(self.sampler(velocity, y0, self.times), context.base).cpu()
 
     def _guess(self, context: FlowContext, y: Tensor, t: Tensor) -> Tensor:
         """The data end of the path, guessed from y [k s g] at times t [s] or [1]."""
@@ -121,10 +157,4 @@ class FlowModel(OnBase):
         y0 = self.prior.sample(k, context.n_spots, self.n_genes, rng).to(context.base.device)
         if self.prior.of_residuals:
             return (y0 - self.scale.mean) / self.scale.sd
-        return self._inwards(y0, context)
-
-    def _inwards(self, values: Tensor, context: FlowContext) -> Tensor:
-        return (values - context.base - self.scale.mean) / self.scale.sd
-
-    def _outwards(self, values: Tensor, context: FlowContext) -> Tensor:
-        return values * self.scale.sd + self.scale.mean + context.base
+        return self.to_network(y0, context.base)

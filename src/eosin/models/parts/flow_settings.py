@@ -5,13 +5,12 @@ from __future__ import annotations
 import math
 from abc import ABC
 from collections.abc import Callable
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from eosin.config import Settings
 from eosin.generative import (
     ZINB,
     EmpiricalZINB,
@@ -27,13 +26,14 @@ from eosin.generative import (
     heun,
     release_times,
 )
-from eosin.models.parts.flow import FlowModel
-from eosin.models.parts.scaling import InputMap, ValueScale
-from eosin.models.ridge import Ridge, RidgeSettings
+from eosin.models.parts.flow import FlowModel, FlowParts
+from eosin.models.parts.objective import ValueObjective, squared_error
+from eosin.models.parts.on_base import NetworkUnits, OnBaseSettings
+from eosin.models.parts.zero_start import start_at_zero
 from eosin.types import GenePanel
 
 
-class FlowSettings(Settings, ABC):
+class FlowSettings(OnBaseSettings, ABC):
     """The flow's part of a model's settings; models derive theirs from it and from their network's."""
 
     prior: Literal["residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
@@ -45,12 +45,7 @@ class FlowSettings(Settings, ABC):
     n_steps: int = Field(5, ge=1, description="refinement steps")
     sampler: Literal["euler", "heun"] = Field("heun", description="'euler' is the paper's Algorithm 2")
     time_grid: Literal["even", "release"] = Field("even", description="0, 1/S, ..., 1; or the release's 0.01 to 1")
-    n_components: int | None = Field(
-        128, ge=1, description="principal components of the features; none: all features, standardised"
-    )
-    standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the flow")
     precondition: bool = Field(True, description="let the network only correct the best linear guess")
-    base: bool = Field(True, description="generate what a cross-fitted tuned ridge leaves over")
 
 
 PAPER_FLOW = {
@@ -81,6 +76,7 @@ def to_values(transform: str) -> Callable[[Tensor], Tensor]:
 
 
 def make_prior(s: FlowSettings, panel: GenePanel) -> Prior:
+    """The prior that the settings ask for; what it fits to, it fits in `Prior.observe`."""
     values = to_values(panel.transform)
     makers: dict[str, Callable[[], Prior]] = {
         "zinb": lambda: ZINB(s.prior_mean, s.prior_dispersion, s.prior_zeros, values),
@@ -97,33 +93,44 @@ _SAMPLERS: dict[str, Sampler] = {"euler": euler, "heun": heun}
 _GRIDS = {"even": even_times, "release": release_times}
 
 
+def _flow(s: FlowSettings, panel: GenePanel) -> FlowParts:
+    times = _GRIDS[s.time_grid](s.n_steps)
+    return FlowParts(make_prior(s, panel), LinearPath(), _SAMPLERS[s.sampler], times, s.precondition)
+
+
+def _one_step(s: FlowSettings) -> FlowParts:
+    """A regression from no expression."""
+    return FlowParts(Zero(), NoPath(), _SAMPLERS[s.sampler], even_times(1), precondition=False)
+
+
 def make_flow(
-    make_denoiser: Callable[[int], nn.Module],
+    network: Callable[[int, int, Any], nn.Module],
     settings: FlowSettings,
     n_features: int,
     panel: GenePanel,
     *,
+    objective: ValueObjective = squared_error,
     flow_matching: bool = True,
 ) -> FlowModel:
     """Put a flow together; no I/O, no device.
 
     Parameters
     ----------
-    make_denoiser
-        Number of features after the input map -> a network with the methods of `DenoiserPart`.
+    network
+        (inputs per spot, genes, `settings`) -> a denoiser with the methods of `DenoiserPart`.
+    settings
+        Of the flow, and of the network.
+    n_features
+        Features of a spot.
+    panel
+        The genes.
+    objective
+        What training minimises, of guessed and true data ends.
     flow_matching
         False predicts in one step from no expression.
     """
-    inputs = InputMap(n_features, settings.n_components)
-    return FlowModel(
-        make_denoiser(inputs.n_out),
-        make_prior(settings, panel) if flow_matching else Zero(),
-        LinearPath() if flow_matching else NoPath(),
-        _SAMPLERS[settings.sampler],
-        _GRIDS[settings.time_grid](settings.n_steps) if flow_matching else even_times(1),
-        inputs,
-        ValueScale(len(panel), standardise=settings.standardise),
-        Ridge(RidgeSettings.of(), n_features, panel) if settings.base else None,
-        len(panel),
-        precondition=settings.precondition and flow_matching,
-    )
+    units = NetworkUnits.of(settings, n_features, panel)
+    denoiser = network(units.inputs.n_out, len(panel), settings)
+    if settings.precondition:
+        start_at_zero(denoiser.heads)  # a correction starts as none
+    return FlowModel(denoiser, _flow(settings, panel) if flow_matching else _one_step(settings), units, objective)

@@ -32,6 +32,7 @@ class CoExpression(GeneVectors):
     """From the training counts, see `coexpression`."""
 
     def of(self, training: Training) -> np.ndarray:
+        """[g g] from the counts of the training spots."""
         return coexpression(training.counts)
 
 
@@ -42,6 +43,7 @@ class VectorFile(GeneVectors):
         self.path = Path(path)
 
     def of(self, training: Training) -> np.ndarray:
+        """[g d] from the file, which is read anew."""
         known = read_vectors(self.path)
         return match_genes(known, training.panel.names, self.path)
 
@@ -95,9 +97,9 @@ def _fix_signs(axes: np.ndarray) -> np.ndarray:
 def match_genes(known: dict[str, np.ndarray], names: Sequence[str], file: Path) -> np.ndarray:
     """Rows for `names`, by exact name or else by capitals; zeros for those that are missing."""
     by_capitals = {name.upper(): vector for name, vector in known.items()}
-    found = [known.get(name, by_capitals.get(name.upper())) for name in names]
+    vectors = [known.get(name, by_capitals.get(name.upper())) for name in names]
     width = len(next(iter(known.values())))
-    n_missing = sum(vector is None for vector in found)
+    n_missing = sum(vector is None for vector in vectors)
     if n_missing == len(names):
         raise EosinError(
             f"has vectors for none of the {len(names)} genes, which begin with '{names[0]}'",
@@ -106,7 +108,7 @@ def match_genes(known: dict[str, np.ndarray], names: Sequence[str], file: Path) 
         )
     if n_missing:
         log.info("%d of %d genes have no vector in %s and are left out of the alignment", n_missing, len(names), file)
-    return np.stack([np.zeros(width) if vector is None else vector for vector in found])
+    return np.stack([np.zeros(width) if vector is None else vector for vector in vectors])
 
 
 def read_vectors(path: str | Path) -> dict[str, np.ndarray]:

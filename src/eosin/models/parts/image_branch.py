@@ -57,14 +57,14 @@ class PixelColumns:
         bytelike = (some >= 0) & (some <= 255) & (some == np.floor(some))
         fractions = np.flatnonzero(~bytelike.all(0))
         n_whole = some.shape[1] - (int(fractions[-1]) + 1 if len(fractions) else 0)
-        found = isqrt(n_whole // 3)  # a few constant features before them do not count as a row of pixels
-        if found == self.px:
+        px_found = isqrt(n_whole // 3)  # a few constant features before them do not count as a row of pixels
+        if px_found == self.px:
             return
-        if found < _SMALLEST_PX:
+        if px_found < _SMALLEST_PX:
             raise EosinError(f"image_px is {self.px}, but the features do not end in pixels", fix=_encode(self.px))
         raise EosinError(
-            f"image_px is {self.px}, but the features end in pixels of tiles of {found} px",
-            fix=f"use --model.image-px {found}",
+            f"image_px is {self.px}, but the features end in pixels of tiles of {px_found} px",
+            fix=f"use --model.image-px {px_found}",
         )
 
 
@@ -118,6 +118,7 @@ class Backbone(nn.Module):
         self.width = self._width(px)
 
     def train(self, mode: bool = True) -> Backbone:  # noqa: FBT001, FBT002 - torch's signature
+        """Training mode for all but batch normalisation, which keeps its statistics."""
         super().train(mode)
         for norm in self._norms():
             norm.eval()
@@ -137,6 +138,7 @@ class Backbone(nn.Module):
             self._calibrate(tiles[:: max(1, len(tiles) // _CALIBRATION_TILES)][:_CALIBRATION_TILES])
 
     def forward(self, tiles: Tensor) -> Tensor:
+        """Tokens [s t c] of tiles [s px px 3], some tiles at a time."""
         return by_rows(lambda rows: self._tokens(tiles[rows])[None], len(tiles), self.chunk)[0]
 
     def _tokens(self, tiles: Tensor) -> Tensor:
@@ -181,9 +183,11 @@ class BackboneTokens(nn.Module):
         self.backbone, self.out = backbone, nn.Linear(backbone.width, width)
 
     def observe(self, tiles: Tensor) -> None:
+        """Let the backbone see the training tiles [s px px 3]."""
         self.backbone.observe(tiles)
 
     def forward(self, tiles: Tensor) -> Tensor:
+        """Tokens [s t w] of tiles [s px px 3] of bytes."""
         return self.out(self.backbone(tiles))
 
 

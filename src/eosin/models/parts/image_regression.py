@@ -19,7 +19,7 @@ from eosin.types import Batch
 
 
 class ImageNetwork(Protocol):
-    """What it needs of a network beside what a regression needs."""
+    """What this needs of a network beside what a regression needs."""
 
     def observe_tiles(self, tiles: Tensor) -> None:
         """See the training tiles [s px px 3] once before the first step."""
@@ -47,34 +47,42 @@ class ImageRegression(Learned):
 
     @property
     def network(self) -> ImageNetwork:
+        """The network that sees the tiles."""
         return cast(ImageNetwork, self.regression.network)
 
     def observe(self, training: Training) -> None:
+        """Fit the regression to the features, and show the network the tiles."""
         self.columns.check(training.batch.features)
         self.regression.observe(replace(training, batch=self.columns.rest(training.batch)))
         self.network.observe_tiles(self.columns.tiles(training.batch))
 
     def prepare(self, batch: Batch) -> tuple[RegressionContext, Tensor]:
+        """The regression's context, and tiles [s px px 3] of bytes."""
         return self.regression.prepare(self.columns.rest(batch)), self.columns.tiles(batch)
 
     def loss(self, context: tuple[RegressionContext, Tensor], target: Tensor, rng: torch.Generator) -> Tensor:
+        """The regression's loss with these tiles, turned at random where asked for."""
         seen, tiles = context
         tiles = turn_at_random(tiles, rng) if self.turns else tiles
         return self.regression.loss(self._with(seen, tiles), target, rng)
 
     @torch.no_grad()
     def draw(self, context: tuple[RegressionContext, Tensor], n_draws: int, rng: torch.Generator) -> Tensor:
+        """The regression's answer [1 s g] with these tiles."""
         return self.regression.draw(self._with(*context), n_draws, rng)
 
     def _with(self, seen: RegressionContext, tiles: Tensor) -> RegressionContext:
         return replace(seen, geometry=self.network.with_tiles(seen.geometry, tiles))
 
     def arrays(self) -> dict[str, Tensor]:
+        """The regression's; the tiles' columns are in the settings."""
         return self.regression.arrays()
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take back what `arrays` gave."""
         self.regression.load_arrays(arrays)
 
     @property
     def n_parameters(self) -> int:
+        """Trainable numbers of the regression and its network."""
         return self.regression.n_parameters

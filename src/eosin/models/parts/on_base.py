@@ -1,58 +1,142 @@
-"""A learned model of what a closed-form model leaves over: what all models with a ridge as base have in common."""
+"""A learned model in the units of its network, which may generate what a closed-form model leaves over."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor
 
+from eosin.config import Settings
 from eosin.models.base import Learned, Training
-from eosin.models.ridge import Ridge
-from eosin.types import Batch
+from eosin.models.parts.base_model import BaseModel, base_of
+from eosin.models.parts.scaling import InputMap, ValueScale
+from eosin.types import Batch, GenePanel
+
+
+class OnBaseSettings(Settings, ABC):
+    """What every learned model on a base can be set to; models derive their settings from it."""
+
+    n_components: int | None = Field(
+        128, ge=1, description="principal components of the features; none: all features, standardised"
+    )
+    standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the network")
+    base: bool = Field(True, description="predict or generate what a cross-fitted tuned ridge leaves over")
+
+
+@dataclass(frozen=True)
+class NetworkUnits:
+    """What stands between a batch and a network.
+
+    Attributes
+    ----------
+    inputs
+        Features -> the network's inputs.
+    scale
+        Values less the base's prediction <-> the network's outputs.
+    base
+        The closed-form model beneath; none: the network has to produce the values themselves.
+    """
+
+    inputs: InputMap
+    scale: ValueScale
+    base: BaseModel | None
+
+    @classmethod
+    def of(cls, settings: OnBaseSettings, n_features: int, panel: GenePanel) -> NetworkUnits:
+        """The three as the settings ask for them, not fitted yet."""
+        return cls(
+            InputMap(n_features, settings.n_components),
+            ValueScale(len(panel), standardise=settings.standardise),
+            base_of(settings.base, n_features, panel),
+        )
 
 
 class OnBase(Learned):
-    """A learned model that may stand on a ridge: it keeps the ridge, its predictions, and its arrays.
+    """A learned model that keeps its units: fits them before training, and changes from and to them.
 
-    For training spots the ridge's prediction is made out of fold, else the model would learn to trust it too much.
+    For training spots the base's prediction is made out of fold, else the model would learn to trust it too much.
     """
 
-    def __init__(self, base: Ridge | None):
+    def __init__(self, units: NetworkUnits):
         super().__init__()
-        self.base = base
+        self.inputs, self.scale, self.base = units.inputs, units.scale, units.base
         self._out_of_fold: np.ndarray | None = None
 
     @property
     def starts_from_base(self) -> bool:
+        """Whether there is a base, which an untrained network leaves as it is."""
         return self.base is not None
 
-    def left_over(self, training: Training) -> np.ndarray:
-        """Solve the base; returns what it leaves of the target [s g], or all of it without a base."""
+    @property
+    def n_genes(self) -> int:
+        """Genes of the panel."""
+        return len(self.scale.mean)
+
+    def observe(self, training: Training) -> None:
+        """Fit inputs, base and scale, then whatever else the model fits to what the base leaves over."""
+        self.inputs.observe(training.batch.features)
+        left_over = self._solve_base(training)
+        self.scale.observe(left_over)
+        self.observe_left_over(training, left_over)
+
+    @abstractmethod
+    def observe_left_over(self, training: Training, left_over: np.ndarray) -> None:
+        """Fit other parts, once, before training.
+
+        Parameters
+        ----------
+        training
+            The training sections.
+        left_over
+            [s g] float32, what the base leaves of the target; the target itself without a base.
+        """
+
+    def _solve_base(self, training: Training) -> np.ndarray:
+        """What the base leaves of the target [s g] out of fold; all of it without a base."""
         if self.base is None:
             return training.target
         self.base.solve(training)
         self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
         return training.target - self._out_of_fold
 
-    def base_of(self, batch: Batch) -> Tensor:
-        """The base's prediction [s g], out of fold for training spots; [1 1] of zero without a base."""
+    def enter(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """A batch in the network's units, on its device: inputs [s n], and the base's prediction ([1 1] without)."""
+        device = self.scale.mean.device
+        return self.inputs(torch.from_numpy(batch.features).to(device)), self._predict_base(batch).to(device)
+
+    def _predict_base(self, batch: Batch) -> Tensor:
+        """[s g] in the panel's values, out of fold for training spots; [1 1] of zero without a base."""
         if self.base is None:
             return torch.zeros(1, 1)
         if batch.training_rows is not None and self._out_of_fold is not None:
             return torch.from_numpy(self._out_of_fold[batch.training_rows])
         return torch.from_numpy(self.base.predict(batch).astype(np.float32))
 
+    def to_network(self, values: Tensor, base: Tensor) -> Tensor:
+        """Values [.. s g] of the panel in the network's units, given the base's prediction."""
+        return (values - base - self.scale.mean) / self.scale.sd
+
+    def to_values(self, answer: Tensor, base: Tensor) -> Tensor:
+        """The way back of `to_network`."""
+        return answer * self.scale.sd + self.scale.mean + base
+
     def arrays(self) -> dict[str, Tensor]:
+        """The network's, the units', and behind the prefix `base.` the base's."""
         own = super().arrays()
         return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take back what `arrays` gave."""
         if self.base is not None:
             self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
         super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
 
     @property
     def n_parameters(self) -> int:
+        """Trainable numbers of the network, and the base's fitted ones."""
         return super().n_parameters + (0 if self.base is None else self.base.n_parameters)

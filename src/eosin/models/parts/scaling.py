@@ -1,4 +1,4 @@
-"""Scales that a network learns nothing of: features as it takes them, and model values as it must produce them."""
+"""The scales inside a network: features as it takes them, and values as it must produce them. Fitted, not trained."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eosin.models.ridge import Fit
+from eosin.models.parts.principal import Fit
 
 
 class InputMap(nn.Module):
-    """Features as the denoiser takes them: standardised on training spots, and optionally reduced by PCA.
+    """Features as a network takes them: standardised on training spots, and optionally reduced by PCA.
 
     Encoders differ by orders of magnitude in the scale of single features; a linear map of raw ones trains badly.
     Principal components are divided by the fourth root of their variance, half way to whitening.
+
+    Attributes
+    ----------
+    n_out
+        Numbers per spot that come out.
     """
 
     shift: Tensor
@@ -28,6 +33,7 @@ class InputMap(nn.Module):
         self.register_buffer("basis", None if n_components is None else torch.zeros(n_features, self.n_out))
 
     def observe(self, features: np.ndarray) -> None:
+        """Fit to the features [s f] of training spots."""
         fit = Fit.of(features, np.zeros((len(features), 1)), self.n_out)
         self.shift.copy_(torch.from_numpy(fit.mean))
         self.scale.copy_(torch.from_numpy(fit.scale))  # infinite for a constant feature, which thus becomes 0
@@ -37,12 +43,13 @@ class InputMap(nn.Module):
             self.basis[:, : basis.shape[1]] = torch.from_numpy(basis)
 
     def forward(self, features: Tensor) -> Tensor:
+        """Features [s f] -> inputs [s n_out]."""
         scaled = (features - self.shift) / self.scale
         return scaled if self.basis is None else scaled @ self.basis
 
 
 class ValueScale(nn.Module):
-    """Per gene: model values <-> the denoiser's scale (mean 0, sd 1 of what it must produce); or nothing."""
+    """Mean and sd [g] of what a network must produce; 0 and 1 unless genes are standardised."""
 
     mean: Tensor
     sd: Tensor
@@ -54,6 +61,7 @@ class ValueScale(nn.Module):
         self.register_buffer("sd", torch.ones(n_genes))
 
     def observe(self, values: np.ndarray) -> None:
+        """Fit to the values [s g] that must be produced at training spots; no sd is below 0.05."""
         if self.standardise:
             self.mean.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
             self.sd.copy_(torch.from_numpy(np.maximum(values.std(0, dtype=np.float64), 0.05)))

@@ -34,9 +34,11 @@ class Dropout(nn.Module):
 
     @property
     def active(self) -> bool:
+        """Whether anything is dropped now."""
         return self.training and self.dropped > 0
 
     def forward(self, x: Tensor) -> Tensor:
+        """The same shape, some numbers 0 and the others scaled up."""
         if not self.active:
             return x
         words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
@@ -67,6 +69,7 @@ class GatedMLP(nn.Module):
         return self.dropout(F.silu(u).mul_(w) if not torch.is_grad_enabled() else F.silu(u) * w)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[... n_in] -> [... n_out]."""
         return self.dropout(self.fc2(self.norm(self.gate(self.fc1(x)))))
 
 
@@ -78,6 +81,7 @@ class Neighbourhood:
 
     @cached_property
     def rows(self) -> np.ndarray:
+        """The index [c n] as an array."""
         return self.index.numpy()
 
     @cached_property
@@ -150,6 +154,7 @@ def softmax(logits: Tensor, valid: Tensor | None) -> Tensor:
 
 
 def is_compiled(*tensors: Tensor) -> bool:
+    """Whether tensors are such that compiled kernels take them: float32 on the CPU."""
     return all(x.device.type == "cpu" and x.dtype == torch.float32 for x in tensors)
 
 
@@ -161,6 +166,7 @@ def kernels() -> Any:
 
 
 def arrays(*tensors: Tensor) -> list[np.ndarray]:
+    """NumPy views of tensors, without their gradients; copies where memory is not in one piece."""
     return [x.detach().contiguous().numpy() for x in tensors]
 
 

@@ -1,26 +1,25 @@
 """A layer of STFlow at inference on the CPU, as a few compiled calls for many spots (`edge_kernels`).
 
 Threads take chunks of spots. Inside a chunk nothing returns to Python, so that threads do not wait for one another,
-and hidden values of a few spots at a time stay in a core's cache. The formulas are those of `stflow_net`.
+and hidden values of a few spots at a time stay in a core's cache. The formulas are those of
+`spatial_layer.py`.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
-from eosin.models.stflow.edge_ops import arrays, kernels
+from eosin.models.stflow.edge_geometry import EdgeGeometry
+from eosin.models.stflow.edge_ops import arrays, frame_average, kernels
+from eosin.models.stflow.spatial_layer import SpatialLayer
 from eosin.parallel import each
-
-if TYPE_CHECKING:
-    from eosin.models.stflow.stflow_net import Geometry, SpatialLayer
 
 
 class CompiledLayer:
@@ -32,7 +31,7 @@ class CompiledLayer:
         weight, bias = arrays(layer.qkv.weight, layer.qkv.bias)
         norm, eps = tuple(arrays(layer.norm.weight, layer.norm.bias)), np.float32(layer.norm.eps)
         (first_bias,) = arrays(attention.fc1.bias)
-        self.n_heads = layer.n_heads
+        self.n_heads, self.edge_mlp = layer.n_heads, edge
         self.beside = norm, eps, weight[d : 2 * d], bias[d : 2 * d], to_k, to_y, weight[2 * d :], bias[2 * d :]
         self.centre = norm, eps, weight[:d], bias[:d], to_q, to_y, first_bias
         if edge is None:
@@ -50,11 +49,12 @@ class CompiledLayer:
             np.float32(middle.eps),
         )
 
-    def __call__(
-        self, h: Tensor, y: Tensor, geometry: Geometry, state: Tensor | None, chunks: Sequence[slice]
-    ) -> tuple[Tensor, Tensor]:
+    def __call__(self, h: Tensor, y: Tensor, geometry: EdgeGeometry, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """New states and expression; h [k s d] and y [k s g] are overwritten, but where one grows to the other's k."""
         k, s, d = max(len(h), len(y)), *h.shape[1:]
+        chunks = geometry.chunks(k)
+        if state is None and self.edge_mlp is not None:
+            state = frame_average(self.edge_mlp, geometry.edges)
         beside = geometry.buffer("beside", (k, s, self.n_heads, 2 * len(self.last)), h).numpy()
         v = geometry.buffer("v", tuple(h.shape), h).numpy()
         exists = None if geometry.valid is None else geometry.valid.numpy()

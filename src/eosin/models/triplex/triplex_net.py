@@ -9,12 +9,15 @@ One stack of cross-attention, asked by the spot's global state, reads the target
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from eosin.config import Settings
 from eosin.geometry import lattice_positions, neighbours
 from eosin.models.parts.attention import Block, within_parts, within_sets
 from eosin.models.parts.chunks import by_rows
@@ -22,6 +25,20 @@ from eosin.models.parts.image_branch import BackboneTokens
 from eosin.types import Batch
 
 _REACH = 5  # relative rows and columns are told apart from 0 to 4
+
+
+class TriplexNetwork(Settings, ABC):
+    """What the network can be set to."""
+
+    width: int = Field(64, ge=8, description="width of a spot's state")
+    n_heads: int = Field(4, ge=1, description="attention heads; must divide the width")
+    ratio: float = Field(2.0, gt=0, description="width of the feed-forward layers, in widths")
+    n_window_layers: int = Field(1, ge=1, description="blocks over the window of each spot")
+    n_global_layers: int = Field(1, ge=1, description="blocks over all spots; the first is followed by positions")
+    n_fusion_layers: int = Field(1, ge=1, description="cross-attention blocks that read target and window")
+    n_neighbours: int = Field(24, ge=1, description="nearest spots in a window beside the spot itself")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate in every block")
+    residual_positions: bool = Field(True, description="add the lattice convolution to the state; False replaces it")
 
 
 @dataclass
@@ -106,45 +123,36 @@ class Triplex(nn.Module):
     ----------
     own
         Makes the target view's tokens [s t w] from tiles; none: a linear map of the spot's features is the one token.
+    chunk
+        Spots whose windows are in memory at once.
     """
 
     def __init__(
         self,
         n_features: int,
         n_genes: int,
-        *,
-        width: int,
-        n_heads: int,
-        ratio: float,
-        dropout: float,
-        n_window_layers: int,
-        n_global_layers: int,
-        n_fusion_layers: int,
-        n_neighbours: int,
-        residual_positions: bool,
-        start_at_zero: bool,
+        settings: TriplexNetwork,
         own: BackboneTokens | None = None,
+        *,
         chunk: int = 1024,
     ):
         super().__init__()
-        self.n_neighbours, self.chunk = n_neighbours, chunk
-        self.drop = nn.Dropout(dropout)
-        self.own = own or nn.Linear(n_features, width)
-        self.others = nn.Linear(n_features, width)
-        self.window = Window(width, n_window_layers, n_heads, ratio, dropout)
-        self.slide = nn.ModuleList(Block(width, n_heads, ratio, dropout) for _ in range(n_global_layers))
-        self.positions = Positions(width, residual=residual_positions)
-        self.slide_norm = nn.LayerNorm(width)
-        self.fusion = nn.ModuleList(Block(width, n_heads, ratio, dropout) for _ in range(n_fusion_layers))
-        self.fusion_norm = nn.LayerNorm(width)
-        self.heads = nn.ModuleList(nn.Linear(width, n_genes) for _ in range(4))
-        if start_at_zero:
-            for head in self.heads:
-                for parameter in head.parameters():
-                    nn.init.zeros_(parameter)
+        s = self.settings = settings
+        self.chunk, shape = chunk, (s.width, s.n_heads, s.ratio, s.dropout)
+        self.drop = nn.Dropout(s.dropout)
+        self.own = own or nn.Linear(n_features, s.width)
+        self.others = nn.Linear(n_features, s.width)
+        self.window = Window(s.width, s.n_window_layers, s.n_heads, s.ratio, s.dropout)
+        self.slide = nn.ModuleList(Block(*shape) for _ in range(s.n_global_layers))
+        self.positions = Positions(s.width, residual=s.residual_positions)
+        self.slide_norm = nn.LayerNorm(s.width)
+        self.fusion = nn.ModuleList(Block(*shape) for _ in range(s.n_fusion_layers))
+        self.fusion_norm = nn.LayerNorm(s.width)
+        self.heads = nn.ModuleList(nn.Linear(s.width, n_genes) for _ in range(4))
 
     def geometry(self, batch: Batch, features: Tensor) -> Views:
-        near = neighbours(batch.xy_um, self.n_neighbours, starts=batch.starts)
+        """Windows, lattice and parts of a batch as tensors beside its features [s f]."""
+        near = neighbours(batch.xy_um, self.settings.n_neighbours, starts=batch.starts)
         own = np.arange(len(batch))[:, None]
         place = lattice_positions(batch.xy_um, batch.starts)
         cell, around = cells_around(place, batch.part_of_spot())
@@ -159,9 +167,11 @@ class Triplex(nn.Module):
         return Views(features, features[:, None], *tensors, starts=batch.starts.tolist())
 
     def observe_tiles(self, tiles: Tensor) -> None:
+        """Let the image network see the training tiles [s px px 3]."""
         self.own.observe(tiles)
 
     def with_tiles(self, geometry: Views, tiles: Tensor) -> Views:
+        """The same spots, whose target view is made of tiles."""
         return replace(geometry, target=tiles)
 
     def forward(self, views: Views) -> Tensor:
@@ -210,6 +220,6 @@ def cells_around(place: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.nd
     for row in (-1, 0, 1):
         for column in (-1, 0, 1):
             wanted = cells + row * width + column
-            found = np.searchsorted(cells, wanted).clip(max=len(cells) - 1)
-            around.append(np.where(cells[found] == wanted, found, len(cells)))
+            row_of_cell = np.searchsorted(cells, wanted).clip(max=len(cells) - 1)
+            around.append(np.where(cells[row_of_cell] == wanted, row_of_cell, len(cells)))
     return cell.reshape(-1), np.stack(around)

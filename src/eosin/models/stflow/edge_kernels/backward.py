@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eosin.models.stflow.edge_kernels.parts import ONE, compiled, exp, four, frame, kept, moments, row_key
+from eosin.models.stflow.edge_kernels.elementary import ONE, compiled, exp, four, frame, kept, moments, row_key
 
 
 @compiled()

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from eosin.models.stflow.edge_kernels.parts import ONE, add_shares, compiled, exp, four, frame, kept, moments, row_key
+from eosin.models.stflow.edge_kernels.elementary import (
+    ONE,
+    add_shares,
+    compiled,
+    exp,
+    four,
+    frame,
+    kept,
+    moments,
+    row_key,
+)
 
 
 @compiled()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eosin.models.stflow.edge_kernels.parts import ONE, add_shares, compiled, exp, moments
+from eosin.models.stflow.edge_kernels.elementary import ONE, add_shares, compiled, exp, moments
 
 
 @compiled(inline="always")

@@ -105,6 +105,7 @@ def add_shares(share, near, own, has_edges, spread, message, around) -> None:
 
 @compiled(inline="always")
 def four(width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Memory for four rows of one width."""
     return (
         np.empty(width, np.float32),
         np.empty(width, np.float32),

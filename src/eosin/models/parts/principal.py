@@ -1,0 +1,54 @@
+"""Principal components of standardised features, and what of the values they explain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A principal-component ridge for any penalty: everything but the division by (eigenvalue + penalty).
+
+    Attributes
+    ----------
+    mean, scale
+        [f] of the features; the scale of a constant feature is infinite, so that it becomes 0.
+    basis, eigenvalues
+        [f c] principal axes of the standardised features, and [c] the variance along each, largest first.
+    cross
+        [c g] covariance of components and values.
+    intercept
+        [g] mean values.
+    """
+
+    mean: np.ndarray
+    scale: np.ndarray
+    basis: np.ndarray
+    eigenvalues: np.ndarray
+    cross: np.ndarray
+    intercept: np.ndarray
+
+    @classmethod
+    def of(cls, x: np.ndarray, y: np.ndarray, n_components: int) -> Fit:
+        """Decompose features `x` [s f] and what of `y` [s g] their leading components can explain.
+
+        Fewer than `n_components` are kept where there are fewer spots or features.
+        """
+        mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+        scale = np.where(scale > 1e-8 * (np.abs(mean) + 1e-8), scale, np.inf)  # a constant feature says nothing
+        z = (x - mean) / scale
+        intercept = y.mean(0, dtype=np.float64)
+        eigenvalues, basis = np.linalg.eigh(z.T @ z / len(z))
+        keep = np.argsort(eigenvalues)[::-1][: min(n_components, len(z) - 1, len(eigenvalues)) or 1]
+        cross = (z @ basis[:, keep]).T @ (y - intercept) / len(z)
+        return cls(mean, scale, basis[:, keep], np.maximum(eigenvalues[keep], 0), cross, intercept)
+
+    def weights(self, penalty: float) -> np.ndarray:
+        """Components -> values [c g] at this penalty, per training spot."""
+        return self.cross / (self.eigenvalues + penalty)[:, None]
+
+    def components(self, x: np.ndarray) -> np.ndarray:
+        """Principal components [s c] of features [s f]."""
+        return (x - self.mean) / self.scale @ self.basis

@@ -1,0 +1,110 @@
+"""The base beneath a learned model: any closed-form model that predicts out of fold, made in one place."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import eosin.models.parts
+import toy
+from eosin.errors import EosinError
+from eosin.models import MODELS, Learned, ModelEntry, Solved
+from eosin.models.parts.base_model import BaseModel, base_of
+from eosin.models.ridge import Ridge, RidgeSettings
+
+ON_BASE = ["stflow", "egnn", "e2cnn", "histogene", "triplex", "stem", "flag"]
+
+
+class Constant(Solved):
+    """A base as a plug-in would write it: the mean of the training spots, out of fold that of the other groups."""
+
+    def __init__(self, settings, n_features, panel):
+        self.mean = torch.zeros(len(panel))
+
+    def solve(self, training):
+        self.mean = torch.from_numpy(training.target.mean(0))
+
+    def predict(self, batch):
+        return np.tile(self.mean.numpy(), (len(batch), 1))
+
+    def out_of_fold(self, training):
+        means = [training.target[training.groups != group].mean(0) for group in training.groups]
+        return np.stack(means)
+
+    def draw(self, context, n_draws, rng):
+        return torch.from_numpy(self.predict(context))[None]
+
+    def arrays(self):
+        return {"mean": self.mean}
+
+    def load_arrays(self, arrays):
+        self.mean = arrays["mean"]
+
+    @property
+    def n_parameters(self):
+        return len(self.mean)
+
+
+@pytest.fixture
+def constant(monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.setitem(MODELS._known, "constant", ModelEntry(Constant, RidgeSettings, "a constant", "none"))
+    return "constant"
+
+
+def test_true_is_the_ridge_and_false_is_none() -> None:
+    panel = toy.training(12).panel
+    assert isinstance(base_of(True, 5, panel), Ridge) and isinstance(base_of("ridge", 5, panel), Ridge)
+    assert base_of(False, 5, panel) is None and base_of("none", 5, panel) is None
+
+
+def test_any_registered_model_that_predicts_out_of_fold_can_be_a_base(constant: str) -> None:
+    base = base_of(constant, 5, toy.training(12).panel)
+    assert isinstance(base, Constant) and isinstance(base, BaseModel)
+
+
+def test_a_model_without_predictions_out_of_fold_is_refused(constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(Constant, "out_of_fold")
+    with pytest.raises(EosinError, match="'constant' cannot be a base"):
+        base_of(constant, 5, toy.training(12).panel)
+    with pytest.raises(EosinError, match="no model is called 'rigde'"):
+        base_of("rigde", 5, toy.training(12).panel)
+
+
+def test_a_learned_model_starts_from_whatever_base_it_has(constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Untrained, it draws the base's prediction, and its arrays hold the base's."""
+    monkeypatch.setattr("eosin.models.parts.base_model.DEFAULT_BASE", constant)
+    training = toy.training(30)
+    model = toy.made("histogene", training, standardise=False).eval()
+    assert isinstance(model, Learned) and model.starts_from_base
+    model.observe(training)
+    assert np.allclose(toy.point(model, training.batch), training.target.mean(0), atol=1e-5)
+    seen = model.prepare(training.batch).base.numpy()
+    assert np.allclose(seen, model.base.out_of_fold(training), atol=1e-6)
+    assert torch.equal(model.arrays()["base.mean"], model.base.mean)
+
+
+@pytest.mark.parametrize("name", ON_BASE)
+def test_the_arrays_of_the_base_are_called_what_they_were(name: str) -> None:
+    names = set(toy.made(name, toy.training(12)).arrays())
+    assert {"base.weight", "base.intercept", "base.chosen", "inputs.shift", "inputs.scale", "scale.mean"} <= names
+
+
+@pytest.mark.parametrize("name", ON_BASE)
+def test_one_record_holds_what_all_models_on_a_base_can_be_set_to(name: str) -> None:
+    fields = MODELS[name].settings.model_fields
+    assert {"n_components", "standardise", "base"} <= set(fields)
+    assert fields["base"].default is True
+
+
+def test_parts_import_no_model() -> None:
+    files = sorted(Path(eosin.models.parts.__file__).parent.glob("*.py"))
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            module = getattr(node, "module", None) or ""
+            assert not re.match(r"eosin\.models(?!\.base$|\.parts\b)", module), f"{file.name}: {module}"
+    assert len(files) > 10

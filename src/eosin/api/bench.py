@@ -89,7 +89,7 @@ def bench(
         _refuse_both(
             protocol.name, {"split": comparing.split, "genes": comparing.genes, "transform": comparing.transform}
         )
-    sections = sections_of(data, None, reading)
+    sections = sections_of(data, reading)
     splits, panel, transform = _question(comparing, protocol, sections, folder_of(data))
     used = {name for split in splits for name in (*split.train, *split.validation, *split.test)}
     sections = [section for section in sections if section.name in used]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from eosin.api.parts.bare_image import is_bare_image, need_no_layout, section_of_image
@@ -21,7 +20,6 @@ def encode(
     data: Data,
     *,
     out: str | Path | None = None,
-    sections: str | Sequence[str] | None = None,
     keep: bool = True,
     encoding: FeatureOptions = FeatureOptions(),
     layout: LayoutOptions = LayoutOptions(),
@@ -35,8 +33,6 @@ def encode(
         A data folder, sections that were read, or a bare image.
     out
         The folder of feature files; `eosin-cache` by default.
-    sections
-        Names of the sections to encode; all by default.
     keep
         Return the sections with their features. Without, memory holds those of one section at a time.
 
@@ -62,7 +58,7 @@ def encode(
     else:
         if isinstance(data, str | Path):
             need_no_layout(laid, Path(data))
-        todo = sections_of(data, sections, reading)
+        todo = sections_of(data, reading)
     return encode_sections(
         todo, encoder, folder=folder, symmetries=encoding.symmetries, device=encoding.device, keep=keep
     )

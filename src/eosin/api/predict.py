@@ -18,7 +18,7 @@ from eosin.slide import Layout, layout_of
 from eosin.types import Prediction, Section
 
 
-@takes_options(hide=("encoder", "tile_um", "symmetries", "device", "precision"))
+@takes_options(hide=("encoder", "tile_um", "symmetries", "device", "precision", "sections"))
 def predict(
     model: Trained | str | Path,
     target: Section | str | Path,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from eosin.api.parts.sections import sections_of
@@ -16,7 +15,6 @@ from eosin.types import Section
 def read(
     path: str | Path,
     *,
-    sections: str | Sequence[str] | None = None,
     features: str | Path | None = None,
     encoder: str = "stain",
     symmetries: bool = False,
@@ -28,8 +26,6 @@ def read(
     ----------
     path
         A data folder or file in a layout that a reader knows (`eosin list readers`).
-    sections
-        Names of the sections to read; all by default.
     features, encoder
         Folder of feature files, and whose they are; a section without one stays without features.
     symmetries
@@ -46,7 +42,7 @@ def read(
     >>> [(section.name, section.patient, len(section)) for section in sections][:2]
     [('P1S1', 'P1', 100), ('P2S1', 'P2', 100)]
     """
-    measured = sections_of(path, sections, reading)
+    measured = sections_of(path, reading)
     if features is None:
         return measured
     name = get_encoder(encoder).spec

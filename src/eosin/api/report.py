@@ -17,7 +17,7 @@ from eosin.scores.scoring import score as score_predictions
 from eosin.storage.files import read_json
 
 
-@takes_options()
+@takes_options(hide=("sections",))
 def report(
     path: str | Path,
     *,

@@ -14,7 +14,7 @@ from eosin.scores.scoring import score as score_predictions
 from eosin.types import Prediction
 
 
-@takes_options()
+@takes_options(hide=("sections",))
 def score(
     prediction: Prediction | str | Path,
     truth: Data,

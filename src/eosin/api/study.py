@@ -59,7 +59,7 @@ def study(
         return benchmark.measure_efficiency(cells, out)
     if data is None:
         raise EosinError(f"study '{name}' needs measured sections", fix=f"eosin study {name} DATA -o OUT")
-    sections = sections_of(data, None, reading)
+    sections = sections_of(data, reading)
 
     def run(cell: benchmark.StudyCell, folder: Path) -> dict[str, Any]:
         return bench(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from eosin import engine
@@ -27,7 +26,6 @@ def train(
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
-    sections: str | Sequence[str] | None = None,
     encoding: FeatureOptions = FeatureOptions(),
     reading: ReadOptions = ReadOptions(),
 ) -> Trained:
@@ -53,8 +51,6 @@ def train(
         Checkpoint folder, written every epoch.
     resume
         Continue the run that lies in `out`, to the same weights as if it had not been stopped.
-    sections
-        Names of the sections to train on; all by default.
 
     Raises
     ------
@@ -72,7 +68,7 @@ def train(
     features, commercial_only = encoding.features, encoding.commercial_only
     if features is not None and not Path(features).is_dir():
         raise EosinError("no such folder of features", file=features, fix="run eosin encode first, or leave it out")
-    measured = sections_of(data, sections, reading)
+    measured = sections_of(data, reading)
     panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
     encoder = with_tile(encoding.encoder, encoding.tile_um)
     ready = with_features(measured, encoder, features, symmetries=turned, commercial_only=commercial_only)

@@ -18,16 +18,18 @@ from eosin.cli.flags import (
     Encoding,
     Flag,
     Laying,
+    OneReading,
     Out,
     Predicting,
     Reading,
     Training,
     counted,
+    given,
     unset,
 )
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.errors import EosinError
-from eosin.options import ReadOptions, changed, described
+from eosin.options import ReadOptions, described
 
 _MPP = described(ReadOptions)["mpp"]
 
@@ -53,7 +55,7 @@ def info(path: Path, *, reading: Reading = unset(Reading)) -> None:
     from eosin.api.info import info as run
     from eosin.cli import show
 
-    show.facts(run(path, **changed(reading)))
+    show.facts(run(path, **given(reading)))
 
 
 @app.command
@@ -61,7 +63,6 @@ def encode(
     data: Path,
     *,
     out: Out = Path("features"),
-    sections: list[str] | None = None,
     encoding: Encoding = unset(Encoding),
     laying: Laying = unset(Laying),
     reading: Reading = unset(Reading),
@@ -74,13 +75,11 @@ def encode(
         Folder of measured sections, or a bare image.
     out
         Folder of the feature files.
-    sections
-        Only these sections (repeat the flag).
     """
     from eosin.api.encode import encode as run
 
-    options = changed(encoding) | changed(laying) | changed(reading)
-    done = run(data, out=out, sections=sections, keep=False, **options)
+    options = given(encoding) | given(laying) | given(reading)
+    done = run(data, out=out, keep=False, **options)
     _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
 
 
@@ -95,7 +94,6 @@ def train(
     settings: Path | None = None,
     seed: int = 0,
     resume: Flag = False,
-    sections: list[str] | None = None,
     training: Training = unset(Training),
     reading: Reading = unset(Reading),
 ) -> None:
@@ -119,15 +117,13 @@ def train(
         Of weights, order and noise of training.
     resume
         Continue the run that lies in OUT, to the same weights as if it had not been stopped.
-    sections
-        Train on these sections only (repeat the flag).
     """
     from eosin.api.train import train as run
     from eosin.config import read_toml
 
     tables = over(read_toml(settings) if settings else {})
     options = {"model": model, "genes": genes, "transform": transform, "settings": tables, "seed": seed}
-    options |= {"resume": resume, "sections": sections, **changed(training), **changed(reading)}
+    options |= {"resume": resume, **given(training), **given(reading)}
     trained = run(data, out=out, **options)
     pcc = trained.metrics.get("pcc_held_out")
     judged = "" if pcc is None else f", correlation {pcc:.3f} on the held-out group of the training sections"
@@ -145,7 +141,7 @@ def predict(
     section: str | None = None,
     predicting: Predicting = unset(Predicting),
     laying: Laying = unset(Laying),
-    reading: Reading = unset(Reading),
+    reading: OneReading = unset(OneReading),
 ) -> None:
     """Predict a section's expression with a trained model; needs an image, no expression.
 
@@ -168,7 +164,7 @@ def predict(
     """
     from eosin.api.predict import predict as make
 
-    options = changed(predicting) | changed(laying) | changed(reading)
+    options = given(predicting) | given(laying) | given(reading)
     settings = over({}).get("model")
     done = make(run, target, draws=draws, seed=seed, section=section, settings=settings, out=out, **options)
     _say(f"{done.section}: {len(done.spots)} spots, {len(done.panel)} genes, {done.n_draws} draws in {out}")

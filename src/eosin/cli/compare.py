@@ -7,11 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from eosin.cli.flags import Benching, Flag, Out, Reading, Studying, Training, unset
-from eosin.options import BenchSettings, changed, described
+from eosin.cli.flags import Benching, Flag, OneReading, Out, Reading, Studying, Training, given, listed, unset
+from eosin.options import BenchSettings, described
 
 _LINES = described(BenchSettings)
-Biomarkers = Annotated[str | None, Parameter(help=_LINES["biomarkers"])]
+Biomarkers = Annotated[list[str] | None, Parameter(help=_LINES["biomarkers"])]
 Pathways = Annotated[Path | None, Parameter(help=_LINES["pathways"])]
 
 
@@ -21,7 +21,7 @@ def score(
     *,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
-    reading: Reading = unset(Reading),
+    reading: OneReading = unset(OneReading),
 ) -> None:
     """Compare a predicted .h5ad with the measured section.
 
@@ -35,7 +35,7 @@ def score(
     from eosin.api.score import score as run
     from eosin.cli import show
 
-    show.facts(run(prediction, truth, biomarkers=biomarkers, pathways=pathways, **changed(reading)))
+    show.facts(run(prediction, truth, biomarkers=listed(biomarkers), pathways=pathways, **given(reading)))
 
 
 def report(
@@ -46,7 +46,7 @@ def report(
     genes: list[str] | None = None,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
-    reading: Reading = unset(Reading),
+    reading: OneReading = unset(OneReading),
 ) -> None:
     """Write one offline HTML page of a prediction (.h5ad), or of a grid or study (scores.json).
 
@@ -59,12 +59,18 @@ def report(
     truth
         Data folder with the measured section: adds its maps and the scores.
     genes
-        Genes to show as maps (repeat the flag); by default the best, a middling and the worst predicted ones.
+        Genes to show as maps, by commas; by default the best, a middling and the worst predicted ones.
     """
     from eosin.api.report import report as run
     from eosin.cli import show
 
-    options = {"truth": truth, "genes": genes, "biomarkers": biomarkers, "pathways": pathways, **changed(reading)}
+    options = {
+        "truth": truth,
+        "genes": listed(genes),
+        "biomarkers": listed(biomarkers),
+        "pathways": pathways,
+        **given(reading),
+    }
     page = run(path, out=out, **options)
     show.lines([f"open {page} in a browser"])
 
@@ -98,7 +104,7 @@ def bench(
     from eosin.api.bench import bench as run
     from eosin.cli import show
 
-    options = changed(benching) | _encoders(training) | changed(reading)
+    options = given(benching) | _encoders(training) | given(reading)
     scores = run(data, models=models, settings=settings, out=out, dry_run=dry_run, **options)
     if dry_run:
         show.plan(scores)
@@ -135,7 +141,7 @@ def study(
     from eosin.api.study import study as run
     from eosin.cli import show
 
-    options = changed(studying) | _encoders(training) | changed(reading)
+    options = given(studying) | _encoders(training) | given(reading)
     found = run(data, name, out=out, preset=preset, **options)
     if "load" in found:
         show.efficiency(found)
@@ -146,7 +152,7 @@ def study(
 
 def _encoders(training: Training) -> dict[str, object]:
     """The flags of features, where --encoder may name several by commas."""
-    options = changed(training)
+    options = given(training)
     if "encoder" in options:
         options["encoders"] = options.pop("encoder")
     return options

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, make_dataclass
 from pathlib import Path
 from types import NoneType
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from cyclopts import Parameter
 
-from eosin.options import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions, described
+from eosin.options import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions, changed, described
 
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -37,6 +38,8 @@ def flags(record: type, *, hide: tuple[str, ...] = ()) -> Any:
 def _typed(kind: Any) -> Any:
     """The type as which a flag's text is taken: text or a path where the record takes these among others."""
     kinds = get_args(kind) or (kind,)
+    if Sequence[str] in kinds and Path not in kinds:
+        return list[str] | None
     for plain in (Path, str):
         if plain in kinds:
             return plain | None if NoneType in kinds else plain
@@ -49,18 +52,31 @@ def unset(flag_record: Any) -> Any:
 
 
 if TYPE_CHECKING:  # for readers and type checkers a record of flags is the record that it is made from
-    Reading = ReadOptions
+    Reading = OneReading = ReadOptions
     Encoding = Training = Predicting = FeatureOptions
     Laying = LayoutOptions
     Benching = Studying = BenchSettings
 else:
     Reading = flags(ReadOptions)
+    OneReading = flags(ReadOptions, hide=("sections",))
     Encoding = flags(FeatureOptions, hide=("features",))
     Training = flags(FeatureOptions, hide=("symmetries", "device", "precision"))
     Predicting = flags(FeatureOptions, hide=("encoder", "tile_um", "symmetries", "device", "precision"))
     Laying = flags(LayoutOptions)
     Benching = flags(BenchSettings)
     Studying = flags(BenchSettings, hide=("transform", "protocol"))
+
+
+def given(record: Any) -> dict[str, Any]:
+    """The flags of a record that are given, by name; lists, also from a repeated flag, as text by commas."""
+    return {
+        name: listed(value) if isinstance(value, list | tuple) else value for name, value in changed(record).items()
+    }
+
+
+def listed(values: Sequence[str] | None) -> str | None:
+    """What one flag or several hold, as text by commas."""
+    return None if values is None else ",".join(values)
 
 
 def counted(n: int, what: str) -> str:

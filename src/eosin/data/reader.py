@@ -6,7 +6,7 @@ import contextlib
 import copy
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -134,20 +134,13 @@ def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]
 
 
 @takes_options()
-def read(
-    path: str | Path,
-    *,
-    sections: Sequence[str] | None = None,
-    reading: ReadOptions = ReadOptions(),
-) -> list[Section]:
+def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Section]:
     """Read measured sections.
 
     Parameters
     ----------
     path
         Folder or file in a known layout.
-    sections
-        Which sections, in this order; by default all.
 
     Raises
     ------
@@ -162,7 +155,7 @@ def read(
     known = chosen.names(path)
     if not known:
         raise EosinError("holds no sections", file=path, fix=f"reader '{chosen.name}' looks for {chosen.looks_for}")
-    wanted = list(known if sections is None else sections)
+    wanted = list(known if reading.sections is None else reading.sections)
     for name in wanted:
         need_known(name, known, "section", file=path)
     if len(set(wanted)) != len(wanted):

@@ -51,6 +51,8 @@ class ReadOptions:
         table of symbol, ensembl_id, aliases, previous, species
     duplicates
         columns of one gene name: `sum` or `refuse`
+    sections
+        only these sections, by commas, in this order; all by default
     """
 
     reader: str | None = None
@@ -59,6 +61,10 @@ class ReadOptions:
     gene_names: str | None = None
     gene_table: str | Path | None = None
     duplicates: str = "sum"
+    sections: str | Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "sections", names_of(self.sections))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from eosin import data as door
 from eosin.api.parts.bare_image import ON_TISSUE, is_bare_image, need_no_layout, section_of_image
 from eosin.errors import EosinError
-from eosin.options import ReadOptions, names_of
+from eosin.options import ReadOptions
 from eosin.slide import Layout
 from eosin.types import Prediction, Section
 
@@ -17,12 +18,11 @@ Data = str | Path | Sequence[Section]
 AS_IT_IS = ReadOptions()
 
 
-def sections_of(data: Data, sections: str | Sequence[str] | None, reading: ReadOptions) -> list[Section]:
-    """The sections of a path, or those that were given as records; all or the named ones (a list, or by commas)."""
-    names = names_of(sections)
+def sections_of(data: Data, reading: ReadOptions) -> list[Section]:
+    """The sections of a path, or those that were given as records; all or the named ones."""
     if isinstance(data, str | Path):
-        return door.read(data, sections=names, reading=reading)
-    return [section for section in data if names is None or section.name in names]
+        return door.read(data, reading=reading)
+    return [section for section in data if reading.sections is None or section.name in reading.sections]
 
 
 def folder_of(data: Data) -> Path | None:
@@ -50,7 +50,7 @@ def open_target(
             raise EosinError(
                 f"holds {len(names)} sections", file=path, fix="name one: --section " + "|".join(names[:8])
             )
-    return door.read(path, sections=names, reading=reading)[0]
+    return door.read(path, reading=replace(reading, sections=names))[0]
 
 
 def truth_of(prediction: Prediction, truth: Data, reading: ReadOptions = AS_IT_IS) -> Section:
@@ -63,7 +63,7 @@ def truth_of(prediction: Prediction, truth: Data, reading: ReadOptions = AS_IT_I
             raise EosinError(
                 f"has no section '{prediction.section}'", file=truth, fix="give the data that the prediction is of"
             )
-        return door.read(truth, sections=[wanted], reading=reading)[0]
+        return door.read(truth, reading=replace(reading, sections=(wanted,)))[0]
     for section in truth:
         if section.name == prediction.section:
             return section

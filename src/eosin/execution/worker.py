@@ -91,7 +91,7 @@ class Worker(Generic[R]):
     """
 
     def __init__(self, job: Job[R], n_threads: int, limits: Limits | None = None):
-        self.job, self._limits = job, limits
+        self.job, self._limits, self._answered = job, limits, False
         context = _context(type(job).__module__)
         self._receive, send = context.Pipe(duplex=False)
         self._process = context.Process(target=_work, args=(send, job, n_threads), name=f"eosin {job.name}")
@@ -121,6 +121,7 @@ class Worker(Generic[R]):
                 alive = False
                 break
             if not isinstance(message, _Phase):
+                self._answered = True
                 return message if isinstance(message, StaysHere) else replace(message, seconds=self._seconds())
             self._enter(message.name)
         return self._exceeded() if alive else self._died()
@@ -132,7 +133,8 @@ class Worker(Generic[R]):
 
     def end(self) -> None:
         """No process outlives its job: one that has answered may leave, any other is ended."""
-        self._process.join(0.1)
+        if self._answered:
+            self._process.join(_GRACE_S)
         if self._process.is_alive():
             self._process.terminate()
             self._process.join(_GRACE_S)

@@ -67,7 +67,7 @@ def _take(lock: SoftFileLease, path: Path, poll_s: float) -> None:
             pass
         else:
             if holder is not None:
-                _LOG.warning("%s: its process (%s) is gone; taken over", lock.lock_file, holder)
+                _LOG.warning("%s: its process is gone; taken over from %s", lock.lock_file, holder)
             return
         if holder is not None and not told:
             _LOG.info("%s: another process (%s) is making it; waiting", path, holder)

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from eosin.execution.memory import Peak, cpu_seconds, resident_mib
+
+HERE = os.getpid()
+
+
+def test_a_process_is_seen_from_outside() -> None:
+    before = cpu_seconds(HERE)
+    assert before is not None
+    started = time.process_time()
+    while time.process_time() - started < 0.1:
+        pass
+    assert 0.05 < cpu_seconds(HERE) - before < 5
+    held = resident_mib(HERE)
+    block = np.ones(2**23)  # 64 MiB, touched
+    assert held is not None and 50 < resident_mib(HERE) - held < 200
+    del block
+
+
+def test_a_process_that_is_gone_tells_nothing() -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    assert resident_mib(gone.pid) is None and cpu_seconds(gone.pid) is None
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="memory of the accelerator is measured then")
+def test_the_peak_counts_what_was_given_back_and_forgets_what_was_before() -> None:
+    np.ones(2**24)  # 128 MiB, before the start
+    peak = Peak()
+    if peak.mib() is None:
+        pytest.skip("the system does not say")
+    np.ones(2**23)
+    assert 50 < peak.mib() < 110

@@ -88,10 +88,9 @@ def outlines(mask: np.ndarray) -> list[Polygon]:
         corner = np.array([box[1].start - 1, box[0].start - 1])
         contours = [contour[:, ::-1] + corner for contour in measure.find_contours(piece, 0.5)]
         contours.sort(key=lambda contour: -shapely.Polygon(contour).area)  # the outline encloses the holes
-        rings = [  # without the points on straight runs
-            shapely.LinearRing(contour).simplify(0, preserve_topology=False) for contour in contours
-        ]
-        polygons.append(shapely.Polygon(rings[0], rings[1:]))
+        rings = [shapely.LinearRing(contour).simplify(0, preserve_topology=False) for contour in contours]
+        corners = [shapely.get_coordinates(ring) for ring in rings]  # without the points on straight runs
+        polygons.append(shapely.Polygon(corners[0], corners[1:]))
     return polygons
 
 

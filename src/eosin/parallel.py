@@ -21,7 +21,10 @@ R = TypeVar("R")
 
 
 def each(function: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
-    """`function` of every piece, in order, on as many threads as torch may use; inference only, on the CPU."""
+    """Apply `function` to every piece on as many threads as torch may use: results in order.
+
+    For inference on the CPU: no gradients flow. `eosin.row_blocks` cuts arrays into pieces.
+    """
     pieces = list(pieces)
     n_threads = torch.get_num_threads()
     if n_threads == 1 or len(pieces) == 1:
@@ -38,18 +41,18 @@ def each(function: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
 def _pool(n_threads: int, process: int) -> ThreadPoolExecutor:
     """Threads that live as long as the process (a fork has none of its parent's, hence `process`)."""
     del process
-    pool = ThreadPoolExecutor(n_threads, "eosin", initializer=_alone)
-    together = threading.Barrier(n_threads)
+    pool = ThreadPoolExecutor(n_threads, "eosin", initializer=_use_one_thread)
+    barrier = threading.Barrier(n_threads)
     try:
         # A worker's setting is also the default of threads made later. So all workers start before it is put back:
         # each waits for the others, else the pool would give all calls to one and start the rest when first needed.
-        list(pool.map(lambda _: together.wait(), range(n_threads)))
+        list(pool.map(lambda _: barrier.wait(), range(n_threads)))
     finally:
         torch.set_num_threads(n_threads)
     return pool
 
 
-def _alone() -> None:
-    """This thread computes by itself. torch gives a thread the common number when it first asks: hence asked first."""
-    torch.get_num_threads()
+def _use_one_thread() -> None:
+    """Let torch use only this thread for what this thread computes."""
+    torch.get_num_threads()  # the first call in a thread sets it to the common number: it must come before our own
     torch.set_num_threads(1)

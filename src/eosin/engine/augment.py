@@ -36,7 +36,7 @@ class Turning:
     """
 
     def __init__(self, batch: Batch, share: float, seed: int):
-        self.as_it_lies, self.turned, self.share = replace(batch, turned=None), batch.turned, share
+        self.upright, self.turned, self.share = replace(batch, turned=None), batch.turned, share
         self.rng = np.random.default_rng([seed, 4])
         if share > 0 and batch.turned is None:
             raise EosinError(
@@ -45,17 +45,18 @@ class Turning:
             )
 
     def regions(self, rows: Sequence[np.ndarray]) -> Batch:
-        """The batch's regions, some spots with the features of their tile turned."""
-        seen = self.as_it_lies.regions(rows)  # a copy
+        """The regions of some rows each, as one batch; chosen spots have the features of their tile turned."""
+        seen = self.upright.regions(rows)  # a copy
         if self.share > 0 and self.turned is not None:
-            chosen = np.flatnonzero(self.rng.random(len(seen)) < self.share)
-            which = self.rng.integers(self.turned.shape[1], size=len(chosen))
-            seen.features[chosen] = self.turned[np.concatenate(rows)[chosen], which]
+            spots = np.flatnonzero(self.rng.random(len(seen)) < self.share)
+            turns = self.rng.integers(self.turned.shape[1], size=len(spots))
+            seen.features[spots] = self.turned[np.concatenate(rows)[spots], turns]
         return seen
 
     def state(self) -> Tensor:
-        """Where its random stream stands, as bytes."""
+        """The state of its random stream, as bytes."""
         return torch.frombuffer(bytearray(json.dumps(self.rng.bit_generator.state).encode()), dtype=torch.uint8)
 
     def restore(self, state: Tensor) -> None:
+        """Continue the random stream from a `state`."""
         self.rng.bit_generator.state = json.loads(state.numpy().tobytes())

@@ -73,6 +73,7 @@ class Trained:
     commercial: bool = False
 
     def config(self) -> dict[str, Any]:
+        """What config.json says: all but the arrays and what training measured."""
         return {
             "schema": SCHEMA,
             "model": self.name,
@@ -119,7 +120,13 @@ class Trained:
 
 
 def load(folder: str | Path) -> Trained:
-    """Open a checkpoint folder; a missing or altered file is an `EosinError`."""
+    """Open a checkpoint folder.
+
+    Raises
+    ------
+    EosinError
+        A file is missing, unreadable, altered after training, or of another schema.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise EosinError("no such checkpoint folder", file=folder, fix="train one first: eosin train")
@@ -158,19 +165,19 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         ) from error
     metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").is_file() else {}
     return Trained(
-        model,
-        config["model"],
-        panel,
-        config["encoder"],
-        config["encoder_key"],
-        config["n_features"],
-        config["model_settings"],
-        config["train_settings"],
-        config["seed"],
-        tuple(config["trained_on"]),
-        metrics,
-        config.get("licence", "unknown"),  # older checkpoints do not say
-        config.get("commercial", False),
+        model=model,
+        name=config["model"],
+        panel=panel,
+        encoder=config["encoder"],
+        encoder_key=config["encoder_key"],
+        n_features=config["n_features"],
+        model_settings=config["model_settings"],
+        train_settings=config["train_settings"],
+        seed=config["seed"],
+        trained_on=tuple(config["trained_on"]),
+        metrics=metrics,
+        licence=config.get("licence", "unknown"),  # older checkpoints do not say
+        commercial=config.get("commercial", False),
     )
 
 
@@ -179,6 +186,8 @@ def with_settings(trained: Trained, settings: Mapping[str, Any]) -> Trained:
 
     Parameters
     ----------
+    trained
+        Stays as it is.
     settings
         Over the model's own; only those that its `ModelEntry.drawing` names may differ, since what was learned holds
         under the others only.

@@ -6,12 +6,29 @@ from dataclasses import dataclass, field
 from typing import Any
 
 SELECT, REFIT, VALIDATE = "select", "refit", "validate"
-"""Phases of a run."""
+"""Phases of a run: choose the epoch on a held-out group, train on all, choose it on sections outside."""
 
 
 @dataclass
 class Progress:
-    """Where a run stands; travels with the arrays in the state file."""
+    """Where a run stands; saved beside the arrays in the state file.
+
+    Attributes
+    ----------
+    phase
+        SELECT, REFIT or VALIDATE.
+    epochs
+        Most epochs of this phase.
+    epoch, step
+        Epochs and gradient steps done in this phase.
+    best_epoch, best_score
+        The epoch of the highest score so far; 0 is the untrained model.
+    gain_epoch, gain_score
+        The same among epochs with training in them: an untrained model may be the best of all, but does not end the
+        search.
+    history
+        One record for each epoch of all phases.
+    """
 
     phase: str
     epochs: int
@@ -20,12 +37,11 @@ class Progress:
     best_epoch: int = 0
     best_score: float | None = None
     gain_epoch: int = 0
-    """The best epoch with training in it: an untrained model may be the best of all, but does not end the search."""
     gain_score: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def note(self, score: float) -> bool:
-        """Whether this epoch's score (higher is better) is the best of all so far; the first of equals counts."""
+        """Take this epoch's score (higher is better); returns whether it is the best so far. Equals are no gain."""
         if self.epoch and (self.gain_score is None or score > self.gain_score):
             self.gain_epoch, self.gain_score = self.epoch, score
         if self.best_score is not None and score <= self.best_score:
@@ -34,6 +50,6 @@ class Progress:
         return True
 
     def chosen(self) -> dict[str, Any]:
-        """The record of the best epoch; nothing where none was judged."""
-        judged = (one for one in self.history if one["phase"] != REFIT and one["epoch"] == self.best_epoch)
-        return {} if self.best_score is None else next(judged, {})
+        """The record of the best epoch; empty where no epoch was scored."""
+        at_best = (r for r in self.history if r["phase"] != REFIT and r["epoch"] == self.best_epoch)
+        return {} if self.best_score is None else next(at_best, {})

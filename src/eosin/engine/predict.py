@@ -16,10 +16,16 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
 
     Parameters
     ----------
+    trained
+        The model; a learned one is moved to the device.
+    section
+        With features of the encoder that the model was trained on.
     draws
         Samples to draw; a point model gives one whatever is asked.
     seed
         Same seed, same draws (on a CPU).
+    device
+        `auto` takes a GPU where there is one; `cpu` does not.
 
     Raises
     ------

@@ -11,7 +11,17 @@ from eosin.types import Batch
 
 
 class Regions:
-    """Draws regions from a training batch; a region is a random spot and a random share of its nearest spots."""
+    """Draws regions from a training batch; a region is a random spot and a random share of its nearest spots.
+
+    Parameters
+    ----------
+    batch
+        Training spots of all sections.
+    rows
+        The spots to draw from, as rows of the batch.
+    min_share
+        Smallest share of a section's spots in a region, 0 to 1.
+    """
 
     def __init__(self, batch: Batch, rows: np.ndarray, min_share: float):
         part = batch.part_of_spot()[rows]
@@ -34,4 +44,5 @@ class Regions:
             yield [self.draw(int(section), rng) for section in order[start : start + per_step]]
 
     def n_steps(self, per_section: int, per_step: int) -> int:
+        """Steps in one pass of `epoch` with these numbers."""
         return -(-len(self.rows) * per_section // per_step)

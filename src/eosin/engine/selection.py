@@ -121,17 +121,18 @@ class HeldOut:
         return cls(parts, rule, validation.draws, validation.seed, validation.epochs(most))
 
     def asked_after(self, epoch: int) -> bool:
+        """Whether the spots are predicted after this epoch; 0 is the untrained model."""
         return self.epochs is None or epoch in self.epochs or epoch == 0
 
     @torch.no_grad()
-    def measure(self, machine: Learned) -> dict[str, float]:
+    def measure(self, model: Learned) -> dict[str, float]:
         """The rule's measure and the correlation, mean over parts, by name; leaves the model in evaluation mode."""
-        machine.eval()
+        model.eval()
         rules = {rule.name: rule for rule in (RULES[MEASURED], self.rule)}
-        found: list[list[float]] = []
+        per_part: list[list[float]] = []
         for batch, truth in self.parts:
             rng = torch.Generator().manual_seed(self.seed)
-            drawn = machine.draw(machine.prepare(batch), max(self.draws, self.rule.least_draws), rng)
+            drawn = model.draw(model.prepare(batch), max(self.draws, self.rule.least_draws), rng)
             values = drawn.float().cpu().numpy()
-            found.append([rule.measure(truth, values) for rule in rules.values()])
-        return {name: float(value) for name, value in zip(rules, np.mean(found, axis=0))}
+            per_part.append([rule.measure(truth, values) for rule in rules.values()])
+        return {name: float(value) for name, value in zip(rules, np.mean(per_part, axis=0))}

@@ -48,11 +48,16 @@ def train(
         A name in the registry, with an optional preset: `stflow`, `stflow:paper`, `ridge`.
     settings
         Tables `model` and `train` that go over the preset's and the defaults.
-    panel, transform
-        The genes, or the rule that chooses them on these sections, and the scale of the values.
+    panel
+        The genes, or the rule that chooses them on these sections.
+    transform
+        The scale of the values, where the panel is a rule.
+    seed
+        Of weights, regions, noise and the group that is held out.
     out
-        Checkpoint folder; written after every epoch. `resume` continues what lies there to the same weights
-        as an uninterrupted run.
+        Checkpoint folder; written after every epoch of a learned model, and at the end.
+    resume
+        Continue what lies in `out` to the same weights as an uninterrupted run.
     validate
         Sections that choose the epoch, instead of a group inside the training sections: one run over all training
         sections, of which the best epoch's weights are kept. Models without epochs ignore it.
@@ -77,37 +82,37 @@ def train(
     n_features = training.batch.features.shape[1]
     features = sections[0].need_features()
 
-    def trained(machine: Any, metrics: Mapping[str, Any]) -> Trained:
+    def trained(fitted: Any, metrics: Mapping[str, Any]) -> Trained:
         return Trained(
-            machine,
-            name,
-            panel,
-            features.encoder,
-            features.key,
-            n_features,
-            model_settings.model_dump(mode="json"),
-            train_settings.model_dump(mode="json"),
-            seed,
-            tuple({"name": s.name, "patient": s.patient, "fingerprint": s.fingerprint()} for s in sections),
-            {**metrics, "seconds": round(time.monotonic() - started, 2)},
-            features.licence,
-            all(s.need_features().commercial for s in sections),
+            model=fitted,
+            name=name,
+            panel=panel,
+            encoder=features.encoder,
+            encoder_key=features.key,
+            n_features=n_features,
+            model_settings=model_settings.model_dump(mode="json"),
+            train_settings=train_settings.model_dump(mode="json"),
+            seed=seed,
+            trained_on=tuple({"name": s.name, "patient": s.patient, "fingerprint": s.fingerprint()} for s in sections),
+            metrics={**metrics, "seconds": round(time.monotonic() - started, 2)},
+            licence=features.licence,
+            commercial=all(s.need_features().commercial for s in sections),
         )
 
     def build() -> Any:
         torch.manual_seed(seed)
         return entry.build(model_settings, n_features, panel)
 
-    machine = build()
-    if isinstance(machine, Solved):
-        machine.solve(training)
-        result = trained(machine, {})
-    elif isinstance(machine, Learned):
+    untrained = build()
+    if isinstance(untrained, Solved):
+        untrained.solve(training)
+        result = trained(untrained, {})
+    elif isinstance(untrained, Learned):
         key = run_key(sections, model, model_settings, train_settings, panel, seed, validate)
-        judge = None if validate is None else _judge(validate, features, panel, train_settings)
-        fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key, judge)
-        machine, metrics = fitting.run(resume=resume, keep=lambda m, x: trained(m, x).save(out) if out else None)
-        result = trained(machine, metrics)
+        held_out = None if validate is None else _held_out(validate, features, panel, train_settings)
+        fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key, held_out)
+        fitted, metrics = fitting.run(resume=resume, save_model=lambda m, x: trained(m, x).save(out) if out else None)
+        result = trained(fitted, metrics)
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
     if out is not None:
@@ -167,10 +172,10 @@ def run_key(
     validate: Validation | None = None,
 ) -> str:
     """Hash of all that determines a run: a checkpoint of another run is not resumed."""
-    judged: tuple[Any, ...] = ()
+    validation: tuple[Any, ...] = ()
     if validate is not None:
-        by = [section.fingerprint() for section in validate.sections]
-        judged = (by, [validate.candidates, validate.draws, validate.seed])
+        fingerprints = [section.fingerprint() for section in validate.sections]
+        validation = (fingerprints, [validate.candidates, validate.draws, validate.seed])
     return fingerprint(
         [section.fingerprint() for section in sections],
         model,
@@ -179,20 +184,20 @@ def run_key(
         list(panel.names),
         panel.transform,
         seed,
-        *judged,
+        *validation,
     )
 
 
-def _judge(validate: Validation, features: Features, panel: GenePanel, settings: TrainSettings) -> HeldOut:
-    """The sections that choose the epoch, once they fit to the training sections."""
+def _held_out(validate: Validation, features: Features, panel: GenePanel, settings: TrainSettings) -> HeldOut:
+    """The spots of the sections that choose the epoch; their features must be of the training sections' encoder."""
     if not validate.sections:
         raise EosinError("there are no sections to choose the epoch on", fix="name at least one, or do not validate")
     for section in validate.sections:
-        found = section.need_features()
-        if found.key != features.key:
+        own = section.need_features()
+        if own.key != features.key:
             raise EosinError(
-                f"section '{section.name}', which is to choose the epoch, has features of encoder '{found.encoder}' "
-                f"({found.key}), the training sections of '{features.encoder}' ({features.key})",
+                f"section '{section.name}', which is to choose the epoch, has features of encoder '{own.encoder}' "
+                f"({own.key}), the training sections of '{features.encoder}' ({features.key})",
                 fix="encode all sections alike",
             )
     return HeldOut.outside(validate, RULES[settings.select], panel, settings.epochs)

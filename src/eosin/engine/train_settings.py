@@ -10,6 +10,8 @@ from eosin.config import Settings
 
 
 class TrainSettings(Settings):
+    """How a `Learned` model is trained; a `Solved` one has nothing to train."""
+
     epochs: int = Field(12, ge=1, description="most passes over the training sections")
     regions_per_section: int = Field(4, ge=1, description="random regions of each section in an epoch")
     regions_per_step: int = Field(2, ge=1, description="regions in one gradient step")

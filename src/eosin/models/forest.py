@@ -24,10 +24,12 @@ from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
-_ROWS = 4096  # spots that walk down the trees together
+_ROWS = 4096  # spots that are taken down the trees at once
 
 
 class ForestSettings(Settings):
+    """How many trees, for which genes, and how they grow."""
+
     n_trees: int = Field(70, ge=1, description="trees; for each gene, where every gene has its own")
     per_gene: bool = Field(False, description="grow a forest for every gene instead of one for all")
     max_depth: int | None = Field(None, ge=1, description="deepest a tree may grow; none: until leaves are small")
@@ -46,7 +48,7 @@ class Trees:
     left, right
         [n] int32: the node to go to, at most and above the threshold; at a leaf both are the leaf itself.
     feature
-        [n] int32: what is looked at; 0 at a leaf.
+        [n] int32: the feature that is compared with the threshold; 0 at a leaf.
     threshold
         [n] float64; infinite at a leaf.
     leaf
@@ -87,7 +89,7 @@ class Trees:
 
     @classmethod
     def none(cls, n_genes: int) -> Trees:
-        """One leaf that says 0."""
+        """A single leaf of value 0 for every gene."""
         zero = np.zeros(1, dtype=np.int32)
         roots, values = np.zeros((1, 1), dtype=np.int64), np.zeros((1, n_genes), dtype=np.float32)
         return cls(roots, zero, zero, zero, np.array([np.inf]), zero, values)
@@ -125,6 +127,7 @@ class Forest(Solved):
         self.trees = Trees.none(len(panel))
 
     def solve(self, training: Training) -> None:
+        """Grow the trees by scikit-learn, and keep them as arrays."""
         s, target = self.settings, training.target.astype(np.float64)
         columns = np.split(target, target.shape[1], axis=1) if s.per_gene else [target]
         self.trees = Trees.of([self._grow(training.batch.features, column) for column in columns])
@@ -144,12 +147,15 @@ class Forest(Solved):
         return forest.fit(x, y if y.shape[1] > 1 else y[:, 0])
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
+        """[1 s g]."""
         return torch.from_numpy(self.trees.predict(context.features).astype(np.float32))[None]
 
     def arrays(self) -> dict[str, Tensor]:
+        """The fields of `Trees`."""
         return {f.name: torch.from_numpy(np.ascontiguousarray(getattr(self.trees, f.name))) for f in fields(Trees)}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take what `arrays` gave."""
         self.trees = Trees(**{f.name: arrays[f.name].numpy() for f in fields(Trees)})
 
     @property

@@ -25,6 +25,8 @@ from eosin.types import Batch, GenePanel
 
 
 class HestRidgeSettings(Settings):
+    """Which of the two probes, and what may differ from it."""
+
     n_components: int | None = Field(
         256, ge=1, description="principal components of the standardised features; none: all features"
     )
@@ -44,6 +46,7 @@ class HestRidge(Solved):
         self.intercept = np.zeros(len(panel))
 
     def solve(self, training: Training) -> None:
+        """Fit the benchmark's steps, and merge them to one linear map."""
         from sklearn.decomposition import PCA
         from sklearn.linear_model import Ridge
         from sklearn.preprocessing import StandardScaler
@@ -65,17 +68,21 @@ class HestRidge(Solved):
             self.intercept = self.intercept + target.mean(0)
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
+        """[1 s g]."""
         predicted = context.features.astype(np.float64) @ self.weight + self.intercept
         return torch.from_numpy(predicted.astype(np.float32))[None]
 
     def arrays(self) -> dict[str, Tensor]:
+        """The linear map."""
         return {"weight": torch.from_numpy(self.weight), "intercept": torch.from_numpy(self.intercept)}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take what `arrays` gave."""
         self.weight, self.intercept = arrays["weight"].numpy(), arrays["intercept"].numpy()
 
     @property
     def n_parameters(self) -> int:
+        """Weights; the intercept follows from them."""
         return self.weight.size
 
 

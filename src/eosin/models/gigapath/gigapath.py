@@ -41,6 +41,8 @@ log = logging.getLogger("eosin")
 
 
 class GigaPathSettings(Settings):
+    """The slide encoder, what it is given, and the head on it."""
+
     weights: str | None = Field(
         None, description="a .safetensors file of the slide encoder; none: a random one, which is no foundation model"
     )
@@ -70,12 +72,25 @@ class GigaPathSettings(Settings):
 
 
 class GigaPath(Solved):
-    """Tile features -> contextual features of the section -> a closed-form head."""
+    """Tile features -> contextual features of the section -> a closed-form head.
+
+    Parameters
+    ----------
+    settings
+        As given.
+    inputs
+        Tile features as the slide encoder takes them.
+    slide
+        The frozen slide encoder; weights are read when the model is solved.
+    head
+        Predicts from contextual features, and makes the draws.
+    """
 
     def __init__(self, settings: GigaPathSettings, inputs: InputMap, slide: SlideEncoder, head: Solved):
         self.settings, self.inputs, self.slide, self.head = settings, inputs, slide.eval(), head
 
     def solve(self, training: Training) -> None:
+        """Read the weights, encode the training sections, and solve the head on the result."""
         if self.settings.weights is None:
             log.warning("gigapath: no weights are given, the slide encoder is random and not pretrained (set weights)")
         else:
@@ -85,41 +100,47 @@ class GigaPath(Solved):
         self.head.solve(replace(training, batch=self.contextual(training.batch)))
 
     def prepare(self, batch: Batch) -> Any:
+        """The head's context, made of the contextual features."""
         return self.head.prepare(self.contextual(batch))
 
     def contextual(self, batch: Batch) -> Batch:
         """The batch with the features that the head sees; each part is encoded by itself."""
-        around = np.empty((len(batch), self.settings.width), dtype=np.float32)
+        contextual = np.empty((len(batch), self.settings.width), dtype=np.float32)
         for start, stop in pairwise(batch.starts):
             rows = slice(int(start), int(stop))
-            around[rows] = self._encode(batch.xy_um[rows], batch.features[rows])
-        features = np.concatenate([batch.features, around], 1) if self.settings.own_features else around
+            contextual[rows] = self._encode(batch.xy_um[rows], batch.features[rows])
+        features = np.concatenate([batch.features, contextual], 1) if self.settings.own_features else contextual
         return replace(batch, features=features)
 
     def _encode(self, xy_um: np.ndarray, features: np.ndarray) -> np.ndarray:
+        """Contextual features [s width] of one section, in its own order of spots."""
         cells = self._cells(xy_um)
         order = np.lexsort((features[:, 0], *xy_um.T, *cells.T))  # by row of cells, then column, then within the cell
         sequence = self.inputs(torch.from_numpy(features[order]))
         encoded = self.slide(sequence, torch.from_numpy(cells[order]), final_norm=self.settings.final_norm)
-        around = np.empty((len(order), encoded.shape[1]), dtype=np.float32)
-        around[order] = encoded.numpy()
-        return around
+        contextual = np.empty((len(order), encoded.shape[1]), dtype=np.float32)
+        contextual[order] = encoded.numpy()
+        return contextual
 
     def _cells(self, xy_um: np.ndarray) -> np.ndarray:
+        """Cell (column, row) of the position grid of each spot [s 2]."""
         corner = xy_um.min(0, initial=np.inf) if self.settings.from_corner else 0.0
         return np.floor((xy_um - corner) / self.settings.cell_um + 1e-6)  # a spot on an edge stays when all are shifted
 
     def draw(self, context: Any, n_draws: int, rng: torch.Generator) -> Tensor:
+        """As the head draws: [k s g]."""
         return self.head.draw(context, n_draws, rng)
 
     def arrays(self) -> dict[str, Tensor]:
+        """Scales of the features, the slide encoder's weights and the head's arrays."""
         groups = {"inputs": self.inputs.state_dict(), "slide": self.slide.state_dict(), "head": self.head.arrays()}
         return {f"{group}.{name}": value for group, values in groups.items() for name, value in values.items()}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
-        self.inputs.load_state_dict(_of("inputs", arrays))
-        self.slide.load_state_dict(_of("slide", arrays))
-        self.head.load_arrays(_of("head", arrays))
+        """Take what `arrays` gave."""
+        self.inputs.load_state_dict(_group("inputs", arrays))
+        self.slide.load_state_dict(_group("slide", arrays))
+        self.head.load_arrays(_group("head", arrays))
 
     @property
     def n_parameters(self) -> int:
@@ -127,7 +148,8 @@ class GigaPath(Solved):
         return self.head.n_parameters
 
 
-def _of(group: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _group(group: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The arrays called `{group}.NAME`, by NAME."""
     return {name.removeprefix(f"{group}."): v for name, v in arrays.items() if name.startswith(f"{group}.")}
 
 

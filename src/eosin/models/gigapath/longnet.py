@@ -68,7 +68,7 @@ def dilated_attention(q: Tensor, k: Tensor, v: Tensor, branches: Sequence[Branch
 
 
 def _mix(out: Tensor, total: Tensor, answer: Tensor, log_sum: Tensor) -> None:
-    """Put a branch's `answer` into the views `out` [l h d] and `total` [l h]."""
+    """Mix a branch's `answer` into the views `out` [l h d] and `total` [l h], in place."""
     both = torch.logaddexp(total, log_sum)
     out.mul_((total - both).exp_()[..., None]).add_(answer * (log_sum - both).exp_()[..., None])
     total.copy_(both)
@@ -100,6 +100,8 @@ def attend_chunked(q: Tensor, k: Tensor, v: Tensor, n_scores: int = _SCORES) -> 
 
 
 class Attention(nn.Module):
+    """Dilated attention between linear maps, with a LayerNorm before the last one."""
+
     def __init__(self, width: int, n_heads: int, branches: Sequence[Branch]):
         super().__init__()
         self.n_heads, self.branches = n_heads, branches
@@ -109,13 +111,16 @@ class Attention(nn.Module):
         self.inner_attn_ln = nn.LayerNorm(width)
         self.out_proj = nn.Linear(width, width)
 
-    def forward(self, x: Tensor) -> Tensor:  # [n c]
+    def forward(self, x: Tensor) -> Tensor:
+        """[n c] -> [n c]."""
         q, k, v = (p(x).unflatten(1, (self.n_heads, -1)) for p in (self.q_proj, self.k_proj, self.v_proj))
         mixed = dilated_attention(q.div_(math.sqrt(q.shape[-1])), k, v, self.branches)
         return self.out_proj(self.inner_attn_ln(mixed.flatten(1)))
 
 
 class FeedForward(nn.Module):
+    """Two linear maps with GELU and a LayerNorm between them."""
+
     def __init__(self, width: int, wide: int):
         super().__init__()
         self.fc1 = nn.Linear(width, wide)
@@ -123,11 +128,14 @@ class FeedForward(nn.Module):
         self.fc2 = nn.Linear(wide, width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n c] -> [n c], some rows at a time."""
         blocks = row_blocks(len(x), budget=_ROWS)
         return torch.cat([self.fc2(self.ffn_layernorm(functional.gelu(self.fc1(x[rows])))) for rows in blocks])
 
 
 class Layer(nn.Module):
+    """Attention and feed-forward, each normalised before and added to its input."""
+
     def __init__(self, width: int, n_heads: int, branches: Sequence[Branch]):
         super().__init__()
         self.self_attn_layer_norm = nn.LayerNorm(width)
@@ -136,28 +144,35 @@ class Layer(nn.Module):
         self.ffn = FeedForward(width, 4 * width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n c] -> [n c]."""
         x = x + self.self_attn(self.self_attn_layer_norm(x))
         return x + self.ffn(self.final_layer_norm(x))
 
 
 class Encoder(nn.Module):
+    """All layers, and a LayerNorm."""
+
     def __init__(self, width: int, n_heads: int, n_layers: int, branches: Sequence[Branch]):
         super().__init__()
         self.layers = nn.ModuleList(Layer(width, n_heads, branches) for _ in range(n_layers))
         self.layer_norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor) -> Tensor:
+        """[n c] -> [n c]."""
         for layer in self.layers:
             x = layer(x)
         return self.layer_norm(x)
 
 
 class PatchEmbed(nn.Module):
+    """The linear map of tile features to the width of the encoder."""
+
     def __init__(self, n_features: int, width: int):
         super().__init__()
         self.proj = nn.Linear(n_features, width)
 
     def forward(self, features: Tensor) -> Tensor:
+        """[n f] -> [n c]."""
         return self.proj(features)
 
 
@@ -185,6 +200,7 @@ class SlideEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, features: Tensor, cells: Tensor, *, final_norm: bool) -> Tensor:
+        """Contextual features [n width]; `final_norm` takes them after the last LayerNorm."""
         x = self.patch_embed(features)
         x = torch.cat([self.cls_token[0], x + place(cells, x.shape[1])])  # the slide's token has no place
         x = self.encoder(x)[1:]

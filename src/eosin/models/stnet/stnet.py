@@ -34,6 +34,8 @@ from eosin.types import Batch, GenePanel
 
 
 class STNetSettings(Settings):
+    """Descent of the head on frozen features, or with `image_px` the network under it."""
+
     epochs: tuple[int, ...] = Field(
         (1, 2, 5, 10, 20, 50, 100, 200, 500),
         description="passes over the training spots to choose from; a single one is used as it is",
@@ -77,6 +79,7 @@ class Descent:
 
     @classmethod
     def of(cls, x: np.ndarray, y: np.ndarray, settings: STNetSettings) -> Descent:
+        """Prepare descent on features x [s f] and expression y [s g]."""
         x = x.astype(np.float64)
         shift, scale = np.zeros(x.shape[1]), np.ones(x.shape[1])
         if settings.standardise:
@@ -92,25 +95,28 @@ class Descent:
 
     def after(self, epochs: int) -> tuple[np.ndarray, np.ndarray]:
         """Weights [f g] on the features as given, and bias [g]."""
-        gone = self._gone(epochs * self.steps_per_epoch)
-        weights = self.basis @ (gone[:, None] * self.pull)
+        travelled = self._travelled(epochs * self.steps_per_epoch)
+        weights = self.basis @ (travelled[:, None] * self.pull)
         weight = weights[:-1] / self.scale[:, None]
         return weight, self.start + weights[-1] - self.shift @ weight
 
-    def _gone(self, n_steps: int) -> np.ndarray:
-        """How far the weight along each eigenvector has gone, per unit of pull: [c].
+    def _travelled(self, n_steps: int) -> np.ndarray:
+        """The weight along each eigenvector after some steps, per unit of pull: [c].
 
         w' = w + momentum (w - w_before) + step (1 - curvature w), from w = w_before = 0.
         """
-        turn = np.zeros((len(self.curvature), 3, 3))
-        turn[:, 0, 0] = 1 + self.momentum - self.step * self.curvature
-        turn[:, 0, 1], turn[:, 0, 2] = -self.momentum, self.step
-        turn[:, 1, 0] = turn[:, 2, 2] = 1
-        return np.linalg.matrix_power(turn, n_steps)[:, 0, 2]
+        update = np.zeros((len(self.curvature), 3, 3))  # of (w, w_before, 1)
+        update[:, 0, 0] = 1 + self.momentum - self.step * self.curvature
+        update[:, 0, 1], update[:, 0, 2] = -self.momentum, self.step
+        update[:, 1, 0] = update[:, 2, 2] = 1
+        return np.linalg.matrix_power(update, n_steps)[:, 0, 2]
 
 
 def _step(settings: STNetSettings, n_genes: int, steepest: float) -> float:
-    """What multiplies the mean of x (prediction - truth) in a step; the loss is a sum over spots, a mean over genes."""
+    """What multiplies the mean of x (prediction - truth) in a step; the loss is a sum over spots, a mean over genes.
+
+    `steepest` is the largest curvature.
+    """
     if settings.lr is None:
         return 0.01 / steepest
     per_lr = 2 * settings.batch_size / n_genes
@@ -147,19 +153,23 @@ class STNet(Solved):
         self.weight, self.bias = Descent.of(features, target, self.settings).after(self.epochs)
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
+        """[1 s g]."""
         predicted = context.features.astype(np.float64) @ self.weight + self.bias
         return torch.from_numpy(predicted.astype(np.float32))[None]
 
     def arrays(self) -> dict[str, Tensor]:
-        kept = {"weight": self.weight, "bias": self.bias, "epochs": np.array([self.epochs])}
-        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in kept.items()}
+        """Weights, bias and the chosen number of epochs."""
+        arrays = {"weight": self.weight, "bias": self.bias, "epochs": np.array([self.epochs])}
+        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take what `arrays` gave."""
         self.weight, self.bias = arrays["weight"].numpy(), arrays["bias"].numpy()
         self.epochs = int(arrays["epochs"])
 
     @property
     def n_parameters(self) -> int:
+        """Weights and biases."""
         return self.weight.size + self.bias.size
 
 

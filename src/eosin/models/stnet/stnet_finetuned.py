@@ -20,7 +20,21 @@ from eosin.types import Batch
 
 
 class FineTuned(Learned):
-    """Tiles -> expression; features before the pixels are not looked at; one draw."""
+    """Tiles -> expression; features before the pixels are not looked at; one draw.
+
+    Parameters
+    ----------
+    backbone
+        The image network.
+    columns
+        Which features are the pixels.
+    n_genes
+        Outputs of the head.
+    batch_size
+        Random spots of a region that one step takes.
+    turns
+        Flip and turn tiles at random in training, and average over all eight symmetries in prediction.
+    """
 
     def __init__(self, backbone: Backbone, columns: PixelColumns, n_genes: int, *, batch_size: int, turns: bool):
         super().__init__()
@@ -31,23 +45,27 @@ class FineTuned(Learned):
 
     @torch.no_grad()
     def observe(self, training: Training) -> None:
+        """Start the network, and set the head's bias to the training mean."""
         self.columns.check(training.batch.features)
         self.backbone.observe(self.columns.tiles(training.batch))
         self.head.bias.copy_(torch.from_numpy(training.target.mean(0)))
 
     def prepare(self, batch: Batch) -> Tensor:
+        """Tiles [s px px 3] of bytes."""
         return self.columns.tiles(batch)
 
     def loss(self, context: Tensor, target: Tensor, rng: torch.Generator) -> Tensor:
+        """Mean squared error of some random spots."""
         rows = torch.randperm(len(target), generator=rng)[: self.batch_size]
         tiles = turn_at_random(context[rows], rng) if self.turns else context[rows]
-        return (self._guess(tiles) - target[rows.to(target.device)]).square().mean()
+        return (self._predict(tiles) - target[rows.to(target.device)]).square().mean()
 
     @torch.no_grad()
     def draw(self, context: Tensor, n_draws: int, rng: torch.Generator) -> Tensor:
+        """[1 s g]."""
         views = [symmetry(context, number) for number in range(8)] if self.turns else [context]
-        return torch.stack([self._guess(tiles) for tiles in views]).mean(0, keepdim=True).cpu()
+        return torch.stack([self._predict(tiles) for tiles in views]).mean(0, keepdim=True).cpu()
 
-    def _guess(self, tiles: Tensor) -> Tensor:
+    def _predict(self, tiles: Tensor) -> Tensor:
         """[s g] of tiles [s px px 3]; the mean over places of what the network sees, then the head."""
         return self.head(self.backbone(tiles).mean(1))

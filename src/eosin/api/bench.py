@@ -64,7 +64,7 @@ def bench(
     dry_run
         Write nothing; the answer's `plan` lists every cell with parameters and estimates of time and memory.
     isolate
-        Each cell in a process of its own, one after another: a crash or a lack of memory costs that cell only.
+        Each cell in a process of its own: a crash or a lack of memory costs that cell only.
 
     Returns
     -------
@@ -124,7 +124,7 @@ def bench(
         tables=tables,
         out=out,
         save=save_prediction if comparing.keep_predictions else None,
-        execution=Processes(1) if isolate else Here(),
+        execution=Processes(comparing.workers) if isolate else Here(),
         dry_run=dry_run,
         remarks=remarks,
     )

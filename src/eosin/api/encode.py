@@ -10,6 +10,7 @@ from eosin.api.parts.encoded import CACHE, need_commercial_encoder
 from eosin.api.parts.sections import Data, sections_of
 from eosin.encoders import get_encoder
 from eosin.encoders.parts.field_of_view import with_tile
+from eosin.execution import Here, Processes
 from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import layout_of
 from eosin.types import Section
@@ -21,6 +22,7 @@ def encode(
     *,
     out: str | Path | None = None,
     keep: bool = True,
+    workers: int = 1,
     encoding: FeatureOptions = FeatureOptions(),
     layout: LayoutOptions = LayoutOptions(),
     reading: ReadOptions = ReadOptions(),
@@ -35,6 +37,8 @@ def encode(
         The folder of feature files; `eosin-cache` by default.
     keep
         Return the sections with their features. Without, memory holds those of one section at a time.
+    workers
+        Sections at a time; more than one are encoded in processes of their own.
 
     Raises
     ------
@@ -60,5 +64,11 @@ def encode(
             need_no_layout(laid, Path(data))
         todo = sections_of(data, reading)
     return encode_sections(
-        todo, encoder, folder=folder, symmetries=encoding.symmetries, device=encoding.device, keep=keep
+        todo,
+        encoder,
+        folder=folder,
+        symmetries=encoding.symmetries,
+        device=encoding.device,
+        keep=keep,
+        execution=Here() if workers == 1 else Processes(workers),
     )

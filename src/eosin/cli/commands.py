@@ -63,6 +63,7 @@ def encode(
     data: Path,
     *,
     out: Out = Path("features"),
+    workers: int = 1,
     encoding: Encoding = unset(Encoding),
     laying: Laying = unset(Laying),
     reading: Reading = unset(Reading),
@@ -75,11 +76,13 @@ def encode(
         Folder of measured sections, or a bare image.
     out
         Folder of the feature files.
+    workers
+        Sections at a time; more than one are encoded in processes of their own.
     """
     from eosin.api.encode import encode as run
 
     options = given(encoding) | given(laying) | given(reading)
-    done = run(data, out=out, keep=False, **options)
+    done = run(data, out=out, keep=False, workers=workers, **options)
     _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
 
 

@@ -120,6 +120,7 @@ def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> 
 
 
 def lines(text: Sequence[str]) -> None:
+    """Print lines as they are: brackets in paths are not markup."""
     for line in text:
         _console().print(line, markup=False, highlight=False)
 

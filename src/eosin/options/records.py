@@ -154,6 +154,8 @@ class BenchSettings:
         genes to score by name, by commas; by default GATA3,ERBB2,UBE2C,VWF where the panel has one
     pathways
         .gmt file of gene sets whose co-expression is compared
+    workers
+        cells that run at a time, each in a process of its own; the times that are noted then disturb one another
     """
 
     genes: str | None = None
@@ -166,6 +168,7 @@ class BenchSettings:
     keep_predictions: bool = False
     biomarkers: str | Sequence[str] | None = None
     pathways: str | Path | Mapping[str, Sequence[str]] | None = None
+    workers: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "biomarkers", names_of(self.biomarkers))

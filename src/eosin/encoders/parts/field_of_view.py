@@ -11,6 +11,7 @@ from typing import Any
 from eosin.encoders.base import ENCODERS, Encoder, View
 from eosin.encoders.parts.spec_text import name_of, split_spec
 from eosin.errors import EosinError
+from eosin.options import widths_of
 
 _LOG = logging.getLogger("eosin")
 _NAME = "tile_um"
@@ -27,7 +28,7 @@ def with_current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {_NAME: old[0], **new} if old else new
 
 
-def with_tile(encoder: str | Encoder, tile_um: float | Sequence[float] | None) -> str | Encoder:
+def with_tile(encoder: str | Encoder, tile_um: str | float | Sequence[float] | None) -> str | Encoder:
     """The spec of an encoder, or of several joined by `+`, with another field of view; unchanged for None.
 
     Parameters
@@ -42,11 +43,11 @@ def with_tile(encoder: str | Encoder, tile_um: float | Sequence[float] | None) -
     EosinError
         An impossible width, an encoder that is already built, or an unknown one among several.
     """
-    if tile_um is None:
+    widths = widths_of(tile_um)
+    if widths is None:
         return encoder
     if isinstance(encoder, Encoder):
         raise EosinError(f"encoder '{encoder.card.name}' is made already", fix="give its settings where it is made")
-    widths = [float(width) for width in ([tile_um] if isinstance(tile_um, int | float) else tile_um)]
     for width in widths or [math.nan]:
         View(width, 1)  # refuses an impossible width
     text = ",".join(f"{width:.10g}" for width in widths)

@@ -78,7 +78,7 @@ def bench(
 
     Examples
     --------
-    >>> scores = eosin.bench("data", features="features", models="ridge", genes="var:3", split="P1S1,P2S1:P3S1",
+    >>> scores = eosin.bench("data", features="features", models="ridge", genes="var:3", split="A1,A2,B1:B2",
     ...                      out="bench", isolate=False)
     >>> [(cell["model"], cell["status"]) for cell in scores["cells"]]
     [('ridge', 'done')]

@@ -34,7 +34,7 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
     --------
     >>> facts = eosin.info("data")
     >>> facts["kind"], facts["reader"], len(facts["sections"])
-    ('data', 'eosin', 3)
+    ('data', 'eosin', 4)
     """
     path = Path(path)
     if not path.exists():

@@ -59,10 +59,10 @@ def predict(
 
     Examples
     --------
-    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections=["P1S1", "P2S1"])
-    >>> prediction = eosin.predict(model, "data", section="P3S1", features="features")
-    >>> prediction.mean.shape  # spots, genes
-    (100, 5)
+    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections="A1,A2,B1")
+    >>> prediction = eosin.predict(model, "data", section="B2", features="features")
+    >>> prediction.mean.shape == (len(prediction.spots), 5)
+    True
     """
     laid = layout_of(layout)
     trained = model if isinstance(model, Trained) else engine.load(model)

@@ -57,10 +57,10 @@ def report(
 
     Examples
     --------
-    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections=["P1S1", "P2S1"])
-    >>> _ = eosin.predict(model, "data", section="P3S1", features="features", out="P3S1.h5ad")
-    >>> eosin.report("P3S1.h5ad", truth="data", out="P3S1.html").name
-    'P3S1.html'
+    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections="A1,A2,B1")
+    >>> _ = eosin.predict(model, "data", section="B2", features="features", out="B2.h5ad")
+    >>> eosin.report("B2.h5ad", truth="data", out="B2.html").name
+    'B2.html'
     """
     path = Path(path)
     if path.suffix == ".json":

@@ -52,8 +52,8 @@ def score(
 
     Examples
     --------
-    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections=["P1S1", "P2S1"])
-    >>> prediction = eosin.predict(model, "data", section="P3S1", features="features")
+    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections="A1,A2,B1")
+    >>> prediction = eosin.predict(model, "data", section="B2", features="features")
     >>> scores = eosin.score(prediction, "data")
     >>> -1 <= scores["pcc"]["mean"] <= 1
     True

@@ -52,7 +52,9 @@ def study(
 
     Examples
     --------
-    >>> found = eosin.study("data", "neighbours", features="features", genes="var:3", out="study")  # doctest: +SKIP
+    >>> table = eosin.study("data", "denoisers", features="features", genes="var:3", split="A1,A2,B1:B2", out="study")
+    >>> sorted(cell["model"] for cell in table["cells"])
+    ['e2cnn', 'egnn', 'ridge', 'stflow']
     """
     cells = benchmark.study_cells(name, preset=preset)
     if not benchmark.needs_data(name):

@@ -27,8 +27,8 @@ def tissue(path: str | Path, *, out: str | Path | None = None, mpp: float | None
 
     Examples
     --------
-    >>> found = eosin.tissue("data/images/P1S1.tif", out="mask.geojson")
-    >>> 0 < found.area_um2 < 4e6
+    >>> found = eosin.tissue("data/images/A1.jpg", out="mask.geojson", mpp=2.0)
+    >>> 0 < found.area_um2 < 1e6
     True
     """
     if out is not None and Path(out).suffix.lower() not in (".geojson", ".json"):

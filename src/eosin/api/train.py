@@ -59,7 +59,7 @@ def train(
 
     Examples
     --------
-    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections=["P1S1", "P2S1"])
+    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections="A1,A2,B1")
     >>> len(model.panel)
     5
     """

@@ -12,8 +12,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
-from eosin.cli.beside import doctor, export, fetch
-from eosin.cli.compare import bench, report, score, study
+from eosin.cli.comparisons import bench, report, score, study
 from eosin.cli.flags import (
     Encoding,
     Flag,
@@ -28,6 +27,7 @@ from eosin.cli.flags import (
     unset,
 )
 from eosin.cli.overrides import over, refuse_for, take
+from eosin.cli.tools import doctor, export, fetch
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, described
 

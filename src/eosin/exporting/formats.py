@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from eosin.config import Registry
 from eosin.errors import EosinError
+from eosin.options.unused import unused_options
 from eosin.types import Prediction
-from eosin.types.unused_options import unused_options
 
 if TYPE_CHECKING:
     from eosin.types import Section

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from eosin.config import Registry
 from eosin.errors import EosinError
-from eosin.types.unused_options import unused_options
+from eosin.options.unused import unused_options
 
 
 @dataclass(frozen=True)

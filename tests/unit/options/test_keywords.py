@@ -46,7 +46,7 @@ def test_unknown_and_hidden_names_are_refused(name: str) -> None:
 
 def test_the_signature_and_the_documentation_show_the_fields() -> None:
     shown = inspect.signature(verb).parameters
-    assert list(shown) == ["data", "mpp", "seed", "reader", "bin_um", "gene_names", "gene_table"]
+    assert list(shown) == ["data", "mpp", "seed", "reader", "bin_um", "gene_names", "gene_table", "sections"]
     assert shown["bin_um"].default is None
     doc = inspect.getdoc(verb) or ""
     assert doc.index("bin_um\n    Width of pseudo-spots") < doc.index("Returns\n-------")

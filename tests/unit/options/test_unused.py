@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eosin.types.unused_options import unused_options
+from eosin.options.unused import unused_options
 
 
 @dataclass(frozen=True)

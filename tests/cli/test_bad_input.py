@@ -6,6 +6,7 @@ import contextlib
 import errno
 import gzip
 import json
+import multiprocessing
 import os
 import resource
 import shutil
@@ -603,9 +604,19 @@ def test_unknown_gene_rule_and_a_name_with_a_sign(refused: Refused, ground: Grou
 # --- disk full, or not ours to write ---------------------------------------------------------------------------------
 
 
+def start_server_of_processes() -> None:
+    """Start the process that cells are forked from, where this system has such."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing.forkserver import ensure_running
+
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["eosin.benchmark.plan"])
+        ensure_running()
+
+
 @contextlib.contextmanager
 def no_room(n_bytes: int) -> Iterator[None]:
     """Files cannot grow beyond `n_bytes`: the kernel refuses the write itself, wherever in a library it happens."""
+    start_server_of_processes()  # else it starts under the limit and keeps it: later tests would meet a full disk
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
     try:

@@ -30,7 +30,7 @@ def trained(sections, model: str, out: Path | None = None) -> Trained:
     return train(sections[:3], model=model, settings=tables, panel="var:4", seed=7, out=out)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", list(MODELS))
 def test_a_folder_rebuilds_its_model_alone(sections, tmp_path: Path, model: str) -> None:
     made = trained(sections, model, tmp_path / "run")
     (tmp_path / "run").rename(tmp_path / "elsewhere")

@@ -40,7 +40,7 @@ def read(
     --------
     >>> sections = eosin.read("data")
     >>> [(section.name, section.patient) for section in sections]
-    [('A1', 'A'), ('A2', 'A'), ('B1', 'B'), ('B2', 'B')]
+    [('A1', 'A'), ('B1', 'B'), ('A2', 'A'), ('B2', 'B')]
     """
     measured = sections_of(path, reading)
     if features is None:

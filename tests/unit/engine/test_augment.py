@@ -107,7 +107,7 @@ def test_the_ridge_below_is_that_of_the_tiles_as_they_lie(sections) -> None:
     rows = [np.array([4, 60, 2])]
     seen, lying = Turning(training.batch, 1.0, 0).regions(rows), Turning(training.batch, 0.0, 0).regions(rows)
     assert not np.array_equal(seen.features, lying.features)
-    assert torch.equal(model.base_of(seen), model.base_of(lying))
+    assert torch.equal(model.enter(seen)[1], model.enter(lying)[1])
 
 
 def test_without_turned_tiles_one_line_says_what_to_do(sections) -> None:

@@ -322,3 +322,14 @@ def test_one_basename_means_one_thing() -> None:
             homes[Path(name).name].append(name)
     twice = {base: where for base, where in homes.items() if len(where) > 1}
     assert set(twice) <= {"__init__.py", "base.py", "check.py"}, twice
+
+
+@pytest.mark.parametrize(
+    "file", sorted((Path(__file__).parent.parent / "reference").glob("*_literal.py")), ids=lambda file: file.name
+)
+def test_literal_formulas_import_nothing_of_eosin(file: Path) -> None:
+    """A formula that is taken from what it checks agrees with it whatever is wrong."""
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        assert not [name for name in names if name.partition(".")[0] == "eosin"], f"{file.name} imports eosin"

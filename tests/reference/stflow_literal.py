@@ -1,27 +1,34 @@
 """STFlow's denoiser as the paper writes it, in plain batched torch: what the fast form must equal.
 
-Nothing is split, shared, chunked or remembered; each equation is one or two lines. It runs on the parameters of a
+It imports nothing of eosin: what both took from one place, no comparison would see. Nothing is split, shared, chunked or remembered; each equation is one or two lines. It runs on the parameters of a
 fast `Denoiser`, so that both can be compared number by number. Neighbours come from a full distance matrix, and
 the geometry is rebuilt at every evaluation, since f(C, I, Y_t, t) takes coordinates.
 """
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from eosin.models.stflow.edge_ops import Dropout, GatedMLP
-from eosin.models.stflow.spatial_layer import SpatialLayer
-from eosin.models.stflow.stflow_net import Denoiser, time_features
+
+def time_features(t: Tensor) -> Tensor:
+    """256 numbers of a time: cosines of 128 frequencies from 1 downwards to 10000^(-127/128), then their sines."""
+    waves = [
+        [wave(float(time) * 10000 ** (-j / 128)) for wave in (math.cos, math.sin) for j in range(128)] for time in t
+    ]
+    return torch.tensor(waves)
 
 
-def drop(dropout: Dropout, x: Tensor) -> Tensor:
+def drop(dropout: Any, x: Tensor) -> Tensor:
     """Plain dropout at the rate of a fast one."""
     return functional.dropout(x, dropout.dropped / 256, dropout.training)
 
 
-def glu(mlp: GatedMLP, x: Tensor) -> Tensor:
+def glu(mlp: Any, x: Tensor) -> Tensor:
     u, w = mlp.fc1(x).chunk(2, -1)
     return drop(mlp.dropout, mlp.fc2(mlp.norm(drop(mlp.dropout, functional.silu(u) * w))))
 
@@ -46,7 +53,7 @@ def geometry(xy: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
     return index, projected, offset.norm(dim=-1)
 
 
-def layer(block: SpatialLayer, h: Tensor, y: Tensor, index: Tensor, projected: Tensor, distance: Tensor):
+def layer(block: Any, h: Tensor, y: Tensor, index: Tensor, projected: Tensor, distance: Tensor):
     """Equations 6 to 9 for all spots: h [s d], y [s g]."""
     k = index.shape[1]
     heads = block.n_heads
@@ -63,7 +70,7 @@ def layer(block: SpatialLayer, h: Tensor, y: Tensor, index: Tensor, projected: T
     return h, block.head(h)
 
 
-def denoise(net: Denoiser, features: Tensor, xy: Tensor, y: Tensor, t: Tensor, k: int) -> Tensor:
+def denoise(net: Any, features: Tensor, xy: Tensor, y: Tensor, t: Tensor, k: int) -> Tensor:
     """f(C, I, Y_t, t) for one section: features [s f], xy [s 2], y [s g], t [1] -> [s g]."""
     index, projected, distance = geometry(xy, k)
     h = net.embed(features) + net.embed_time(time_features(t))
@@ -76,7 +83,7 @@ def denoise(net: Denoiser, features: Tensor, xy: Tensor, y: Tensor, t: Tensor, k
     return torch.stack(guesses).mean(0)
 
 
-def sample(net: Denoiser, features: Tensor, xy: Tensor, y: Tensor, n_steps: int, k: int) -> Tensor:
+def sample(net: Any, features: Tensor, xy: Tensor, y: Tensor, n_steps: int, k: int) -> Tensor:
     """Algorithm 2 from a prior draw y [s g]."""
     for step in range(n_steps):
         t1, t2 = step / n_steps, (step + 1) / n_steps

@@ -1,6 +1,7 @@
 """STFlow's denoiser as the paper writes it, in plain batched torch: what the fast form must equal.
 
-It imports nothing of eosin: what both took from one place, no comparison would see. Nothing is split, shared, chunked or remembered; each equation is one or two lines. It runs on the parameters of a
+It imports nothing of eosin: what both took from one place, no comparison would see. Nothing is split, shared, chunked
+or remembered; each equation is one or two lines. It runs on the parameters of a
 fast `Denoiser`, so that both can be compared number by number. Neighbours come from a full distance matrix, and
 the geometry is rebuilt at every evaluation, since f(C, I, Y_t, t) takes coordinates.
 """

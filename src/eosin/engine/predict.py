@@ -59,4 +59,5 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         seed,
         section.image,
         provenance,
+        mirrored=model.mirrored,
     )

@@ -18,7 +18,7 @@ from eosin.models.stflow.stflow_net import Denoiser, time_features
 
 def drop(dropout: Dropout, x: Tensor) -> Tensor:
     """Plain dropout at the rate of a fast one."""
-    return functional.dropout(x, dropout.dropped / 256, dropout.training)
+    return functional.dropout(x, dropout.dropped / dropout.levels, dropout.training)
 
 
 def glu(mlp: GatedMLP, x: Tensor) -> Tensor:

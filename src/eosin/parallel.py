@@ -30,8 +30,10 @@ def each(function: Callable[[T], R], pieces: Iterable[T]) -> list[R]:
     if n_threads == 1 or len(pieces) == 1:
         return [function(piece) for piece in pieces]
 
+    inference = torch.is_inference_mode_enabled()  # of the caller's thread; every thread has its own
+
     def work(piece: T) -> R:
-        with torch.inference_mode(torch.is_inference_mode_enabled()), torch.no_grad():
+        with torch.inference_mode(inference), torch.no_grad():
             return function(piece)
 
     return list(_pool(n_threads, os.getpid()).map(work, pieces))

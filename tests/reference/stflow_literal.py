@@ -26,7 +26,7 @@ def time_features(t: Tensor) -> Tensor:
 
 def drop(dropout: Any, x: Tensor) -> Tensor:
     """Plain dropout at the rate of a fast one."""
-    return functional.dropout(x, dropout.dropped / 256, dropout.training)
+    return functional.dropout(x, dropout.dropped / dropout.levels, dropout.training)
 
 
 def glu(mlp: Any, x: Tensor) -> Tensor:

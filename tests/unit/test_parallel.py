@@ -46,3 +46,18 @@ def test_pieces_are_shared_by_threads_of_one_each_and_come_back_in_order() -> No
     done = parallel.each(work, range(9))
     assert [i for i, _, _ in done] == list(range(9))
     assert {n for _, n, _ in done} == {1} and len({name for _, _, name in done}) == 3
+
+
+@pytest.mark.usefixtures("three_threads")
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.no_grad])
+def test_pieces_are_done_in_the_callers_mode(mode: type[torch.inference_mode]) -> None:
+    with mode():
+        shared = torch.zeros(3)
+        expected = torch.is_inference_mode_enabled()
+
+        def work(i: int) -> bool:
+            shared[i].add_(1)  # into memory that the caller made
+            return torch.is_inference_mode_enabled()
+
+        assert parallel.each(work, range(3)) == [expected] * 3
+        assert shared.tolist() == [1, 1, 1]

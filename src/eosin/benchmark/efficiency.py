@@ -21,7 +21,7 @@ from scipy import sparse
 
 from eosin.benchmark.measure import failure
 from eosin.benchmark.studies import StudyCell
-from eosin.engine import Trained, predict, resolve, train
+from eosin.engine import Trained, device_for, predict, resolve, train
 from eosin.errors import EosinError
 from eosin.execution import Done, Job, Limits, Processes, begin_phase
 from eosin.execution.memory import Peak, return_freed_memory
@@ -174,14 +174,15 @@ class Measurement(Job[dict[str, Any]]):
         predict(trained, small, draws=1)  # what only the first call costs is not the model's
         return_freed_memory()  # else what training left behind would be used again and not count
         begin_phase("predicting")
+        on_gpu = device_for(trained.model).type == "cuda"
         peak, wall, cpu = Peak(), time.perf_counter(), time.process_time()
         predict(trained, section, draws=self.load.draws)
         return {
             "seconds": round(time.perf_counter() - wall, 4),
             "cpu_seconds": round(time.process_time() - cpu, 4),
-            "mib": None if (mib := peak.mib()) is None else round(mib, 1),
+            "mib": None if (mib := peak.mib(gpu=on_gpu)) is None else round(mib, 1),
             "n_parameters": trained.model.n_parameters,
-            "device": "gpu" if torch.cuda.is_available() else "cpu",
+            "device": "gpu" if on_gpu else "cpu",
         }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from eosin.benchmark.cell import Cell
 from eosin.benchmark.plan import Plan
-from eosin.engine import Trained, TrainSettings, predict, resolve, train
+from eosin.engine import Trained, TrainSettings, device_for, predict, resolve, train
 from eosin.errors import EosinError
 from eosin.execution.memory import Peak
 from eosin.genes import choose_panel
@@ -114,9 +114,10 @@ def _calibrate(cell: Cell, plan: Plan) -> Calibration:
     predict(first, part, draws=n_draws, seed=cell.seed)
     seconds_per_draw = (time.monotonic() - started) / n_draws
     per_epoch = max(0.0, twice - once)
+    on_gpu = device_for(first.model).type == "cuda"
     epochs = 0 if isinstance(first.model, Solved) else _epochs(cell, plan)
     return Calibration(
-        first.model.n_parameters, len(part), epochs, once - per_epoch, per_epoch, seconds_per_draw, peak.mib()
+        first.model.n_parameters, len(part), epochs, once - per_epoch, per_epoch, seconds_per_draw, peak.mib(gpu=on_gpu)
     )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from eosin.benchmark.cell import Cell, GridSettings, Keeping, Tables
-from eosin.engine import Trained, Validation, predict, train
+from eosin.engine import Trained, Validation, device_for, predict, train
 from eosin.execution import Failed, Job, NotKnownHere
 from eosin.execution.memory import Peak
 from eosin.genes import target
@@ -90,9 +90,10 @@ def measure(job: CellJob) -> dict[str, Any]:
     judged = [job.sections[name] for name in job.cell.split.test]
     few = judged[0].take(np.arange(min(len(judged[0]), WARM_UP)))
     predict(trained, few, draws=1, seed=job.cell.seed)  # what only the first call costs is not the model's
+    on_gpu = device_for(trained.model).type == "cuda"
     peak, begun = Peak(), time.monotonic()
     predictions = [predict(trained, section, draws=job.settings.draws, seed=job.cell.seed) for section in judged]
-    seconds, mib = time.monotonic() - begun, peak.mib()
+    seconds, mib = time.monotonic() - begun, peak.mib(gpu=on_gpu)
     _keep(predictions, job.keeping)
     lists = job.settings.lists
     per_thousand = 1000 / sum(len(section) for section in judged)
@@ -106,7 +107,7 @@ def measure(job: CellJob) -> dict[str, Any]:
         "inference": {
             "seconds_per_1000": round(seconds * per_thousand, 4),
             "mib_per_1000": None if mib is None else round(mib * per_thousand, 2),
-            "device": "gpu" if torch.cuda.is_available() else "cpu",
+            "device": "gpu" if on_gpu else "cpu",
             "threads": torch.get_num_threads(),
         },
     }

@@ -130,6 +130,7 @@ def _record(prediction: Prediction, mpp: float | None) -> dict[str, Any]:
         "model": prediction.model,
         "seed": int(prediction.seed),
         "n_draws": prediction.n_draws,
+        "mirrored": prediction.mirrored,
         "panel_rule": panel.rule,
         "panel_chosen_on": json.dumps(list(panel.chosen_on)),
         "transform": panel.transform,
@@ -194,6 +195,7 @@ def read_prediction(path: str | Path) -> Prediction:
             seed=int(record["seed"]),
             image=Image(Path(record["image"]), mpp) if mpp is not None and "image" in record else None,
             provenance=_json(record, "provenance", path, {}),
+            mirrored=bool(record.get("mirrored", False)),  # files of before this was written: taken for independent
         )
 
 

@@ -1,7 +1,7 @@
 """Training, prediction and checkpoints, for every model alike."""
 
 from eosin.engine.checkpoint import Trained, load, versions, with_settings
-from eosin.engine.predict import predict
+from eosin.engine.predict import device_for, predict
 from eosin.engine.selection import Validation
 from eosin.engine.train import resolve, train
 from eosin.engine.train_settings import TrainSettings
@@ -10,6 +10,7 @@ __all__ = [
     "TrainSettings",
     "Trained",
     "Validation",
+    "device_for",
     "load",
     "predict",
     "resolve",

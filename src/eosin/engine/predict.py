@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import torch
 
+from eosin.device import device_of
 from eosin.engine.checkpoint import Trained
 from eosin.errors import EosinError
-from eosin.models import Learned
+from eosin.models import Learned, Model
 from eosin.progress import task
 from eosin.types import Batch, Prediction, Section
+
+
+def device_for(model: Model, name: str = "auto") -> torch.device:
+    """Where `predict` computes: the named device, or the CPU for a closed-form model.
+
+    Raises
+    ------
+    EosinError
+        No device has that name, or the machine does not have it.
+    """
+    place = torch.device("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else device_of(name)
+    return place if isinstance(model, Learned) else torch.device("cpu")
 
 
 def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 0, device: str = "auto") -> Prediction:
@@ -25,12 +38,12 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     seed
         Same seed, same draws (on a CPU).
     device
-        `auto` takes a GPU where there is one; `cpu` does not.
+        `auto` takes a GPU where there is one; or `cpu`, `cuda`, `cuda:1`, `mps`. A closed-form model stays on the CPU.
 
     Raises
     ------
     EosinError
-        Features of another encoder than the model was trained on, or none.
+        Features of another encoder than the model was trained on, or none; a device that is not there.
     """
     if draws < 1:
         raise EosinError(f"{draws} draws are asked for", fix="ask for at least 1")
@@ -41,10 +54,10 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
             f"but the model was trained on '{trained.encoder}' ({trained.encoder_key})",
             fix=f"encode the section with --encoder {trained.encoder}",
         )
-    model = trained.model
+    model, place = trained.model, device_for(trained.model, device)
     if isinstance(model, Learned):
         model.eval()
-        model.to("cuda" if device == "auto" and torch.cuda.is_available() else "cpu")
+        model.to(place)
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
         context = model.prepare(Batch.of([section]))
         drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
@@ -59,4 +72,5 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         seed,
         section.image,
         provenance,
+        mirrored=model.mirrored,
     )

@@ -15,23 +15,28 @@ _MIB = 2**20
 
 
 class Peak:
-    """The most memory that is held from now on: of the accelerator where there is one, else of the process (Linux)."""
+    """The most memory that is held from now on: of the process (Linux), and of the GPU where there is one."""
 
     def __init__(self) -> None:
-        self.gpu = torch.cuda.is_available()
-        self.before: float | None
-        if self.gpu:
+        self._process_before = psutil.Process().memory_info().rss / _MIB if _forget_peak() else None
+        self._gpu_before: float | None = None
+        if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-            self.before = torch.cuda.memory_allocated() / _MIB
-        else:
-            self.before = psutil.Process().memory_info().rss / _MIB if _forget_peak() else None
+            self._gpu_before = torch.cuda.memory_allocated() / _MIB
 
-    def mib(self) -> float | None:
-        """MiB above the start at the highest point so far; None where the system does not say."""
-        if self.before is None:
+    def mib(self, *, gpu: bool = False) -> float | None:
+        """MiB above the start at the highest point so far; None where the system does not say.
+
+        Parameters
+        ----------
+        gpu
+            Of the GPU, for work that ran there; else of the process.
+        """
+        before = self._gpu_before if gpu else self._process_before
+        if before is None:
             return None
-        most = torch.cuda.max_memory_allocated() / _MIB if self.gpu else _peak_mib()
-        return None if most is None else max(0.0, most - self.before)
+        most = torch.cuda.max_memory_allocated() / _MIB if gpu else _peak_mib()
+        return None if most is None else max(0.0, most - before)
 
 
 def _forget_peak() -> bool:

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 import torch
 
+from eosin.device import device_of
 from eosin.encoders.base import Encoder
-from eosin.errors import EosinError
 from eosin.features.in_order import results_in_order
 
 T = TypeVar("T")
@@ -40,19 +40,7 @@ def devices_of(names: str, encoder: Encoder) -> list[torch.device]:
     if names == "auto":
         n = torch.cuda.device_count() if encoder.card.parameters else 0  # statistics are the same on every machine
         return [torch.device("cuda", i) for i in range(n)] or [torch.device("cpu")]
-    return [_device(name.strip()) for name in names.split(",")]
-
-
-def _device(name: str) -> torch.device:
-    fix = "give auto, cpu, cuda, or several by commas, as cuda:0,cuda:1"
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise EosinError(f"no device is called '{name}'", fix=fix) from error
-    n_devices = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}
-    if (device.index or 0) >= n_devices.get(device.type, 0):
-        raise EosinError(f"device '{name}' is not there ({n_devices.get(device.type, 0)} of its kind)", fix=fix)
-    return device
+    return [device_of(name.strip()) for name in names.split(",")]
 
 
 def replicas(encoder: Encoder, devices: Sequence[torch.device]) -> list[Encoder]:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -115,7 +115,12 @@ def at(values: np.ndarray, t: Tensor, like: Tensor) -> Tensor:
 
 
 class DiffusionSampler(ABC):
-    """From pure noise x to a draw from the data. Independent of all that shares no noise with it."""
+    """From pure noise x to a draw from the data. Independent of all that shares no noise with it.
+
+    `adds_noise` says that the way back draws noise of its own.
+    """
+
+    adds_noise: ClassVar[bool] = False
 
     @abstractmethod
     def n_evaluations(self, schedule: Schedule) -> int:
@@ -129,6 +134,8 @@ class DiffusionSampler(ABC):
 @dataclass(frozen=True)
 class Ancestral(DiffusionSampler):
     """Every time, backwards, with fresh noise; the variance is the posterior's, or the network's where it gave one."""
+
+    adds_noise: ClassVar[bool] = True
 
     def n_evaluations(self, schedule: Schedule) -> int:
         """All T times."""

@@ -1,6 +1,7 @@
 """Priors over expression: where a flow starts. Each samples [k s g] in the model's values.
 
-Count priors draw counts and put them on the model's scale with `to_values` (log1p for the paper).
+Count priors draw counts and put them on the model's scale with `to_values` (log1p for the paper). Where values are of
+counts scaled to one total per spot (`log1p_cp10k`), drawn counts are scaled as those of the median training spot.
 """
 
 from __future__ import annotations
@@ -20,17 +21,22 @@ ToValues = Callable[[Tensor], Tensor]
 class Prior(nn.Module, ABC):
     """What a flow starts from. Its parameters, where it has any, are buffers and travel with the checkpoint.
 
-    `of_residuals` says that the draws are of what a baseline leaves over, not of expression itself.
+    `of_residuals` says that the draws are of what a baseline leaves over, not of expression itself; `mirrored` that
+    draws 2i and 2i + 1 lie opposite each other (`mirrored.py`).
     """
 
     of_residuals: bool = False
+    mirrored: bool = False
 
     @abstractmethod
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
-        """Independent draws [k s g] float32 on the CPU."""
+        """Draws [k s g] float32 on the CPU: independent, or with `mirrored` in opposite pairs."""
 
     def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
-        """Learn, once, before training, from raw counts [s g] and the values [s g] that the flow must produce."""
+        """Learn, once, before training, from raw counts [s g] and values [s g] of the same spots.
+
+        `values` are what a baseline leaves over where `of_residuals`, else the panel's values.
+        """
 
 
 class Zero(Prior):
@@ -60,6 +66,7 @@ class Residual(Prior):
     """
 
     of_residuals = True
+    mirrored = True
     centre: Tensor
     root: Tensor
 
@@ -88,24 +95,54 @@ class ZINB(Prior):
     y ~ Poisson(lambda), lambda ~ Gamma(shape=dispersion, mean=mean), set to 0 with probability `zeros`.
     STFlow's paper writes mean mu; its released code hands the same numbers to a library as *logits*, whose mean
     is dispersion * exp(logit). `ZINB.from_logits` does that: at (0.1, 1) P(0) is 0.738, against 0.955 as written.
+
+    Parameters
+    ----------
+    mean, dispersion, zeros
+        Of the counts: one number, or one per gene [g].
+    to_values
+        Counts, scaled ones where `from_values` is given -> model values.
+    from_values
+        Its inverse, where the counts of a spot are scaled before; `observe` then learns the median scale.
     """
 
     mean: Tensor
     dispersion: Tensor
     zeros: Tensor
+    per_count: Tensor
 
     def __init__(
-        self, mean: float | np.ndarray, dispersion: float | np.ndarray, zeros: float | np.ndarray, to_values: ToValues
+        self,
+        mean: float | np.ndarray,
+        dispersion: float | np.ndarray,
+        zeros: float | np.ndarray,
+        to_values: ToValues,
+        from_values: ToValues | None = None,
     ):
         super().__init__()
-        self.to_values = to_values
+        self.to_values, self.from_values = to_values, from_values
+        if from_values is not None:
+            self.register_buffer("per_count", torch.ones(()))
+            self.register_load_state_dict_pre_hook(_without_scale)
         for name, value in (("mean", mean), ("dispersion", dispersion), ("zeros", zeros)):
             self.register_buffer(name, torch.as_tensor(np.asarray(value), dtype=torch.float32))
 
     @classmethod
-    def from_logits(cls, logit: float, dispersion: float, zeros: float, to_values: ToValues) -> ZINB:
+    def from_logits(
+        cls,
+        logit: float,
+        dispersion: float,
+        zeros: float,
+        to_values: ToValues,
+        from_values: ToValues | None = None,
+    ) -> ZINB:
         """The distribution of a library that takes the mean as a logit: its mean is dispersion * exp(logit)."""
-        return cls(dispersion * float(np.exp(logit)), dispersion, zeros, to_values)
+        return cls(dispersion * float(np.exp(logit)), dispersion, zeros, to_values, from_values)
+
+    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
+        """Learn how much a count of the median spot is after scaling; nothing where counts are not scaled."""
+        if self.from_values is not None:
+            self.per_count.fill_(float(np.median(scales_of(counts, values, self.from_values))))
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
         """Independent counts, as model values."""
@@ -115,7 +152,24 @@ class ZINB(Prior):
         rate = torch._standard_gamma(dispersion.expand(shape).contiguous(), generator=rng) * (mean / dispersion)
         counts = torch.poisson(rate, generator=rng)
         dropped = torch.rand(shape, generator=rng) < zeros
-        return self.to_values(counts.masked_fill(dropped, 0.0))
+        counts = counts.masked_fill(dropped, 0.0)
+        return self.to_values(counts if self.from_values is None else counts * self.per_count.cpu())
+
+
+def scales_of(counts: np.ndarray, values: np.ndarray, from_values: ToValues) -> np.ndarray:
+    """What each spot's counts were multiplied by before `values` were made of them [n]; spots without counts left out.
+
+    Without any count at all, one scale of 1.
+    """
+    totals = counts.sum(1, dtype=np.float64)
+    scaled = from_values(torch.from_numpy(np.asarray(values, dtype=np.float64))).numpy().sum(1)
+    return scaled[totals > 0] / totals[totals > 0] if (totals > 0).any() else np.ones(1)
+
+
+def _without_scale(prior: nn.Module, arrays: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Checkpoints of before `per_count` was kept did not scale: they go on as they were trained."""
+    del prior
+    arrays.setdefault(f"{prefix}per_count", torch.ones(()))
 
 
 class EmpiricalZINB(Prior):
@@ -123,15 +177,20 @@ class EmpiricalZINB(Prior):
 
     The paper names this as future work. Fit by moments: with mean m, variance v and share of zeros z of a gene,
     the dispersion comes from v = m + m^2 / dispersion, and the extra zeros are those that this distribution
-    does not explain.
+    does not explain. Where counts are scaled to one total per spot, all spots are first brought to the median scale, so
+    that a spot's depth is not taken for variance of its genes.
     """
 
-    def __init__(self, n_genes: int, to_values: ToValues):
+    def __init__(self, n_genes: int, to_values: ToValues, from_values: ToValues | None = None):
         super().__init__()
-        self.fitted = ZINB(np.ones(n_genes), np.ones(n_genes), np.zeros(n_genes), to_values)
+        self.fitted = ZINB(np.ones(n_genes), np.ones(n_genes), np.zeros(n_genes), to_values, from_values)
 
     def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
-        """Fit every gene to `counts` [s g]; `values` are not used."""
+        """Fit every gene to `counts` [s g]; `values` [s g] only say how the counts were scaled, where they were."""
+        self.fitted.observe(counts, values)
+        if self.fitted.from_values is not None:
+            scaled = self.fitted.from_values(torch.from_numpy(np.asarray(values, dtype=np.float64))).numpy()
+            counts = scaled / float(self.fitted.per_count)
         mean, dispersion, zeros = fit_zinb(counts)
         into = (self.fitted.mean, self.fitted.dispersion, self.fitted.zeros)
         for buffer, value in zip(into, (mean, dispersion, zeros)):

@@ -12,7 +12,7 @@ from eosin.metrics.accuracy import (
     pcc_top,
     pearson_per_gene,
 )
-from eosin.metrics.calibration import coverage, crps, crps_per_gene, energy, expected_coverage
+from eosin.metrics.calibration import coverage, crps, crps_per_gene, energy, expected_coverage, shares_between_draws
 from eosin.metrics.conventions import PccSummary, pcc_summary
 from eosin.metrics.differential import deg_overlap, marker_overlap, wilcoxon
 from eosin.metrics.distribution import energy_distance, energy_distance_per_gene
@@ -70,6 +70,7 @@ __all__ = [
     "rvd",
     "rvd_per_gene",
     "sample_statistics",
+    "shares_between_draws",
     "spatial_weights",
     "ssc",
     "variation_curve",

@@ -30,6 +30,8 @@ class MatchedSection:
         [s 2] centres of the spots in µm.
     labels
         [s] domain labels as text; None where no spot has one.
+    mirrored
+        Whether draws 2i and 2i + 1 start from opposite noise.
     """
 
     name: str
@@ -39,6 +41,7 @@ class MatchedSection:
     draws: np.ndarray
     xy_um: np.ndarray
     labels: np.ndarray | None = None
+    mirrored: bool = False
     _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, compute: Callable[[MatchedSection], T]) -> T:

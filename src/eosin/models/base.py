@@ -64,6 +64,11 @@ class Model(ABC):
     def draw(self, context: Any, n_draws: int, rng: torch.Generator) -> Tensor:
         """Draws [k s g] in the panel's values; a point model gives k = 1 whatever was asked."""
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether draws 2i and 2i + 1 of `draw` start from opposite noise and see no other noise."""
+        return False
+
     @abstractmethod
     def arrays(self) -> dict[str, Tensor]:
         """All that was learned, by name; `load_arrays` takes it back."""

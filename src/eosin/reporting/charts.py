@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eosin.metrics import shares_between_draws
 from eosin.reporting.figures import INK, new_figure, to_png
 from eosin.scores.results import Summary
+from eosin.types import variance_of_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -48,39 +50,41 @@ def gene_chart(genes: Sequence[str], pcc: Mapping[str, np.ndarray]) -> bytes:
     return to_png(figure)
 
 
-def calibration(truth: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def calibration(truth: np.ndarray, draws: np.ndarray, *, mirrored: bool = False) -> tuple[np.ndarray, np.ndarray]:
     """Nominal and observed coverage of the intervals between ordered draws.
 
-    With k draws from the truth's own distribution, the truth falls between the j-th smallest and the j-th largest with
-    probability (k + 1 - 2 j) / (k + 1), whatever the distribution: exact for few draws, where estimated quantiles are
-    not. Both are [k // 2], the widest interval first. `truth` is [s g], `draws` [k s g].
+    The nominal one is that of draws from the truth's own distribution (`eosin.metrics.shares_between_draws`): exact
+    for few draws, where estimated quantiles are not. Both are [k // 2], the widest interval first. `truth` is [s g],
+    `draws` [k s g].
     """
     k = len(draws)
     ordered = np.sort(draws, 0)
     j = np.arange(1, k // 2 + 1)
     observed = [((truth >= ordered[i - 1]) & (truth <= ordered[k - i])).mean() for i in j]
-    return (k + 1 - 2 * j) / (k + 1), np.array(observed)
+    return shares_between_draws(k, mirrored=mirrored), np.array(observed)
 
 
-def spread_and_error(truth: np.ndarray, draws: np.ndarray, n_bins: int = 10) -> tuple[np.ndarray, np.ndarray]:
+def spread_and_error(
+    truth: np.ndarray, draws: np.ndarray, n_bins: int = 10, *, mirrored: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
     """Mean predicted sd and root mean squared error in bins of equally many predictions, by predicted sd."""
-    sd = draws.std(0, ddof=1).ravel()
+    sd = np.sqrt(variance_of_draws(draws, mirrored=mirrored)).ravel()
     error = (draws.mean(0) - truth).ravel()
     groups = np.array_split(np.argsort(sd, kind="stable"), min(n_bins, sd.size))
     return np.array([sd[g].mean() for g in groups]), np.array([np.sqrt((error[g] ** 2).mean()) for g in groups])
 
 
-def calibration_chart(truth: np.ndarray, draws: np.ndarray, unit: str) -> bytes:
+def calibration_chart(truth: np.ndarray, draws: np.ndarray, unit: str, *, mirrored: bool = False) -> bytes:
     """Left: do intervals hold what they promise? Right: are the larger error bars on the larger errors?"""
     figure = new_figure(8.4, 3.7, layout="tight")
     left, right = figure.subplots(1, 2)
-    nominal, observed = calibration(truth, draws)
+    nominal, observed = calibration(truth, draws, mirrored=mirrored)
     left.plot([0, 1], [0, 1], color=_SOFT, linewidth=1.5, label="calibrated")
     left.plot(nominal, observed, "o-", color=_COLOURS[0], markersize=4, label="this model")
     left.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="promised share inside", ylabel="measured share inside")
     left.set_title("Intervals between draws", fontsize=10, color=INK)
     left.legend(frameon=False, fontsize=8, loc="upper left")
-    sd, error = spread_and_error(truth, draws)
+    sd, error = spread_and_error(truth, draws, mirrored=mirrored)
     top = 1.08 * max(sd.max(), error.max(), 1e-6)
     right.plot([0, top], [0, top], color=_SOFT, linewidth=1.5)
     right.plot(sd, error, "o-", color=_COLOURS[0], markersize=4)

@@ -55,6 +55,11 @@ class ReportedRun:
         truth = np.concatenate([self.truth[p.section][::step] for p in measured])
         return truth, np.concatenate([p.draws[:k, ::step] for p in measured], 1)
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the draws of `truth_and_draws` are mirrored; one section of independent ones makes it False."""
+        return all(p.mirrored for p in self.main if p.section in self.truth)
+
     def predictions(self) -> list[Prediction]:
         """The predictions of all models, the main one's first."""
         return [*self.main, *(p for group in self.others.values() for p in group)]

@@ -120,7 +120,7 @@ def reading(run: ReportedRun, scores: Mapping[str, Mapping[str, Any]], pcc: np.n
     coverage = None
     if run.truth and run.main[0].n_draws > 1:
         truth, draws = run.truth_and_draws()
-        nominal, observed = calibration(truth, draws)
+        nominal, observed = calibration(truth, draws, mirrored=run.mirrored)
         coverage = (float(nominal[0]), float(observed[0]))
     return [HOW_TO_READ, *trust(run.model, scores, pcc, coverage), RESEARCH_ONLY]
 
@@ -155,7 +155,8 @@ def calibration_picture(run: ReportedRun) -> Picture | None:
         "error bars are too narrow. Right: a line that rises means that larger error bars stand where errors are "
         "larger."
     )
-    return Picture(calibration_chart(truth, draws, unit_of(run.main[0].panel)), "Calibration", caption)
+    chart = calibration_chart(truth, draws, unit_of(run.main[0].panel), mirrored=run.mirrored)
+    return Picture(chart, "Calibration", caption)
 
 
 def tissues(run: ReportedRun, genes: Mapping[str, str], thumbnails: Mapping[str, Thumbnail] | None) -> list[Tissue]:

@@ -219,6 +219,7 @@ def _matched(prediction: Prediction, section: Section, *, need_domains: bool) ->
         prediction.draws,
         measured.spots.xy_um,
         labels,
+        prediction.mirrored,
     )
 
 

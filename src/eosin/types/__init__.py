@@ -13,6 +13,7 @@ from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots, check_mpp
 from eosin.types.prediction import Prediction
 from eosin.types.section import Section
+from eosin.types.spread import variance_of_draws
 
 __all__ = [
     "Batch",
@@ -24,4 +25,5 @@ __all__ = [
     "Spots",
     "check_mpp",
     "first_repeat",
+    "variance_of_draws",
 ]

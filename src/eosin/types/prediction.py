@@ -11,6 +11,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots
+from eosin.types.spread import variance_of_draws
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,8 @@ class Prediction:
         The H&E image that was encoded, where it is known.
     provenance
         Settings, versions, encoder, fingerprints: JSON-able.
+    mirrored
+        Whether draws 2i and 2i + 1 start from opposite noise, so that they are not independent.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Prediction:
     seed: int
     image: Image | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         draws = np.asarray(self.draws, dtype=np.float32)
@@ -75,7 +79,7 @@ class Prediction:
 
     @property
     def sd(self) -> np.ndarray:
-        """Standard deviation over draws [s g] (n - 1 in the denominator).
+        """Standard deviation over draws [s g]: root of the unbiased variance of independent or mirrored draws.
 
         Raises
         ------
@@ -84,10 +88,10 @@ class Prediction:
         """
         if self.n_draws < 2:
             raise EosinError("one draw has no standard deviation", fix="predict with --draws 2 or more")
-        return self.draws.std(0, ddof=1, dtype=np.float64).astype(np.float32)
+        return np.sqrt(variance_of_draws(self.draws, mirrored=self.mirrored)).astype(np.float32)
 
     def quantile(self, q: float) -> np.ndarray:
-        """Quantile over draws [s g], 0 <= q <= 1.
+        """Quantile of the draws [s g], 0 <= q <= 1; how much few draws cover is `eosin.metrics.expected_coverage`.
 
         Raises
         ------

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from eosin.data import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
+from eosin.data.h5ad import write_h5ad
 from eosin.errors import EosinError
 from eosin.types import GenePanel, Image, Prediction, Spots
 
@@ -49,6 +50,21 @@ def test_draws_stay_in_order_beyond_ten(tmp_path: Path) -> None:
     made = prediction(12)
     write_prediction(made, tmp_path / "p.h5ad")
     assert np.array_equal(read_prediction(tmp_path / "p.h5ad").draws, made.draws)
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_whether_draws_are_mirrored_is_written_and_read_back(*, mirrored: bool, tmp_path: Path) -> None:
+    made = replace(prediction(), mirrored=mirrored)
+    write_prediction(made, tmp_path / "p.h5ad")
+    found = read_prediction(tmp_path / "p.h5ad")
+    assert found.mirrored is mirrored and np.array_equal(found.sd, made.sd)
+
+
+def test_draws_of_a_file_that_does_not_say_are_taken_for_independent(tmp_path: Path) -> None:
+    adata = to_anndata(replace(prediction(), mirrored=True), draws=True)
+    del adata.uns["eosin"]["mirrored"]
+    write_h5ad(adata, tmp_path / "p.h5ad")
+    assert read_prediction(tmp_path / "p.h5ad").mirrored is False
 
 
 def test_without_draws_the_mean_comes_back(tmp_path: Path) -> None:

@@ -34,11 +34,23 @@ def test_a_process_that_is_gone_tells_nothing() -> None:
     assert resident_mib(gone.pid) is None and cpu_seconds(gone.pid) is None
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="memory of the accelerator is measured then")
 def test_the_peak_counts_what_was_given_back_and_forgets_what_was_before() -> None:
     np.ones(2**24)  # 128 MiB, before the start
     peak = Peak()
     if peak.mib() is None:
         pytest.skip("the system does not say")
     np.ones(2**23)
+    assert 50 < peak.mib() < 110
+
+
+def test_work_on_the_cpu_is_not_read_from_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "reset_peak_memory_stats", lambda: None)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda: 100 * 2**20)
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda: 107 * 2**20)
+    peak = Peak()
+    assert peak.mib(gpu=True) == pytest.approx(7)
+    if peak.mib() is None:
+        pytest.skip("the system does not say")
+    np.ones(2**23)  # 64 MiB, touched
     assert 50 < peak.mib() < 110

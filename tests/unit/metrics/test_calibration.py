@@ -5,7 +5,8 @@ import warnings
 import numpy as np
 import pytest
 
-from eosin.metrics import coverage, crps, crps_per_gene, energy, expected_coverage
+from eosin.metrics import METRICS, MatchedSection, coverage, crps, crps_per_gene, energy, expected_coverage
+from eosin.reporting.charts import calibration
 
 
 @pytest.fixture(autouse=True)
@@ -72,3 +73,37 @@ def test_one_draw_has_no_interval_and_no_data_has_no_score():
 def test_wrong_shapes_are_refused():
     with pytest.raises(ValueError, match=r"\[k s g\]"):
         crps(np.ones((3, 2)), np.ones((3, 2)))
+
+
+def _mirrored_normal(k: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Truth [n 4] and k mirrored draws [k n 4] of a perfect model that is linear in its noise."""
+    rng = np.random.default_rng(k)
+    centre, noise = rng.normal(size=(n, 4)), rng.normal(size=((k + 1) // 2, n, 4))
+    draws = np.stack([centre + noise, centre - noise], 1).reshape(-1, n, 4)[:k]
+    return centre + rng.normal(size=(n, 4)), draws
+
+
+@pytest.mark.parametrize("k", [2, 3, 5, 8, 9, 16])
+def test_expected_coverage_of_mirrored_draws(k):
+    truth, draws = _mirrored_normal(k, 20_000)
+    expected = expected_coverage(k, mirrored=True)
+    assert coverage(truth, draws) == pytest.approx(expected, abs=0.005)
+    assert expected > expected_coverage(k)
+
+
+@pytest.mark.parametrize("k", [2, 3, 4, 5, 9, 16])
+def test_shares_between_mirrored_draws(k):
+    truth, draws = _mirrored_normal(k, 20_000)
+    nominal, observed = calibration(truth, draws, mirrored=True)
+    np.testing.assert_allclose(observed, nominal, atol=0.006)
+
+
+def test_the_metric_knows_whether_draws_are_mirrored():
+    truth, draws = _mirrored_normal(4, 30)
+    expected = {
+        mirrored: METRICS["coverage_90_expected"].function(
+            MatchedSection("S", tuple("abcd"), truth, draws.mean(0), draws, np.zeros((30, 2)), None, mirrored)
+        )
+        for mirrored in (False, True)
+    }
+    assert expected == {False: expected_coverage(4), True: expected_coverage(4, mirrored=True)}

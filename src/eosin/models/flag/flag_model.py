@@ -71,6 +71,11 @@ class GraphModel(OnBase):
             vectors = resize(self.vectors.of(training), self.alignment.vectors.shape[1])
             self.alignment.vectors.copy_(torch.from_numpy(vectors))
 
+    @property
+    def mirrored(self) -> bool:
+        """Whether the process's draws are mirrored."""
+        return self.process.mirrored
+
     def prepare(self, batch: Batch) -> FLAGContext:
         """The graph, and the base's prediction."""
         features, base = self.enter(batch)

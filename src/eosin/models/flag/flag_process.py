@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eosin.generative.mirrored import Noise
+from eosin.generative.mirrored import Noise, mirrored
 from eosin.generative.ve import VE, Clock, Output, heun_back
 from eosin.models.flag.flag_generators import Generator
 from eosin.models.flag.flag_graph import Graph
@@ -24,6 +24,11 @@ from eosin.row_blocks import row_blocks
 
 class Process(nn.Module, ABC):
     """From values to what an objective compares, and from a network to draws."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether draws 2i and 2i + 1 start from opposite noise."""
+        return False
 
     def observe(self, values: np.ndarray) -> None:
         """Learn once, before training, from the values [s g] that are to be generated."""
@@ -65,6 +70,11 @@ class Diffusion(Process):
         super().__init__()
         self.state, self.output, self.noise, self.levels, self.clock = state, output, noise, levels, clock
         self.n_genes, self.levels_per_step, self.starts = n_genes, levels_per_step, starts
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the starts are mirrored: the way back adds no noise."""
+        return self.starts is mirrored
 
     def observe(self, values: np.ndarray) -> None:
         """Let the output learn the values' covariance, where it uses it."""

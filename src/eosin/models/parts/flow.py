@@ -93,7 +93,7 @@ class FlowModel(OnBase):
     objective
         What training minimises, of guessed and true data ends [s g] in the network's units.
     max_draws
-        Draws that go through the network at once.
+        Draws that go through the network at once; even, so that mirrored pairs stay together.
     """
 
     def __init__(
@@ -106,13 +106,20 @@ class FlowModel(OnBase):
         max_draws: int = 16,
     ):
         super().__init__(units)
+        if max_draws % 2:
+            raise ValueError(f"max_draws is {max_draws}, which would part a mirrored pair; give an even number")
         self.denoiser, self.prior, self.path = denoiser, flow.prior, flow.path
         self.sampler, self.times, self.precondition = flow.sampler, flow.times, flow.precondition
         self.objective, self.max_draws = objective, max_draws
 
     def observe_left_over(self, training: Training, left_over: np.ndarray) -> None:
         """Fit the prior."""
-        self.prior.observe(training.counts, left_over)
+        self.prior.observe(training.counts, left_over if self.prior.of_residuals else training.target)
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether the prior's draws are: the sampler adds no noise."""
+        return self.prior.mirrored
 
     def prepare(self, batch: Batch) -> FlowContext:
         """Neighbours, inputs and the base's prediction, for all times and draws."""

@@ -26,6 +26,7 @@ from eosin.generative import (
     heun,
     release_times,
 )
+from eosin.genes.transforms import TRANSFORMS
 from eosin.models.parts.flow import FlowModel, FlowParts
 from eosin.models.parts.objective import ValueObjective, squared_error
 from eosin.models.parts.on_base import NetworkUnits, OnBaseSettings
@@ -75,15 +76,20 @@ def to_values(transform: str) -> Callable[[Tensor], Tensor]:
     return lambda counts: torch.log1p(counts) / unit
 
 
+def from_values(transform: str) -> Callable[[Tensor], Tensor] | None:
+    """Model values -> scaled counts, where the transform scales the counts of every spot to one total; else none."""
+    return torch.expm1 if TRANSFORMS[transform].per is not None else None
+
+
 def make_prior(s: FlowSettings, panel: GenePanel) -> Prior:
     """The prior that the settings ask for; what it fits to, it fits in `Prior.observe`."""
-    values = to_values(panel.transform)
+    ways = to_values(panel.transform), from_values(panel.transform)
     makers: dict[str, Callable[[], Prior]] = {
-        "zinb": lambda: ZINB(s.prior_mean, s.prior_dispersion, s.prior_zeros, values),
-        "zinb-logits": lambda: ZINB.from_logits(s.prior_mean, s.prior_dispersion, s.prior_zeros, values),
+        "zinb": lambda: ZINB(s.prior_mean, s.prior_dispersion, s.prior_zeros, *ways),
+        "zinb-logits": lambda: ZINB.from_logits(s.prior_mean, s.prior_dispersion, s.prior_zeros, *ways),
         "gaussian": lambda: Gaussian(),
         "zero": Zero,
-        "empirical": lambda: EmpiricalZINB(len(panel), values),
+        "empirical": lambda: EmpiricalZINB(len(panel), *ways),
         "residual": lambda: Residual(len(panel)),
     }
     return makers[s.prior]()

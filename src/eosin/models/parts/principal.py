@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def mean_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and sd [f] of features [s f], float64; a constant feature says nothing: its scale is infinite."""
+    mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    return mean, np.where(scale > 1e-8 * (np.abs(mean) + 1e-8), scale, np.inf)
+
+
 @dataclass(frozen=True)
 class Fit:
     """A principal-component ridge for any penalty: everything but the division by (eigenvalue + penalty).
@@ -36,8 +42,7 @@ class Fit:
 
         Fewer than `n_components` are kept where there are fewer spots or features.
         """
-        mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-        scale = np.where(scale > 1e-8 * (np.abs(mean) + 1e-8), scale, np.inf)  # a constant feature says nothing
+        mean, scale = mean_and_scale(x)
         z = (x - mean) / scale
         intercept = y.mean(0, dtype=np.float64)
         eigenvalues, basis = np.linalg.eigh(z.T @ z / len(z))

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eosin.models.parts.principal import Fit
+from eosin.models.parts.principal import Fit, mean_and_scale
 
 
 class InputMap(nn.Module):
@@ -34,10 +34,11 @@ class InputMap(nn.Module):
 
     def observe(self, features: np.ndarray) -> None:
         """Fit to the features [s f] of training spots."""
-        fit = Fit.of(features, np.zeros((len(features), 1)), self.n_out)
-        self.shift.copy_(torch.from_numpy(fit.mean))
-        self.scale.copy_(torch.from_numpy(fit.scale))  # infinite for a constant feature, which thus becomes 0
+        mean, scale = mean_and_scale(features)
+        self.shift.copy_(torch.from_numpy(mean))
+        self.scale.copy_(torch.from_numpy(scale))  # infinite for a constant feature, which thus becomes 0
         if self.basis is not None:
+            fit = Fit.of(features, np.zeros((len(features), 1)), self.n_out)
             basis = fit.basis / np.maximum(fit.eigenvalues, 1e-6) ** 0.25
             self.basis.zero_()
             self.basis[:, : basis.shape[1]] = torch.from_numpy(basis)

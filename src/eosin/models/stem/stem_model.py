@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from eosin.generative.diffusion import DiffusionSampler, Guess, Schedule, at
-from eosin.generative.mirrored import Noise
+from eosin.generative.mirrored import Noise, mirrored
 from eosin.models.base import Training
 from eosin.models.parts.chunks import by_rows
 from eosin.models.parts.dit import GeneDiT, TimeEmbedding, start_small
@@ -102,6 +102,11 @@ class Stem(OnBase):
 
     def observe_left_over(self, training: Training, left_over: np.ndarray) -> None:
         """Nothing more is fitted."""
+
+    @property
+    def mirrored(self) -> bool:
+        """Whether draws start from mirrored noise and the sampler adds none of its own."""
+        return self.noise is mirrored and not self.sampler.adds_noise
 
     def prepare(self, batch: Batch) -> StemContext:
         """Inputs and the base's prediction."""

@@ -21,16 +21,27 @@ from eosin.row_blocks import row_blocks
 _ROWS = 256
 """Spots (or edges/4) per piece of work for a thread: enough to hide the call, few enough to share evenly."""
 
+_BYTE, _WORD = 2**8, 2**32
+"""Rates of dropout that a byte, or four, can tell apart."""
+
 
 class Dropout(nn.Module):
     """Dropout whose mask costs a byte of randomness per number instead of a draw from torch's slow generator.
 
-    The rate is the nearest multiple of 1/256; the kept values are scaled for exactly that rate.
+    The rate is the nearest multiple of 1/256, or of 2^-32 (four bytes per number) where that is not within 2 %; the
+    kept values are scaled for exactly that rate.
+
+    Attributes
+    ----------
+    dropped, levels
+        The rate is `dropped / levels`.
     """
 
     def __init__(self, rate: float):
         super().__init__()
-        self.dropped = round(256 * rate)
+        self.levels, self.dropped = _BYTE, round(_BYTE * rate)
+        if abs(self.dropped / _BYTE - rate) > 0.02 * rate or self.dropped == _BYTE:
+            self.levels, self.dropped = _WORD, min(round(_WORD * rate), _WORD - 1)
 
     @property
     def active(self) -> bool:
@@ -41,16 +52,21 @@ class Dropout(nn.Module):
         """The same shape, some numbers 0 and the others scaled up."""
         if not self.active:
             return x
-        words = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        kept = (words.view(torch.uint8)[: x.numel()].view(x.shape) >= self.dropped).to(x.dtype)
-        return x * kept.mul_(256 / (256 - self.dropped))
+        per_word = 8 if self.levels == _BYTE else 2
+        words = torch.empty(-(-x.numel() // per_word), dtype=torch.int64, device=x.device).random_(-(2**63), None)
+        if self.levels == _BYTE:
+            kept = words.view(torch.uint8)[: x.numel()] >= self.dropped
+        else:
+            kept = words.view(torch.int32)[: x.numel()] >= self.dropped - _WORD // 2  # torch's 32 bits have a sign
+        return x * kept.view(x.shape).to(x.dtype).mul_(self.levels / (self.levels - self.dropped))
 
     def hashed(self) -> tuple[Any, Any, Any]:
         """Seed, threshold and scale of a mask that a kernel makes itself; the seed comes from torch's generator."""
         if not self.active:
             return np.uint64(0), np.uint32(0), np.float32(1)
         seed = int(torch.randint(2**62, ()))
-        return np.uint64(seed), np.uint32(self.dropped << 24), np.float32(256 / (256 - self.dropped))
+        threshold = self.dropped * (_WORD // self.levels)
+        return np.uint64(seed), np.uint32(threshold), np.float32(self.levels / (self.levels - self.dropped))
 
 
 class GatedMLP(nn.Module):

@@ -135,3 +135,24 @@ def test_nan_shows() -> None:
     with torch.no_grad():
         out = attention_logits(_mlp(4, 1), None, beside, _random(1, CENTRES, HEADS, 2 * HALF), _near())
     assert out[:, :, 1].isnan().all()
+
+
+@pytest.mark.parametrize("rate", [0.0004, 0.001, 0.003, 0.05, 0.2, 0.9995])
+def test_the_rate_of_dropout_is_the_one_asked_for(rate: float) -> None:
+    dropout, n = Dropout(rate), 2000 * 1024
+    mask = np.empty((2000, 1024), np.float32)
+    torch.manual_seed(0)
+    kernels.dropout_mask(mask, *dropout.hashed())
+    for made in (mask, dropout(torch.ones(2000, 1024)).numpy()):
+        error = 5 * np.sqrt(rate * (1 - rate) / n)  # five standard deviations of a share
+        assert (made == 0).mean() == pytest.approx(rate, rel=0.02, abs=error)
+        assert made.max() == pytest.approx(1 / (1 - rate), rel=0.02)
+        assert made.mean(dtype=np.float64) == pytest.approx(1, abs=5 * np.sqrt(rate / (1 - rate) / n))
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.1, 0.2, 0.25, 0.5])
+def test_a_byte_is_enough_for_usual_rates(rate: float) -> None:
+    """Their masks are those of earlier versions."""
+    dropout = Dropout(rate)
+    assert (dropout.levels, dropout.dropped) == (256, round(256 * rate))
+    assert dropout.hashed()[1] == round(256 * rate) << 24

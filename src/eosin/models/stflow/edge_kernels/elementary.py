@@ -1,12 +1,14 @@
 """What all kernels are made of: the compiler's options, e^x, dropout by hash, moments, sums over heads.
 
 numba keeps what it compiled for as long as the kernel's own file is unchanged, but these parts go into kernels of
-other files: after a change here, delete `edge_kernels/__pycache__`.
+other files. So here it keeps it for as long as all files of the folder are unchanged.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -15,6 +17,8 @@ import numpy as np
 # All that lets sums be split over lanes, but not the assumption that nothing is NaN: a run that diverges must show it.
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 ONE = np.float32(1)
+_SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).hexdigest()
+"""Hash of all kernels' source."""
 
 
 def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -23,9 +27,11 @@ def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
     def wrap(function: Callable[..., Any]) -> Any:
         known = {"fastmath": _FAST, "error_model": "numpy", "nogil": True, **options}
         try:
-            return numba.njit(cache=True, **known)(function)
+            kernel = numba.njit(cache=True, **known)(function)
         except RuntimeError:  # installed read-only, and no home to write to
             return numba.njit(**known)(function)
+        kernel._cache._cache_file._source_stamp = _SOURCE  # numba has no public place for it
+        return kernel
 
     return wrap
 

@@ -12,7 +12,7 @@ import pytest
 
 import toy
 from eosin.benchmark import measure
-from eosin.benchmark.leak import Known, find_leaks
+from eosin.benchmark.leak import MAX_SHARED_TILES, Known, find_leaks, given_panel
 from eosin.data import Split, splits
 from eosin.errors import EosinError
 from eosin.types import Features, GenePanel, Section
@@ -92,6 +92,47 @@ def test_blank_glass_is_no_leak(sections: list[Section]) -> None:
     assert find_leaks(A_TO_B, Known([glass])) == []
     one = [*sections[:2], with_tiles_of(sections[2], sections[0], 1), sections[3]]
     assert find_leaks(A_TO_B, Known([one])) == []
+
+
+def test_several_kinds_of_blank_glass_are_no_leak(sections: list[Section]) -> None:
+    """Each kind repeats within its section, also a tile that is there only twice."""
+    giver = sections[0].need_features().values
+    glass = []
+    for section in sections:
+        values = np.array(section.need_features().values)
+        for kind in range(5):
+            values[2 * kind : 2 * kind + 2] = giver[20 + kind]
+        glass.append(replace(section, features=Features(values, "toy", "toy-1")))
+    assert find_leaks(Split("A2:B1", ("A2",), ("B1",)), Known([glass])) == []
+
+
+@pytest.mark.parametrize(("n_small", "leaks"), [(150, True), (200, False)])
+@pytest.mark.parametrize("small_is_tested", [True, False])
+def test_the_share_is_that_of_the_smaller_section(n_small: int, *, leaks: bool, small_is_tested: bool) -> None:
+    """A crop of a large section is nearly all in it, however small its part of it; the limit itself is allowed."""
+    n_shared, n_large = 2, 500
+    assert (n_shared > MAX_SHARED_TILES * n_small) == leaks and n_shared < MAX_SHARED_TILES * n_large
+    large = toy.section("A1", n_large)
+    small = with_tiles_of(toy.section("B1", n_small), large, n_shared)
+    split = Split("x", ("A1",), ("B1",)) if small_is_tested else Split("x", ("B1",), ("A1",))
+    found = find_leaks(split, Known([[large, small]]))
+    assert [leak.kind for leak in found] == ["identical-tiles"] * leaks
+
+
+def test_a_patient_who_is_only_in_validation_is_known(sections: list[Section]) -> None:
+    split = Split("x", ("B1",), ("A2",), validation=("A1",))
+    assert [leak.kind for leak in find_leaks(split, Known([sections]), unseen_patients=True)] == ["same-patient"]
+
+
+def test_the_genes_of_a_hest_task_were_chosen_on_all_its_sections(sections: list[Section], tmp_path: Path) -> None:
+    file = tmp_path / "var_50genes.json"
+    file.write_text(json.dumps({"genes": ["GENE1", "GENE2"]}))
+    names = [section.name for section in sections]
+    assert given_panel(str(file), names) is None
+    (tmp_path / "splits").mkdir()
+    panel = given_panel(str(file), names)
+    assert panel is not None and panel.names == ("GENE1", "GENE2") and panel.chosen_on == ("A1", "A2", "B1", "B2")
+    assert [leak.kind for leak in find_leaks(A_TO_B, Known([sections]), panel=panel)] == ["panel"]
 
 
 def test_validation_sections_are_a_side_of_their_own(sections: list[Section]) -> None:

@@ -10,7 +10,7 @@ from scipy import sparse
 
 from eosin.data import Split, inner_groups, splits
 from eosin.errors import EosinError
-from eosin.types import Section
+from eosin.types import Section, Spots
 from unit.data.layouts import section
 
 COHORT = [section("A1", "A", 0), section("A2", "A", 1), section("B1", "B", 2), section("C1", "C", 3)]
@@ -78,6 +78,31 @@ def test_copies_under_another_name_leak(n_spots: int, rule: str) -> None:
     copied = copy_of(COHORT[0], rng.permutation(36)[:n_spots], rng.permutation(30))
     with pytest.raises(EosinError, match=rf"leaks: {n_spots} spots of test section '(A1|Z9)'"):
         splits(rule, [*COHORT, copied])
+
+
+@pytest.mark.parametrize(("n_copied", "leaks"), [(3, False), (4, True)])
+@pytest.mark.parametrize("rule", ["A1:Z9", "Z9:A1"])
+def test_a_crop_is_a_copy_by_its_share_of_the_smaller_section(n_copied: int, rule: str, *, leaks: bool) -> None:
+    """30 spots, of which 3 (the limit) or 4 are those of a section of 100."""
+    rng = np.random.default_rng(0)
+    table = rng.poisson(2.0, (130, 30)) + 1
+    rows = np.r_[40 : 40 + n_copied, 100 : 130 - n_copied]
+    large, small = (
+        replace(
+            COHORT[0],
+            name=name,
+            patient=name[0],
+            spots=Spots(rng.uniform(0, 999, (len(counts), 2)), 55.0, tuple(map(str, range(len(counts))))),
+            counts=sparse.csr_matrix(counts),
+            domains=None,
+        )
+        for name, counts in (("A1", table[:100]), ("Z9", table[rows]))
+    )
+    if not leaks:
+        assert len(splits(rule, [large, small])) == 1
+        return
+    with pytest.raises(EosinError, match=f"leaks: {n_copied} spots"):
+        splits(rule, [large, small])
 
 
 def test_copies_on_one_side_do_not_leak() -> None:

@@ -46,6 +46,16 @@ def test_same_with_any_number_of_threads_and_any_batch(stain: Stain, tiles: list
         torch.testing.assert_close(other, results[0], rtol=1e-5, atol=1e-6)
 
 
+def test_moments_are_in_the_unit_of_the_map() -> None:
+    rng = np.random.default_rng(0)
+    maps = np.stack([rng.exponential(0.2, (9, 11)), 1 - rng.exponential(2.0, (9, 11))])
+    third = ((maps - maps.mean((1, 2), keepdims=True)) ** 3).mean((1, 2))
+    expected = np.concatenate([maps.mean((1, 2)), maps.std((1, 2)), np.cbrt(third)])
+    assert third[0] > 0 > third[1]
+    found = statistics.moments(torch.from_numpy(maps)[None])[0].numpy()
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
+
+
 def test_golden_numbers(stain: Stain) -> None:
     """Numbers of a picture without randomness; a change of any of them needs a new version in the key."""
     i = torch.arange(224)

@@ -37,3 +37,11 @@ def test_an_epoch_takes_every_section_equally_often():
 def test_a_section_of_one_spot_is_its_own_region():
     batch = Batch(np.zeros((1, 2)), np.zeros((1, 1), dtype=np.float32), np.array([0, 1]))
     assert Regions(batch, np.arange(1), 0.0).draw(0, np.random.default_rng(0)).tolist() == [0]
+
+
+def test_no_region_is_smaller_than_its_share_and_all_sizes_above_occur():
+    rng = np.random.default_rng(0)
+    batch = Batch(rng.uniform(0, 1, (150, 2)), np.zeros((150, 1), dtype=np.float32), np.array([0, 50, 150]))
+    regions = Regions(batch, np.arange(150), 0.6)
+    sizes = [len(regions.draw(1, rng)) for _ in range(200)]
+    assert 60 <= min(sizes) < 65 and 95 < max(sizes) <= 100

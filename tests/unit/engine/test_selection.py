@@ -12,7 +12,7 @@ import torch
 import toy
 from eosin.engine import TrainSettings, Validation, predict, train
 from eosin.engine.epochs import SELECT, Progress
-from eosin.engine.selection import RULES
+from eosin.engine.selection import RULES, HeldOut
 from eosin.errors import EosinError
 from eosin.metrics import crps, mean_defined, pcc_counted
 from eosin.models import MODELS, Learned
@@ -62,6 +62,44 @@ def test_the_first_of_equals_is_best_and_an_untrained_best_does_not_end_the_sear
     assert (progress.best_epoch, progress.gain_epoch) == (0, 3)
     progress.epoch = 4
     assert progress.note(0.6) and progress.best_epoch == 4
+
+
+@pytest.mark.parametrize(("patience", "scores", "n_epochs"), [(1, [3, 3], 2), (2, [3, 2, 4, 1, 1], 5), (3, [1], 4)])
+def test_patience_counts_the_epochs_without_a_gain(
+    sections: list[Section], monkeypatch: pytest.MonkeyPatch, patience: int, scores: list[float], n_epochs: int
+) -> None:
+    """The run ends after so many epochs that are no better than the best before them."""
+    left = [*scores, *[0.0] * 9]
+    monkeypatch.setattr(HeldOut, "measure", lambda *_: {"pcc": float(left.pop(0))})
+    given = {"epochs": 9, "patience": patience, "refit": False}
+    history = run(sections, ALONE, given).metrics["history"]
+    assert [r["epoch"] for r in history] == list(range(1, n_epochs + 1))
+
+
+def test_a_rule_is_given_the_draws_that_it_needs() -> None:
+    """`crps` of two draws would prefer the narrowest distribution."""
+    training, asked = toy.training(12), []
+    model = toy.solved("gene-mean", training)
+
+    class Counting:
+        prepare = staticmethod(model.prepare)
+
+        def eval(self) -> None:
+            pass
+
+        def draw(self, context: Any, n_draws: int, rng: torch.Generator) -> torch.Tensor:
+            asked.append(n_draws)
+            return model.draw(context, n_draws, rng)
+
+    for name in ("pcc", "crps"):
+        HeldOut.group(training, RULES[name], 2).measure(Counting())  # pyright: ignore[reportArgumentType]
+    assert asked == [2, 16]
+
+
+def test_candidates_are_spread_evenly_and_end_at_the_last_epoch() -> None:
+    assert Validation([], candidates=3).epochs(11) == {4, 7, 11}  # 3.7, 7.3, 11
+    assert Validation([], candidates=9).epochs(4) == {1, 2, 3, 4}
+    assert Validation([]).epochs(4) is None
 
 
 def test_history_has_what_chose(sections: list[Section]) -> None:

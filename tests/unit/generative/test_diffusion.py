@@ -163,3 +163,12 @@ def test_the_bits_do_not_move_the_mean():
 
 def rng(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
+
+
+def test_a_learned_variance_lies_between_the_posteriors_and_beta():
+    """The posterior's is 0 at the first time, where the next one's stands in."""
+    low, high = LINEAR.log_variances
+    kept = np.cumprod(1 - LINEAR.betas)
+    posterior = LINEAR.betas[1:] * (1 - kept[:-1]) / (1 - kept[1:])
+    np.testing.assert_allclose(np.exp(low), [posterior[0], *posterior], rtol=1e-9)
+    np.testing.assert_allclose(np.exp(high), LINEAR.betas, rtol=1e-12)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eosin.generative import ZINB, EmpiricalZINB, Gaussian, Zero
+from eosin.generative import ZINB, EmpiricalZINB, Gaussian, Residual, Zero
 from eosin.generative.prior import fit_zinb
 
 
@@ -68,3 +68,19 @@ def test_empirical_prior_survives_constant_genes_and_one_spot(counts):
     prior = EmpiricalZINB(2, torch.log1p)
     prior.observe(counts, counts)
     assert np.isfinite(drawn(prior, 100, 2)).all()
+
+
+def test_gaussian_has_the_width_that_it_was_given():
+    drawn = Gaussian(0.3).sample(20, 100, 5, torch.Generator().manual_seed(0))
+    assert drawn.shape == (20, 100, 5)
+    assert float(drawn.std()) == pytest.approx(0.3, rel=0.05) and abs(float(drawn.mean())) < 0.02
+
+
+def test_residual_prior_has_the_mean_and_covariance_of_what_is_left_over():
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(400, 3)) @ np.array([[1.0, 0.8, 0], [0, 0.5, -0.4], [0, 0, 0.2]]) + [0.7, -1.1, 0.2]
+    prior = Residual(3)
+    prior.observe(np.zeros((400, 3)), values.astype(np.float32))
+    drawn = prior.sample(40, 500, 3, torch.Generator().manual_seed(1)).numpy()
+    assert drawn.mean((0, 1)) == pytest.approx(values.mean(0), abs=1e-4)  # mirrored draws have it exactly
+    assert np.cov(drawn.reshape(-1, 3).T) == pytest.approx(np.cov(values.T), abs=0.04)

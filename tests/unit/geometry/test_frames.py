@@ -27,3 +27,12 @@ def test_square_lattice_interiors_have_no_axes_and_say_so():
     inside = ((rows > 0) & (rows < 6) & (columns > 0) & (columns < 6)).ravel()
     assert frames.degenerate[inside].all()
     assert not frames.along[inside][..., 0].any()
+
+
+def test_missing_neighbours_change_nothing():
+    """Four spots with k = 8 are four spots with k = 3; the missing ones have no place of their own."""
+    xy = np.array([[0.0, 0], [130, 20], [40, 210], [300, 90]])
+    few, many = (local_frames(xy, neighbours(xy, k)) for k in (3, 8))
+    assert np.allclose(few.along, many.along[:, :3]) and np.allclose(few.distance, many.distance[:, :3])
+    assert not few.degenerate.any() and not many.degenerate.any()
+    assert not many.along[:, 3:].any() and not many.distance[:, 3:].any()

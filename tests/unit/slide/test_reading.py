@@ -61,6 +61,17 @@ def test_beyond_the_edge_is_white(tmp_path: Path) -> None:
         assert (slide.read((-500.0, 900.0), 40.0, 20) == 255).all()
 
 
+def test_a_width_between_whole_pixels_is_not_rounded(tmp_path: Path) -> None:
+    """On a ramp of 30 a pixel, a window of 3.5 pixels has 7 samples half a pixel apart."""
+    ramp = np.clip(30 * (np.arange(64) - 20), 0, 255).astype(np.uint8)
+    path = pictures.save_image(tmp_path / "s.png", np.broadcast_to(ramp[None, :, None], (64, 64, 3)).copy())
+    for mpp in (0.5, 0.37):
+        with open_slide(path, mpp=mpp) as slide:
+            row = slide.read((24.3 * mpp, 30.0 * mpp), 3.5 * mpp, 7)[3, :, 0].astype(float)
+        assert np.diff(row) == pytest.approx(np.full(6, 15.0), abs=1.01)
+        assert row[-1] - row[0] == pytest.approx(90.0, abs=1.01)
+
+
 def test_native_pixels_are_not_touched(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (120, 150, 3), dtype=np.uint8)
     with open_slide(pictures.save_image(tmp_path / "s.png", pixels), mpp=0.5) as slide:

@@ -44,6 +44,27 @@ def test_hest_facts_may_be_absent(tmp_path: Path) -> None:
     assert any("as usual for Xenium" in note for note in one.notes)
 
 
+def stored_diameter(file: Path, px: float) -> None:
+    """Write a spot's width in pixels of the full resolution, as scanpy keeps it."""
+    adata = anndata.read_h5ad(file)
+    adata.uns["spatial"] = {"any": {"scalefactors": {"spot_diameter_fullres": px}}}
+    adata.write_h5ad(file)
+
+
+def test_hest_stored_diameter_is_in_pixels(tmp_path: Path) -> None:
+    set_fact(hest(tmp_path), "TENX1", spot_diameter=None, st_technology="Another")
+    stored_diameter(tmp_path / "st" / "TENX1.h5ad", 130.0)
+    one = read(tmp_path)[0]
+    assert one.spots.diameter_um == pytest.approx(65.0)
+    assert "spot diameter from spot_diameter_fullres" in one.notes
+
+
+def test_bench_stored_diameter_is_in_pixels(tmp_path: Path) -> None:
+    assert read(hest_bench(tmp_path))[0].spots.diameter_um == 100.0
+    stored_diameter(tmp_path / "adata" / "INT1.h5ad", 300.0)
+    assert read(tmp_path)[0].spots.diameter_um == pytest.approx(75.0)
+
+
 def test_hest_scale_is_needed(tmp_path: Path) -> None:
     (hest(tmp_path) / "metadata" / "TENX1.json").unlink()
     with pytest.raises(EosinError, match=r"TENX1\.h5ad: does not say the scale.*give --mpp"):

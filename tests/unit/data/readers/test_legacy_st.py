@@ -197,3 +197,24 @@ def test_label_file_without_labels_is_refused(tmp_path: Path) -> None:
     file.write_text(file.read_text().replace("label", "tissue"))
     with pytest.raises(EosinError, match="has no column 'label'"):
         read(tmp_path)
+
+
+def test_ids_and_counts_stay_together_where_rows_from_the_middle_are_left_out(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path) / "ST-spotfiles" / "A1_selection.tsv"
+    places = pd.read_csv(file, sep="\t")
+    places.drop(index=[1, 2, 17]).to_csv(file, sep="\t", index=False)  # 1 and 2 are the first rows of counts
+    one = read(tmp_path)[0]
+    kept = [row for row in range(35) if row not in (0, 1, 16)]
+    whole = lattice(6, 1.0, 10.0)[1:].astype(int)
+    assert one.counts is not None and np.array_equal(one.counts.toarray(), counts(36, 0)[kept])
+    assert list(one.spots.ids) == [f"{x}x{y}" for x, y in whole[kept]]
+    assert np.allclose(one.spots.xy_um, lattice(6, 1.0, 10.0)[1:][kept] * 200)
+
+
+def test_labels_below_the_whole_position_belong_to_it(tmp_path: Path) -> None:
+    legacy_st(tmp_path)
+    file = tmp_path / "ST-pat" / "lbl" / "A1_labeled_coordinates.tsv"
+    file.parent.mkdir(parents=True)
+    file.write_text("Row.names\tlabel\tx\ty\na\tinvasive\t10.94\t9.97\nb\tfat\t12.03\t9.96\n")
+    domains = read(tmp_path)[0].domains
+    assert domains and domains[:3] == ("invasive", "fat", UNLABELLED)

@@ -42,6 +42,13 @@ def test_features_come_back_with_their_key(tmp_path: Path) -> None:
     assert np.array_equal(found.features.values, features.values)
 
 
+@pytest.mark.parametrize("commercial", [True, False])
+def test_features_come_back_with_their_licence(tmp_path: Path, *, commercial: bool) -> None:
+    features = Features(np.ones((36, 5)), "stain", "stain-v1", licence="A licence", commercial=commercial)
+    (found,) = read(write_sections([section().with_features(features)], tmp_path / "out"))
+    assert found.features and (found.features.licence, found.features.commercial) == ("A licence", commercial)
+
+
 def test_section_without_counts_stays_without(tmp_path: Path) -> None:
     bare = Section("X", "X", Spots(np.array([[1.0, 2.0]]), 55.0, ("a",)))
     (found,) = read(write_sections([bare], tmp_path / "out"))

@@ -28,6 +28,12 @@ def two_libraries(adata: anndata.AnnData) -> None:
     adata.uns["spatial"]["one"] = adata.uns["spatial"].pop("lib")
 
 
+def test_a_width_that_is_not_said_is_half_the_pitch(tmp_path: Path) -> None:
+    (one,) = read(change(single(tmp_path), lambda adata: adata.uns.pop("spatial")))
+    assert one.spots.diameter_um == pytest.approx(50.0)  # of 400 px of 0.25 µm
+    assert "spot diameter assumed to be half the pitch, 50 µm" in one.notes
+
+
 def test_libraries_of_one_file_are_sections(tmp_path: Path) -> None:
     file = change(single(tmp_path), two_libraries)
     placeholder(tmp_path / "two.tif")

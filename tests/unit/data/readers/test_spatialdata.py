@@ -16,7 +16,7 @@ pytest.importorskip("spatialdata")
 import spatialdata as sd
 import tifffile
 from spatialdata.models import Image2DModel, ShapesModel, TableModel
-from spatialdata.transformations import Affine, Identity, Scale, set_transformation
+from spatialdata.transformations import Affine, Identity, Scale, Sequence, Translation, set_transformation
 
 from eosin.data import Thumbnails, read, recognise, write_spatialdata
 from eosin.errors import EosinError
@@ -89,6 +89,20 @@ def test_scale_from_a_system_in_um_or_not_at_all(tmp_path: Path) -> None:
     store = changed(spatialdata(tmp_path / "other" / "slide2"), lambda sdata: sdata.attrs.clear())
     with pytest.raises(EosinError, match=r"changed\.zarr: does not say the scale of its shapes.*--mpp"):
         read(store)
+
+
+def test_shapes_and_image_may_each_be_shifted(tmp_path: Path) -> None:
+    """The image begins at (300, -200), and the shapes are moved by (50, 70), another way in x than in y."""
+
+    def shift(sdata: sd.SpatialData) -> None:
+        placed = Sequence([Scale([10.0, 10.0], axes=("x", "y")), Translation([300.0, -200.0], axes=("x", "y"))])
+        set_transformation(sdata.images["he"], placed, "global")
+        set_transformation(sdata.shapes["circles"], Translation([50.0, 70.0], axes=("x", "y")), "global")
+
+    (one,) = read(changed(spatialdata(tmp_path / "slide1"), shift))
+    row = [one.spots.ids.index(f"bc{j}") for j in range(36)]
+    assert np.allclose(one.spots.xy_um[row], (lattice(6, 400.0) + np.array([50 - 300, 70 + 200])) * 0.25)
+    assert one.spots.diameter_um == pytest.approx(55)
 
 
 def test_a_sheared_image_is_refused(tmp_path: Path) -> None:

@@ -62,6 +62,19 @@ def test_constant_genes_count_as_0_and_tiny_groups_are_left_out(training: Traini
     assert mean_correlation(alone, training.target) == 0.0
 
 
+def test_groups_of_two_are_left_out_and_of_three_count(training: Training) -> None:
+    """Two spots correlate by 1 or -1 whatever is predicted."""
+    groups = np.full(len(training.groups), 7)
+    groups[:2], groups[2:5] = 1, 3
+    mixed = replace(training, groups=groups)
+    predicted = np.random.default_rng(2).normal(size=training.target.shape) + training.target
+    per_group = [
+        np.nanmean([pearsonr(training.target[rows, g], predicted[rows, g])[0] for g in range(predicted.shape[1])])
+        for rows in (groups == 3, groups == 7)
+    ]
+    assert mean_correlation(mixed, predicted) == pytest.approx(np.mean(per_group), abs=1e-6)
+
+
 def noisy(training: Training, levels: tuple[float, ...], calls: list[int]):
     """Candidates whose predictions are the target with noise of these levels."""
 

@@ -67,8 +67,8 @@ class Transform:
     def _scale(self, totals: np.ndarray | None) -> np.ndarray:
         if totals is None:
             raise EosinError(f"transform '{self.name}' needs the total counts of every spot")
-        totals = np.asarray(totals, dtype=np.float64)
-        return np.divide(self.per or 1.0, totals, out=np.zeros_like(totals), where=totals > 0)
+        per_spot: np.ndarray = np.asarray(totals, dtype=np.float64)
+        return np.divide(self.per or 1.0, per_spot, out=np.zeros_like(per_spot), where=per_spot > 0)
 
 
 _LN2 = float(np.log(2.0))

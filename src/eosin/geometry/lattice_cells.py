@@ -33,9 +33,9 @@ def lattice_positions(xy_um: np.ndarray, starts: np.ndarray | None = None) -> np
     np.ndarray
         [s 2] int64, (row, column). Spots at the same place have the same row and column.
     """
-    starts = np.array([0, len(xy_um)]) if starts is None else np.asarray(starts)
+    bounds = [0, len(xy_um)] if starts is None else [int(row) for row in starts]
     cells = np.zeros((len(xy_um), 2), dtype=np.int64)
-    for a, b in pairwise(starts):
+    for a, b in pairwise(bounds):
         cells[a:b] = _cells(np.asarray(xy_um[a:b], dtype=np.float64))
     return cells
 

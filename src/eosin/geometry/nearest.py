@@ -59,13 +59,13 @@ def neighbours(
     """
     if k < 1:
         raise EosinError(f"{k} neighbours are asked for", fix="ask for at least 1")
-    starts = np.array([0, len(xy_um)]) if starts is None else np.asarray(starts)
-    parts = [_nearest(xy_um[a:b], k, int(a), include_ties=include_ties) for a, b in pairwise(starts)]
+    bounds = [0, len(xy_um)] if starts is None else [int(row) for row in starts]
+    parts = [_nearest(xy_um[a:b], k, a, include_ties=include_ties) for a, b in pairwise(bounds)]
     width = max((index.shape[1] for index, _ in parts), default=k)
     own = np.arange(len(xy_um))[:, None]
     index = np.repeat(own, width, axis=1)
     valid = np.zeros_like(index, dtype=bool)
-    for (a, b), (part_index, part_valid) in zip(pairwise(starts), parts):
+    for (a, b), (part_index, part_valid) in zip(pairwise(bounds), parts):
         index[a:b, : part_index.shape[1]] = np.where(part_valid, part_index, own[a:b])
         valid[a:b, : part_index.shape[1]] = part_valid
     return Neighbours(index, valid)

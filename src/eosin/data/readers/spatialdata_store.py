@@ -11,6 +11,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -210,7 +211,7 @@ def _um_per_unit(mpp: float | None, record: dict[str, Any], sdata: Any, alignmen
     stored = slide.get("mpp") if isinstance(slide, dict) else None
     ours = 1.0 if record.get("spatial_unit") == "um" else record.get("mpp")
     for value in (mpp, ours, stored):
-        if isinstance(value, (int, float, np.number)) and not isinstance(value, bool):
+        if isinstance(value, Real) and not isinstance(value, bool):
             return check_mpp(float(value), store) / alignment.units_per_slide_px
     if alignment.um_per_unit is not None:
         return alignment.um_per_unit

@@ -17,8 +17,14 @@ def offset(head: int, n_heads: int, dilation: int) -> int:
     return head // math.ceil(n_heads / dilation)
 
 
-def dilated_attention(q: Tensor, k: Tensor, v: Tensor, segments: Sequence[int], dilations: Sequence[int]) -> Tensor:
-    """[n h d]; every branch is a softmax of its own, then the branches are weighed by their denominators."""
+def dilated_attention(
+    q: Tensor, k: Tensor, v: Tensor, segments: Sequence[int], dilations: Sequence[int], *, padded: bool = False
+) -> Tensor:
+    """[n h d]; every branch is a softmax of its own, then the branches are weighed by their denominators.
+
+    `padded`: segments are filled up with keys and values of zeros, to the length of a segment (of the sequence, where
+    that is shorter) and then to a multiple of the dilation.
+    """
     n, n_heads, d = q.shape
     out = torch.zeros(n, n_heads, d, dtype=torch.float64)
     for token in range(n):
@@ -26,11 +32,16 @@ def dilated_attention(q: Tensor, k: Tensor, v: Tensor, segments: Sequence[int], 
             answers, denominators = [], []
             for segment, dilation in zip(segments, dilations):
                 start = token // segment * segment
-                first = start + offset(head, n_heads, dilation)
-                keys = list(range(first, min(start + segment, n), dilation))
+                first, stop = start + offset(head, n_heads, dilation), min(start + segment, n)
+                keys = list(range(first, stop, dilation))
                 if token in keys:
-                    scores = k[keys, head].double() @ q[token, head].double() / math.sqrt(d)
-                    answers.append(torch.softmax(scores, 0) @ v[keys, head].double())
+                    own_keys, own_values = k[keys, head].double(), v[keys, head].double()
+                    if padded:
+                        end = start + math.ceil(min(segment, n) / dilation) * dilation
+                        zeros = torch.zeros(len([i for i in range(first, end, dilation) if i >= stop]), d).double()
+                        own_keys, own_values = torch.cat([own_keys, zeros]), torch.cat([own_values, zeros])
+                    scores = own_keys @ q[token, head].double() / math.sqrt(d)
+                    answers.append(torch.softmax(scores, 0) @ own_values)
                     denominators.append(torch.logsumexp(scores, 0))
             shares = torch.softmax(torch.stack(denominators), 0)
             out[token, head] = shares @ torch.stack(answers)
@@ -63,6 +74,8 @@ def encode(
     n_heads: int,
     segments: Sequence[int],
     dilations: Sequence[int],
+    *,
+    padded: bool = False,
 ) -> Tensor:
     """States [n width] of all tiles before the last LayerNorm; `cells` are (x, y)."""
     w = {name: value.double() for name, value in w.items()}
@@ -74,7 +87,7 @@ def encode(
         at = f"encoder.layers.{number}"
         h = norm(x, w, f"{at}.self_attn_layer_norm")
         q, k, v = (linear(h, w, f"{at}.self_attn.{p}_proj").unflatten(1, (n_heads, -1)) for p in "qkv")
-        h = dilated_attention(q, k, v, segments, dilations).flatten(1)
+        h = dilated_attention(q, k, v, segments, dilations, padded=padded).flatten(1)
         x = x + linear(norm(h, w, f"{at}.self_attn.inner_attn_ln"), w, f"{at}.self_attn.out_proj")
         h = linear(norm(x, w, f"{at}.final_layer_norm"), w, f"{at}.ffn.fc1")
         h = h * 0.5 * (1 + torch.erf(h / math.sqrt(2)))

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
+from eosin.models import MODELS
 from eosin.models.flag import flag_net
 from eosin.models.flag.flag_graph import Blocks, GraphBuilder, Nearest
 from eosin.models.flag.flag_net import GraphLayer
-from eosin.types import Batch
+from eosin.models.flag.flag_objective import Answer, NodeAndEdgeError
+from eosin.types import Batch, GenePanel
+from reference import flag_literal
+
+SMALL = {"width": 8, "depth": 1, "n_heads": 2, "graph_width": 8, "graph_depth": 2, "graph_heads": 2}
 
 
 def batch(n: int = 9) -> Batch:
@@ -109,3 +115,101 @@ def test_pieces_give_what_the_whole_gives(monkeypatch):
     whole, _ = layer(graph, nodes, None, context)
     monkeypatch.setitem(flag_net.CHUNK, "cpu", 1)
     assert torch.allclose(layer(graph, nodes, None, context)[0], whole, atol=1e-12)
+
+
+@pytest.mark.parametrize(("preset", "scale"), [("paper", 1.0), ("small", 1000.0)])
+def test_the_level_enters_the_network_as_its_time(preset: str, scale: float):
+    """sigma = 0.01 * 1000^t; as t itself in the release, as 1000 t where nothing is said (models of before)."""
+    entry = MODELS["flag"]
+    settings = entry.settings.of(entry.presets[preset]["model"], SMALL)
+    process = entry.build(settings, 4, GenePanel(("A", "B"))).process
+    seen = []
+
+    def network(graph, state, level, shared):
+        seen.append(level)
+        return torch.zeros_like(state), None
+
+    times = [0.01, 0.3, 1.0]
+    sigma = torch.tensor([0.01 * 1000**t for t in times])[:, None, None]
+    process.guess(network, None, torch.zeros(3, 1, 2), sigma)
+    assert seen[0][:, 0].tolist() == pytest.approx([scale * t for t in times], rel=1e-4)
+
+
+def test_the_preset_of_the_paper_has_the_dropout_of_the_release():
+    entry = MODELS["flag"]
+    model = entry.build(entry.settings.of(entry.presets["paper"]["model"], SMALL), 4, GenePanel(("A", "B")))
+    assert {part.p for part in model.modules() if isinstance(part, torch.nn.Dropout)} == {0.1}
+
+
+@pytest.mark.parametrize("diffuse", ["nodes", "nodes-and-edges"])
+@torch.no_grad()
+def test_the_released_graph_is_the_literal_one(diffuse: str):
+    """Preset paper: contexts per block, SiLU and GELU, scale and shift before the output map, edges pooled over all."""
+    entry, b, genes = MODELS["flag"], batch(), ("A", "B", "C")
+    settings = entry.settings.of(entry.presets["paper"]["model"], SMALL, {"diffuse": diffuse, "edge_width": 4})
+    model = entry.build(settings, 5, GenePanel(genes))
+    graph = model.builder.build(b, torch.from_numpy(b.features))
+    encoder = model.generator.graph.double().eval()
+    torch.manual_seed(0)
+    for p in encoder.parameters():
+        torch.nn.init.normal_(p, std=0.3)
+    graph.features, graph.edges, graph.pooled = graph.features.double(), graph.edges.double(), graph.pooled.double()
+    noisy, level = torch.randn(2, len(b), 3).double(), torch.tensor([[0.4]])
+    edges = torch.randn(2, *graph.index.shape).double() if diffuse == "nodes-and-edges" else None
+    fast, fast_edges = encoder(graph, noisy, edges, level)
+    w = dict(encoder.state_dict())
+    for draw, (a, z) in ((d, part) for d in range(2) for part in ((0, 4), (4, len(b)))):
+        n = z - a
+        given = torch.zeros(n, n).double()
+        places = [
+            (i, int(j) - a, c) for i in range(n) for c, j in enumerate(graph.index[a + i]) if graph.valid[a + i, c]
+        ]
+        if edges is not None:
+            for i, j, c in places:
+                given[i, j] = edges[draw, a + i, c]
+        rows = slice(a, z)
+        slow, slow_edges = flag_literal.encode(
+            w,
+            torch.from_numpy(b.xy_um[rows]),
+            graph.features[rows],
+            noisy[draw, rows],
+            None if edges is None else given,
+            0.4,
+            2,
+        )
+        assert torch.allclose(fast[draw, rows], slow, atol=1e-5)
+        for i, j, c in places if edges is not None else []:
+            assert torch.allclose(fast_edges[draw, a + i, c], slow_edges[i, j], atol=1e-5)
+
+
+def test_models_of_before_keep_their_graph():
+    """The setting is not in their files; its default must be what they were trained with."""
+    entry = MODELS["flag"]
+    before = {name: v for name, v in entry.presets["paper"]["model"].items() if name != "released_graph"}
+    model = entry.build(entry.settings.of(before, SMALL), 5, GenePanel(("A", "B")))
+    arrays = model.generator.graph.state_dict()
+    assert "fuse.0.weight" in arrays and not any(".fuse." in name for name in arrays)
+    assert isinstance(model.generator.graph.enter[1], torch.nn.SiLU) and not model.builder.pool_all
+
+
+def test_consistency_moves_edges_and_not_nodes():
+    """Equation 34 on guesses, with the gradient through the nodes' correlations stopped as in the release."""
+    b = batch()
+    graph = GraphBuilder(Blocks(1e4), 112.0, pairs=True).build(b, torch.from_numpy(b.features))
+    torch.manual_seed(0)
+    guess = torch.randn(1, len(b), 6 + graph.index.shape[1], requires_grad=True)
+    clean = torch.zeros_like(guess)
+    cost = NodeAndEdgeError(6, 0.5)(Answer(graph, guess, 0 * clean), clean)
+    total, n_edges, slope = 0.0, 0, torch.zeros_like(guess[0, :, 6:])
+    for a, z in ((0, 4), (4, len(b))):
+        truth = flag_literal.correlations(guess[0, a:z, :6].detach())
+        for i in range(a, z):
+            for c, j in enumerate(graph.index[i].tolist()):
+                if graph.valid[i, c] and j != i:
+                    difference = float(guess[0, i, 6 + c].detach()) - float(truth[i - a, j - a])
+                    total, n_edges = total + abs(difference), n_edges + 1
+                    slope[i, c] = np.sign(difference)
+    assert cost.item() == pytest.approx(0.5 * total / n_edges, rel=1e-4)
+    cost.backward()
+    assert guess.grad is not None and not guess.grad[0, :, :6].any()
+    assert torch.allclose(guess.grad[0, :, 6:], 0.5 * slope / n_edges, atol=1e-7)

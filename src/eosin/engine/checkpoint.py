@@ -153,7 +153,8 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         )
     panel = GenePanel(**{**config["panel"], "names": tuple(config["panel"]["names"])})
     entry = MODELS[config["model"]]
-    settings = entry.settings.of(config["model_settings"], source=str(folder / "config.json"))
+    model_settings = {**entry.older, **config["model_settings"]}
+    settings = entry.settings.of(model_settings, source=str(folder / "config.json"))
     model = entry.build(settings, config["n_features"], panel)
     try:
         model.load_arrays(arrays)
@@ -171,7 +172,7 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         encoder=config["encoder"],
         encoder_key=config["encoder_key"],
         n_features=config["n_features"],
-        model_settings=config["model_settings"],
+        model_settings=model_settings,
         train_settings=config["train_settings"],
         seed=config["seed"],
         trained_on=tuple(config["trained_on"]),

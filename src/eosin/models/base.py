@@ -146,6 +146,9 @@ class ModelEntry:
         What this model changes of the defaults of training: {"lr": 1e-3}. A preset goes over it, and a user over both.
     drawing
         Settings that only say how draws are made: a trained model can be given other ones.
+    older
+        What a setting is in a checkpoint that does not name it, since it was written before the setting was there.
+        Only where that is not the default of today.
     """
 
     build: Callable[[Any, int, GenePanel], Model]
@@ -155,6 +158,7 @@ class ModelEntry:
     presets: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
     train: Mapping[str, Any] = field(default_factory=dict)
     drawing: tuple[str, ...] = ()
+    older: Mapping[str, Any] = field(default_factory=dict)
 
 
 MODELS: Registry[ModelEntry] = Registry("model")

@@ -1,9 +1,11 @@
 """The two linear probes of HEST, as they are: what its tables compare encoders by (Jaume et al., NeurIPS 2024).
 
-Standardise, reduce to 256 principal components (the public leaderboard) or not at all (the paper's table of linear
-probes), and solve a ridge with the fixed penalty 100 / (columns x genes) by LSQR, without an intercept. The steps are
-scikit-learn's, called with the benchmark's arguments, so that its randomised PCA and its early stop of LSQR are the
-same. They are then merged to one linear map. For a probe that can be compared with a model, see `ridge`.
+Standardise and reduce to 256 principal components (the public leaderboard), or take the features as they are (the
+paper's table of linear probes: the scaler stands in the branch of the components), and solve a ridge with the fixed
+penalty 100 / (columns x genes) by LSQR, without an intercept. The steps are scikit-learn's, called with the
+benchmark's arguments, so that its randomised PCA and its early stop of LSQR are the same. They are then merged to one
+linear map. The ridge is fitted to the scores that the fit of the PCA gives; a randomised PCA's second transform of
+the same spots, which a test section gets, differs a little. For a probe that can be compared with a model, see `ridge`.
 
 Without an intercept on centred features the predictions have mean 0 on the training spots. Correlations do not see
 that, squared errors and R² do; `add_mean` puts the mean back.
@@ -27,8 +29,10 @@ from eosin.types import Batch, GenePanel
 class HestRidgeSettings(Settings):
     """Which of the two probes, and what may differ from it."""
 
-    n_components: int | None = Field(
-        256, ge=1, description="principal components of the standardised features; none: all features"
+    n_components: int | None = Field(256, ge=1, description="principal components of the features; none: all features")
+    standardise: bool = Field(
+        True,
+        description="give every feature mean 0 and sd 1 first; the probe without components takes them as they are",
     )
     penalty: float | None = Field(
         None, gt=0, description="ridge penalty on the summed squared error; none: 100 / (columns x genes)"
@@ -52,18 +56,22 @@ class HestRidge(Solved):
         from sklearn.preprocessing import StandardScaler
 
         s, target = self.settings, training.target.astype(np.float64)
-        scaler = StandardScaler().fit(training.batch.features.astype(np.float64))
-        z = scaler.transform(training.batch.features.astype(np.float64))
+        z = training.batch.features.astype(np.float64)
+        mean, scale = np.zeros(z.shape[1]), np.ones(z.shape[1])
+        if s.standardise:
+            scaler = StandardScaler().fit(z)
+            mean, scale, z = scaler.mean_, scaler.scale_, scaler.transform(z)
         basis, centre = np.eye(z.shape[1]), np.zeros(z.shape[1])
         if s.n_components is not None:
+            pca = PCA(min(s.n_components, *z.shape), random_state=1)
             with np.errstate(invalid="ignore"):  # shares of no variance, where all features are constant
-                pca = PCA(min(s.n_components, *z.shape), random_state=1).fit(z)
-            basis, centre, z = pca.components_.T, pca.mean_, pca.transform(z)
+                z = pca.fit_transform(z)
+            basis, centre = pca.components_.T, pca.mean_
         penalty = s.penalty or 100 / (z.shape[1] * target.shape[1])
         probe = Ridge(alpha=penalty, fit_intercept=False, solver=s.solver, max_iter=1000)
         coefficients = probe.fit(z.astype(np.float32), target).coef_.reshape(target.shape[1], -1).T
-        self.weight = basis @ coefficients.astype(np.float64) / scaler.scale_[:, None]
-        self.intercept = -(scaler.mean_ + centre * scaler.scale_) @ self.weight
+        self.weight = basis @ coefficients.astype(np.float64) / scale[:, None]
+        self.intercept = -(mean + centre * scale) @ self.weight
         if s.add_mean:
             self.intercept = self.intercept + target.mean(0)
 
@@ -93,6 +101,6 @@ MODELS.add(
         HestRidgeSettings,
         "linear probe of HEST with its fixed penalty, no intercept",
         "HEST-1k (Jaume et al., NeurIPS 2024)",
-        presets={"paper": {"model": {"n_components": None}}, "small": {}},
+        presets={"paper": {"model": {"n_components": None, "standardise": False}}, "small": {}},
     ),
 )

@@ -45,6 +45,24 @@ def test_a_folder_rebuilds_its_model_alone(sections, tmp_path: Path, model: str)
     assert np.array_equal(ours, theirs)
 
 
+def test_a_checkpoint_of_before_a_setting_keeps_what_it_was_trained_with(sections, tmp_path: Path) -> None:
+    """`padded` of gigapath is on today; models that were trained before it was there had no padding."""
+    assert MODELS["gigapath"].settings.of().padded and MODELS["gigapath"].older == {"padded": False}
+    made = train(sections[:3], model="gigapath:small", settings={"model": {"padded": False}}, panel="var:4", seed=7)
+    older = {name: value for name, value in made.model_settings.items() if name != "padded"}
+    replace(made, model_settings=older).save(tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert again.model_settings == made.model_settings
+    ours, theirs = (predict(one, sections[3], seed=1).mean for one in (made, again))
+    assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("model", list(MODELS))
+def test_what_older_checkpoints_had_are_settings_of_the_model_that_have_another_default_today(model: str) -> None:
+    today = MODELS[model].settings.of().model_dump(mode="json")
+    assert all(name in today and today[name] != value for name, value in MODELS[model].older.items())
+
+
 def test_config_says_all_that_made_the_model(sections, tmp_path: Path) -> None:
     trained(sections, "stflow", tmp_path / "run")
     config = json.loads((tmp_path / "run" / "config.json").read_text())

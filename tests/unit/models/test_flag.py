@@ -101,8 +101,8 @@ def test_published_parts_have_the_computed_sizes():
     ends = linear(1, 384, 384) + 200 * 384 + linear(384, 2 * 384) + linear(384, 1)
     assert size(model.generator.dit) == 12 * block + ends
     layer = 2 * linear(384, 768) + linear(384, 3 * 384) + linear(384, 384) + 2 * linear(2, 8) + 2
-    layer += linear(1024, 768) + linear(384, 4 * 384) + linear(768, 384)
-    ends = linear(200, 384, 384) + linear(256, 384, 384) + linear(1026, 384) + linear(768, 384, 384) + 768
+    layer += linear(1024, 768) + linear(384, 4 * 384) + linear(768, 384) + linear(768, 384, 384)
+    ends = linear(200, 384, 384) + linear(256, 384, 384) + linear(1026, 384) + 768
     assert size(model.generator.graph) == 6 * layer + ends + linear(384, 200)
 
 

@@ -28,16 +28,44 @@ def training():
     return replace(small, batch=replace(small.batch, features=wide))
 
 
-@pytest.mark.parametrize("components", [256, None])
-def test_equals_the_steps_of_the_benchmark(training, components):
+def probe(z, y):
+    """The last step of the benchmark."""
+    z = z.astype(np.float32)
+    return Ridge(alpha=100 / (z.shape[1] * y.shape[1]), fit_intercept=False, solver="lsqr", max_iter=1000).fit(z, y)
+
+
+@pytest.mark.parametrize("preset", ["", "paper"])
+def test_equals_the_steps_of_the_benchmark(training, preset):
+    """Components of standardised features, or the features as they are."""
     x, y = training.batch.features.astype(np.float64), training.target.astype(np.float64)
-    steps = [StandardScaler()] + ([PCA(components, random_state=1)] if components else [])
+    steps = [] if preset else [StandardScaler(), PCA(256, random_state=1)]
     z = x
     for step in steps:
         z = step.fit_transform(z)
-    z = z.astype(np.float32)
-    probe = Ridge(alpha=100 / (z.shape[1] * y.shape[1]), fit_intercept=False, solver="lsqr", max_iter=1000).fit(z, y)
-    assert np.allclose(point(solved(training, n_components=components), training.batch), probe.predict(z), atol=1e-4)
+    presets = MODELS["hest-ridge"].presets
+    made = solved(training, **(presets[preset]["model"] if preset else {}))
+    assert np.allclose(point(made, training.batch), probe(z, y).predict(z.astype(np.float32)), atol=1e-3)
+
+
+def test_the_ridge_is_fitted_to_the_scores_of_the_fit_itself():
+    """A randomised PCA transforms the spots that it was fitted to a little otherwise than it fitted them."""
+    training = toy.training(330)
+    noise = np.random.default_rng(0).normal(size=(len(training.batch), 520 - training.batch.features.shape[1]))
+    wide = np.concatenate([training.batch.features, noise], 1).astype(np.float32)
+    training = replace(training, batch=replace(training.batch, features=wide))
+    x, y = StandardScaler().fit_transform(wide.astype(np.float64)), training.target.astype(np.float64)
+    pca = PCA(256, random_state=1)
+    scores = pca.fit_transform(x)
+    once, twice = probe(scores, y), probe(pca.transform(x), y)
+    test = pca.transform(x).astype(np.float32)
+    assert np.abs(once.predict(test) - twice.predict(test)).max() > 0.01
+    assert np.allclose(point(solved(training), training.batch), once.predict(test), atol=1e-3)
+
+
+def test_models_of_before_that_were_fitted_are_as_they_were(training):
+    """Only arrays are kept, so that how they were fitted does not matter to a checkpoint."""
+    made = solved(training, n_components=None)
+    assert set(made.arrays()) == {"weight", "intercept"}
 
 
 def test_penalty_is_that_of_the_formula(training):

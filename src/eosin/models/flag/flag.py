@@ -60,6 +60,11 @@ class FLAGSettings(OnBaseSettings):
     graph_width: int = Field(64, ge=4, description="width of a spot's state in the graph")
     graph_depth: int = Field(2, ge=1, description="graph layers; each widens the context by one ring of neighbours")
     graph_heads: int = Field(4, ge=1, description="attention heads in the graph; must divide graph_width")
+    released_graph: bool = Field(
+        False,
+        description="graph layers in the release's order: a context for each, SiLU before scales and shifts, those of "
+        "the features before the output map; GELU where nodes and edges come in; all edges of a block pooled",
+    )
     edge_width: int = Field(16, ge=1, description="width of an edge's state, where edges are diffused")
     blocks: bool = Field(False, description="see all spots of a square block instead of the nearest ones")
     n_neighbours: int = Field(8, ge=1, description="nearest spots that a spot sees, itself not counted")
@@ -87,6 +92,9 @@ class FLAGSettings(OnBaseSettings):
     consistency: float = Field(0.1, ge=0, description="weight of agreement of edges and nodes, where both are diffused")
     sigma_smallest: float = Field(0.01, gt=0, description="smallest noise level")
     sigma_largest: float = Field(10.0, gt=0, description="largest noise level")
+    time_scale: float = Field(
+        1000.0, gt=0, description="a noise level enters the networks as so many times its time t, 0 to 1; published: 1"
+    )
     levels_per_step: int = Field(4, ge=1, description="noise levels at which a training step sees each region")
     n_steps: int = Field(18, ge=1, description="Heun steps; two evaluations each, and one at the end")
     levels: Literal["curved", "even"] = Field("curved", description="'even' is even in log noise, as published")
@@ -105,6 +113,7 @@ def _graph(s: FLAGSettings, n_features: int, n_noisy: int | None, n_out: int, ed
         n_heads=s.graph_heads,
         dropout=s.dropout,
         edge_width=edge_width,
+        released=s.released_graph,
     )
 
 
@@ -152,7 +161,17 @@ def _process(s: FLAGSettings, state: State, g: int) -> Process:
         "even": lambda: (noise.even_levels(s.n_steps), LOG_SIGMA),
     }[s.levels]()
     starts = mirrored if s.mirrored else independent
-    return Diffusion(state, output, noise, levels, clock, g, levels_per_step=s.levels_per_step, starts=starts)
+    return Diffusion(
+        state,
+        output,
+        noise,
+        levels,
+        clock,
+        g,
+        levels_per_step=s.levels_per_step,
+        time_scale=s.time_scale,
+        starts=starts,
+    )
 
 
 def _objective(s: FLAGSettings, state: State, g: int) -> Objective[Answer, Tensor]:
@@ -196,7 +215,7 @@ def build(
     return GraphModel(
         generator,
         _process(s, state, g),
-        GraphBuilder(_around(s), s.length_um, pairs=isinstance(state, NodesAndEdges)),
+        GraphBuilder(_around(s), s.length_um, pairs=isinstance(state, NodesAndEdges), pool_all=s.released_graph),
         units,
         objective or _objective(s, state, g),
         alignment,
@@ -209,6 +228,7 @@ _PAPER = {
     "graph_width": 384,
     "graph_depth": 6,
     "graph_heads": 8,
+    "released_graph": True,
     "edge_width": 384,
     "blocks": True,
     "hand_over": "genes",
@@ -216,11 +236,12 @@ _PAPER = {
     "width": 384,
     "depth": 12,
     "n_heads": 6,
-    "dropout": 0.0,
+    "dropout": 0.1,
     "align": 0.5,
     "align_block": 8,
     "align_width": 2048,
     "vector_width": 1152,
+    "time_scale": 1.0,
     "levels_per_step": 1,
     "n_steps": 100,
     "levels": "even",

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eosin.models.flag.flag_graph import Graph
 from eosin.models.flag.flag_net import CHUNK, GraphEncoder, embed
-from eosin.models.parts.dit import GeneDiT, TimeEmbedding
+from eosin.models.parts.dit import GeneDiT, TimeEmbedding, start_by_xavier
 from eosin.models.parts.rows_within import rows_within
 from eosin.row_blocks import row_blocks
 
@@ -69,6 +69,7 @@ class OwnFeatures(nn.Module):
         self.enter = nn.Sequential(
             nn.Linear(n_features, width), nn.SiLU(), nn.Dropout(dropout), nn.Linear(width, n_out)
         )
+        start_by_xavier(self)
 
     def forward(
         self, graph: Graph, noisy: Tensor | None = None, edges: Tensor | None = None, level: Tensor | None = None
@@ -98,6 +99,7 @@ class GeneGenerator(Generator):
         self.graph, self.dit, self.routed = graph, dit, routed
         self.time = TimeEmbedding(dit.width)
         self.bridge = nn.Sequential(nn.Linear(n_handed, bridge_width), nn.SiLU(), nn.Linear(bridge_width, dit.width))
+        start_by_xavier(self.bridge)
 
     def precompute(self, graph: Graph) -> Tensor | None:
         """The condition [1 s width] without time, unless the noisy state is part of it."""
@@ -136,6 +138,7 @@ class Alignment(nn.Module):
         self.project = nn.Sequential(
             nn.Linear(width, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU(), nn.Linear(hidden, n_vector)
         )
+        start_by_xavier(self.project)
         self.register_buffer("vectors", torch.zeros(n_genes, n_vector))  # a row of zeros: the gene has none
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -98,7 +98,7 @@ class Graph:
     index: Tensor  # [s n] rows; column 0 is the spot itself
     valid: Tensor  # [s n] bool
     edges: Tensor  # [s n 2] distance kernel and cosine of features (equations 58 and 59)
-    pooled: Tensor  # [s f+2] mean features and edges of the neighbourhood
+    pooled: Tensor  # [s f+2] mean features of the neighbourhood, and mean of its edges
     part: Tensor  # [s]
     pair: Tensor | None = None  # [s n] number of the unordered pair, where edges are diffused
     n_pairs: int = 0
@@ -132,11 +132,14 @@ class GraphBuilder:
         The distance kernel is exp(-d^2 / (2 length_um^2)).
     pairs
         Also number the unordered pairs, for edges that are diffused.
+    pool_all
+        Pool all edges among the spots that a spot sees, in a block those of the whole block; else its own edges only.
     """
 
     neighbourhood: Neighbourhood
     length_um: float
     pairs: bool = False
+    pool_all: bool = False
 
     def build(self, batch: Batch, features: Tensor) -> Graph:
         """The graph of a batch, beside its inputs `features` [s f] and on their device."""
@@ -150,9 +153,11 @@ class GraphBuilder:
         rows, mask = torch.from_numpy(index).to(device), torch.from_numpy(valid).to(device)
         cosine, mean = _compare(features, rows, mask)
         edges = torch.stack([torch.from_numpy(kernel.astype(np.float32)).to(device), cosine], -1)
-        mean_edges = edges.sum(1) / mask.sum(1, keepdim=True)
+        total, count = edges.sum(1), mask.sum(1, keepdim=True)
+        if self.pool_all:
+            total, count = ((of_spot[rows] * mask[..., None]).sum(1) for of_spot in (total, count))
         part = torch.from_numpy(batch.part_of_spot()).to(device)
-        graph = Graph(features, rows, mask, edges, torch.cat([mean, mean_edges], -1), part)
+        graph = Graph(features, rows, mask, edges, torch.cat([mean, total / count], -1), part)
         if self.pairs:
             graph.pair, graph.n_pairs = _number_pairs(index, device)
         return graph

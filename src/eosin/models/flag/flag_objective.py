@@ -57,7 +57,8 @@ class NodeAndEdgeError:
     n_genes
         Genes of the panel, the first channels of a state.
     consistency
-        Weight of equation 34: the guessed correlations are to be those of the guessed expression.
+        Weight of equation 34: the guessed correlations are to be those of the guessed expression. Its gradient
+        goes to the edges alone.
     """
 
     n_genes: int
@@ -69,7 +70,7 @@ class NodeAndEdgeError:
         n_edges = len(error) * mask.sum().clamp(min=1)
         cost = error[..., :g].square().mean() + (error[..., g:].square() * mask).sum() / n_edges
         if self.consistency:
-            implied = correlation(answer.graph, guess[..., :g])
+            implied = correlation(answer.graph, guess[..., :g]).detach()  # as the release: edges follow the nodes
             cost = cost + self.consistency * ((guess[..., g:] - implied).abs() * mask).sum() / n_edges
         return cost
 

@@ -51,6 +51,8 @@ class Diffusion(Process):
         Noise levels of the sampler, and the variable in which its steps are straight.
     levels_per_step
         Noise levels at which a training step sees each region.
+    time_scale
+        What times t in [0, 1] are multiplied by before they enter the network.
     starts
         Which noise several draws start from: `mirrored` or `independent`.
     """
@@ -65,11 +67,13 @@ class Diffusion(Process):
         n_genes: int,
         *,
         levels_per_step: int,
+        time_scale: float,
         starts: Noise,
     ):
         super().__init__()
         self.state, self.output, self.noise, self.levels, self.clock = state, output, noise, levels, clock
-        self.n_genes, self.levels_per_step, self.starts = n_genes, levels_per_step, starts
+        self.n_genes, self.levels_per_step, self.time_scale = n_genes, levels_per_step, time_scale
+        self.starts = starts
 
     @property
     def mirrored(self) -> bool:
@@ -94,7 +98,7 @@ class Diffusion(Process):
         self, generator: Generator, graph: Graph, noisy: Tensor, sigma: Tensor, shared: Tensor | None = None
     ) -> tuple[Tensor, Tensor | None]:
         """Clean state from a noisy one [k s c] at levels [k s 1] or [1 1 1], and gene tokens."""
-        level = 1000 * self.noise.time(sigma)[..., 0]
+        level = self.time_scale * self.noise.time(sigma)[..., 0]
         answer, tokens = generator(graph, self.output.enter(noisy, sigma), level, shared)
         return self.output.guess(noisy, answer, sigma), tokens
 

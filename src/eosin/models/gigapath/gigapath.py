@@ -10,7 +10,8 @@ expression: "Gigapath-slide" of STFlow (Huang et al., ICML 2025), whose head is 
 - Tiles are encoded before and stored, so that the whole section attends to itself in bounded memory. The STFlow
   release attends within a batch of tiles, or pushes all images through the tile encoder at once.
 - Tiles stand in raster order, so that the order of spots in a file does not matter.
-- Nothing is padded, and no section sees another.
+- No section sees another. Segments are padded with keys of zeros, as in the release, by their number alone: no
+  padded array exists. `padded = false` is attention among tiles only.
 - By default the spot's own features go to the head too, positions count from the section's own corner (a slide's
   position under the scanner says nothing), and the head is the tuned ridge. Preset `paper` does none of this.
 """
@@ -55,6 +56,11 @@ class GigaPathSettings(Settings):
     dilations: tuple[int, ...] = Field(
         (1, 2, 4, 8, 16), description="one token in so many of a segment takes part, for each branch; 1 first"
     )
+    padded: bool = Field(
+        True,
+        description="fill segments up with keys of zeros that take part in the softmax, as in the release; the weights "
+        "expect it above 1,023 tiles. False: attention among tiles only",
+    )
     cell_um: float = Field(128.0, gt=0, description="side of a cell of the position grid, µm; 256 px at 0.5 µm/px")
     from_corner: bool = Field(True, description="count cells from the section's own corner, not from the slide's")
     standardise: bool = Field(True, description="standardise tile features on the training spots before encoding")
@@ -65,7 +71,7 @@ class GigaPathSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> GigaPathSettings:
-        branches(self.segments, self.dilations)
+        branches(self.segments, self.dilations, padded=self.padded)
         if self.width % self.n_heads:
             raise ValueError(f"{self.n_heads} heads do not divide a width of {self.width}")
         return self
@@ -173,7 +179,7 @@ def load_weights(slide: SlideEncoder, file: str | Path) -> None:
 
 def build(settings: GigaPathSettings, n_features: int, panel: GenePanel) -> GigaPath:
     """Put the parts together; no I/O, no device. Weights are read when the model is solved."""
-    pattern = branches(settings.segments, settings.dilations)
+    pattern = branches(settings.segments, settings.dilations, padded=settings.padded)
     slide = SlideEncoder(n_features, settings.width, settings.n_heads, settings.n_layers, pattern)
     if settings.weights is None:
         slide.start_at_random()
@@ -210,5 +216,6 @@ MODELS.add(
             },
             "small": {"model": {"n_layers": 1, "width": 64, "n_heads": 4}},
         },
+        older={"padded": False},
     ),
 )

@@ -26,10 +26,15 @@ _ROWS = 4096  # tiles whose wide state of the feed-forward block exists at once
 
 @dataclass(frozen=True)
 class Branch:
-    """One pattern of dilated attention: segments of `segment` tokens, of which every `dilation`-th is kept."""
+    """One pattern of dilated attention: segments of `segment` tokens, of which every `dilation`-th is kept.
+
+    `padded`: the last segment is filled up to a whole one (to the sequence, where that is shorter), and every segment
+    to a multiple of the dilation, by keys of zeros that take part in the softmax, as in the release.
+    """
 
     segment: int
     dilation: int
+    padded: bool = False
 
     def groups(self, n_heads: int) -> Iterator[tuple[slice, int]]:
         """(heads, offset of the tokens that they keep): neighbouring heads share an offset.
@@ -40,6 +45,12 @@ class Branch:
         size = -(-n_heads // self.dilation)
         for offset, first in enumerate(range(0, n_heads, size)):
             yield slice(first, min(first + size, n_heads)), offset
+
+    def n_zero_keys(self, n: int, rows: slice) -> int:
+        """Keys of zeros beside the tokens `rows` of one segment of a sequence of `n` tokens."""
+        if not self.padded:
+            return 0
+        return -(-min(self.segment, n) // self.dilation) - len(range(rows.start, rows.stop, rows.step))
 
 
 def dilated_attention(q: Tensor, k: Tensor, v: Tensor, branches: Sequence[Branch]) -> Tensor:
@@ -63,6 +74,10 @@ def dilated_attention(q: Tensor, k: Tensor, v: Tensor, branches: Sequence[Branch
                 if rows.start < rows.stop:
                     at = (rows, heads)
                     answer, log_sum = attend(*(x[at].transpose(0, 1) for x in (q, k, v)))
+                    n_zero = branch.n_zero_keys(n, rows)
+                    if n_zero:  # each adds exp(0) to the denominators and nothing to the answers
+                        with_zeros = torch.logaddexp(log_sum, log_sum.new_tensor(float(n_zero)).log())
+                        answer, log_sum = answer * (log_sum - with_zeros).exp()[..., None], with_zeros
                     _mix(out[at], total[at], answer.transpose(0, 1), log_sum.transpose(0, 1))
     return out
 
@@ -218,7 +233,7 @@ def place(cells: Tensor, width: int) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], -1).flatten(1).float()
 
 
-def branches(segments: Sequence[int], dilations: Sequence[int]) -> tuple[Branch, ...]:
+def branches(segments: Sequence[int], dilations: Sequence[int], *, padded: bool = False) -> tuple[Branch, ...]:
     """Branches from two lists of one length; ValueError says what is wrong with them."""
     if len(segments) != len(dilations) or not segments:
         raise ValueError(f"{len(segments)} segment lengths but {len(dilations)} dilations")
@@ -226,4 +241,4 @@ def branches(segments: Sequence[int], dilations: Sequence[int]) -> tuple[Branch,
         raise ValueError(f"the first dilation is {dilations[0]}; it must be 1, else some tokens get no answer")
     if min(*segments, *dilations) < 1 or any(a > b for a, b in pairwise(segments)):
         raise ValueError("segment lengths and dilations must be positive, and lengths must not fall")
-    return tuple(Branch(segment, dilation) for segment, dilation in zip(segments, dilations))
+    return tuple(Branch(segment, dilation, padded) for segment, dilation in zip(segments, dilations))

@@ -37,18 +37,30 @@ def within_sets(bias: Tensor) -> Mix:
 
 
 class Block(nn.Module):
-    """Norm, attention, norm, feed-forward, each added to what came in; only the asking side is normalised.
+    """Norm, attention, norm, feed-forward, each added to what came in.
 
     Parameters
     ----------
+    norm_context
+        Normalise what a block attends to, too, by the norm of the asking side; else only the asking side is normalised.
     ratio
         Width of the feed-forward layer in widths.
     head_width
         Width of a head; by default the heads share the width.
     """
 
-    def __init__(self, width: int, n_heads: int, ratio: float, dropout: float, head_width: int | None = None):
+    def __init__(
+        self,
+        width: int,
+        n_heads: int,
+        ratio: float,
+        dropout: float,
+        head_width: int | None = None,
+        *,
+        norm_context: bool = False,
+    ):
         super().__init__()
+        self.norm_context = norm_context
         self.n_heads, inner = n_heads, n_heads * (head_width or width // n_heads)
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Linear(width, inner, bias=False)
@@ -68,7 +80,11 @@ class Block(nn.Module):
         """x [b n w] after attending to itself, or to `context` [b m w]."""
         normed = self.norm(x)
         q = self._split(self.queries(normed))
-        k, v = self.keys_values(normed if context is None else context).chunk(2, dim=-1)
+        if context is None:
+            context = normed
+        elif self.norm_context:
+            context = self.norm(context)
+        k, v = self.keys_values(context).chunk(2, dim=-1)
         mixed = mix(q, self._split(k), self._split(v))
         x = x + self.out(mixed.transpose(1, 2).flatten(2))
         return x + self.feed(x)

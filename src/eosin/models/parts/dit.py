@@ -50,6 +50,14 @@ def start_small(mlp: nn.Sequential) -> None:
             nn.init.zeros_(layer.bias)
 
 
+def start_by_xavier(module: nn.Module) -> None:
+    """Xavier-uniform weights and no offsets in every linear map of a module."""
+    for layer in module.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+
 class Block(nn.Module):
     """Attention over genes and a feed-forward map, both modulated."""
 
@@ -114,7 +122,8 @@ class GeneDiT(nn.Module):
             raise EosinError(f"there is no block {tap} among {depth}", fix=f"choose one of 1 to {depth}")
         self.n_genes, self.width, self.tap = n_genes, width, tap
         self.value = nn.Sequential(nn.Linear(1, width), nn.SiLU(), nn.Linear(width, width))
-        self.gene = nn.Parameter(torch.randn(n_genes, width))
+        # as in both releases; N(0, 1) would hide the token's value, whose embedding starts much smaller
+        self.gene = nn.Parameter(torch.empty(n_genes, width).uniform_(-(width**-0.5), width**-0.5))
         self.blocks = nn.ModuleList(Block(width, n_heads, mlp_ratio, dropout) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False, eps=1e-6)
         self.modulate = nn.Linear(width, 2 * width)
@@ -122,10 +131,7 @@ class GeneDiT(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        for layer in self.modules():
-            if isinstance(layer, nn.Linear):
-                nn.init.xavier_uniform_(layer.weight)
-                nn.init.zeros_(layer.bias)
+        start_by_xavier(self)
         for layer in (*(block.modulate for block in self.blocks), self.modulate, self.out):
             nn.init.zeros_(layer.weight)
 

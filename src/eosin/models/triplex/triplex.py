@@ -9,6 +9,8 @@ Where eosin differs from the paper or its release, and why:
   lattice these are the 5 x 5 window.
 - The lattice of the positional convolution comes from each section's own spacing (`eosin.geometry.lattice_positions`).
   The release rounds to 20 pixels, and keeps the grid of the first slide that it sees for all others.
+- A window's state is the mean over the neighbours that are there; the release takes it over all 25 places.
+- Neighbour tokens are dropped out before the window; the release has no dropout there.
 - Dropout is off at inference; in the release it stays on in the global view. Attention weights have none.
 - A step sees connected regions, each encoded once; the release encodes every slide anew for every 128 spots.
 - The epoch is chosen on training sections (the release chooses on the test fold). The learning rate is constant.
@@ -110,6 +112,7 @@ MODELS.add(
                     "n_global_layers": 2,
                     "n_fusion_layers": 2,
                     "dropout": 0.1,
+                    "released_norms": True,
                     "residual_positions": False,
                     "clamp": True,
                     "n_components": None,

@@ -38,6 +38,11 @@ class TriplexNetwork(Settings, ABC):
     n_fusion_layers: int = Field(1, ge=1, description="cross-attention blocks that read target and window")
     n_neighbours: int = Field(24, ge=1, description="nearest spots in a window beside the spot itself")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate in every block")
+    released_norms: bool = Field(
+        False,
+        description="norms as in the release: what the cross-attention reads is normalised as its queries are, and a "
+        "norm ends the window",
+    )
     residual_positions: bool = Field(True, description="add the lattice convolution to the state; False replaces it")
 
 
@@ -78,8 +83,9 @@ class Window(nn.Module):
 
     bias: nn.ParameterList
 
-    def __init__(self, width: int, n_layers: int, n_heads: int, ratio: float, dropout: float):
+    def __init__(self, width: int, n_layers: int, n_heads: int, ratio: float, dropout: float, *, norm: bool = False):
         super().__init__()
+        self.norm = nn.LayerNorm(width) if norm else None
         self.blocks = nn.ModuleList(Block(width, n_heads, ratio, dropout) for _ in range(n_layers))
         self.bias = nn.ParameterList(torch.zeros(n_heads, _REACH**2) for _ in range(n_layers))
 
@@ -90,7 +96,7 @@ class Window(nn.Module):
         never = torch.zeros_like(tokens[..., 0]).masked_fill(hidden, -torch.inf)[:, None, None]  # [s 1 1 n]
         for block, bias in zip(self.blocks, self.bias):
             tokens = block(tokens, within_sets(bias[:, kind].transpose(0, 1) + never))
-        return tokens
+        return tokens if self.norm is None else self.norm(tokens)
 
 
 class Positions(nn.Module):
@@ -142,11 +148,11 @@ class Triplex(nn.Module):
         self.drop = nn.Dropout(s.dropout)
         self.own = own or nn.Linear(n_features, s.width)
         self.others = nn.Linear(n_features, s.width)
-        self.window = Window(s.width, s.n_window_layers, s.n_heads, s.ratio, s.dropout)
+        self.window = Window(s.width, s.n_window_layers, s.n_heads, s.ratio, s.dropout, norm=s.released_norms)
         self.slide = nn.ModuleList(Block(*shape) for _ in range(s.n_global_layers))
         self.positions = Positions(s.width, residual=s.residual_positions)
         self.slide_norm = nn.LayerNorm(s.width)
-        self.fusion = nn.ModuleList(Block(*shape) for _ in range(s.n_fusion_layers))
+        self.fusion = nn.ModuleList(Block(*shape, norm_context=s.released_norms) for _ in range(s.n_fusion_layers))
         self.fusion_norm = nn.LayerNorm(s.width)
         self.heads = nn.ModuleList(nn.Linear(s.width, n_genes) for _ in range(4))
 

@@ -158,6 +158,7 @@ SETTINGS = {  # another value, and what it needs to act on
     "n_heads": (4, {}),
     "segments": ((8, 16), {"dilations": (1, 2)}),
     "dilations": ((1, 3), {"segments": (64, 64)}),
+    "padded": (False, {}),
     "cell_um": (300.0, {}),
     "from_corner": (False, {}),
     "standardise": (False, {}),
@@ -262,4 +263,5 @@ def test_the_preset_of_the_paper_is_the_published_size():
     made = GigaPathSettings.of(ENTRY.presets["paper"]["model"])
     assert (made.n_layers, made.width, made.n_heads, made.head) == (12, 768, 16, "forest")
     assert (made.segments, made.dilations) == ((1024, 5792, 32768, 185363, 1048576), (1, 2, 4, 8, 16))
+    assert made.padded
     assert not (made.own_features or made.final_norm or made.standardise or made.from_corner)

@@ -20,7 +20,8 @@ class Features:
     encoder
         Spec by which `get_encoder` makes the encoder, as `stain`.
     key
-        Encoder, version, weights, field of view and transform in one string: equal keys mean comparable numbers.
+        Encoder, version, weights, field of view and transform in one string: equal keys mean comparable numbers. That
+        of another tool's file is `file;encoder=E;width=F;tile=224px;scale=20x`, without what the file does not tell.
     turned
         [s 7 f] float32: features of the same images under seven flips and quarter turns, for training; None where
         they were not encoded.
@@ -59,7 +60,25 @@ class Features:
                 f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again"
             )
 
+    def fits(self, key: str) -> bool:
+        """Whether these features are comparable with those of a key.
+
+        Keys must be equal. Of another tool's files only what both keys tell must be: files without attributes, and
+        checkpoints of earlier versions, tell neither tile nor scale.
+        """
+        return self.key == key or _agree(_facts_of(self.key), _facts_of(key))
+
     def take(self, rows: np.ndarray) -> Features:
         """The features of some spots, in the order of `rows`."""
         turned = None if self.turned is None else self.turned[rows]
         return replace(self, values=self.values[rows], turned=turned)
+
+
+def _facts_of(key: str) -> dict[str, str]:
+    """What the key of another tool's features tells, by name; nothing for a key of an encoder of eosin."""
+    kind, *facts = key.split(";")
+    return dict(fact.partition("=")[::2] for fact in facts) if kind == "file" else {}
+
+
+def _agree(facts: dict[str, str], others: dict[str, str]) -> bool:
+    return bool(facts and others) and all(facts[name] == others[name] for name in facts.keys() & others.keys())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -159,7 +160,15 @@ class Section:
         return rename_advice(wanted, self.genes or (), by_own=others is not None)
 
     def fingerprint(self) -> str:
-        """Hash (16 hex digits) of name, positions, spot names, genes, counts and feature key: the data of a result."""
+        """Hash (16 hex digits) of name, positions, spot names, genes, counts, and key and values of the features.
+
+        The data of a result. It is computed once: it is asked for in every epoch and for every cell of a grid.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         counts = () if self.counts is None else (self.counts.data, self.counts.indices, self.counts.indptr)
-        key = "" if self.features is None else self.features.key
-        return fingerprint(self.name, self.spots.xy_um, list(self.spots.ids), list(self.genes or ()), key, *counts)
+        key, values = ("", ()) if self.features is None else (self.features.key, (self.features.values,))
+        spots, genes = self.spots, list(self.genes or ())
+        return fingerprint(self.name, spots.xy_um, list(spots.ids), genes, key, *counts, *values)

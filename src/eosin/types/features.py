@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.types.display import html_table, one_line
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,23 @@ class Features:
         checkpoints of earlier versions, tell neither tile nor scale.
         """
         return self.key == key or _agree(_facts_of(self.key), _facts_of(key))
+
+    def summary(self) -> str:
+        """Size and encoder in a few words, as `177 x 1,024 by 'uni'`."""
+        turned = "" if self.turned is None else " with those of turned tiles"
+        return f"{len(self.values):,} x {self.values.shape[1]:,} by {self.encoder!r}{turned}"
+
+    def __repr__(self) -> str:
+        return one_line("Features", self.summary())
+
+    def _repr_html_(self) -> str:
+        size = f"{len(self.values):,} spots x {self.values.shape[1]:,} features"
+        turned = None if self.turned is None else "also of the seven turned tiles"
+        licence = (
+            f"{self.licence} ({'commercial use' if self.commercial else 'commercial use not known to be allowed'})"
+        )
+        facts = {"size": size, "turned": turned, "encoder": self.encoder, "key": self.key, "licence": licence}
+        return html_table("Features", facts)
 
     def take(self, rows: np.ndarray) -> Features:
         """The features of some spots, in the order of `rows`."""

@@ -92,8 +92,10 @@ def key_of(attrs: Mapping[str, Any], encoder: str, width: int) -> str:
     if "encoder_key" in attrs:
         return str(attrs["encoder_key"])
     tile_px, scale = number(attrs.get("patch_size")), _magnification(attrs)
-    facts = (f"encoder={encoder}", f"width={width}", tile_px and f"tile={tile_px:.0f}px", scale and f"scale={scale}x")
-    return ";".join(("file", *(fact for fact in facts if fact)))
+    facts = ["file", f"encoder={encoder}", f"width={width}"]
+    facts += [] if tile_px is None else [f"tile={tile_px:.0f}px"]
+    facts += [] if scale is None else [f"scale={scale}x"]
+    return ";".join(facts)
 
 
 def _magnification(attrs: Mapping[str, Any]) -> int | None:
@@ -101,10 +103,14 @@ def _magnification(attrs: Mapping[str, Any]) -> int | None:
     scale = number(attrs.get("target_magnification"))
     if scale is None:
         full, mpp = number(attrs.get("level0_magnification")), slide_mpp(attrs)
-        full = full if full is not None or mpp is None else 10 / mpp  # 40x is about 0.25 µm per pixel
+        if full is None and mpp is not None:
+            full = 10 / mpp  # 40x is about 0.25 µm per pixel
         width_px, patch_px = tile_width_px(attrs), number(attrs.get("patch_size"))
-        scale = None if None in (full, width_px, patch_px) else full * patch_px / width_px
-    return None if scale is None else min(_MAGNIFICATIONS, key=lambda usual: abs(math.log(usual / scale)))
+        if full is None or width_px is None or patch_px is None:
+            return None
+        scale = full * patch_px / width_px
+    exact = scale
+    return min(_MAGNIFICATIONS, key=lambda usual: abs(math.log(usual / exact)))
 
 
 def slide_mpp(attrs: Mapping[str, Any], mpp: float | None = None) -> float | None:

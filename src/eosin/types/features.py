@@ -95,7 +95,10 @@ class Features:
 def _facts_of(key: str) -> dict[str, str]:
     """What the key of another tool's features tells, by name; nothing for a key of an encoder of eosin."""
     kind, *facts = key.split(";")
-    return dict(fact.partition("=")[::2] for fact in facts) if kind == "file" else {}
+    if kind != "file":
+        return {}
+    parts = (fact.partition("=") for fact in facts)
+    return {name: value for name, _, value in parts}
 
 
 def _agree(facts: dict[str, str], others: dict[str, str]) -> bool:

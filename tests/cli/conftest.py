@@ -62,6 +62,7 @@ class Ground:
 def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Commands run in an empty folder, and leave neither progress bars nor log levels behind."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("EOSIN_CACHE", str(tmp_path / "eosin-cache"))
     yield
     show_with(Silent())
     logging.getLogger("eosin").setLevel(logging.NOTSET)

@@ -78,10 +78,10 @@ def test_a_grid_takes_several_tile_widths(eosin: Run, ground: Ground) -> None:
     beside = ("--models", "ridge", "--split", "A1,B2:A2", "--genes", "var:4", "-o", "out", "--draws", 1)
     said = eosin("bench", ground.data, "--encoder", f"{ENCODER}&tile_um=60,120,pixels?px=8", *beside)
     assert said.code == 0, said.err
-    assert len(list(Path("eosin-cache").iterdir())) == 2
+    assert len({path.name for path in Path("eosin-cache").glob("*/*")}) == 2
     assert "tile_um=60,120" in said.out and "pixels?px=8" in said.out
     said = eosin("bench", ground.data, "--encoder", ENCODER, "--tile-um", "60,120", *beside)
-    assert said.code == 0 and len(list(Path("eosin-cache").iterdir())) == 2
+    assert said.code == 0 and len({path.name for path in Path("eosin-cache").glob("*/*")}) == 2
 
 
 def test_info_says_what_a_feature_file_is(eosin: Run, ground: Ground) -> None:

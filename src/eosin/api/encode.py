@@ -6,13 +6,14 @@ from pathlib import Path
 
 from eosin.api.parts.bare_image import is_bare_image, need_no_layout, section_of_image
 from eosin.api.parts.encode_jobs import encode_sections
-from eosin.api.parts.encoded import CACHE, need_commercial_encoder
+from eosin.api.parts.encoded import need_commercial_encoder, say_once_where
 from eosin.api.parts.sections import Data, sections_of
 from eosin.encoders import get_encoder
 from eosin.encoders.parts.field_of_view import with_tile
 from eosin.execution import Here, Processes
 from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import layout_of
+from eosin.storage.user_cache import user_cache
 from eosin.types import Section
 
 
@@ -34,7 +35,7 @@ def encode(
     data
         A data folder, sections that were read, or a bare image.
     out
-        The folder of feature files; `eosin-cache` by default.
+        The folder of feature files; the user's cache by default (`EOSIN_CACHE`).
     keep
         Return the sections with their features. Without, memory holds those of one section at a time.
     workers
@@ -55,7 +56,8 @@ def encode(
     encoder = get_encoder(with_tile(encoding.encoder, encoding.tile_um), **given)
     if encoding.commercial_only:
         need_commercial_encoder(encoder)
-    folder = Path(out) if out is not None else CACHE
+    if out is None:
+        say_once_where(user_cache())
     laid = layout_of(layout)
     if isinstance(data, str | Path) and is_bare_image(data, reading.reader):
         todo = [section_of_image(data, laid, mpp=reading.mpp)]
@@ -66,7 +68,7 @@ def encode(
     return encode_sections(
         todo,
         encoder,
-        folder=folder,
+        folder=None if out is None else Path(out),
         symmetries=encoding.symmetries,
         device=encoding.device,
         keep=keep,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eosin.api.parts.sections import sections_of
-from eosin.encoders import get_encoder
+from eosin.encoders import get_encoder, need_known
 from eosin.features import attach
 from eosin.options import ReadOptions, takes_options
 from eosin.types import Section
@@ -45,5 +45,11 @@ def read(
     measured = sections_of(path, reading)
     if features is None:
         return measured
-    name = get_encoder(encoder).spec
-    return [attach(section, Path(features), name, turned=symmetries) or section for section in measured]
+    need_known(encoder)
+    found = [attach(section, Path(features), encoder, turned=symmetries) for section in measured]
+    if all(
+        section is None for section in found
+    ):  # its settings may be written otherwise; it may be gated, so not first
+        name = get_encoder(encoder).spec
+        found = [attach(section, Path(features), name, turned=symmetries) for section in measured]
+    return [with_them or without for with_them, without in zip(found, measured)]

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from eosin.api.parts.encoded import CACHE
 from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.errors import EosinError
 from eosin.fetching.hub import cache_folder, endpoint, existing_folder, is_offline, reason_of, size_text
+from eosin.storage.user_cache import user_cache
 
 OK, NOTE, FAILS = "ok", "note", "FAILS"
 """States of a check: all works; eosin works, but something does not; eosin cannot work."""
@@ -71,7 +71,7 @@ def doctor(*, online: bool = False) -> list[dict[str, Any]]:
         ("processor", _processor, _reinstall("torch")),
         ("gpu", _gpu, "nvidia-smi, then install the torch that fits its driver"),
         ("disk", lambda: _disk(Path.cwd()), "choose another folder by --out"),
-        ("feature cache", lambda: _writable("feature cache", CACHE.resolve()), "change to a folder of your own"),
+        ("feature cache", lambda: _writable("feature cache", user_cache()), "export EOSIN_CACHE=FOLDER"),
         ("hub cache", lambda: _writable("hub cache", cache_folder(), NOTE), "export HF_HOME=FOLDER"),
         ("token", _token, "export HF_TOKEN=YOUR_TOKEN"),
         ("spatialdata", _spatialdata, "pip install spatialdata"),
@@ -215,7 +215,7 @@ def _writable(name: str, folder: Path, state_if_not: str = FAILS) -> Check:
         with tempfile.TemporaryFile(dir=existing_folder(folder)):
             pass
     except OSError as error:
-        fix = "change to a folder of your own" if state_if_not == FAILS else "export HF_HOME=FOLDER"
+        fix = "export EOSIN_CACHE=FOLDER" if state_if_not == FAILS else "export HF_HOME=FOLDER"
         return Check(name, state_if_not, f"{folder} cannot be written ({error.strerror})", fix)
     return Check(name, OK, f"{folder} can be written")
 

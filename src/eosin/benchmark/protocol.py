@@ -22,7 +22,7 @@ from eosin.benchmark.protocol_tables import (
 )
 from eosin.config import Registry, Settings
 from eosin.data import hest_genes, hest_splits
-from eosin.data.splits import Split, noted, splits
+from eosin.data.splits import Split, member_name, need_own_names, noted, splits
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, choose_panel
 from eosin.metrics import METRICS
@@ -151,7 +151,9 @@ def protocol_splits(
     patient = {section.name: section.patient for section in sections}
     if missing := sorted({n for split in made for n in (*split.train, *split.test)} - set(names)):
         raise EosinError(f"protocol '{protocol.name}' names section '{missing[0]}', which is not there", fix="give it")
-    return [replace(noted(split, patient), name=f"{family}/{split.name.split('/')[-1]}") for split in made]
+    named = [replace(noted(split, patient), name=f"{family}/{member_name(split)}") for split in made]
+    need_own_names(named)
+    return named
 
 
 def _hold_out(protocol: Protocol, names: Sequence[str]) -> Split:

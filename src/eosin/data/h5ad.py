@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -183,6 +183,16 @@ def get_positions(adata: AnnData, mpp: float | None, path: str | Path) -> np.nda
     if exact is not None and np.shape(exact) == xy_um.shape and np.allclose(exact, xy_um, rtol=1e-9, atol=1e-6):
         return np.asarray(exact, dtype=np.float64)
     return xy_um
+
+
+def width_at(record: Mapping[str, Any], scale: float | None) -> Any:
+    """The spots' width that a record of eosin holds, µm: another scale than its own changes it as it does distances.
+
+    Whatever else the record holds in its place is returned as it is, for `Spots` to refuse; None without one.
+    """
+    width, stored = record.get("diameter_um"), record.get("mpp")
+    numbers = all(isinstance(value, int | float) for value in (width, stored, scale))
+    return width * scale / stored if numbers and stored and scale != stored else width  # pyright: ignore
 
 
 def are_counts(matrix: Any) -> bool:

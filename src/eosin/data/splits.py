@@ -92,9 +92,29 @@ def splits(rule: str, sections: Sequence[Section], *, allow_leak: bool = False) 
     ]
     if not made:
         raise EosinError("no split is given", fix=f"rules are {_RULES}")
+    need_own_names(made)
     if not allow_leak:
         refuse_copies(made, sections)
     return [noted(split, {section.name: section.patient for section in sections}) for split in made]
+
+
+def need_own_names(made: Sequence[Split]) -> None:
+    """Refuse two splits of one name: their results would be one file.
+
+    Raises
+    ------
+    EosinError
+        Two splits have one name.
+    """
+    names = [split.name for split in made]
+    if len(set(names)) != len(names):
+        raise EosinError(f"two splits are called '{first_repeat(names)}'", fix="give each once")
+
+
+def member_name(split: Split) -> str:
+    """Name of a split without its rule: the section or patient left out, whatever slashes its name holds."""
+    rule, _, member = split.name.partition("/")
+    return member if rule in (LEAVE_SECTION_OUT, LEAVE_PATIENT_OUT) else split.name
 
 
 def _part(rule: str, sections: Sequence[Section], *, allow_leak: bool) -> list[Split]:

@@ -6,7 +6,7 @@ from eosin.encoders import timm_model as _timm_model  # noqa: F401  (registers i
 from eosin.encoders import zoo as _zoo  # noqa: F401  (registers itself)
 from eosin.encoders.base import ENCODERS, Encoder, EncoderCard, View
 from eosin.encoders.check import check_encoder
-from eosin.encoders.named import get_encoder
+from eosin.encoders.named import get_encoder, need_known
 from eosin.encoders.parts.published import zoo_card
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "View",
     "check_encoder",
     "get_encoder",
+    "need_known",
     "zoo_card",
 ]

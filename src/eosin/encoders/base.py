@@ -113,6 +113,16 @@ class EncoderCard:
     about: str = ""
 
 
+def readable_name(name: str) -> str:
+    """An encoder's name as part of the name of a folder."""
+    return "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+
+
+def hash_of_key(key: str) -> str:
+    """12 hex digits of the SHA-256 of an encoder's key."""
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
 class Encoder(ABC):
     """From the windows of a spot to one vector, which depends on no other spot and not on the slide.
 
@@ -146,8 +156,7 @@ class Encoder(ABC):
     @property
     def folder(self) -> str:
         """Name of the folder of the encoder's feature files: its name and 12 hex digits of the hash of its key."""
-        readable = "".join(c if c.isalnum() or c in "._-" else "-" for c in self.card.name)
-        return f"{readable}-{hashlib.sha256(self.key.encode()).hexdigest()[:12]}"
+        return f"{readable_name(self.card.name)}-{hash_of_key(self.key)}"
 
     @abstractmethod
     def encode(self, tiles: Sequence[Tensor]) -> Tensor:

@@ -9,7 +9,7 @@ from urllib.parse import parse_qsl
 from eosin.encoders.base import ENCODERS, Encoder
 from eosin.encoders.composite import Composite
 from eosin.encoders.parts.field_of_view import check_tile_um
-from eosin.encoders.parts.spec_text import split_spec
+from eosin.encoders.parts.spec_text import name_of, split_spec
 from eosin.errors import EosinError
 
 
@@ -44,3 +44,15 @@ def get_encoder(spec: str | Encoder, **settings: Any) -> Encoder:
     named |= settings
     encoder = ENCODERS[name](argument, **named)
     return check_tile_um(encoder, named["tile_um"]) if "tile_um" in named else encoder
+
+
+def need_known(spec: str) -> None:
+    """Refuse the name of an unknown encoder, without making one: its weights may be missing.
+
+    Raises
+    ------
+    EosinError
+        An unknown encoder, with the nearest known ones.
+    """
+    for part in split_spec(spec, ENCODERS.__contains__):
+        _ = ENCODERS[name_of(part)]

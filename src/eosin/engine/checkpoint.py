@@ -28,6 +28,7 @@ from eosin.errors import EosinError
 from eosin.models import MODELS, Model, ModelEntry
 from eosin.storage.files import atomic_file, fingerprint, read_json, write_json
 from eosin.types import GenePanel
+from eosin.types.display import first_of, html_table, one_line
 
 SCHEMA = 1
 
@@ -71,6 +72,28 @@ class Trained:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "unknown"
     commercial: bool = False
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        encoder = f"encoder {self.encoder!r}"
+        return one_line("Trained", repr(self.name), facts["genes"], encoder, facts["size"], facts["trained on"])
+
+    def _repr_html_(self) -> str:
+        about = {"encoder": self.encoder, "first genes": first_of(self.panel.names), "seed": self.seed}
+        sections = ", ".join(section["name"] for section in self.trained_on)
+        licence = (
+            f"{self.licence} ({'commercial use' if self.commercial else 'commercial use not known to be allowed'})"
+        )
+        facts = {**self._facts(), **about, "sections": sections, "licence": licence}
+        return html_table(f"Model {self.name}", facts)
+
+    def _facts(self) -> dict[str, str]:
+        n_sections = len(self.trained_on)
+        return {
+            "genes": f"{len(self.panel):,} genes ({self.panel.rule}, {self.panel.transform})",
+            "size": f"{self.model.n_parameters:,} parameters",
+            "trained on": f"{n_sections} training section{'' if n_sections == 1 else 's'}",
+        }
 
     def config(self) -> dict[str, Any]:
         """What config.json says: all but the arrays and what training measured."""

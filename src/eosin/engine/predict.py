@@ -48,7 +48,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     if draws < 1:
         raise EosinError(f"{draws} draws are asked for", fix="ask for at least 1")
     features = section.need_features()
-    if features.key != trained.encoder_key:
+    if not features.fits(trained.encoder_key):
         raise EosinError(
             f"section '{section.name}' has features of encoder '{features.encoder}' ({features.key}), "
             f"but the model was trained on '{trained.encoder}' ({trained.encoder_key})",

@@ -194,7 +194,7 @@ def _held_out(validate: Validation, features: Features, panel: GenePanel, settin
         raise EosinError("there are no sections to choose the epoch on", fix="name at least one, or do not validate")
     for section in validate.sections:
         own = section.need_features()
-        if own.key != features.key:
+        if not own.fits(features.key):
             raise EosinError(
                 f"section '{section.name}', which is to choose the epoch, has features of encoder '{own.encoder}' "
                 f"({own.key}), the training sections of '{features.encoder}' ({features.key})",

@@ -2,7 +2,7 @@
 
 from eosin.features.attach import attach
 from eosin.features.encoding import encode, find_encoded
-from eosin.features.feature_cache import feature_path
+from eosin.features.feature_cache import feature_path, place_in_cache
 from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.feature_writing import write_features
 from eosin.features.licence import need_commercial
@@ -14,6 +14,7 @@ __all__ = [
     "feature_path",
     "find_encoded",
     "need_commercial",
+    "place_in_cache",
     "read_features",
     "write_features",
 ]

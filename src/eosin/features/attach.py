@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from eosin.encoders.parts.spec_text import without_weights
+from eosin.encoders.base import ENCODERS, hash_of_key, readable_name
+from eosin.encoders.parts.spec_text import split_spec, without_weights
 from eosin.errors import EosinError
 from eosin.features.feature_cache import file_name
-from eosin.features.feature_file import FeatureFile, read_features
-from eosin.features.feature_section import features_of
+from eosin.features.feature_file import FeatureFile, read_attributes, read_features
+from eosin.features.feature_section import features_of, key_of
 from eosin.features.foreign_tiles import width_of_tiles
 from eosin.features.unreadable import without_unreadable
 from eosin.types import Section
 
+_LOG = logging.getLogger("eosin")
 _TOLERANCE_PX = 1.5
 """Corners of tiles are whole pixels, and half a tile may be rounded once more."""
 _TOLERANCE_DIAMETERS = 0.25
@@ -32,33 +39,61 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
     folder
         Holds `{section}.h5`, or `{encoder}-{hash}/{section}.h5` as `encode` writes.
     encoder
-        Name, spec or key of the encoder. Files of another encoder are ignored; a file without a key, which another
-        tool wrote, is taken to be of this one.
+        Name, spec or key of the encoder. Files of another encoder are ignored, damaged ones with a note; a file without
+        a key, which another tool wrote, is taken to be of this one.
     turned
         Also read the features of turned tiles, where the file holds them.
 
     Raises
     ------
     EosinError
-        Damaged file, spots without features or encoded at another position, or files by several settings of the
-        encoder.
+        Damaged file of the encoder, spots without features or encoded at another position, or files by several
+        settings of the encoder.
     """
-    files = [(path, read_features(path, turned=turned)) for path in _candidates(section, Path(folder))]
-    fitting = [(path, file) for path, file in files if _fits(file, encoder)]
+    fitting, notes = _fitting(section, Path(folder), encoder)
     if not fitting:
         return None
-    if len({file.attrs.get("encoder_key") for _, file in fitting}) > 1:
+    if len(set(fitting.values())) > 1:
         raise EosinError(
             f"holds features of section '{section.name}' by several settings of '{encoder}'",
             file=folder,
             fix="give the folder of one of them",
         )
-    path, file = fitting[0]
+    path = next(iter(fitting))
+    file = read_features(path, turned=turned)
     rows = _rows(section, file, path)
     features = features_of(file, encoder)
     in_file_order = len(rows) == len(features.values) and bool((rows == np.arange(len(rows))).all())
     features = features if in_file_order else features.take(rows)  # a copy is avoided where possible
-    return without_unreadable(section.with_features(features), file.readable[rows])
+    attached = replace(section, features=features, notes=(*section.notes, *notes))
+    return without_unreadable(attached, file.readable[rows])
+
+
+def _fitting(section: Section, folder: Path, encoder: str) -> tuple[dict[Path, str], list[str]]:
+    """Files of the encoder with their keys, and a note for each damaged file that is not, or need not be, its own.
+
+    Only attributes are read: tables of other encoders take time and may be damaged.
+    """
+    fitting: dict[Path, str] = {}
+    damaged: list[EosinError] = []
+    notes = []
+    for path in _candidates(section, folder):
+        try:
+            attrs, width = read_attributes(path)
+        except EosinError as error:
+            whose = _owner(path, encoder)
+            if whose is True:
+                raise
+            notes.append(f"{error}; left out")
+            damaged += [error] if whose is None else []
+            continue
+        if _fits(attrs, encoder):
+            fitting[path] = key_of(attrs, encoder, width)
+    if damaged and not fitting:
+        raise damaged[0]
+    for note in notes:
+        _LOG.warning("section '%s': %s", section.name, note)
+    return fitting, notes
 
 
 def _candidates(section: Section, folder: Path) -> list[Path]:
@@ -68,8 +103,17 @@ def _candidates(section: Section, folder: Path) -> list[Path]:
     return [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()]
 
 
-def _fits(file: FeatureFile, encoder: str) -> bool:
-    key, spec = file.attrs.get("encoder_key"), file.attrs.get("encoder")
+def _owner(path: Path, encoder: str) -> bool | None:
+    """Whether a file that cannot be read is of the encoder, as its folder `{encoder}-{hash of key}` says; or None."""
+    folder = re.fullmatch(r"(?P<name>.+)-(?P<hash>[0-9a-f]{12})", path.parent.name)
+    if folder is None:
+        return None
+    names = [without_weights(part) for part in split_spec(encoder, ENCODERS.__contains__)]
+    return folder["name"] == readable_name("+".join(names)) or folder["hash"] == hash_of_key(encoder)
+
+
+def _fits(attrs: Mapping[str, Any], encoder: str) -> bool:
+    key, spec = attrs.get("encoder_key"), attrs.get("encoder")
     if key is None:
         return True
     return encoder in (key, spec) or without_weights(str(spec)) == encoder

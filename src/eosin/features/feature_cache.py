@@ -12,13 +12,32 @@ from typing import Any
 from eosin.encoders.base import Encoder
 from eosin.errors import EosinError
 from eosin.features.feature_file import FeatureFile, read_features
-from eosin.features.image_hash import has_hash
+from eosin.features.image_hash import has_hash, image_hash
 from eosin.storage.files import fingerprint
+from eosin.storage.user_cache import user_cache
 from eosin.types import Section
 
 _LOG = logging.getLogger("eosin")
 _STAMP_LABELS = {"encoder_key": "encoder", "mpp": "scale", "spots": "spots"}
 """Entries of a stamp that must be the same, and what they are called in the log."""
+
+
+def place_in_cache(section: Section, *, mpp: float | None = None) -> Path:
+    """Folder in the user's cache for the features of one image at one scale and of its spots, by any encoder.
+
+    It is named by a hash of what the image file holds, of the scale and of the spots: two slides of one name do not
+    share it, and a slide that was moved keeps it.
+
+    Parameters
+    ----------
+    section
+        The section; one without an image has a place, too, but cannot be encoded.
+    mpp
+        µm per pixel of the image where it differs from `section.image.mpp`.
+    """
+    image = None if section.image is None else image_hash(section.image.path)
+    scale = mpp or (None if section.image is None else section.image.mpp)
+    return user_cache() / fingerprint(image, scale, _hash_of_spots(section))
 
 
 def feature_path(cache: str | Path, section: str, encoder: Encoder) -> Path:
@@ -41,8 +60,12 @@ def stamp_of(section: Section, encoder: Encoder, mpp: float) -> dict[str, Any]:
         "encoder": encoder.spec,
         "encoder_key": encoder.key,
         "mpp": mpp,
-        "spots": fingerprint(section.spots.xy_um, list(section.spots.ids)),
+        "spots": _hash_of_spots(section),
     }
+
+
+def _hash_of_spots(section: Section) -> str:
+    return fingerprint(section.spots.xy_um, list(section.spots.ids))
 
 
 def valid_features(path: Path, stamp: Mapping[str, Any], section: Section, *, turned: bool) -> FeatureFile | None:

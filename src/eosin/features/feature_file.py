@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eosin.errors import EosinError
 from eosin.features.turns import TURNS
 from eosin.storage.hdf5 import open_foreign
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT = "eosin-features-1"
 """Attribute `format` of the files that eosin writes."""
@@ -95,20 +99,44 @@ def read_features(path: str | Path, *, turned: bool = False) -> FeatureFile:
     )
 
 
+def read_attributes(path: str | Path) -> tuple[dict[str, Any], int]:
+    """Attributes of a feature file and of its `coords`, and its number of features (0 without any); reads no table.
+
+    Raises
+    ------
+    EosinError
+        No such file, or one that is no HDF5.
+    """
+    with _opened(path) as file:
+        values = file.get("features", file.get("embeddings"))
+        return _attributes(file), values.shape[-1] if getattr(values, "shape", ()) else 0
+
+
+def _attributes(file: h5py.File) -> dict[str, Any]:
+    return {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
+
+
 def _read_tables(path: str | Path, *, turned: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """All datasets of a file by name (`turned` if wanted), and the attributes of the file and of `coords`."""
     import h5py
 
+    with _opened(path) as file:
+        tables = {
+            name: np.asarray(item)
+            for name, item in file.items()
+            if isinstance(item, h5py.Dataset) and (turned or name != "turned")
+        }
+        return tables, _attributes(file)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
+    """An open feature file; what goes wrong with it in the block becomes the error that a user gets."""
     if not Path(path).is_file():
         raise EosinError("no such feature file", file=path, fix="encode first")
     try:
         with open_foreign(path, walk=not _is_own(path)) as file:
-            tables = {
-                name: np.asarray(item)
-                for name, item in file.items()
-                if isinstance(item, h5py.Dataset) and (turned or name != "turned")
-            }
-            return tables, {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
+            yield file
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise EosinError(f"not readable as a feature file ({error})", file=path, fix=_FIX) from error
 

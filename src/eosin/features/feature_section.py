@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eosin.errors import EosinError
 from eosin.features.feature_file import FeatureFile, read_features
-from eosin.features.foreign_tiles import number, width_of_tiles
+from eosin.features.foreign_tiles import number, tile_width_px, width_of_tiles
 from eosin.features.licence import licence_of
 from eosin.features.unreadable import without_unreadable
 from eosin.types import Features, Section, Spots, check_mpp
+
+_MAGNIFICATIONS = 5, 10, 20, 40
 
 
 def is_feature_file(path: str | Path) -> bool:
@@ -59,8 +62,8 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
 def features_of(file: FeatureFile, encoder: str) -> Features:
     """The features in a file.
 
-    The key is that of the file; features of another tool get a key from the name and the width, so that a model
-    trained on such features accepts them.
+    The key is that of the file; features of another tool get a key from the encoder's name, their number, and the
+    file's tile and scale, so that a model trained on such features accepts them and no others.
 
     Parameters
     ----------
@@ -70,8 +73,44 @@ def features_of(file: FeatureFile, encoder: str) -> Features:
         Name of the encoder, used where the file does not state it.
     """
     name = str(file.attrs.get("encoder", encoder))
-    key = str(file.attrs.get("encoder_key", f"file;encoder={encoder};width={file.values.shape[1]}"))
+    key = key_of(file.attrs, encoder, file.values.shape[1])
     return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder))
+
+
+def key_of(attrs: Mapping[str, Any], encoder: str, width: int) -> str:
+    """Key of the features in a file: its own, or one made of what another tool's file tells.
+
+    Parameters
+    ----------
+    attrs
+        Attributes of the file.
+    encoder
+        Name of the encoder, used where the file does not state it.
+    width
+        Number of features.
+    """
+    if "encoder_key" in attrs:
+        return str(attrs["encoder_key"])
+    tile_px, scale = number(attrs.get("patch_size")), _magnification(attrs)
+    facts = ["file", f"encoder={encoder}", f"width={width}"]
+    facts += [] if tile_px is None else [f"tile={tile_px:.0f}px"]
+    facts += [] if scale is None else [f"scale={scale}x"]
+    return ";".join(facts)
+
+
+def _magnification(attrs: Mapping[str, Any]) -> int | None:
+    """Magnification at which another tool encoded its tiles: the nearest usual one; None where the file tells none."""
+    scale = number(attrs.get("target_magnification"))
+    if scale is None:
+        full, mpp = number(attrs.get("level0_magnification")), slide_mpp(attrs)
+        if full is None and mpp is not None:
+            full = 10 / mpp  # 40x is about 0.25 µm per pixel
+        width_px, patch_px = tile_width_px(attrs), number(attrs.get("patch_size"))
+        if full is None or width_px is None or patch_px is None:
+            return None
+        scale = full * patch_px / width_px
+    exact = scale
+    return min(_MAGNIFICATIONS, key=lambda usual: abs(math.log(usual / exact)))
 
 
 def slide_mpp(attrs: Mapping[str, Any], mpp: float | None = None) -> float | None:

@@ -74,7 +74,7 @@ class FeatureOptions:
     Attributes
     ----------
     features
-        folder of feature files; what is missing is encoded into `eosin-cache` if this is not given
+        folder of feature files; what is missing is encoded into the user's cache (`EOSIN_CACHE`) without it
     encoder
         `stain` needs no weights; `timm:ARCH@WEIGHTS.safetensors` is any timm model (see: eosin list encoders)
     tile_um

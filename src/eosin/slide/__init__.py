@@ -10,7 +10,11 @@ from eosin.slide.opening import open_slide, scale_of
 from eosin.slide.outlines import read_tissue, write_tissue
 from eosin.slide.points import read_points
 from eosin.slide.slide import Slide
+from eosin.slide.thumbnail import thumbnail_of
 from eosin.slide.tissue import Tissue, find_tissue
+from eosin.types.display import show_thumbnails_by
+
+show_thumbnails_by(thumbnail_of)
 
 __all__ = [
     "LATTICES",

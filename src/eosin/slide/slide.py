@@ -12,9 +12,11 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.blocks import Blocks, worth_sharing
+from eosin.slide.jpeg import THUMBNAIL_PX, jpeg
 from eosin.slide.source import Source
 from eosin.slide.whole import WholeImage
 from eosin.slide.windows import choose_level, read_box
+from eosin.types.display import html_table, one_line
 
 _THREADS = min(4, os.cpu_count() or 1)
 _BLOCK_PX = 4096
@@ -38,6 +40,26 @@ class Slide:
         self.path, self.mpp, self._source = path, mpp, source
         self.size_px = (source.levels[0].width, source.levels[0].height)
         self._closed = threading.Event()
+
+    def __repr__(self) -> str:
+        return one_line("Slide", repr(str(self.path)), *self._facts().values())
+
+    def _repr_html_(self) -> str:
+        facts = {"file": self.path, **self._facts()}
+        try:
+            picture = None if self._closed.is_set() else jpeg(self.thumbnail(THUMBNAIL_PX)[0])
+        except (EosinError, OSError):  # a damaged image still has a size
+            picture = None
+        return html_table("Slide", facts, picture)
+
+    def _facts(self) -> dict[str, str]:
+        width_mm, height_mm = (side / 1000 for side in self.size_um)
+        return {
+            "size": f"{self.size_px[0]:,} x {self.size_px[1]:,} px",
+            "extent": f"{width_mm:.3g} x {height_mm:.3g} mm",
+            "scale": f"{self.mpp:.4g} µm/px",
+            "state": "closed" if self._closed.is_set() else "",
+        }
 
     @property
     def whole(self) -> bool:

@@ -181,7 +181,12 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
         old = path.with_name(f".{path.name}-old-{os.getpid()}")
         if path.exists():
             path.rename(old)
-        partial.rename(path)
+        try:
+            partial.rename(path)
+        except BaseException:
+            if old.exists():
+                old.rename(path)
+            raise
         shutil.rmtree(old, ignore_errors=True)
     except OSError as error:
         raise _explain(error, path) from error
@@ -262,4 +267,18 @@ def _explain(error: OSError, path: Path) -> EosinError:
         return EosinError(
             "the disk is full; nothing was written", file=path, fix="free some space or choose another --out"
         )
+    if error.filename is not None and not _belongs_to(error.filename, path):
+        source = os.fsdecode(error.filename)
+        if error.errno == errno.ENOENT:
+            return EosinError("no such file", file=source, fix=f"{path} is made from it: check its path")
+        return EosinError(f"cannot be read ({error.strerror or error})", file=source, fix="check its permissions")
     return EosinError(f"cannot be written ({error.strerror or error})", file=path, fix="check the folder's permissions")
+
+
+def _belongs_to(name: Any, path: Path) -> bool:
+    """Whether an error's file is what was to be written: `path`, its folders, or a temporary or hidden file of it."""
+    if not isinstance(name, str | bytes | os.PathLike):
+        return True
+    place, path = Path(os.fsdecode(name)).absolute(), path.absolute()
+    hidden = str(path.with_name(f".{path.stem}"))
+    return place in (path, *path.parents) or str(place).startswith((str(path), hidden))

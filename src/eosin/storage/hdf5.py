@@ -1,12 +1,12 @@
 """Opening HDF5 files that come from elsewhere.
 
 Such a file can lead into other files, declare more than it holds, and where its bookkeeping is damaged bring the
-process down or keep it busy for ever: HDF5 has no checksum over it. So it is first walked in a process of its own.
+process down or keep it busy for ever: HDF5 has no checksum over it. So it is first walked in another process, one for
+all such files.
 """
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eosin.errors import EosinError
+from eosin.storage import hdf5_child
 
 if TYPE_CHECKING:
     import h5py
@@ -66,17 +67,13 @@ def probe(path: str | Path) -> None:
 
 def _walk(path: Path, seconds: float) -> str:
     """What went wrong in the other process, in words; `""` where nothing did."""
-    command = [sys.executable, "-I", str(Path(__file__).with_name("hdf5_walk.py")), str(path.resolve())]
     try:
-        done = subprocess.run(command, capture_output=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired:
+        problem = hdf5_child.walk(Path(__file__).with_name("hdf5_walk.py"), path.resolve(), seconds)
+    except TimeoutError:
         return f"its structure has no end within {seconds:.0f} s"
     except OSError:  # no process can be started here; then HDF5 itself must do
         return ""
-    if done.returncode < 0:
-        return "HDF5 crashes on it"
-    lines = done.stdout.decode("utf-8", "replace").splitlines()
-    return lines[0] if done.returncode and lines else ""
+    return "HDF5 crashes on it" if problem is None else problem
 
 
 def check_links(file: h5py.File, path: Path) -> None:

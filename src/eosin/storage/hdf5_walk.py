@@ -1,14 +1,18 @@
 """A program that opens an HDF5 file and reads all of its metadata, to find out whether it is damaged.
 
-`eosin.storage.hdf5.probe` runs it as a script in another process, so that nothing of eosin is imported. Exit code 0
-means a sound file; 1, a damaged one, and one line on stdout says why. Damage may also crash HDF5 itself, and then only
-this process ends.
+`eosin.storage.hdf5_child` runs it as a script in another process, so that nothing of eosin is imported. It reads paths
+from stdin, one JSON text a line, and answers each by a line on stdout: `sound`, or why the file is damaged. Damage may
+also crash HDF5 itself, and then only this process ends.
 """
 
+import json
+import os
 import sys
+import threading
 
 import h5py
 
+IDLE_S = 60.0
 SMALL = 8_000_000  # bytes; of larger arrays only the index of chunks is read, not the data
 
 
@@ -35,9 +39,23 @@ def walk(path: str) -> None:
             touch(file[name])
 
 
-if __name__ == "__main__":
+def answer(path: str) -> str:
+    """One line about a file: `sound`, or why it is not."""
     try:
-        walk(sys.argv[1])
+        walk(path)
     except Exception as error:
-        sys.stdout.write(" ".join(str(error).split())[:200] or type(error).__name__)
-        sys.exit(1)
+        return " ".join(str(error).split())[:200] or type(error).__name__
+    return "sound"
+
+
+if __name__ == "__main__":
+    while True:
+        idle = threading.Timer(IDLE_S, os._exit, [0])  # whoever asked has gone, or has no more files
+        idle.daemon = True
+        idle.start()
+        line = sys.stdin.readline()
+        idle.cancel()
+        if not line:
+            break
+        sys.stdout.write(answer(json.loads(line)) + "\n")
+        sys.stdout.flush()

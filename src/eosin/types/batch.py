@@ -47,7 +47,7 @@ class Batch:
             A section has no features, or the sections' features come from several encoders or settings.
         """
         keys = {section.need_features().key for section in sections}
-        if len(keys) > 1:
+        if not all(section.need_features().fits(key) for section in sections for key in keys):
             raise EosinError(
                 f"the sections' features come from {len(keys)} encoders or settings: {', '.join(sorted(keys))}",
                 fix="encode all sections alike",

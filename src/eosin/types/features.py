@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.types.display import html_table, one_line
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class Features:
     encoder
         Spec by which `get_encoder` makes the encoder, as `stain`.
     key
-        Encoder, version, weights, field of view and transform in one string: equal keys mean comparable numbers.
+        Encoder, version, weights, field of view and transform in one string: equal keys mean comparable numbers. That
+        of another tool's file is `file;encoder=E;width=F;tile=224px;scale=20x`, without what the file does not tell.
     turned
         [s 7 f] float32: features of the same images under seven flips and quarter turns, for training; None where
         they were not encoded.
@@ -59,7 +61,45 @@ class Features:
                 f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again"
             )
 
+    def fits(self, key: str) -> bool:
+        """Whether these features are comparable with those of a key.
+
+        Keys must be equal. Of another tool's files only what both keys tell must be: files without attributes, and
+        checkpoints of earlier versions, tell neither tile nor scale.
+        """
+        return self.key == key or _agree(_facts_of(self.key), _facts_of(key))
+
+    def summary(self) -> str:
+        """Size and encoder in a few words, as `177 x 1,024 by 'uni'`."""
+        turned = "" if self.turned is None else " with those of turned tiles"
+        return f"{len(self.values):,} x {self.values.shape[1]:,} by {self.encoder!r}{turned}"
+
+    def __repr__(self) -> str:
+        return one_line("Features", self.summary())
+
+    def _repr_html_(self) -> str:
+        size = f"{len(self.values):,} spots x {self.values.shape[1]:,} features"
+        turned = None if self.turned is None else "also of the seven turned tiles"
+        licence = (
+            f"{self.licence} ({'commercial use' if self.commercial else 'commercial use not known to be allowed'})"
+        )
+        facts = {"size": size, "turned": turned, "encoder": self.encoder, "key": self.key, "licence": licence}
+        return html_table("Features", facts)
+
     def take(self, rows: np.ndarray) -> Features:
         """The features of some spots, in the order of `rows`."""
         turned = None if self.turned is None else self.turned[rows]
         return replace(self, values=self.values[rows], turned=turned)
+
+
+def _facts_of(key: str) -> dict[str, str]:
+    """What the key of another tool's features tells, by name; nothing for a key of an encoder of eosin."""
+    kind, *facts = key.split(";")
+    if kind != "file":
+        return {}
+    parts = (fact.partition("=") for fact in facts)
+    return {name: value for name, _, value in parts}
+
+
+def _agree(facts: dict[str, str], others: dict[str, str]) -> bool:
+    return bool(facts and others) and all(facts[name] == others[name] for name in facts.keys() & others.keys())

@@ -51,6 +51,9 @@ class Spots:
         if len(set(self.ids)) != len(self.ids):
             raise EosinError(f"spot id '{first_repeat(self.ids)}' occurs twice", fix="make the spot ids unique")
 
+    def __repr__(self) -> str:
+        return f"Spots({len(self):,} of {self.diameter_um:.4g} µm)"
+
     def __len__(self) -> int:
         return len(self.ids)
 

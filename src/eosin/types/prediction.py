@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.types.display import first_of, html_table, one_line, thumbnail_of
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots
 from eosin.types.spread import variance_of_draws
@@ -66,6 +67,20 @@ class Prediction:
                 f"model '{self.model}' predicted NaN or infinity on '{self.section}'",
                 fix="train again with a smaller --train.lr",
             )
+
+    def __repr__(self) -> str:
+        facts = self._facts()
+        return one_line("Prediction", repr(self.section), facts["size"], f"model {self.model!r}", facts["values"])
+
+    def _repr_html_(self) -> str:
+        scale = None if self.image is None else f"{self.image.mpp:.4g} µm/px"
+        about = {"model": self.model, "seed": self.seed, "genes": first_of(self.panel.names), "scale": scale}
+        return html_table(f"Prediction of {self.section}", {**self._facts(), **about}, thumbnail_of(self.image))
+
+    def _facts(self) -> dict[str, str]:
+        draws = f"{self.n_draws} draw{'' if self.n_draws == 1 else 's'}"
+        size = f"{draws} of {len(self.spots):,} spots x {len(self.panel):,} genes"
+        return {"size": size, "values": self.panel.transform}
 
     @property
     def n_draws(self) -> int:

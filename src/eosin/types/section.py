@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy import sparse
 
 from eosin.errors import EosinError
 from eosin.storage.files import fingerprint
+from eosin.types.display import first_of, html_table, one_line, thumbnail_of
 from eosin.types.features import Features
 from eosin.types.gene_ids import kind_of, rename_advice
 from eosin.types.identifiers import first_repeat, ids_beside, names_beside
@@ -104,6 +106,26 @@ class Section:
         if values.size and np.any(values != np.round(values)):
             raise EosinError(f"section '{self.name}': counts hold fractions", fix=fix)
 
+    def __repr__(self) -> str:
+        facts = self._facts()
+        n_genes = "" if self.genes is None else f"{len(self.genes):,} genes"
+        features = facts["features"] and f"features {facts['features']}"
+        image = "" if self.image is None else f"image {self.image.path.name!r} at {facts['scale']}"
+        patient = f"patient {self.patient!r}"
+        return one_line("Section", repr(self.name), patient, facts["spots"], n_genes, features, image)
+
+    def _repr_html_(self) -> str:
+        facts = {**self._facts(), "genes": first_of(self.genes), "image": self.image and self.image.path}
+        about = {"patient": self.patient, "platform": self.platform}
+        return html_table(f"Section {self.name}", {**about, **facts}, thumbnail_of(self.image))
+
+    def _facts(self) -> dict[str, str]:
+        return {
+            "spots": f"{len(self):,} spots of {self.spots.diameter_um:.4g} µm",
+            "features": "" if self.features is None else self.features.summary(),
+            "scale": "" if self.image is None else f"{self.image.mpp:.4g} µm/px",
+        }
+
     def __len__(self) -> int:
         return len(self.spots)
 
@@ -159,7 +181,15 @@ class Section:
         return rename_advice(wanted, self.genes or (), by_own=others is not None)
 
     def fingerprint(self) -> str:
-        """Hash (16 hex digits) of name, positions, spot names, genes, counts and feature key: the data of a result."""
+        """Hash (16 hex digits) of name, positions, spot names, genes, counts, and key and values of the features.
+
+        The data of a result. It is computed once: it is asked for in every epoch and for every cell of a grid.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
         counts = () if self.counts is None else (self.counts.data, self.counts.indices, self.counts.indptr)
-        key = "" if self.features is None else self.features.key
-        return fingerprint(self.name, self.spots.xy_um, list(self.spots.ids), list(self.genes or ()), key, *counts)
+        key, values = ("", ()) if self.features is None else (self.features.key, (self.features.values,))
+        spots, genes = self.spots, list(self.genes or ())
+        return fingerprint(self.name, spots.xy_um, list(spots.ids), genes, key, *counts, *values)

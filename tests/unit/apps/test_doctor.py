@@ -82,6 +82,7 @@ def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("tempfile.TemporaryFile", refuse)
     found = doctor()
     assert of("feature cache", found)["state"] == FAILS and "Permission denied" in of("feature cache", found)["found"]
+    assert of("feature cache", found)["fix"] == "export EOSIN_CACHE=FOLDER"
     assert of("hub cache", found)["state"] == NOTE and of("hub cache", found)["fix"] == "export HF_HOME=FOLDER"
 
 

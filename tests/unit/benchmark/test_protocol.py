@@ -15,6 +15,7 @@ from eosin.benchmark import load_protocol, protocol_facts, protocol_genes, proto
 from eosin.benchmark.protocol import protocols
 from eosin.data import Split
 from eosin.errors import EosinError
+from eosin.scores.results import split_family
 from eosin.types import GenePanel, Section
 from unit.benchmark.asking import bench
 
@@ -204,6 +205,26 @@ def test_splits_of_one_protocol_are_one_family(sections: list[Section]) -> None:
     made = protocol_splits(load_protocol("leave-section-out"), sections)
     assert [split.name for split in made] == [f"leave-section-out/{s.name}" for s in sections]
     assert protocol_splits(load_protocol("flag/7-2-1"), cohort(10))[0].name.startswith("flag:7-2-1/")
+
+
+def test_patients_of_two_data_sets_keep_their_own_splits(sections: list[Section], file: Path, tmp_path: Path) -> None:
+    """HEST's patients are `dataset/patient`; both last parts are `1` here."""
+    file.write_text(TEXT.replace('rule = "hold-out"\ntest = ["B*"]', 'rule = "leave-patient-out"'))
+    patients = {"A1": "TENX/1", "A2": "TENX/2", "B1": "NCBI/1", "B2": "NCBI/a/1"}
+    named = [replace(section, patient=patients[section.name]) for section in sections]
+    made = protocol_splits(load_protocol(file), named)
+    assert [split.name for split in made] == ["mine/TENX/1", "mine/TENX/2", "mine/NCBI/1", "mine/NCBI/a/1"]
+    assert [split.test for split in made] == [("A1",), ("A2",), ("B1",), ("B2",)]
+    assert {split_family(split.name) for split in made} == {"mine"}
+    scores = run(named, tmp_path / "out", file)
+    assert len({cell["split"] for cell in scores["cells"]}) == 4
+    assert len(list((tmp_path / "out" / "cells").glob("*.json"))) == len(scores["cells"])
+
+
+def test_a_section_whose_name_holds_a_slash_names_its_split_whole(sections: list[Section], file: Path) -> None:
+    file.write_text(TEXT.replace('test = ["B*"]', 'test = ["x/1"]'))
+    named = [*sections[:2], replace(sections[2], name="x/1"), replace(sections[3], name="y/1")]
+    assert [split.name for split in protocol_splits(load_protocol(file), named)] == ["mine/x/1"]
 
 
 def test_a_panel_of_all_sections_is_a_leak(sections: list[Section], file: Path, tmp_path: Path) -> None:

@@ -124,6 +124,12 @@ def test_two_sections_of_one_name_are_refused() -> None:
         splits("leave-section-out", [COHORT[0], COHORT[0]])
 
 
+@pytest.mark.parametrize("rule", ["A1:B1;A1: B1", "leave-section-out(A1,A2,B1);leave-section-out(A1,B1,C1)"])
+def test_two_splits_of_one_name_are_refused(rule: str) -> None:
+    with pytest.raises(EosinError, match=r"two splits are called '(A1:B1|leave-section-out/A1)'"):
+        splits(rule, COHORT)
+
+
 def test_inner_groups_take_the_widest_level() -> None:
     assert inner_groups(COHORT)[1] == "patient"
     assert inner_groups(COHORT[:2])[1] == "section"

@@ -14,7 +14,7 @@ from eosin import predict, train
 from eosin.errors import EosinError
 from eosin.features.attach import attach
 from eosin.features.feature_file import read_features
-from eosin.features.feature_section import section_of_features
+from eosin.features.feature_section import key_of, section_of_features
 from eosin.features.feature_writing import add_turned, write_features
 from eosin.types import Image, Section
 
@@ -56,12 +56,16 @@ def shuffled(section: Section) -> np.ndarray:
     return np.random.default_rng(5).permutation(len(section))
 
 
-@pytest.mark.parametrize("attrs", [TRIDENT, CLAM, CLAM_LEVEL0], ids=["trident", "clam", "clam at level 0"])
-def test_tiles_meet_spots_by_place(attrs: dict, section: Section, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("attrs", "tile_and_scale"),
+    [(TRIDENT, ";tile=224px;scale=20x"), (CLAM, ";tile=112px"), (CLAM_LEVEL0, ";tile=224px")],
+    ids=["trident", "clam", "clam at level 0"],
+)
+def test_tiles_meet_spots_by_place(attrs: dict, tile_and_scale: str, section: Section, tmp_path: Path) -> None:
     write(tmp_path / "f" / "A1.h5", shuffled(section), section, attrs, features=values(section))
     found = attach(section, tmp_path / "f", "uni")
     assert found and found.features and np.array_equal(found.features.values, values(section))
-    assert found.features.key == "file;encoder=uni;width=12"
+    assert found.features.key == f"file;encoder=uni;width=12{tile_and_scale}"
 
 
 def test_a_leading_axis_is_no_axis(section: Section, tmp_path: Path) -> None:
@@ -143,6 +147,42 @@ def test_features_of_an_encoder_whose_weights_are_not_here(tmp_path: Path) -> No
     trained = train(cohort[:3], model="ridge", genes="var:5", features=tmp_path / "f", encoder="uni2-h")
     assert predict(trained, cohort[3], features=tmp_path / "f").draws.shape == (1, 40, 5)
     assert predict(trained, tmp_path / "f" / "B2.h5", mpp=MPP).draws.shape == (1, 40, 5)
+
+
+@pytest.mark.parametrize(
+    ("attrs", "scale"),
+    [
+        ({"patch_size": 224, "patch_size_level0": 448, "level0_magnification": 40}, 20),
+        ({"patch_size": 224, "patch_size_level0": 448, "mpp": 0.51}, 10),
+        ({"patch_size": 224, "patch_size_level0": 224, "mpp": 0.2628}, 40),
+        ({"patch_size": 256, "patch_level": 1, "downsample": 4.0, "mpp": 0.25}, 10),
+        ({"target_magnification": 5, "level0_magnification": 40}, 5),
+        ({"patch_size": 224, "level0_magnification": 40}, None),  # the tiles may be of any level
+        ({}, None),
+    ],
+)
+def test_the_scale_is_the_nearest_usual_one(attrs: dict, scale: int | None) -> None:
+    told = key_of(attrs, "uni", 12).split(";")
+    assert [fact for fact in told if fact.startswith("scale")] == ([] if scale is None else [f"scale={scale}x"])
+
+
+def test_features_at_10x_are_refused_by_a_model_of_20x(section: Section, tmp_path: Path) -> None:
+    at_10x = {**TRIDENT, "target_magnification": 10, "patch_size": 112}
+    cohort = []
+    for one in toy.cohort(40):
+        known = replace(one, image=Image(tmp_path / f"{one.name}.svs", MPP), features=None)
+        for folder, attrs in (("f", TRIDENT), ("other", at_10x)):
+            write(tmp_path / folder / f"{one.name}.h5", shuffled(one), one, attrs, features=one.need_features().values)
+        cohort.append(known)
+    read = [attach(one, tmp_path / "f", "uni") or one for one in cohort]
+    trained = train(read[:3], model="ridge", genes="var:5")
+    other = attach(cohort[3], tmp_path / "other", "uni") or cohort[3]
+    with pytest.raises(EosinError, match=r"scale=10x.*scale=20x"):
+        predict(trained, other)
+    with pytest.raises(EosinError, match="2 encoders or settings"):
+        train([*read[:3], other], model="ridge", genes="var:5")
+    earlier = replace(trained, encoder_key="file;encoder=uni;width=12")  # a checkpoint without tile and scale
+    assert np.array_equal(predict(earlier, read[3]).mean, predict(trained, read[3]).mean)
 
 
 def predict_error(trained, file: Path) -> str:

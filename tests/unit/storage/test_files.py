@@ -3,6 +3,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,55 @@ def test_a_folder_is_exchanged_whole(tmp_path: Path) -> None:
         raise ValueError("stop")
     assert [path.name for path in (tmp_path / "d").iterdir()] == ["new"]
     assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def test_a_folder_that_cannot_be_exchanged_is_put_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "mine").write_text("")
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.name.startswith(".d-") and "-old-" not in self.name:
+            raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(EosinError, match="d: cannot be written"), atomic_folder(tmp_path / "d") as partial:
+        (partial / "new").write_text("")
+    assert [path.name for path in (tmp_path / "d").iterdir()] == ["mine"]
+    assert [path.name for path in tmp_path.iterdir()] == ["d"]
+
+
+def copied_into(how, source: Path, target: Path) -> str:
+    with pytest.raises(EosinError) as caught, how(target) as partial:
+        shutil.copyfile(source, partial / "x" if partial.is_dir() else partial)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("how", [atomic_file, atomic_folder])
+def test_a_missing_source_is_not_a_missing_permission(how, tmp_path: Path) -> None:
+    said = copied_into(how, tmp_path / "source.tif", tmp_path / "out" / "x.tif")
+    assert f"{tmp_path / 'source.tif'}: no such file" in said and "permission" not in said
+    (tmp_path / "folder").mkdir()
+    said = copied_into(how, tmp_path / "folder", tmp_path / "out" / "x.tif")
+    assert f"{tmp_path / 'folder'}: cannot be read (Is a directory)" in said
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_target_that_is_missing_or_closed_is_still_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / ".x-abc.h5"))
+
+    monkeypatch.setattr("tempfile.mkstemp", refuse)
+    with pytest.raises(EosinError, match=r"x.h5: cannot be written \(Permission denied\); check the folder"):
+        with atomic_file(tmp_path / "x.h5"):
+            pass
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(EosinError, match="file/deep/x: cannot be written"),
+        atomic_file(tmp_path / "file" / "deep" / "x"),
+    ):
+        pass
 
 
 def test_json_round_trip_and_refusal_of_nan(tmp_path: Path) -> None:

@@ -131,6 +131,39 @@ def test_fingerprint_sees_what_matters(given: dict) -> None:
     assert section(**given).fingerprint() != section().fingerprint()
 
 
+def test_fingerprint_sees_the_values_of_features_and_not_those_of_turned_tiles() -> None:
+    values = np.arange(6, dtype=np.float32).reshape(3, 2)
+    first = section(features=Features(values, "e", "k"))
+    assert first.with_features(Features(values + 1, "e", "k")).fingerprint() != first.fingerprint()
+    turned = Features(values, "e", "k", turned=np.ones((3, 7, 2)))
+    assert first.with_features(turned).fingerprint() == first.fingerprint()
+
+
+def test_a_fingerprint_is_computed_once_per_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+    monkeypatch.setattr("eosin.types.section.fingerprint", lambda name, *_: hashed.append(name) or "hash")
+    one = section()
+    assert (one.fingerprint(), one.fingerprint()) == ("hash", "hash") and len(hashed) == 1
+    assert replace(one, name="T").fingerprint() == "hash" and hashed == ["S", "T"]  # another record
+
+
+@pytest.mark.parametrize(
+    ("key", "other", "fit"),
+    [
+        ("uni-1", "uni-1", True),
+        ("uni-1", "uni-2", False),
+        ("file;encoder=uni;width=12;tile=224px;scale=20x", "file;encoder=uni;width=12", True),
+        ("file;encoder=uni;width=12", "file;encoder=uni;width=12;tile=224px;scale=20x", True),
+        ("file;encoder=uni;width=12;tile=224px", "file;encoder=uni;width=12;tile=256px;scale=20x", False),
+        ("file;encoder=uni;width=12;scale=10x", "file;encoder=uni;width=12;scale=20x", False),
+        ("file;encoder=uni;width=13", "file;encoder=uni;width=12", False),
+        ("file;encoder=uni;width=12", "uni;encoder=uni;width=12", False),
+    ],
+)
+def test_features_fit_a_key(key: str, other: str, fit: object) -> None:
+    assert Features(np.zeros((1, 2)), "uni", key).fits(other) is fit
+
+
 def test_fingerprint_does_not_see_what_does_not_matter() -> None:
     same = section(counts=sparse.csr_matrix(COUNTS.astype(np.int8)), notes=("read otherwise",))
     assert same.fingerprint() == section().fingerprint()

@@ -10,7 +10,7 @@ from pathlib import Path
 from eosin.encoders import Encoder
 from eosin.errors import EosinError
 from eosin.execution import Done, Execution, Here, Job
-from eosin.features import encode, find_encoded
+from eosin.features import encode, find_encoded, place_in_cache
 from eosin.types import Section
 
 
@@ -56,7 +56,7 @@ def encode_sections(
     sections: Sequence[Section],
     encoder: Encoder,
     *,
-    folder: Path,
+    folder: Path | None,
     symmetries: bool = False,
     device: str | None = None,
     keep: bool = True,
@@ -72,7 +72,7 @@ def encode_sections(
         As for `features.encode`. Processes that run at the same time each hold a copy of the encoder, and each uses
         the devices that are named.
     folder
-        The folder of feature files.
+        The folder of feature files; None for the user's cache.
     keep
         Return the sections with their features. Without, memory holds those of one section at a time.
     execution
@@ -89,7 +89,8 @@ def encode_sections(
         A section cannot be encoded. In this process the first ends the work; elsewhere the others go on, and the error
         names all that failed.
     """
-    jobs = [EncodeJob(section, encoder, folder, symmetries, device, keep) for section in sections]
+    folders = [place_in_cache(section) if folder is None else folder for section in sections]
+    jobs = [EncodeJob(s, encoder, place, symmetries, device, keep) for s, place in zip(sections, folders)]
     encoded: dict[int, Section] = {}
     failed: dict[int, str] = {}
     label = "encode" if len(jobs) > 1 else ""  # a single section has its own bar, of tiles

@@ -5,20 +5,20 @@ from __future__ import annotations
 import logging
 import shlex
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from eosin import engine
 from eosin.encoders import Encoder, get_encoder
 from eosin.errors import EosinError
-from eosin.features import attach, need_commercial
+from eosin.features import attach, need_commercial, place_in_cache
 from eosin.features import encode as encode_section
+from eosin.storage.user_cache import user_cache
 from eosin.types import Section
 
 log = logging.getLogger("eosin")
 
-CACHE = Path("eosin-cache")
-"""Where features go that nobody gave a place, below the current folder."""
 Settings = Mapping[str, Mapping[str, Any]]
 """Tables `model` and `train`."""
 
@@ -54,11 +54,17 @@ def with_features(
         built = get_encoder(encoder)
         if commercial_only:
             need_commercial_encoder(built)
-        log.info("features are kept in %s", CACHE.resolve())
-        ready = [encode_section(section, built, cache=CACHE, symmetries=symmetries) for section in sections]
+        say_once_where(user_cache())
+        ready = [encode_section(s, built, cache=place_in_cache(s), symmetries=symmetries) for s in sections]
     if commercial_only:
         _need_commercial_features(ready)
     return ready
+
+
+@cache
+def say_once_where(place: Path) -> None:
+    """A line in the log with the place of features that nobody gave a place; once for each."""
+    log.info("features are kept in %s (another place: EOSIN_CACHE)", place)
 
 
 def _from_folder(

@@ -23,6 +23,7 @@ from eosin.data.h5ad import (
     put_positions,
     raw_counts,
     read_h5ad,
+    width_at,
     write_h5ad,
 )
 from eosin.data.reader import READERS, Reader, blame, log
@@ -33,6 +34,9 @@ from eosin.types import Features, Image, Section, check_mpp, first_repeat
 
 if TYPE_CHECKING:
     from anndata import AnnData
+
+_TURNED = "features_turned"
+"""Table of `obsm` with features of turned tiles."""
 
 
 def write_sections(sections: Sequence[Section], folder: str | Path, *, copy_images: bool = True) -> Path:
@@ -146,6 +150,8 @@ def section_to_anndata(section: Section) -> AnnData:
         record |= {"mpp": float(section.image.mpp), "image": str(section.image.path)}
     if section.features is not None:
         adata.obsm["features"] = section.features.values
+        if section.features.turned is not None:  # as a plain table [s 7*f], which every tool can read
+            adata.obsm[_TURNED] = section.features.turned.reshape(len(section), -1)
         record |= {"encoder": section.features.encoder, "features_key": section.features.key}
         record |= {"features_licence": section.features.licence, "features_commercial": section.features.commercial}
     adata.uns["eosin"] = record
@@ -205,7 +211,7 @@ def own_section(adata: AnnData, record: dict[str, Any], path: Path, mpp: float |
         path,
         str(record["name"]),
         get_positions(adata, scale, path),
-        record["diameter_um"],
+        width_at(record, scale),
         adata.obs_names,
         counts,
         genes,
@@ -237,10 +243,15 @@ def _own_image(record: dict[str, Any], path: Path, mpp: float | None, notes: lis
 def _features(adata: AnnData, record: dict[str, Any]) -> Features | None:
     if "features" not in adata.obsm or "features_key" not in record:
         return None
+    values = np.asarray(adata.obsm["features"])
+    turned = np.asarray(adata.obsm[_TURNED]) if _TURNED in adata.obsm else None
+    if turned is not None and turned.size % max(1, values.size) == 0 and values.ndim == 2:
+        turned = turned.reshape(len(values), -1, values.shape[1])  # else `Features` refuses it
     return Features(
-        np.asarray(adata.obsm["features"]),
+        values,
         record.get("encoder", ""),
         record["features_key"],
+        turned,
         licence=str(record.get("features_licence", "unknown")),
         commercial=bool(record.get("features_commercial", False)),
     )

@@ -12,7 +12,7 @@ import numpy as np
 
 from eosin.config import need_known
 from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_tissue, patient_of
-from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial
+from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial, width_at
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
 from eosin.data.section_parts import SectionParts, find_image
@@ -48,8 +48,9 @@ class SingleFile(Reader):
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
         """One file, or one library of it."""
-        known = _sections(path)
-        need_known(name, known, "section", file=path)
+        known = _sections(path, name)
+        if name not in known:
+            need_known(name, _sections(path), "section", file=path)
         file, library = known[name]
         return read_section_file(file, mpp=mpp, name=name, library=library, naming=self.naming)
 
@@ -58,10 +59,15 @@ def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(f for f in path.glob("*.h5ad") if not f.name.startswith("."))
 
 
-def _sections(path: Path) -> dict[str, tuple[Path, str | None]]:
-    """Sections by name: the file each is in, and its library where the file has several."""
+def _sections(path: Path, name: str | None = None) -> dict[str, tuple[Path, str | None]]:
+    """Sections by name: the file each is in, and its library where the file has several.
+
+    With a `name`, only files that may hold it are opened: `{name}.h5ad`, or `{file}.h5ad` of a name `{file}-{library}`.
+    """
     sections: dict[str, tuple[Path, str | None]] = {}
     for file in _files(path):
+        if name is not None and name != file.stem and not name.startswith(f"{file.stem}-"):
+            continue
         libraries = sorted(set(peek_h5ad(file, f"obs/{LIBRARY}") or ()))
         for library in libraries if len(libraries) > 1 else [None]:
             sections[file.stem if library is None else f"{file.stem}-{library}"] = file, library
@@ -123,7 +129,7 @@ def _foreign_parts(
     unit_um = 1.0 if in_um or scale is None else scale
     counts, genes, count_notes = counts_of(adata, path)
     xy_um = xy * unit_um
-    diameter_um = record.get("diameter_um") or foreign_diameter_px(adata, library) * unit_um
+    diameter_um = width_at(record, None if in_um else scale) or foreign_diameter_px(adata, library) * unit_um
     notes += count_notes
     pitch_um = nearest_spacing(xy_um[np.isfinite(xy_um).all(1)])
     if np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:

@@ -58,8 +58,9 @@ class SpatialDataReader(Reader):
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
         """One region of a store, in pixels of its image brought to µm."""
-        places = _places(path)
-        need_known(name, places, "section", file=path)
+        places = _places(path, name)
+        if name not in places:
+            need_known(name, _places(path), "section", file=path)
         place = places[name]
         with _readable(place.store):
             sdata = open_store(place.store)
@@ -109,13 +110,18 @@ def _stores(path: Path) -> list[Path]:
     return [path] if _is_store(path) else sorted(store for store in path.glob("*.zarr") if _is_store(store))
 
 
-def _places(path: Path) -> dict[str, _Place]:
-    """The sections of all stores: named as the store where it has one, else as store and region."""
+def _places(path: Path, name: str | None = None) -> dict[str, _Place]:
+    """The sections of all stores: named as the store where it has one, else as store and region.
+
+    With a `name`, only stores that may hold it are opened: it begins with theirs.
+    """
     sections = {}
     for store in _stores(path):
+        stem = store.resolve().name.removesuffix(".zarr")
+        if name is not None and name != stem and not name.startswith(f"{stem}-"):
+            continue
         with _readable(store):
             places = _places_of(store)
-        stem = store.resolve().name.removesuffix(".zarr")
         regions = [place.region for place in places]
         for place in places:
             ending = [place.region] if regions.count(place.region) == 1 else [place.table, place.region]

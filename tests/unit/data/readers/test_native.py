@@ -42,6 +42,23 @@ def test_features_come_back_with_their_key(tmp_path: Path) -> None:
     assert np.array_equal(found.features.values, features.values)
 
 
+def test_features_of_turned_tiles_come_back(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(36, 5)).astype(np.float32)
+    turned = np.random.default_rng(1).normal(size=(36, 7, 5)).astype(np.float32)
+    features = Features(values, "stain", "stain-v1", turned)
+    folder = write_sections([section().with_features(features)], tmp_path / "out")
+    (found,) = read(folder)
+    assert found.features and np.array_equal(found.features.values, values)
+    assert found.features.turned is not None and np.array_equal(found.features.turned, turned)
+    file = folder / "sections" / "A1.h5ad"
+    adata = anndata.read_h5ad(file)
+    assert adata.obsm["features_turned"].shape == (36, 35)
+    adata.obsm["features_turned"] = adata.obsm["features_turned"][:, :30]
+    adata.write_h5ad(file)
+    with pytest.raises(EosinError, match="turned"):
+        read(folder)
+
+
 @pytest.mark.parametrize("commercial", [True, False])
 def test_features_come_back_with_their_licence(tmp_path: Path, *, commercial: bool) -> None:
     features = Features(np.ones((36, 5)), "stain", "stain-v1", licence="A licence", commercial=commercial)
@@ -84,6 +101,7 @@ def test_scale_can_be_corrected(tmp_path: Path) -> None:
     folder = native(tmp_path / "out")
     before, after = read(folder, sections=["A1"])[0], read(folder, sections=["A1"], mpp=0.74)[0]
     assert np.allclose(after.spots.xy_um, 2 * before.spots.xy_um)
+    assert after.spots.diameter_um == 2 * before.spots.diameter_um
     assert after.image and after.image.mpp == 0.74 and "as given" in after.notes[-1]
 
 

@@ -11,6 +11,8 @@ import pytest
 from scipy import sparse
 
 from eosin.data import read, write_sections
+from eosin.data.h5ad import peek_h5ad
+from eosin.data.reader import READERS
 from eosin.errors import EosinError
 from unit.data.layouts import counts, lattice, placeholder, section, single
 
@@ -71,6 +73,17 @@ def test_positions_in_um_need_no_scale(tmp_path: Path) -> None:
     assert np.allclose(one.spots.xy_um, lattice(6, 400.0)) and one.image and one.image.mpp == 0.25
 
 
+@pytest.mark.parametrize(("unit", "given", "width"), [("px", None, 80), ("px", 0.5, 160), ("um", 0.5, 80)])
+def test_a_stored_width_follows_the_scale_as_positions_do(
+    tmp_path: Path, unit: str, given: float | None, width: float
+) -> None:
+    def with_record(adata: anndata.AnnData) -> None:
+        adata.uns["eosin"] = {"mpp": 0.25, "diameter_um": 80.0, "spatial_unit": unit}
+
+    (one,) = read(change(single(tmp_path), with_record), mpp=given)
+    assert one.spots.diameter_um == width
+
+
 def test_an_unknown_scale_is_asked_for_with_what_visium_would_be(tmp_path: Path) -> None:
     with pytest.raises(EosinError, match=r"give --mpp.*Visium's, 100 µm apart, it is 0\.25$"):
         read(change(single(tmp_path), lambda a: a.uns.pop("eosin")))
@@ -127,6 +140,24 @@ def test_antibodies_are_no_genes_and_bare_glass_no_spot(tmp_path: Path) -> None:
     assert np.array_equal(one.counts.toarray(), np.delete(before.counts.toarray()[1:], 1, axis=1))
     assert {"1 of 36 spots are not in tissue and were left out"} <= set(one.notes)
     assert any("features are no genes and were left out" in note for note in one.notes)
+
+
+def test_each_file_is_opened_for_its_own_section_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`A1` is not `A10`, and `A1-x` may be the library `x` of `A1`."""
+    for name in ("A1", "A10", "A1-x", "A2"):
+        single(tmp_path / "made" / name).rename(tmp_path / f"{name}.h5ad")
+    opened: list[str] = []
+    peek = peek_h5ad
+    monkeypatch.setattr(
+        "eosin.data.readers.single_h5ad.peek_h5ad", lambda file, key: opened.append(file.stem) or peek(file, key)
+    )
+    reader = READERS["h5ad"]
+    for name, files in (("A10", ["A10"]), ("A1", ["A1"]), ("A1-x", ["A1", "A1-x"]), ("A2", ["A2"])):
+        assert reader.read_section(tmp_path, name, mpp=0.25).name == name
+        assert sorted(opened) == files
+        opened.clear()
+    with pytest.raises(EosinError, match="no section is called 'A3'; did you mean"):
+        reader.read_section(tmp_path, "A3")
 
 
 def test_a_library_may_be_called_as_no_file_is(tmp_path: Path) -> None:

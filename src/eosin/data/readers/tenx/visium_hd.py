@@ -47,17 +47,19 @@ class VisiumHd(tenx.TenxReader):
         if sizes(folder):
             squares = squares_of_bins(folder, self.bin_um, self.naming)
             scale, scale_notes = _scale(squares.folder, mpp)
+            width_um = squares.width_um * scale / (tenx.read_factors(squares.folder).get("microns_per_pixel") or scale)
         else:
             cells = cell_folder(folder) or folder
             scale, scale_notes = _scale(cells, mpp)
             squares = squares_of_cells(cells, self.bin_um, scale, self.naming)
+            width_um = squares.width_um
         slide, slide_notes = tenx.find_slide(folder, name)
         image, image_notes = image_of(slide, squares.folder, scale)
         return SectionParts(
             squares.folder,
             name,
             squares.px * scale,
-            squares.width_um,
+            width_um,
             squares.ids,
             squares.counts,
             squares.genes,

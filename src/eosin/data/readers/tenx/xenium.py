@@ -93,11 +93,12 @@ class Xenium(tenx.TenxReader):
             fix = "copy transcripts.parquet, or cell_feature_matrix.h5 with cells.parquet"
             raise EosinError(f"{unread}no transcripts.parquet", file=folder, fix=fix)
         squares, counts, genes, pool_notes = self._pool(source, frame)
+        wider = scale / frame.mpp if frame.image else 1.0  # the squares grow with the distances between them
         return SectionParts(
             source,
             name,
-            centres_um(squares, self.bin_um) * (scale / frame.mpp if frame.image else 1.0),
-            self.bin_um,
+            centres_um(squares, self.bin_um) * wider,
+            self.bin_um * wider,
             square_ids(squares, self.bin_um),
             counts,
             genes,

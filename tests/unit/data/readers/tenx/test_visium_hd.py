@@ -44,7 +44,7 @@ def test_the_files_scale_and_a_given_one(tmp_path: Path) -> None:
     path = visium_hd(tmp_path / "H")
     (one,) = read(path, mpp=0.5)
     assert np.allclose(one.spots.xy_um, 2 * read(path)[0].spots.xy_um)
-    assert "0.5 µm/px as given, the file says 0.25" in one.notes
+    assert "0.5 µm/px as given, the file says 0.25" in one.notes and one.spots.diameter_um == 32
     (path / BINS / "spatial" / "scalefactors_json.json").write_text("{}")
     with pytest.raises(EosinError, match=r"scalefactors_json\.json: does not say microns_per_pixel.*--mpp"):
         read(path)

@@ -137,6 +137,7 @@ def test_a_given_scale_keeps_the_pixels(tmp_path: Path) -> None:
     assert own.image is not None and given_.image is not None and given_.image.mpp == 0.5
     assert np.allclose(own.spots.xy_um / own.image.mpp, given_.spots.xy_um / 0.5)
     assert "0.5 µm/px as given, the alignment says 0.2656" in given_.notes
+    assert own.spots.diameter_um == 100 and np.isclose(given_.spots.diameter_um, 100 * 0.5 / own.image.mpp)
 
 
 def test_mirrored_or_stretched_images_are_told(tmp_path: Path) -> None:

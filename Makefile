@@ -1,4 +1,4 @@
-# Two commands: `make demo` shows what eosin does, `make test` proves it. Both install what they need into .venv.
+# Two commands: `make demo` shows what eosin does, `make test` proves it, `make test-long` at length. All install what they need into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -6,13 +6,17 @@ export UV_LINK_MODE ?= copy
 # Threads that spin while they wait make a shared machine ten times slower.
 export GOMP_SPINCOUNT ?= 1000
 
-.PHONY: demo test lint lock clean install
+.PHONY: demo test test-long lint lock clean install
 
 demo: $(VENV)/.ready
 	$(BIN)/eosin demo --out demo
 
 test: $(VENV)/.ready lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not long"
+
+# What `make test` leaves out: more hostile files, longer training.
+test-long: $(VENV)/.ready
+	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m long
 
 lint: $(VENV)/.ready
 	$(BIN)/ruff check .

@@ -72,11 +72,16 @@ class Lines:
                 self._say(f"{label}: {done}/{total} {unit}, {rate:.3g}/s, {left:.0f} s left {note}".rstrip())
 
         yield tick
-        self._say(f"{label}: {done} {unit} in {time.monotonic() - start:.1f} s")
+        self._say(f"{label}: {_counted(done, unit)} in {time.monotonic() - start:.1f} s")
 
     def _say(self, line: str) -> None:
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
+
+
+def _counted(n: int, unit: str) -> str:
+    """`2 draws`, `1 draw`: units are given in the plural."""
+    return f"{n} {unit.removesuffix('s') if n == 1 else unit}"
 
 
 class Bars:
@@ -87,12 +92,12 @@ class Bars:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a path with brackets is no markup
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}  {task.fields[rate]}"),
+            TextColumn("{task.fields[unit]}  {task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=Console(stderr=True),
             transient=True,
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 from eosin import benchmark
 from eosin import data as door
+from eosin.api.parts.outputs import need_suffix
 from eosin.api.parts.sections import Data, truth_of
 from eosin.api.parts.thumbnails import thumbnails
 from eosin.metrics.gene_lists import GeneLists
@@ -62,6 +63,7 @@ def report(
     >>> eosin.report("B2.h5ad", truth="data", out="B2.html").name
     'B2.html'
     """
+    need_suffix(out, (".html", ".htm"), "a report is a page")
     path = Path(path)
     if path.suffix == ".json":
         return write_bench_report(out, _compared(read_json(path)))

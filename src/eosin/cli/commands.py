@@ -13,7 +13,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
 from eosin.cli.comparisons import bench, report, score, study
+from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
+    Choosing,
     Encoding,
     Flag,
     Laying,
@@ -52,6 +54,7 @@ def info(path: Path, *, reading: Reading = unset(Reading)) -> None:
     path
         Any of these.
     """
+    need_existing(path)
     from eosin.api.info import info as run
     from eosin.cli import show
 
@@ -79,6 +82,7 @@ def encode(
     workers
         Sections at a time; more than one are encoded in processes of their own.
     """
+    need_existing(data)
     from eosin.api.encode import encode as run
 
     options = given(encoding) | given(laying) | given(reading)
@@ -92,11 +96,11 @@ def train(
     *,
     out: Out,
     model: str = "stflow",
-    genes: str = "var:50",
-    transform: str = "log1p",
     settings: Path | None = None,
     seed: int = 0,
     resume: Flag = False,
+    overwrite: Flag = False,
+    choosing: Choosing = unset(Choosing),
     training: Training = unset(Training),
     reading: Reading = unset(Reading),
 ) -> None:
@@ -110,27 +114,27 @@ def train(
         Checkpoint folder, written after every epoch; Ctrl-C leaves a usable one.
     model
         A name with an optional preset, as `stflow`, `stflow:paper`, `ridge` (see: eosin list models).
-    genes
-        Panel: `var:50`, `hvg:50`, `hmhvg:200`, a file of names, or names by commas.
-    transform
-        Scale of the values: `log1p`, `log1p_cp10k` or `log2p1`.
     settings
         TOML file with tables [model] and [train]; flags go over it.
     seed
         Of weights, order and noise of training.
     resume
         Continue the run that lies in OUT, to the same weights as if it had not been stopped.
+    overwrite
+        Replace the trained model that lies in OUT.
     """
-    from eosin.api.train import train as run
     from eosin.config import read_toml
 
+    need_existing(data)
     tables = over(read_toml(settings) if settings else {})
-    options = {"model": model, "genes": genes, "transform": transform, "settings": tables, "seed": seed}
-    options |= {"resume": resume, **given(training), **given(reading)}
+    from eosin.api.train import train as run
+
+    options = {"model": model, "settings": tables, "seed": seed, "resume": resume, "overwrite": overwrite}
+    options |= given(choosing) | given(training) | given(reading)
     trained = run(data, out=out, **options)
     pcc = trained.metrics.get("pcc_held_out")
     judged = "" if pcc is None else f", correlation {pcc:.3f} on the held-out group of the training sections"
-    _say(f"{model}: {len(trained.panel)} genes, {trained.model.n_parameters:,} parameters{judged}; in {out}")
+    _say(f"{model}: {counted(len(trained.panel), 'gene')}, {trained.model.n_parameters:,} parameters{judged}; in {out}")
 
 
 @app.command
@@ -165,12 +169,17 @@ def predict(
     section
         Which section of a data folder.
     """
+    need_checkpoint(run)
+    need_existing(target)
     from eosin.api.predict import predict as make
 
     options = given(predicting) | given(laying) | given(reading)
     settings = over({}).get("model")
     done = make(run, target, draws=draws, seed=seed, section=section, settings=settings, out=out, **options)
-    _say(f"{done.section}: {len(done.spots)} spots, {len(done.panel)} genes, {done.n_draws} draws in {out}")
+    size = ", ".join(
+        [counted(len(done.spots), "spot"), counted(len(done.panel), "gene"), counted(done.n_draws, "draw")]
+    )
+    _say(f"{done.section}: {size} in {out}")
 
 
 @app.command(name="tissue")
@@ -184,6 +193,7 @@ def tissue_(image: Path, *, out: Out, mpp: Annotated[float | None, Parameter(hel
     out
         The .geojson to write, in full-resolution pixels.
     """
+    need_existing(image)
     from eosin.api.tissue import tissue as run
 
     found = run(image, out=out, mpp=mpp)

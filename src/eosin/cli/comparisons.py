@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from eosin.cli.existing import need_existing
 from eosin.cli.flags import Benching, Flag, OneReading, Out, Reading, Studying, Training, given, listed, unset
 from eosin.options import BenchSettings, described
 
@@ -32,6 +33,7 @@ def score(
     truth
         Data folder with the measured section.
     """
+    need_existing(prediction, truth)
     from eosin.api.score import score as run
     from eosin.cli import show
 
@@ -61,6 +63,7 @@ def report(
     genes
         Genes to show as maps, by commas; by default the best, a middling and the worst predicted ones.
     """
+    need_existing(path, truth)
     from eosin.api.report import report as run
     from eosin.cli import show
 
@@ -79,7 +82,7 @@ def bench(
     data: Path,
     *,
     out: Out,
-    models: str | None = None,
+    models: list[str] | None = None,
     settings: Path | None = None,
     dry_run: Flag = False,
     benching: Benching = unset(Benching),
@@ -101,11 +104,12 @@ def bench(
     dry_run
         Train nothing; list the cells with their parameters and an estimate of time and memory.
     """
+    need_existing(data)
     from eosin.api.bench import bench as run
     from eosin.cli import show
 
     options = given(benching) | _encoders(training) | given(reading)
-    scores = run(data, models=models, settings=settings, out=out, dry_run=dry_run, **options)
+    scores = run(data, models=listed(models), settings=settings, out=out, dry_run=dry_run, **options)
     if dry_run:
         show.plan(scores)
         return
@@ -138,6 +142,7 @@ def study(
     preset
         `paper` or `small`, for every model of the study that has it; their defaults otherwise.
     """
+    need_existing(data)
     from eosin.api.study import study as run
     from eosin.cli import show
 

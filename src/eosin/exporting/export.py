@@ -19,6 +19,7 @@ def export(
     out: str | Path,
     *,
     genes: Sequence[str] | None = None,
+    missing_genes: str = "refuse",
     layers: Sequence[str] | None = None,
     outline: str | None = None,
     mpp: float | None = None,
@@ -33,6 +34,8 @@ def export(
         `.geojson` (QuPath), `.csv`, `.parquet`, `.h5ad` (AnnData) or `.zarr` (SpatialData); whole or not at all.
     genes
         Only these genes, in this order.
+    missing_genes
+        Named genes that were not predicted: `refuse`, or `skip` to leave them out.
     layers
         For tables and GeoJSON: some of `mean`, `sd`, `q05`, `q95`; by default the mean and, with two draws or more, sd.
     outline
@@ -62,5 +65,5 @@ def export(
         return out
     prediction = source if isinstance(source, Prediction) else read_prediction(source)
     file_format.check(options)
-    file_format.write(with_genes(prediction, genes), out, options)
+    file_format.write(with_genes(prediction, genes, missing_genes), out, options)
     return out

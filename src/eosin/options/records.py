@@ -102,6 +102,25 @@ class FeatureOptions:
 
 
 @dataclass(frozen=True)
+class PanelOptions:
+    """Which genes a model predicts, and on which scale.
+
+    Attributes
+    ----------
+    genes
+        panel: `var:50`, `hvg:50`, `hmhvg:200`, a file of names, names by commas, or several of these joined by `+`
+    transform
+        scale of the values: `log1p`, `log1p_cp10k` or `log2p1`
+    missing_genes
+        named genes that a section lacks: `refuse`, or `skip` to leave them out
+    """
+
+    genes: str = "var:50"
+    transform: str = "log1p"
+    missing_genes: str = "refuse"
+
+
+@dataclass(frozen=True)
 class LayoutOptions:
     """Where spots are laid on a bare image.
 
@@ -133,9 +152,12 @@ class BenchSettings:
     Attributes
     ----------
     genes
-        panel, chosen on training sections: `var:50` (the default), `hvg:50`, `hmhvg:200`, a file, or names by commas
+        panel, chosen on training sections: `var:50` (the default), `hvg:50`, `hmhvg:200`, a file, names by commas, or a
+        union by `+`
     transform
         scale of the values: `log1p` (the default), `log1p_cp10k` or `log2p1`
+    missing_genes
+        named genes that a training section lacks: `refuse`, or `skip` to leave them out
     split
         `leave-section-out` (the default) or `leave-patient-out`, of all or of some as leave-section-out(C2,C3,C4); or
         train:test, as C2,C3,C4,C5:C6; several by `;`
@@ -160,6 +182,7 @@ class BenchSettings:
 
     genes: str | None = None
     transform: str | None = None
+    missing_genes: str = "refuse"
     split: str | None = None
     protocol: str | Path | None = None
     seeds: int = 1

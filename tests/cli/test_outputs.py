@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 from cli.conftest import ENCODER, SMALL, Ground, Run
 from eosin.data import read_prediction, write_prediction
 from eosin.storage.files import read_json, write_json
+
+_SMALL_GRID = ("--models", "gene-mean", "--genes", "var:2", "--encoder", ENCODER, "--split", "A1,A2,B1:B2")
 
 
 @pytest.mark.parametrize("verb", ["predict", "report", "encode", "train", "bench", "study"])
@@ -84,3 +87,38 @@ def test_genes_that_were_not_predicted_are_skipped_when_asked(
     assert gene in Path("a.csv").read_text().splitlines()[0]
     given = ("export", ground.prediction, "-o", "b.csv", "--genes", "NONE1", "--missing-genes", "skip")
     assert "NONE1" in eosin(*given).complaint
+
+
+def test_score_prints_about_ten_lines_and_all_as_json(eosin: Run, ground: Ground) -> None:
+    short = eosin("score", ground.prediction, ground.data)
+    assert 6 <= len(short.out.splitlines()) <= 11, short.out
+    everything = json.loads(eosin("score", ground.prediction, ground.data, "--json").out)
+    assert f"pcc mean: {everything['pcc']['mean']:.4g}" in short.out
+    assert set(everything["sections"]) == {"A1"}
+
+
+def test_notes_of_many_sections_are_one_line_and_each_when_asked(
+    eosin: Run, ground: Ground, data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (data / "images" / "A2.jpg").unlink()  # one section has a note more than the others
+    for flags, n_lines in (((), 1), (("-v",), 6), (("-q",), 0)):
+        caplog.clear()
+        done = eosin("bench", data, *_SMALL_GRID, "--dry-run", "-o", "out", "--features", ground.features, *flags)
+        assert done.code == 0, done.err
+        lines = [line for line in caplog.messages if "synthetic" in line or "not there" in line or "notes on" in line]
+        assert len(lines) == n_lines, lines
+        assert ("read sections" in done.err) == (flags != ("-q",))
+
+
+def test_python_takes_lists_and_commas_and_records(ground: Ground, tmp_path: Path) -> None:
+    import eosin as library
+
+    prediction = read_prediction(ground.prediction)
+    assert library.report(prediction, out=tmp_path / "p.html").is_file()
+    genes = prediction.panel.names
+    for given in (f"{genes[0]},{genes[1]}", [genes[0], genes[1]]):
+        table = library.export(prediction, tmp_path / "a.csv", genes=given, layers="mean").read_text()
+        assert genes[1] in table.splitlines()[0] and genes[2] not in table.splitlines()[0]
+    given = {"features": ground.features, "encoder": ENCODER, "model": "gene-mean"}
+    for wanted in (f"{genes[0]},{genes[1]}", [genes[0], genes[1]]):
+        assert library.train(ground.data, genes=wanted, **given).panel.names == genes[:2]

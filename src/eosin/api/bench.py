@@ -145,7 +145,7 @@ def _question(
     return splits, benchmark.protocol_genes(protocol, sections, folder), protocol.head.transform
 
 
-def _refuse_both(protocol: str, given: Mapping[str, str | None]) -> None:
+def _refuse_both(protocol: str, given: Mapping[str, object]) -> None:
     """A protocol is the whole of it: what contradicts it is not mixed in."""
     for name, value in given.items():
         if value is not None:

@@ -16,11 +16,12 @@ from eosin.options import ReadOptions, names_of, takes_options
 from eosin.reporting import write_bench_report, write_report
 from eosin.scores.scoring import score as score_predictions
 from eosin.storage.files import read_json
+from eosin.types import Prediction
 
 
 @takes_options(hide=("sections",))
 def report(
-    path: str | Path,
+    path: Prediction | str | Path,
     *,
     out: str | Path,
     truth: Data | None = None,
@@ -36,7 +37,7 @@ def report(
     Parameters
     ----------
     path
-        A predicted `.h5ad`, or the `scores.json` of a grid or study.
+        A prediction, its `.h5ad`, or the `scores.json` of a grid or study.
     out
         The `.html` to write.
     truth
@@ -64,11 +65,10 @@ def report(
     'B2.html'
     """
     need_suffix(out, (".html", ".htm"), "a report is a page")
-    path = Path(path)
-    if path.suffix == ".json":
-        return write_bench_report(out, _compared(read_json(path)))
+    if not isinstance(path, Prediction) and Path(path).suffix == ".json":
+        return write_bench_report(out, _compared(read_json(Path(path))))
     lists = GeneLists.of(names_of(biomarkers), pathways)
-    prediction = door.read_prediction(path)
+    prediction = path if isinstance(path, Prediction) else door.read_prediction(path)
     measured = [] if truth is None else [truth_of(prediction, truth, reading)]
     scores = None
     if measured:

@@ -24,7 +24,6 @@ from eosin.cli.flags import (
     Predicting,
     Reading,
     Training,
-    counted,
     given,
     unset,
 )
@@ -32,14 +31,17 @@ from eosin.cli.overrides import over, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, described
+from eosin.plurals import counted
 
+_QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
 _MPP = described(ReadOptions)["mpp"]
 
 app = App(
     name="eosin",
     version=__version__,
     help="From an H&E slide to a spatial transcriptome, with error bars.\n\n"
-    "Measured sections in, a trained model out; an image in, gene maps out. Start with: eosin demo",
+    "Measured sections in, a trained model out; an image in, gene maps out. Start with: eosin demo\n\n"
+    "With every command: -q says only what went wrong, -v every note, --debug shows the trace of an error.",
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,  # `main` says what is kept
 )
@@ -225,11 +227,11 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 an error the user can mend, 2 wrong usage)."""
     tokens = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in tokens
+    debug, quiet, verbose = "--debug" in tokens, not _QUIET.isdisjoint(tokens), not _VERBOSE.isdisjoint(tokens)
     try:
-        tokens = take([token for token in tokens if token != "--debug"])
+        tokens = take([token for token in tokens if token not in {"--debug"} | _QUIET | _VERBOSE])
         refuse_for(next((token for token in tokens if not token.startswith("-")), None))
-        _prepare_terminal()
+        _prepare_terminal(quiet=quiet, verbose=verbose)
         app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         return 2
@@ -244,15 +246,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _prepare_terminal() -> None:
+def _prepare_terminal(*, quiet: bool, verbose: bool) -> None:
     # torch's threads spin while they wait; on a shared machine that costs tenfold. Only read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what matters becomes one line of ours
-    from eosin.progress import Bars, Lines, show_with
+    from eosin.progress import Bars, Lines, Notes, Silent, show_with
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("eosin").setLevel(logging.INFO)
-    show_with(Bars() if sys.stderr.isatty() else Lines())
+    show = Bars() if sys.stderr.isatty() and not quiet else Lines()
+    notes = next((handler for handler in logging.getLogger().handlers if isinstance(handler, Notes)), None)
+    if notes is None:
+        logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[Notes(show)])
+    else:
+        notes.show = show
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    logging.getLogger("eosin").setLevel(level)
+    show_with(Silent() if quiet else show)
 
 
 def _fail(line: str, code: int) -> int:

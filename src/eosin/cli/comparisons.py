@@ -22,9 +22,10 @@ def score(
     *,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
+    json: Flag = False,
     reading: OneReading = unset(OneReading),
 ) -> None:
-    """Compare a predicted .h5ad with the measured section.
+    """Compare a predicted .h5ad with the measured section: the main numbers, or all of them by --json.
 
     Parameters
     ----------
@@ -32,12 +33,18 @@ def score(
         What `eosin predict` wrote.
     truth
         Data folder with the measured section.
+    json
+        Print every number, by gene and section too, as JSON.
     """
     need_existing(prediction, truth)
+    from json import dumps
+
     from eosin.api.score import score as run
     from eosin.cli import show
+    from eosin.cli.score_lines import score_lines
 
-    show.facts(run(prediction, truth, biomarkers=listed(biomarkers), pathways=pathways, **given(reading)))
+    scores = run(prediction, truth, biomarkers=listed(biomarkers), pathways=pathways, **given(reading))
+    show.lines([dumps(scores, indent=1)] if json else score_lines(scores))
 
 
 def report(

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Column, Table
 from rich.text import Text
 
+from eosin.plurals import counted
+
 _SHORT = 16
 """Letters: a cell this short is not broken into lines, a longer one may be."""
 
@@ -96,8 +98,9 @@ def efficiency(found: Mapping[str, Any]) -> None:
     load = found["load"]
     lines(
         [
-            f"one prediction of {load['draws']} draw, {load['n_features']} features, {load['n_genes']} genes, "
-            f"{load['threads']} thread; growth: the exponent between the two largest sizes, 1 is linear"
+            f"one prediction of {counted(load['draws'], 'draw')}, {load['n_features']} features, "
+            f"{load['n_genes']} genes, {counted(load['threads'], 'thread')}; "
+            "growth: the exponent between the two largest sizes, 1 is linear"
         ]
     )
 
@@ -107,9 +110,14 @@ def plan(scores: Mapping[str, Any]) -> None:
     rows(scores["plan"])
     known = [cell["seconds"] for cell in scores["plan"] if cell["seconds"] is not None]
     lost = len(scores["plan"]) - len(known)
-    lines([*scores["remarks"], f"{len(scores['plan'])} cells, at most about {sum(known):.0f} s one after another"])
+    lines(
+        [
+            *scores["remarks"],
+            f"{counted(len(scores['plan']), 'cell')}, at most about {sum(known):.0f} s one after another",
+        ]
+    )
     if lost:
-        lines([f"{lost} cells could not be estimated"])
+        lines([f"{counted(lost, 'cell')} could not be estimated"])
 
 
 def _failures(cells: Sequence[Mapping[str, Any]]) -> None:

@@ -16,6 +16,8 @@ from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.genes.rules import RULES
 from eosin.genes.transforms import TRANSFORMS, Transform, measured
+from eosin.options.records import panel_rule
+from eosin.plurals import counted
 from eosin.types import GenePanel, Section
 
 log = logging.getLogger("eosin")
@@ -72,13 +74,13 @@ def with_ids(panel: GenePanel, sections: Sequence[Section]) -> GenePanel:
     return replace(panel, ensembl=tuple(ids))
 
 
-def tolerant(rule: str | Path, missing: str) -> str:
+def tolerant(rule: str | Path | Sequence[str], missing: str) -> str:
     """The rule for `choose_panel` by which genes that a section lacks are refused or left out.
 
     Parameters
     ----------
     rule
-        As for `choose_panel`.
+        As for `choose_panel`, or a list of genes.
     missing
         `refuse` or `skip`.
 
@@ -89,7 +91,8 @@ def tolerant(rule: str | Path, missing: str) -> str:
     """
     if missing not in ("refuse", "skip"):
         raise EosinError(f"--missing-genes is '{missing}'", fix="give refuse or skip")
-    return f"{str(rule).strip().removesuffix('?')}?" if missing == "skip" else str(rule)
+    text = panel_rule(rule).strip()
+    return f"{text.removesuffix('?')}?" if missing == "skip" else text
 
 
 def _choose(text: str, sections: Sequence[Section], values: Transform) -> GenePanel:
@@ -137,8 +140,8 @@ def _choose_ranked(text: str, sections: Sequence[Section], transform: Transform)
     if int(number) > len(ranked):
         fix = f"ask for {name}:{len(ranked)} or fewer" if ranked else "choose another rule or leave a section out"
         raise EosinError(
-            f"gene rule '{text}' finds only {len(ranked)} genes among the {len(common)} that all "
-            f"{len(sections)} sections have",
+            f"gene rule '{text}' finds only {counted(len(ranked), 'gene')} among the {len(common)} that all "
+            f"{counted(len(sections), 'section')} have",
             fix=fix,
         )
     return GenePanel(ranked[: int(number)], transform.name, text, tuple(section.name for section in sections))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from eosin.api.parts.catalogue import shipped
 from eosin.errors import EosinError
 
 if TYPE_CHECKING:
@@ -15,11 +16,17 @@ if TYPE_CHECKING:
 def list_things(kind: str) -> list[dict[str, Any]]:
     """Names and facts of the `models`, `encoders`, `readers`, `protocols` or `studies` that are there.
 
-    Each list loads only what it names: readers need no torch.
+    What eosin ships is read from a file, without loading torch; a list is made anew where there may be more.
     """
     if kind not in _LISTS:
         raise EosinError(f"there is no list of '{kind}'", fix=f"known lists: {', '.join(_LISTS)}")
-    return _LISTS[kind]()
+    known = shipped(kind)
+    return _LISTS[kind]() if known is None else known
+
+
+def all_lists() -> dict[str, list[dict[str, Any]]]:
+    """Every list, made anew."""
+    return {kind: make() for kind, make in _LISTS.items()}
 
 
 def _models() -> list[dict[str, Any]]:

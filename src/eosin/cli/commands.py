@@ -12,6 +12,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
+from eosin.api.parts.catalogue import need_shipped
 from eosin.cli.comparisons import bench, report, score, study
 from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
@@ -30,7 +31,7 @@ from eosin.cli.flags import (
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
 from eosin.errors import EosinError
-from eosin.options import ReadOptions, described
+from eosin.options import ReadOptions, described, names_of
 from eosin.plurals import counted
 
 _QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
@@ -85,6 +86,7 @@ def encode(
         Sections at a time; more than one are encoded in processes of their own.
     """
     need_existing(data)
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.encode import encode as run
 
     options = given(encoding) | given(laying) | given(reading)
@@ -128,6 +130,8 @@ def train(
     from eosin.config import read_toml
 
     need_existing(data)
+    need_shipped("models", [model])
+    need_shipped("readers", names_of(reading.reader) or ())
     tables = over(read_toml(settings) if settings else {})
     from eosin.api.train import train as run
 
@@ -173,6 +177,7 @@ def predict(
     """
     need_checkpoint(run)
     need_existing(target)
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.predict import predict as make
 
     options = given(predicting) | given(laying) | given(reading)

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from eosin.api.parts.catalogue import need_shipped
 from eosin.cli.existing import need_existing
 from eosin.cli.flags import Benching, Flag, OneReading, Out, Reading, Studying, Training, given, listed, unset
-from eosin.options import BenchSettings, described
+from eosin.options import BenchSettings, described, names_of
 
 _LINES = described(BenchSettings)
 Biomarkers = Annotated[list[str] | None, Parameter(help=_LINES["biomarkers"])]
@@ -112,6 +113,8 @@ def bench(
         Train nothing; list the cells with their parameters and an estimate of time and memory.
     """
     need_existing(data)
+    need_shipped("models", names_of(listed(models)) or ())
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.bench import bench as run
     from eosin.cli import show
 
@@ -150,6 +153,8 @@ def study(
         `paper` or `small`, for every model of the study that has it; their defaults otherwise.
     """
     need_existing(data)
+    need_shipped("studies", [name])
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.study import study as run
     from eosin.cli import show
 

@@ -1,6 +1,6 @@
 """Rewrite the tables of the documentation from the code: every block `<!-- table:NAME -->` ... `<!-- end -->`.
 
-python docs/make_tables.py            rewrites README.md, CONTRIBUTING.md and docs/**/*.md
+python docs/make_tables.py            rewrites README.md, CONTRIBUTING.md and docs/**/*.md, and the catalogue of names
 python docs/make_tables.py --check    only says which are stale, with exit code 1
 """
 
@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
+from eosin.api.listing import all_lists
+from eosin.api.parts.catalogue import FILE, contents
 from eosin.config import Settings
 from eosin.data import READERS
 from eosin.encoders import ENCODERS, get_encoder, zoo_card
@@ -176,9 +178,13 @@ def renewed(text: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     stale = [page for page in pages() if renewed(page.read_text(encoding="utf-8")) != page.read_text(encoding="utf-8")]
+    catalogue = contents(all_lists())
+    if not FILE.is_file() or FILE.read_text(encoding="utf-8") != catalogue:
+        stale.append(FILE)
     for page in stale:
         if "--check" not in arguments:
-            page.write_text(renewed(page.read_text(encoding="utf-8")), encoding="utf-8")
+            text = catalogue if page == FILE else renewed(page.read_text(encoding="utf-8"))
+            page.write_text(text, encoding="utf-8")
         sys.stdout.write(f"{'stale' if '--check' in arguments else 'rewritten'}: {page.relative_to(ROOT)}\n")
     return 1 if stale and "--check" in arguments else 0
 

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import logging
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from eosin.errors import EosinError
+
+log = logging.getLogger("eosin")
+
+_MEND = "update or uninstall that package"
 
 T = TypeVar("T")
 S = TypeVar("S", bound="Settings")
@@ -40,12 +45,21 @@ class Settings(BaseModel):
                 f"unknown setting '{unknown[0]}' in {source}",
                 fix=near_or_known(unknown[0], sorted(cls.model_fields), "settings"),
             )
+        for name, value in merged.items():
+            if isinstance(value, bool) and _is_number(cls.model_fields[name].annotation):
+                raise EosinError(f"{source}: '{name}' is {str(value).lower()}, and is a number", fix="give its value")
         try:
             return cls.model_validate(merged)
         except ValidationError as error:
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise EosinError(f"{source}: '{name}' is {first['input']!r}: {first['msg'].lower()}") from error
+
+
+def _is_number(kind: Any) -> bool:
+    """Whether a field takes numbers and no booleans, which pydantic would read as 1 and 0."""
+    kinds = set(get_args(kind)) or {kind}
+    return not kinds.isdisjoint({int, float}) and bool not in kinds
 
 
 def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
@@ -67,13 +81,16 @@ def read_toml(path: str | Path) -> dict[str, dict[str, Any]]:
 class Registry(Generic[T]):
     """Names for objects: a dict that refuses a second name and answers a miss with near names.
 
-    Others add to it by the entry-point group `eosin.{kind}s`; those are looked up only when asked for.
+    Others add to it by the entry-point group `eosin.{kind}s`; those are looked up only when asked for. One that cannot
+    be loaded is named in a warning, and again in the error where its name is asked for; the others are there.
     """
 
     def __init__(self, kind: str):
         self.kind = kind
         self._known: dict[str, T] = {}
         self._plugged = False
+        self._broken: dict[str, str] = {}
+        """What is wrong with the plug-ins that cannot be loaded, by the name that they would have."""
 
     def add(self, name: str, thing: T) -> T:
         """Register `thing` under a name, which must be new, and return it."""
@@ -88,6 +105,8 @@ class Registry(Generic[T]):
 
     def __getitem__(self, name: str) -> T:
         self._plug()
+        if name in self._broken and name not in self._known:
+            raise EosinError(self._broken[name], fix=_MEND)
         if name not in self._known:
             fix = near_or_known(name, sorted(self._known), f"{self.kind}s")
             raise EosinError(f"no {self.kind} is called '{name}'", fix=fix)
@@ -110,7 +129,17 @@ class Registry(Generic[T]):
         if not self._plugged:
             self._plugged = True
             for entry in entry_points(group=f"eosin.{self.kind}s"):
-                self.add(entry.name, entry.load())
+                self._load(entry)
+
+    def _load(self, entry: EntryPoint) -> None:
+        try:
+            self.add(entry.name, entry.load())
+        except Exception as error:  # whatever another package raises, the others go on
+            package = entry.dist.name if entry.dist is not None else entry.value.partition(":")[0].partition(".")[0]
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            problem = f"{self.kind} '{entry.name}' of package '{package}' cannot be loaded ({reason})"
+            self._broken[entry.name] = problem
+            log.warning("%s; %s", problem, _MEND)
 
 
 def near_names(name: str, known: Iterable[str], *, at_most: int = 3, cutoff: float = 0.5) -> list[str]:

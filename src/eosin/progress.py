@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Protocol
+
+from eosin.plurals import counted
 
 Tick = Callable[..., None]
 """`tick(n=1, note="")`: n more units are done; the note (a loss, a file) stands beside the bar."""
@@ -33,6 +37,10 @@ class Show(Protocol):
         """
         ...
 
+    def say(self, line: str) -> None:
+        """Write a line of its own, above the bars where there are any."""
+        ...
+
 
 class Silent:
     """Shows nothing: the default inside the library."""
@@ -41,6 +49,9 @@ class Silent:
     def task(self, label: str, total: int, unit: str) -> Iterator[Tick]:
         """A task whose ticks do nothing."""
         yield lambda n=1, note="": None
+
+    def say(self, line: str) -> None:
+        """Write nothing."""
 
 
 class Lines:
@@ -69,30 +80,31 @@ class Lines:
                 last = now
                 rate = done / max(now - start, 1e-9)
                 left = max(total - done, 0) / max(rate, 1e-9)
-                self._say(f"{label}: {done}/{total} {unit}, {rate:.3g}/s, {left:.0f} s left {note}".rstrip())
+                self.say(f"{label}: {done}/{total} {unit}, {rate:.3g}/s, {left:.0f} s left {note}".rstrip())
 
         yield tick
-        self._say(f"{label}: {done} {unit} in {time.monotonic() - start:.1f} s")
+        self.say(f"{label}: {counted(done, unit.removesuffix('s'))} in {time.monotonic() - start:.1f} s")
 
-    def _say(self, line: str) -> None:
+    def say(self, line: str) -> None:
+        """Write a line."""
         sys.stderr.write(line + "\n")
         sys.stderr.flush()
 
 
 class Bars:
-    """Rich bars on a terminal; several tasks may be open at once."""
+    """Rich bars on a terminal or in a notebook; several tasks may be open at once."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
         self._bars = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),  # a path with brackets is no markup
             BarColumn(),
             MofNCompleteColumn(),
-            TextColumn("{task.fields[unit]}  {task.fields[rate]}"),
+            TextColumn("{task.fields[unit]}  {task.fields[rate]}", markup=False),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=Console(stderr=True),
             transient=True,
         )
@@ -121,9 +133,36 @@ class Bars:
             if self._open == 0:
                 self._bars.stop()
 
+    def say(self, line: str) -> None:
+        """Write a line above the bars, as it is: brackets are no markup."""
+        self._bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Notes(logging.Handler):
+    """Writes what is logged where progress is shown, so that a line never breaks a bar.
+
+    Parameters
+    ----------
+    show
+        Where to write; may be replaced.
+    """
+
+    def __init__(self, show: Show):
+        super().__init__()
+        self.show = show
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one record."""
+        try:
+            self.show.say(self.format(record))
+        except (OSError, ValueError):  # the error stream is closed
+            self.handleError(record)
+
 
 _SILENT = Silent()
-_show: ContextVar[Show] = ContextVar("progress")
+_show: ContextVar[Show | None] = ContextVar("progress", default=None)
+_of_notebook: list[Show] = []
+"""The one `Bars` of a notebook, made when it is first needed."""
 
 
 def show_with(show: Show) -> None:
@@ -132,8 +171,23 @@ def show_with(show: Show) -> None:
 
 
 def task(label: str, total: int, unit: str) -> contextlib.AbstractContextManager[Tick]:
-    """Open a task of `total` units, shown as `show_with` chose; silent by default.
+    """Open a task of `total` units, shown as `show_with` chose; by default as a bar in a notebook, else silent.
 
     Use as `with task("encode C2", 190, "tiles") as tick: tick(64)`.
     """
-    return _show.get(_SILENT).task(label, total, unit)
+    return (_show.get() or _default()).task(label, total, unit)
+
+
+def _default() -> Show:
+    """Bars in a notebook, where rich can draw them; silence elsewhere."""
+    if not _in_notebook() or importlib.util.find_spec("ipywidgets") is None:  # without it rich only warns
+        return _SILENT
+    if not _of_notebook:
+        _of_notebook.append(Bars())
+    return _of_notebook[0]
+
+
+def _in_notebook() -> bool:
+    """Whether the code runs in a Jupyter kernel."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and type(ipython.get_ipython()).__name__ == "ZMQInteractiveShell"

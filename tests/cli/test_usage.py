@@ -151,3 +151,47 @@ def test_settings_of_one_command_do_not_reach_the_next(eosin: Run, ground: Groun
 def test_a_setting_that_a_command_has_no_use_for_is_refused(eosin: Run, line: tuple[str, ...], wrong: str) -> None:
     said = eosin(*line)
     assert said.code == 1 and wrong in said.err
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "info absent.svs",
+        "encode absent",
+        "train absent -o run",
+        "train . --settings absent.toml -o run",
+        "predict absent . -o p.h5ad",
+        "predict . absent -o p.h5ad",
+        "tissue absent.svs -o m.geojson",
+        "score absent.h5ad .",
+        "report absent.h5ad -o r.html",
+        "bench absent -o out",
+        "study priors absent -o out",
+        "export absent.h5ad -o a.csv",
+        "list modells",
+        "train . --model stflw -o run",
+        "train . --model stflow:papr -o run",
+        "train . --reader absent -o run",
+        "bench . --models ridge,stflw -o out",
+        "study priorz . -o out",
+        "predict . . --reader absent -o p.h5ad",
+        "list models",
+        "list encoders",
+        "list protocols",
+        "list studies",
+        "list readers",
+        "train . --seed x -o run",
+        "predict run . --no-such-flag -o p.h5ad",
+    ],
+)
+def test_a_wrong_path_is_answered_without_torch(line: str) -> None:
+    code = (
+        "import sys; from eosin.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); exit(code)"
+    )
+    done = python("-c", code, *line.split())
+    assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
+    fine = line.startswith("list ") and "modells" not in line
+    wrong_usage = "--seed x" in line or "--no-such-flag" in line
+    assert done.returncode == (0 if fine else 2 if wrong_usage else 1), done.stderr
+    words = ("absent", "modells", "stflw", "papr", "priorz", "x", "--no-such-flag")
+    assert fine or any(word in line and word in done.stderr for word in words)

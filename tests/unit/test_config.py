@@ -106,3 +106,38 @@ def test_registry_takes_plug_ins_once_and_only_when_asked(monkeypatch: pytest.Mo
     assert registry["spelt"] == 5
     assert list(registry) == ["rye", "spelt"]
     assert asked == ["eosin.loafs"]
+
+
+def test_a_broken_plug_in_is_named_each_time_and_the_others_load(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    from types import SimpleNamespace
+
+    from eosin import config
+
+    def fails() -> int:
+        raise ImportError("no module\nof that name")
+
+    entries = [
+        SimpleNamespace(name="burnt", value="oven.loaves:burnt", dist=SimpleNamespace(name="oven-loaves"), load=fails),
+        SimpleNamespace(name="rye", value="mill:rye", dist=None, load=lambda: 2),  # a name that is taken
+        SimpleNamespace(name="spelt", value="mill:spelt", dist=None, load=lambda: 5),
+    ]
+    monkeypatch.setattr(config, "entry_points", lambda group: entries)
+    registry: Registry[int] = Registry("loaf")
+    registry.add("rye", 1)
+    assert (list(registry), registry["spelt"], registry["rye"]) == (["rye", "spelt"], 5, 1)
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0].startswith("loaf 'burnt' of package 'oven-loaves' cannot be loaded (ImportError: no module of that")
+    assert "loaf 'rye' of package 'mill'" in lines[1] and "registered twice" in lines[1]
+    assert len(lines) == 2
+    for _ in range(2):
+        with pytest.raises(EosinError, match=r"loaf 'burnt' of package 'oven-loaves' cannot be loaded.*; update or"):
+            registry["burnt"]
+
+
+def test_a_number_is_not_taken_from_a_switch() -> None:
+    assert Oven.of({"fan": True}).fan
+    for name in ("n_trays", "degrees_c"):
+        with pytest.raises(EosinError, match=rf"\[oven\]: '{name}' is true, and is a number; give its value"):
+            Oven.of({name: True}, source="[oven]")

@@ -52,7 +52,7 @@ def faults(words: list[str]) -> list[str]:
     if words[0] not in set(cli.app):
         return words[:1]
     known = {name for argument in cli.app[words[0]].assemble_argument_collection() for name in argument.names}
-    known |= {"--debug", "--help"}
+    known |= {"--debug", "--help", "-q", "-v"}
     return [word for word in words[1:] if is_flag(word) and word.split("=")[0] not in known and not is_setting(word)]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from eosin import benchmark
 from eosin import data as door
 from eosin.api.parts.encoded import Settings, shows_turned, with_features
+from eosin.api.parts.outputs import need_folder
 from eosin.api.parts.sections import Data, folder_of, sections_of
 from eosin.api.parts.thumbnails import save_prediction
 from eosin.config import read_toml
@@ -19,7 +20,7 @@ from eosin.encoders.parts.field_of_view import with_tile
 from eosin.encoders.parts.spec_text import split_list
 from eosin.errors import EosinError
 from eosin.execution import Here, Processes
-from eosin.genes import choose_panel
+from eosin.genes import choose_panel, tolerant
 from eosin.metrics.gene_lists import GeneLists
 from eosin.options import BenchSettings, FeatureOptions, ReadOptions, names_of, takes_options
 from eosin.types import GenePanel, Section
@@ -83,6 +84,7 @@ def bench(
     >>> [(cell["model"], cell["status"]) for cell in scores["cells"]]
     [('ridge', 'done')]
     """
+    need_folder(out)
     lists = GeneLists.of(names_of(comparing.biomarkers), comparing.pathways)
     protocol = None if comparing.protocol is None else benchmark.load_protocol(comparing.protocol)
     if protocol is not None:
@@ -137,12 +139,13 @@ def _question(
     allow_leak = comparing.allow_leak
     if protocol is None:
         splits = door.splits(comparing.split or "leave-section-out", sections, allow_leak=allow_leak)
-        return splits, comparing.genes or "var:50", comparing.transform or "log1p"
+        genes = comparing.genes or "var:50"
+        return splits, tolerant(genes, comparing.missing_genes), comparing.transform or "log1p"
     splits = benchmark.protocol_splits(protocol, sections, folder, allow_leak=allow_leak)
     return splits, benchmark.protocol_genes(protocol, sections, folder), protocol.head.transform
 
 
-def _refuse_both(protocol: str, given: Mapping[str, str | None]) -> None:
+def _refuse_both(protocol: str, given: Mapping[str, object]) -> None:
     """A protocol is the whole of it: what contradicts it is not mixed in."""
     for name, value in given.items():
         if value is not None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from eosin.api.parts.bare_image import is_bare_image, need_no_layout, section_of_image
 from eosin.api.parts.encode_jobs import encode_sections
 from eosin.api.parts.encoded import need_commercial_encoder, say_once_where
+from eosin.api.parts.outputs import need_folder
 from eosin.api.parts.sections import Data, sections_of
 from eosin.encoders import get_encoder
 from eosin.encoders.parts.field_of_view import with_tile
@@ -52,6 +53,7 @@ def encode(
     >>> sections[0].features.values.shape[1]
     442
     """
+    need_folder(out)
     given = {} if encoding.precision is None else {"precision": encoding.precision}
     encoder = get_encoder(with_tile(encoding.encoder, encoding.tile_um), **given)
     if encoding.commercial_only:

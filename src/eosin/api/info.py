@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from eosin import data as door
-from eosin import engine
 from eosin.data.h5ad import our_record, read_h5ad
 from eosin.errors import EosinError
-from eosin.features.feature_facts import feature_facts, holds_features
 from eosin.options import ReadOptions, takes_options
 from eosin.slide import open_slide
 
@@ -40,6 +38,8 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
     if not path.exists():
         raise EosinError("no such file or folder", file=path, fix="check the path")
     if (path / "config.json").is_file() or (path / "model.safetensors").is_file():
+        from eosin import engine
+
         trained = engine.load(path)
         return {"kind": "checkpoint", **trained.config(), "metrics": _short(trained.metrics)}
     if (
@@ -48,8 +48,11 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
         and our_record(read_h5ad(path), path).get("kind") == "prediction"
     ):
         return _prediction_facts(path)
-    if reading.reader is None and holds_features(path):
-        return {"kind": "features", **feature_facts(path, mpp=reading.mpp)}
+    if reading.reader is None and path.suffix.lower() in {".h5", ".hdf5"}:
+        from eosin.features.feature_facts import feature_facts, holds_features
+
+        if holds_features(path):
+            return {"kind": "features", **feature_facts(path, mpp=reading.mpp)}
     if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
         return {"kind": "data", **door.describe(path, reading=reading)}
     with open_slide(path, mpp=reading.mpp) as slide:

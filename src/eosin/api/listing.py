@@ -2,47 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from eosin import data as door
-from eosin.benchmark import STUDIES, protocol_facts
-from eosin.encoders import ENCODERS, EncoderCard, get_encoder, zoo_card
-from eosin.encoders.parts.published import NAMES as ZOO
+from eosin.api.parts.catalogue import shipped
 from eosin.errors import EosinError
-from eosin.models import MODELS
+
+if TYPE_CHECKING:
+    from eosin.encoders import EncoderCard
 
 
 def list_things(kind: str) -> list[dict[str, Any]]:
-    """Names and facts of the `models`, `encoders`, `readers`, `protocols` or `studies` that are there."""
-    if kind == "models":
-        return [
-            {
-                "name": n,
-                "title": MODELS[n].title,
-                "paper": MODELS[n].paper,
-                "presets": ", ".join(MODELS[n].presets),
-                "train": ", ".join(f"{key} = {value}" for key, value in MODELS[n].train.items()),
-            }
-            for n in MODELS
-        ]
-    if kind == "encoders":
-        return [{"name": n, **_encoder_facts(n)} for n in ENCODERS]
-    if kind == "readers":
-        return [
-            {"name": n, "platform": door.READERS[n].platform, "looks for": door.READERS[n].looks_for}
-            for n in door.READERS
-        ]
-    if kind == "protocols":
-        return protocol_facts()
-    if kind == "studies":
-        return [{"name": n, "shows": s.title, "rows": len(s.cells), "source": s.source} for n, s in STUDIES.items()]
-    raise EosinError(f"there is no list of '{kind}'", fix="known lists: models, encoders, readers, protocols, studies")
+    """Names and facts of the `models`, `encoders`, `readers`, `protocols` or `studies` that are there.
+
+    What eosin ships is read from a file, without loading torch; a list is made anew where there may be more.
+    """
+    if kind not in _LISTS:
+        raise EosinError(f"there is no list of '{kind}'", fix=f"known lists: {', '.join(_LISTS)}")
+    known = shipped(kind)
+    return _LISTS[kind]() if known is None else known
+
+
+def all_lists() -> dict[str, list[dict[str, Any]]]:
+    """Every list, made anew."""
+    return {kind: make() for kind, make in _LISTS.items()}
+
+
+def _models() -> list[dict[str, Any]]:
+    from eosin.models import MODELS
+
+    return [
+        {
+            "name": n,
+            "title": MODELS[n].title,
+            "paper": MODELS[n].paper,
+            "presets": ", ".join(MODELS[n].presets),
+            "train": ", ".join(f"{key} = {value}" for key, value in MODELS[n].train.items()),
+        }
+        for n in MODELS
+    ]
+
+
+def _encoders() -> list[dict[str, Any]]:
+    from eosin.encoders import ENCODERS
+
+    return [{"name": n, **_encoder_facts(n)} for n in ENCODERS]
+
+
+def _readers() -> list[dict[str, Any]]:
+    from eosin.data import READERS
+
+    return [{"name": n, "platform": READERS[n].platform, "looks for": READERS[n].looks_for} for n in READERS]
+
+
+def _protocols() -> list[dict[str, Any]]:
+    from eosin.benchmark import protocol_facts
+
+    return protocol_facts()
+
+
+def _studies() -> list[dict[str, Any]]:
+    from eosin.benchmark import STUDIES
+
+    return [{"name": n, "shows": s.title, "rows": len(s.cells), "source": s.source} for n, s in STUDIES.items()]
+
+
+_LISTS: dict[str, Callable[[], list[dict[str, Any]]]] = {
+    "models": _models,
+    "encoders": _encoders,
+    "readers": _readers,
+    "protocols": _protocols,
+    "studies": _studies,
+}
 
 
 def _encoder_facts(name: str) -> dict[str, Any]:
     """An encoder's card, without its weights; those whose card depends on what is asked for have only their title."""
-    card = zoo_card(name).encoder_card(name) if name in ZOO else _card_as_made(name)
+    from eosin.encoders import ENCODERS, zoo_card
+    from eosin.encoders.parts.published import NAMES
+
+    card = zoo_card(name).encoder_card(name) if name in NAMES else _card_as_made(name)
     return {
         "features": card and card.width,
         "um/px": card and card.um_per_px,
@@ -56,6 +96,8 @@ def _encoder_facts(name: str) -> dict[str, Any]:
 
 def _card_as_made(name: str) -> EncoderCard | None:
     """The card of an encoder without weights, with the scale of its first window; None where weights are needed."""
+    from eosin.encoders import get_encoder
+
     try:
         encoder = get_encoder(name)
     except EosinError:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from eosin import engine
 from eosin.api.parts.encoded import with_features
+from eosin.api.parts.outputs import need_other_file, need_suffix
 from eosin.api.parts.sections import open_target
 from eosin.api.parts.thumbnails import save_prediction
 from eosin.engine import Trained
@@ -16,6 +18,8 @@ from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import Layout, layout_of
 from eosin.types import Prediction, Section
+
+log = logging.getLogger("eosin")
 
 
 @takes_options(hide=("encoder", "tile_um", "symmetries", "device", "precision", "sections"))
@@ -64,8 +68,12 @@ def predict(
     >>> prediction.mean.shape == (len(prediction.spots), 5)
     True
     """
+    need_suffix(out, (".h5ad",), "a prediction is an AnnData file")
+    need_other_file(out, target)
     laid = layout_of(layout)
     trained = model if isinstance(model, Trained) else engine.load(model)
+    if trained.metrics.get("finished") is False:
+        log.warning("model '%s' is not trained to its end; go on with: eosin train --resume", trained.name)
     if settings:
         trained = engine.with_settings(trained, settings)
     if encoding.commercial_only:

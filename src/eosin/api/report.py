@@ -8,6 +8,7 @@ from typing import Any
 
 from eosin import benchmark
 from eosin import data as door
+from eosin.api.parts.outputs import need_suffix
 from eosin.api.parts.sections import Data, truth_of
 from eosin.api.parts.thumbnails import thumbnails
 from eosin.metrics.gene_lists import GeneLists
@@ -15,11 +16,12 @@ from eosin.options import ReadOptions, names_of, takes_options
 from eosin.reporting import write_bench_report, write_report
 from eosin.scores.scoring import score as score_predictions
 from eosin.storage.files import read_json
+from eosin.types import Prediction
 
 
 @takes_options(hide=("sections",))
 def report(
-    path: str | Path,
+    path: Prediction | str | Path,
     *,
     out: str | Path,
     truth: Data | None = None,
@@ -35,7 +37,7 @@ def report(
     Parameters
     ----------
     path
-        A predicted `.h5ad`, or the `scores.json` of a grid or study.
+        A prediction, its `.h5ad`, or the `scores.json` of a grid or study.
     out
         The `.html` to write.
     truth
@@ -62,11 +64,11 @@ def report(
     >>> eosin.report("B2.h5ad", truth="data", out="B2.html").name
     'B2.html'
     """
-    path = Path(path)
-    if path.suffix == ".json":
-        return write_bench_report(out, _compared(read_json(path)))
+    need_suffix(out, (".html", ".htm"), "a report is a page")
+    if not isinstance(path, Prediction) and Path(path).suffix == ".json":
+        return write_bench_report(out, _compared(read_json(Path(path))))
     lists = GeneLists.of(names_of(biomarkers), pathways)
-    prediction = door.read_prediction(path)
+    prediction = path if isinstance(path, Prediction) else door.read_prediction(path)
     measured = [] if truth is None else [truth_of(prediction, truth, reading)]
     scores = None
     if measured:

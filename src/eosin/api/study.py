@@ -9,6 +9,7 @@ from typing import Any
 
 from eosin import benchmark
 from eosin.api.bench import bench
+from eosin.api.parts.outputs import need_folder
 from eosin.api.parts.sections import Data, sections_of
 from eosin.errors import EosinError
 from eosin.options import BenchSettings, FeatureOptions, ReadOptions, takes_options
@@ -56,6 +57,7 @@ def study(
     >>> sorted(cell["model"] for cell in table["cells"])
     ['e2cnn', 'egnn', 'ridge', 'stflow']
     """
+    need_folder(out)
     cells = benchmark.study_cells(name, preset=preset)
     if not benchmark.needs_data(name):
         return benchmark.measure_efficiency(cells, out)

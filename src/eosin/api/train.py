@@ -6,13 +6,14 @@ from pathlib import Path
 
 from eosin import engine
 from eosin.api.parts.encoded import Settings, shows_turned, with_features
+from eosin.api.parts.outputs import need_folder, need_no_checkpoint
 from eosin.api.parts.sections import Data, sections_of
 from eosin.config import read_toml
 from eosin.encoders.parts.field_of_view import with_tile
 from eosin.engine import Trained
 from eosin.errors import EosinError
-from eosin.genes import choose_panel
-from eosin.options import FeatureOptions, ReadOptions, takes_options
+from eosin.genes import choose_panel, tolerant
+from eosin.options import FeatureOptions, PanelOptions, ReadOptions, takes_options
 
 
 @takes_options(hide=("symmetries", "device", "precision"))
@@ -20,12 +21,12 @@ def train(
     data: Data,
     *,
     model: str = "stflow",
-    genes: str = "var:50",
-    transform: str = "log1p",
     settings: Settings | str | Path | None = None,
     seed: int = 0,
     out: str | Path | None = None,
     resume: bool = False,
+    overwrite: bool = False,
+    choosing: PanelOptions = PanelOptions(),
     encoding: FeatureOptions = FeatureOptions(),
     reading: ReadOptions = ReadOptions(),
 ) -> Trained:
@@ -39,10 +40,6 @@ def train(
         A data folder, or sections that were read.
     model
         A name with an optional preset, as `stflow`, `stflow:paper`, `ridge`.
-    genes
-        How the panel is chosen on these sections: `var:50`, `hvg:50`, `hmhvg:200`, a file, or names by commas.
-    transform
-        Scale of the values: `log1p`, `log1p_cp10k` or `log2p1`.
     settings
         Tables `model` and `train`, or a TOML file that has them.
     seed
@@ -51,11 +48,14 @@ def train(
         Checkpoint folder, written every epoch.
     resume
         Continue the run that lies in `out`, to the same weights as if it had not been stopped.
+    overwrite
+        Replace the trained model that lies in `out`.
 
     Raises
     ------
     EosinError
-        An unknown model or setting, genes that a section lacks, features that are not there or may not be used.
+        An unknown model or setting, genes that a section lacks, features that are not there or may not be used;
+        a trained model lies in `out`.
 
     Examples
     --------
@@ -63,13 +63,18 @@ def train(
     >>> len(model.panel)
     5
     """
+    need_folder(out)
+    if not (resume or overwrite):
+        need_no_checkpoint(out)
     tables = read_toml(settings) if isinstance(settings, str | Path) else settings
     turned = shows_turned(model, tables)  # refuses an unknown setting before the images are encoded
     features, commercial_only = encoding.features, encoding.commercial_only
     if features is not None and not Path(features).is_dir():
         raise EosinError("no such folder of features", file=features, fix="run eosin encode first, or leave it out")
     measured = sections_of(data, reading)
-    panel = choose_panel(genes, measured, transform=transform)  # likewise a panel that cannot be had
+    panel = choose_panel(
+        tolerant(choosing.genes, choosing.missing_genes), measured, transform=choosing.transform
+    )  # likewise a panel that cannot be had
     encoder = with_tile(encoding.encoder, encoding.tile_um)
     ready = with_features(measured, encoder, features, symmetries=turned, commercial_only=commercial_only)
     return engine.train(ready, model=model, settings=tables, panel=panel, seed=seed, out=out, resume=resume)

@@ -10,6 +10,7 @@ from eosin.api.bench import bench
 from eosin.api.encode import encode
 from eosin.api.parts.thumbnails import save_prediction, thumbnails
 from eosin.data import read_prediction
+from eosin.plurals import counted
 from eosin.reporting import write_report
 from eosin.scores.results import pick
 from eosin.simulation.cohort import simulate, write_cohort
@@ -61,7 +62,7 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
     )
     pcc = {cell["model"]: pick(cell["metrics"], "pcc.mean") for cell in scores["cells"]}
     return [
-        f"Simulated {len(sections)} sections of {len({s.patient for s in sections})} patients.",
+        f"Simulated {counted(len(sections), 'section')} of {counted(len({s.patient for s in sections}), 'patient')}.",
         f"Trained on {len(sections) - 1} of them; "
         f"predicted 50 genes on {held_out.name}, of an unseen patient, 16 draws.",
         "Correlation with the measured counts, mean over genes: "

@@ -12,8 +12,11 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
+from eosin.api.parts.catalogue import need_shipped
 from eosin.cli.comparisons import bench, report, score, study
+from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
+    Choosing,
     Encoding,
     Flag,
     Laying,
@@ -22,22 +25,24 @@ from eosin.cli.flags import (
     Predicting,
     Reading,
     Training,
-    counted,
     given,
     unset,
 )
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
 from eosin.errors import EosinError
-from eosin.options import ReadOptions, described
+from eosin.options import ReadOptions, described, names_of
+from eosin.plurals import counted
 
+_QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
 _MPP = described(ReadOptions)["mpp"]
 
 app = App(
     name="eosin",
     version=__version__,
     help="From an H&E slide to a spatial transcriptome, with error bars.\n\n"
-    "Measured sections in, a trained model out; an image in, gene maps out. Start with: eosin demo",
+    "Measured sections in, a trained model out; an image in, gene maps out. Start with: eosin demo\n\n"
+    "With every command: -q says only what went wrong, -v every note, --debug shows the trace of an error.",
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,  # `main` says what is kept
 )
@@ -52,6 +57,7 @@ def info(path: Path, *, reading: Reading = unset(Reading)) -> None:
     path
         Any of these.
     """
+    need_existing(path)
     from eosin.api.info import info as run
     from eosin.cli import show
 
@@ -79,6 +85,8 @@ def encode(
     workers
         Sections at a time; more than one are encoded in processes of their own.
     """
+    need_existing(data)
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.encode import encode as run
 
     options = given(encoding) | given(laying) | given(reading)
@@ -92,11 +100,11 @@ def train(
     *,
     out: Out,
     model: str = "stflow",
-    genes: str = "var:50",
-    transform: str = "log1p",
     settings: Path | None = None,
     seed: int = 0,
     resume: Flag = False,
+    overwrite: Flag = False,
+    choosing: Choosing = unset(Choosing),
     training: Training = unset(Training),
     reading: Reading = unset(Reading),
 ) -> None:
@@ -110,27 +118,29 @@ def train(
         Checkpoint folder, written after every epoch; Ctrl-C leaves a usable one.
     model
         A name with an optional preset, as `stflow`, `stflow:paper`, `ridge` (see: eosin list models).
-    genes
-        Panel: `var:50`, `hvg:50`, `hmhvg:200`, a file of names, or names by commas.
-    transform
-        Scale of the values: `log1p`, `log1p_cp10k` or `log2p1`.
     settings
         TOML file with tables [model] and [train]; flags go over it.
     seed
         Of weights, order and noise of training.
     resume
         Continue the run that lies in OUT, to the same weights as if it had not been stopped.
+    overwrite
+        Replace the trained model that lies in OUT.
     """
-    from eosin.api.train import train as run
     from eosin.config import read_toml
 
+    need_existing(data)
+    need_shipped("models", [model])
+    need_shipped("readers", names_of(reading.reader) or ())
     tables = over(read_toml(settings) if settings else {})
-    options = {"model": model, "genes": genes, "transform": transform, "settings": tables, "seed": seed}
-    options |= {"resume": resume, **given(training), **given(reading)}
+    from eosin.api.train import train as run
+
+    options = {"model": model, "settings": tables, "seed": seed, "resume": resume, "overwrite": overwrite}
+    options |= given(choosing) | given(training) | given(reading)
     trained = run(data, out=out, **options)
     pcc = trained.metrics.get("pcc_held_out")
     judged = "" if pcc is None else f", correlation {pcc:.3f} on the held-out group of the training sections"
-    _say(f"{model}: {len(trained.panel)} genes, {trained.model.n_parameters:,} parameters{judged}; in {out}")
+    _say(f"{model}: {counted(len(trained.panel), 'gene')}, {trained.model.n_parameters:,} parameters{judged}; in {out}")
 
 
 @app.command
@@ -165,12 +175,18 @@ def predict(
     section
         Which section of a data folder.
     """
+    need_checkpoint(run)
+    need_existing(target)
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.predict import predict as make
 
     options = given(predicting) | given(laying) | given(reading)
     settings = over({}).get("model")
     done = make(run, target, draws=draws, seed=seed, section=section, settings=settings, out=out, **options)
-    _say(f"{done.section}: {len(done.spots)} spots, {len(done.panel)} genes, {done.n_draws} draws in {out}")
+    size = ", ".join(
+        [counted(len(done.spots), "spot"), counted(len(done.panel), "gene"), counted(done.n_draws, "draw")]
+    )
+    _say(f"{done.section}: {size} in {out}")
 
 
 @app.command(name="tissue")
@@ -184,6 +200,7 @@ def tissue_(image: Path, *, out: Out, mpp: Annotated[float | None, Parameter(hel
     out
         The .geojson to write, in full-resolution pixels.
     """
+    need_existing(image)
     from eosin.api.tissue import tissue as run
 
     found = run(image, out=out, mpp=mpp)
@@ -215,11 +232,11 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code (0 done, 1 an error the user can mend, 2 wrong usage)."""
     tokens = list(sys.argv[1:] if argv is None else argv)
-    debug = "--debug" in tokens
+    debug, quiet, verbose = "--debug" in tokens, not _QUIET.isdisjoint(tokens), not _VERBOSE.isdisjoint(tokens)
     try:
-        tokens = take([token for token in tokens if token != "--debug"])
+        tokens = take([token for token in tokens if token not in {"--debug"} | _QUIET | _VERBOSE])
         refuse_for(next((token for token in tokens if not token.startswith("-")), None))
-        _prepare_terminal()
+        _prepare_terminal(quiet=quiet, verbose=verbose)
         app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         return 2
@@ -234,15 +251,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _prepare_terminal() -> None:
+def _prepare_terminal(*, quiet: bool, verbose: bool) -> None:
     # torch's threads spin while they wait; on a shared machine that costs tenfold. Only read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")  # what matters becomes one line of ours
-    from eosin.progress import Bars, Lines, show_with
+    from eosin.progress import Bars, Lines, Notes, Silent, show_with
 
-    logging.basicConfig(format="%(message)s", level=logging.WARNING, stream=sys.stderr)
-    logging.getLogger("eosin").setLevel(logging.INFO)
-    show_with(Bars() if sys.stderr.isatty() else Lines())
+    show = Bars() if sys.stderr.isatty() and not quiet else Lines()
+    notes = next((handler for handler in logging.getLogger().handlers if isinstance(handler, Notes)), None)
+    if notes is None:
+        logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[Notes(show)])
+    else:
+        notes.show = show
+    level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
+    logging.getLogger("eosin").setLevel(level)
+    show_with(Silent() if quiet else show)
 
 
 def _fail(line: str, code: int) -> int:

@@ -7,8 +7,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from eosin.api.parts.catalogue import need_shipped
+from eosin.cli.existing import need_existing
 from eosin.cli.flags import Benching, Flag, OneReading, Out, Reading, Studying, Training, given, listed, unset
-from eosin.options import BenchSettings, described
+from eosin.options import BenchSettings, described, names_of
 
 _LINES = described(BenchSettings)
 Biomarkers = Annotated[list[str] | None, Parameter(help=_LINES["biomarkers"])]
@@ -21,9 +23,10 @@ def score(
     *,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
+    json: Flag = False,
     reading: OneReading = unset(OneReading),
 ) -> None:
-    """Compare a predicted .h5ad with the measured section.
+    """Compare a predicted .h5ad with the measured section: the main numbers, or all of them by --json.
 
     Parameters
     ----------
@@ -31,11 +34,18 @@ def score(
         What `eosin predict` wrote.
     truth
         Data folder with the measured section.
+    json
+        Print every number, by gene and section too, as JSON.
     """
+    need_existing(prediction, truth)
+    from json import dumps
+
     from eosin.api.score import score as run
     from eosin.cli import show
+    from eosin.cli.score_lines import score_lines
 
-    show.facts(run(prediction, truth, biomarkers=listed(biomarkers), pathways=pathways, **given(reading)))
+    scores = run(prediction, truth, biomarkers=listed(biomarkers), pathways=pathways, **given(reading))
+    show.lines([dumps(scores, indent=1)] if json else score_lines(scores))
 
 
 def report(
@@ -61,6 +71,7 @@ def report(
     genes
         Genes to show as maps, by commas; by default the best, a middling and the worst predicted ones.
     """
+    need_existing(path, truth)
     from eosin.api.report import report as run
     from eosin.cli import show
 
@@ -79,7 +90,7 @@ def bench(
     data: Path,
     *,
     out: Out,
-    models: str | None = None,
+    models: list[str] | None = None,
     settings: Path | None = None,
     dry_run: Flag = False,
     benching: Benching = unset(Benching),
@@ -101,11 +112,14 @@ def bench(
     dry_run
         Train nothing; list the cells with their parameters and an estimate of time and memory.
     """
+    need_existing(data)
+    need_shipped("models", names_of(listed(models)) or ())
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.bench import bench as run
     from eosin.cli import show
 
     options = given(benching) | _encoders(training) | given(reading)
-    scores = run(data, models=models, settings=settings, out=out, dry_run=dry_run, **options)
+    scores = run(data, models=listed(models), settings=settings, out=out, dry_run=dry_run, **options)
     if dry_run:
         show.plan(scores)
         return
@@ -138,6 +152,9 @@ def study(
     preset
         `paper` or `small`, for every model of the study that has it; their defaults otherwise.
     """
+    need_existing(data)
+    need_shipped("studies", [name])
+    need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.study import study as run
     from eosin.cli import show
 

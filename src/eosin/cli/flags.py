@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from cyclopts import Parameter
 
-from eosin.options import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions, changed, described
+from eosin.options import BenchSettings, FeatureOptions, LayoutOptions, PanelOptions, ReadOptions, changed, described
 
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 Flag = Annotated[bool, Parameter(negative="")]
+_NAMES = list[str] | None
+"""The type of lists: text by commas, or the flag several times."""
 
 
 def flags(record: type, *, hide: tuple[str, ...] = ()) -> Any:
@@ -26,9 +28,10 @@ def flags(record: type, *, hide: tuple[str, ...] = ()) -> Any:
     """
     types, lines = get_type_hints(record), described(record)
     shown = [
-        (f.name, Annotated[_typed(types[f.name]), Parameter(help=lines[f.name], negative="")], f.default)
+        (f.name, Annotated[kind, Parameter(help=lines[f.name], negative="")], None if kind == _NAMES else f.default)
         for f in fields(record)
         if f.name not in hide
+        for kind in [_typed(types[f.name])]
     ]
     made = make_dataclass(record.__name__, shown, frozen=True)
     made.__module__ = __name__  # else it is taken for a type of the standard library, which has no fields
@@ -39,7 +42,7 @@ def _typed(kind: Any) -> Any:
     """The type as which a flag's text is taken: text or a path where the record takes these among others."""
     kinds = get_args(kind) or (kind,)
     if Sequence[str] in kinds and Path not in kinds:
-        return list[str] | None
+        return _NAMES
     for plain in (Path, str):
         if plain in kinds:
             return plain | None if NoneType in kinds else plain
@@ -55,6 +58,7 @@ if TYPE_CHECKING:  # for readers and type checkers a record of flags is the reco
     Reading = OneReading = ReadOptions
     Encoding = Training = Predicting = FeatureOptions
     Laying = LayoutOptions
+    Choosing = PanelOptions
     Benching = Studying = BenchSettings
 else:
     Reading = flags(ReadOptions)
@@ -63,6 +67,7 @@ else:
     Training = flags(FeatureOptions, hide=("symmetries", "device", "precision"))
     Predicting = flags(FeatureOptions, hide=("encoder", "tile_um", "symmetries", "device", "precision"))
     Laying = flags(LayoutOptions)
+    Choosing = flags(PanelOptions)
     Benching = flags(BenchSettings)
     Studying = flags(BenchSettings, hide=("transform", "protocol"))
 
@@ -77,8 +82,3 @@ def given(record: Any) -> dict[str, Any]:
 def listed(values: Sequence[str] | None) -> str | None:
     """What one flag or several hold, as text by commas."""
     return None if values is None else ",".join(values)
-
-
-def counted(n: int, what: str) -> str:
-    """`1 spot`, `2 spots`."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 from eosin.errors import EosinError
@@ -13,22 +14,28 @@ _given: Overrides = {}
 
 
 def take(tokens: list[str]) -> list[str]:
-    """Take --model.NAME VALUE and --train.NAME VALUE out of the line and keep them for `over`."""
+    """Take --model.NAME VALUE and --train.NAME VALUE out of the line and keep them for `over`.
+
+    A setting at the end of the line or before another flag is a switch: true. Only a number may begin with a dash.
+    """
     _given.clear()
     kept: list[str] = []
-    rest = iter(tokens)
-    for token in rest:
+    rest = deque(tokens)
+    while rest:
+        token = rest.popleft()
         table, dot, name = token.removeprefix("--").partition(".")
         if not (token.startswith("--") and dot and table in {"model", "train"}):
             kept.append(token)
             continue
         name, equals, value = name.partition("=")
         if not equals:
-            value = next(rest, None)
-        if value is None:
-            raise EosinError(f"setting {token} has no value", fix=f"write {token} VALUE")
+            value = rest.popleft() if rest and not _is_flag(rest[0]) else "true"
         _given.setdefault(table, {})[name.replace("-", "_")] = literal(value)
     return kept
+
+
+def _is_flag(token: str) -> bool:
+    return token.startswith("-") and not isinstance(literal(token), int | float)
 
 
 def refuse_for(command: str | None) -> None:

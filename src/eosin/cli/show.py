@@ -7,12 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
-from eosin.benchmark import efficiency_rows
-from eosin.cli.score_text import costs_text, split_text
-from eosin.scores.results import headline, remarks
-from eosin.scores.score_table import shown, split_table
+from eosin.plurals import counted
 
 _SHORT = 16
 """Letters: a cell this short is not broken into lines, a longer one may be."""
@@ -24,10 +22,10 @@ def facts(record: Mapping[str, Any], indent: int = 0) -> None:
     for key, value in record.items():
         lead = "  " * indent + f"{key}: "
         if isinstance(value, Mapping):
-            console.print(lead)
+            console.print(lead, markup=False)
             facts(value, indent + 1)
         elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            console.print(lead)
+            console.print(lead, markup=False)
             rows(value)
         else:
             console.print(lead + _text(value), markup=False)
@@ -44,9 +42,9 @@ def rows(records: Sequence[Mapping[str, Any]]) -> None:
     columns, lost = _fitting(widest, console.width)
     table = Table(box=None, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", no_wrap=bool(lost) and widest[column] <= _SHORT)
+        table.add_column(Text(column), overflow="fold", no_wrap=bool(lost) and widest[column] <= _SHORT)
     for record in records:
-        table.add_row(*(_cell(record.get(column)) for column in columns))
+        table.add_row(*(Text(_cell(record.get(column))) for column in columns))
     console.print(table)
     if lost:
         lines([f"left out, as the terminal is narrow: {', '.join(lost)}"])
@@ -66,6 +64,10 @@ def _fitting(widest: Mapping[str, int], width: int) -> tuple[list[str], list[str
 
 def bench(scores: Mapping[str, Any]) -> None:
     """Print a grid's tables, what must be known to read them, and what failed."""
+    from eosin.cli.score_text import costs_text, split_text
+    from eosin.scores.results import headline, remarks
+    from eosin.scores.score_table import shown, split_table
+
     cells = scores["cells"]
     first = headline(scores)
     for metric, title in shown(scores):
@@ -78,6 +80,10 @@ def bench(scores: Mapping[str, Any]) -> None:
 
 def study(found: Mapping[str, Any]) -> None:
     """Print a study's tables."""
+    from eosin.cli.score_text import split_text
+    from eosin.scores.results import remarks
+    from eosin.scores.score_table import shown, split_table
+
     for metric, title in shown(found):
         _table(f"{metric}: {title}", *split_text(split_table(found["cells"], metric)))
     lines(remarks(found))
@@ -86,12 +92,15 @@ def study(found: Mapping[str, Any]) -> None:
 
 def efficiency(found: Mapping[str, Any]) -> None:
     """Print time and memory against spots."""
+    from eosin.benchmark import efficiency_rows
+
     rows(efficiency_rows(found))
     load = found["load"]
     lines(
         [
-            f"one prediction of {load['draws']} draw, {load['n_features']} features, {load['n_genes']} genes, "
-            f"{load['threads']} thread; growth: the exponent between the two largest sizes, 1 is linear"
+            f"one prediction of {counted(load['draws'], 'draw')}, {load['n_features']} features, "
+            f"{load['n_genes']} genes, {counted(load['threads'], 'thread')}; "
+            "growth: the exponent between the two largest sizes, 1 is linear"
         ]
     )
 
@@ -101,9 +110,14 @@ def plan(scores: Mapping[str, Any]) -> None:
     rows(scores["plan"])
     known = [cell["seconds"] for cell in scores["plan"] if cell["seconds"] is not None]
     lost = len(scores["plan"]) - len(known)
-    lines([*scores["remarks"], f"{len(scores['plan'])} cells, at most about {sum(known):.0f} s one after another"])
+    lines(
+        [
+            *scores["remarks"],
+            f"{counted(len(scores['plan']), 'cell')}, at most about {sum(known):.0f} s one after another",
+        ]
+    )
     if lost:
-        lines([f"{lost} cells could not be estimated"])
+        lines([f"{counted(lost, 'cell')} could not be estimated"])
 
 
 def _failures(cells: Sequence[Mapping[str, Any]]) -> None:
@@ -113,9 +127,11 @@ def _failures(cells: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _table(title: str, header: Sequence[str], body: Sequence[Sequence[str]]) -> None:
-    table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
+    table = Table(
+        *(Column(Text(name)) for name in header), title=Text(title), title_justify="left", box=None, pad_edge=False
+    )
     for row in body:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))
     _console().print(table)
 
 

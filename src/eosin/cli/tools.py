@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 
-from eosin.cli.flags import Flag, Out
+from eosin.cli.existing import need_existing
+from eosin.cli.flags import Flag, Out, listed
 from eosin.options import ReadOptions, described, names_of
 
 Mpp = Annotated[float | None, Parameter(help=described(ReadOptions)["mpp"])]
@@ -17,8 +18,9 @@ def export(
     source: Path,
     *,
     out: Out,
-    genes: str | None = None,
-    layers: str | None = None,
+    genes: list[str] | None = None,
+    missing_genes: str = "refuse",
+    layers: list[str] | None = None,
     outline: str | None = None,
     mpp: Mpp = None,
 ) -> None:
@@ -32,15 +34,19 @@ def export(
         `.geojson` (QuPath), `.csv`, `.parquet` (R, pandas), `.h5ad` (scanpy) or `.zarr` (SpatialData).
     genes
         Only these genes, by commas.
+    missing_genes
+        Named genes that were not predicted: `refuse`, or `skip` to leave them out.
     layers
         For .csv, .parquet and .geojson, by commas: `mean`, `sd`, `q05`, `q95`; by default mean and sd.
     outline
         For .geojson: `circle`, `square` or `point`.
     """
+    need_existing(source)
     from eosin.cli import show
     from eosin.exporting import export as run
 
-    written = run(source, out, genes=names_of(genes), layers=names_of(layers), outline=outline, mpp=mpp)
+    options = {"genes": names_of(listed(genes)), "layers": names_of(listed(layers)), "outline": outline, "mpp": mpp}
+    written = run(source, out, missing_genes=missing_genes, **options)
     show.lines([f"{written} written"])
 
 
@@ -52,7 +58,7 @@ def fetch(
     organ: list[str] | None = None,
     platform: list[str] | None = None,
     id: list[str] | None = None,
-    parts: str | None = None,
+    parts: list[str] | None = None,
     revision: str | None = None,
     url: list[str] | None = None,
     dry_run: Flag = False,
@@ -68,11 +74,11 @@ def fetch(
     out
         Folder of a data set, or file of a gene table.
     organ
-        Only sections of this organ (repeat the flag).
+        Only sections of this organ (by commas).
     platform
-        Only sections measured so, as the data set names it: `Visium`, `Xenium` (repeat the flag).
+        Only sections measured so, as the data set names it: `Visium`, `Xenium` (by commas).
     id
-        Only these sections (repeat the flag).
+        Only these sections (by commas).
     parts
         Folders of HEST-1k to fetch, by commas: `st,wsis,metadata` are what eosin reads.
     revision
@@ -85,7 +91,14 @@ def fetch(
     from eosin.cli import show
     from eosin.fetching import fetch as run
 
-    wish = {"organ": organ, "platform": platform, "id": id, "parts": names_of(parts), "revision": revision, "url": url}
+    wish: dict[str, Any] = {
+        "organ": names_of(listed(organ)),
+        "platform": names_of(listed(platform)),
+        "id": names_of(listed(id)),
+        "parts": names_of(listed(parts)),
+        "revision": revision,
+        "url": url,
+    }
     show.lines(run(what, name, out=out, dry_run=dry_run, **wish))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -19,6 +19,7 @@ from eosin.genes.columns import AS_GIVEN, Naming, naming_of
 from eosin.genes.name_table import read_gene_table
 from eosin.genes.renaming import rename, rename_by_own
 from eosin.options import ReadOptions, takes_options
+from eosin.plurals import counted
 from eosin.progress import task
 from eosin.types import Section
 
@@ -164,10 +165,24 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
     with task("read sections", len(wanted), "sections") as tick:
         for name in wanted:
             found.append(call(chosen.read_section(path, name, mpp=reading.mpp)))
-            for note in found[-1].notes:
-                log.info("%s: %s", name, note)
             tick()
+    _log_notes(path, found)
     return found
+
+
+def _log_notes(path: Path, sections: Sequence[Section]) -> None:
+    """One line: the note itself where there is one, or all sections have it; else how many, and each with `-v`."""
+    notes = [(section.name, note) for section in sections for note in section.notes]
+    different = list(dict.fromkeys(note for _, note in notes))
+    if len(different) == 1:
+        names = [name for name, _ in notes]
+        log.info("%s: %s", ", ".join(names[:4]) + (", ..." if len(names) > 4 else ""), different[0])
+        return
+    if different:
+        told = counted(len({name for name, _ in notes}), "section")
+        log.info("%s: %d notes on %s; to see them: eosin info, or -v", path, len(notes), told)
+    for name, note in notes:
+        log.debug("%s: %s", name, note)
 
 
 def _renaming(reading: ReadOptions) -> Callable[[Section], Section]:

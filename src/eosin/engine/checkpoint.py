@@ -26,6 +26,7 @@ from torch import Tensor
 
 from eosin.errors import EosinError
 from eosin.models import MODELS, Model, ModelEntry
+from eosin.plurals import counted
 from eosin.storage.files import atomic_file, fingerprint, read_json, write_json
 from eosin.types import GenePanel
 from eosin.types.display import first_of, html_table, one_line
@@ -131,8 +132,8 @@ class Trained:
         entry: ModelEntry = MODELS[self.name]
         return (
             f"# {self.name}: {entry.title}\n\n"
-            f"Predicts {len(self.panel)} genes ({self.panel.rule}, values {self.panel.transform}) at spots of H&E "
-            f"tissue from features of encoder `{self.encoder}`.\n\n"
+            f"Predicts {counted(len(self.panel), 'gene')} ({self.panel.rule}, values {self.panel.transform}) at "
+            f"spots of H&E tissue from features of encoder `{self.encoder}`.\n\n"
             f"- Source: {entry.paper}\n- Trained on: {sections}\n- Seed: {self.seed}\n"
             f"- Parameters: {self.model.n_parameters:,}\n- Held-out scores and history: `metrics.json`\n"
             f"- Licence of the encoder's weights: {self.licence}; commercial use "

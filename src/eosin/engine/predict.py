@@ -61,7 +61,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
         context = model.prepare(Batch.of([section]))
         drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
-        tick(draws)
+        tick(len(drawn))  # one of a point model
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
     return Prediction(
         section.name,

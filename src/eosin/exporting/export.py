@@ -11,6 +11,7 @@ from eosin.exporting import flat_tables, geojson_file, stores  # noqa: F401 - ea
 from eosin.exporting.formats import ExportOptions, format_of
 from eosin.exporting.rows import with_genes
 from eosin.features.feature_section import is_feature_file, section_of_features
+from eosin.options import names_of
 from eosin.types import Prediction
 
 
@@ -18,8 +19,9 @@ def export(
     source: Prediction | str | Path,
     out: str | Path,
     *,
-    genes: Sequence[str] | None = None,
-    layers: Sequence[str] | None = None,
+    genes: str | Sequence[str] | None = None,
+    missing_genes: str = "refuse",
+    layers: str | Sequence[str] | None = None,
     outline: str | None = None,
     mpp: float | None = None,
 ) -> Path:
@@ -32,7 +34,9 @@ def export(
     out
         `.geojson` (QuPath), `.csv`, `.parquet`, `.h5ad` (AnnData) or `.zarr` (SpatialData); whole or not at all.
     genes
-        Only these genes, in this order.
+        Only these genes, in this order; a list, or text by commas.
+    missing_genes
+        Named genes that were not predicted: `refuse`, or `skip` to leave them out.
     layers
         For tables and GeoJSON: some of `mean`, `sd`, `q05`, `q95`; by default the mean and, with two draws or more, sd.
     outline
@@ -54,7 +58,8 @@ def export(
     file_format = format_of(out)
     if not isinstance(source, Prediction) and out.exists() and out.resolve() == Path(source).resolve():
         raise EosinError("would be written over itself", file=out, fix="choose another --out")
-    options = ExportOptions(None if layers is None else tuple(layers), outline, mpp)
+    genes = names_of(genes)
+    options = ExportOptions(names_of(layers), outline, mpp)
     if not isinstance(source, Prediction) and is_feature_file(source):
         if genes is not None or layers is not None or outline is not None:
             raise EosinError("a feature file has no genes, layers and outlines", file=source, fix="leave them out")
@@ -62,5 +67,5 @@ def export(
         return out
     prediction = source if isinstance(source, Prediction) else read_prediction(source)
     file_format.check(options)
-    file_format.write(with_genes(prediction, genes), out, options)
+    file_format.write(with_genes(prediction, genes, missing_genes), out, options)
     return out

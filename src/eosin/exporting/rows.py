@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -20,6 +21,7 @@ LAYERS: Mapping[str, Callable[[Prediction], np.ndarray]] = {
 """Numbers of a gene at a spot that can be exported: each is [s g], in the panel's model values."""
 
 _BLOCK = 8192
+log = logging.getLogger("eosin")
 
 
 def chosen_layers(prediction: Prediction, layers: Sequence[str] | None) -> tuple[str, ...]:
@@ -40,18 +42,29 @@ def chosen_layers(prediction: Prediction, layers: Sequence[str] | None) -> tuple
     return tuple(dict.fromkeys(layers))
 
 
-def with_genes(prediction: Prediction, genes: Sequence[str] | None) -> Prediction:
+def with_genes(prediction: Prediction, genes: Sequence[str] | None, missing: str = "refuse") -> Prediction:
     """The prediction of `genes` only, in their order; all of it where `genes` is None.
+
+    Parameters
+    ----------
+    missing
+        Genes that were not predicted: `refuse`, or `skip` to leave them out.
 
     Raises
     ------
     EosinError
-        A gene that was not predicted, or no gene.
+        A gene that was not predicted, unless some are left to skip it; no gene.
     """
     if genes is None:
         return prediction
     columns = {name: column for column, name in enumerate(prediction.panel.names)}
-    if unknown := [name for name in genes if name not in columns]:
+    if missing not in ("refuse", "skip"):
+        raise EosinError(f"--missing-genes is '{missing}'", fix="give refuse or skip")
+    unknown = [name for name in genes if name not in columns]
+    if missing == "skip" and 0 < len(unknown) < len(genes):
+        log.warning("left out, as they were not predicted: %s", ", ".join(unknown))
+        genes = [name for name in genes if name in columns]
+    elif unknown:
         first_names = ", ".join(prediction.panel.names[:6])
         raise EosinError(f"gene '{unknown[0]}' was not predicted", fix=f"the panel is {first_names}, ...")
     names = tuple(dict.fromkeys(genes))

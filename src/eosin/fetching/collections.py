@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from eosin.errors import EosinError
 from eosin.fetching.hub import Repository, RepositoryFile, download, download_all, list_files, missing_bytes, size_text
 from eosin.fetching.sources import SOURCES, FetchOptions, Source
+from eosin.plurals import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -58,10 +59,13 @@ class Collection(Source):
         wanted = [file for file in files if section_of(file.path) in chosen]
         sections = {section_of(file.path) for file in wanted}
         if not sections:
-            raise EosinError(f"'{repository.name}' has no files of these {len(chosen)} sections", fix="see its page")
+            raise EosinError(
+                f"'{repository.name}' has no files of the {counted(len(chosen), 'section')} that were asked for",
+                fix="see its page",
+            )
         total, missing = sum(file.size for file in wanted), missing_bytes(wanted, folder)
         summary = (
-            f"{len(sections)} sections, {len(wanted)} files, {size_text(total)}, "
+            f"{counted(len(sections), 'section')}, {counted(len(wanted), 'file')}, {size_text(total)}, "
             f"of which {size_text(missing)} are missing"
         )
         if dry_run:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from eosin.fetching import collections, encoder_weights, gene_tables  # noqa: F401 - each registers its sources
 from eosin.fetching.sources import SOURCES, FetchOptions
+from eosin.options import names_of
 
 
 def fetch(
@@ -14,12 +15,12 @@ def fetch(
     name: str | None = None,
     *,
     out: str | Path | None = None,
-    organ: Sequence[str] | None = None,
-    platform: Sequence[str] | None = None,
-    id: Sequence[str] | None = None,
-    parts: Sequence[str] | None = None,
+    organ: str | Sequence[str] | None = None,
+    platform: str | Sequence[str] | None = None,
+    id: str | Sequence[str] | None = None,
+    parts: str | Sequence[str] | None = None,
     revision: str | None = None,
-    url: Sequence[str] | None = None,
+    url: str | Sequence[str] | None = None,
     dry_run: bool = False,
 ) -> list[str]:
     """Download data sets, weights or gene tables.
@@ -36,7 +37,8 @@ def fetch(
     out
         Folder of a data set (its name by default), or file of a gene table.
     organ, platform, id
-        Only sections that have one of these; upper and lower case make no difference.
+        Only sections that have one of these; upper and lower case make no difference. Lists may be
+        text by commas.
     parts
         Folders of HEST-1k; by default what eosin reads: `st`, `wsis`, `metadata`.
     revision
@@ -60,12 +62,12 @@ def fetch(
     options = FetchOptions(
         name or None,
         None if out is None else Path(out),
-        tuple(organ or ()),
-        tuple(platform or ()),
-        tuple(id or ()),
-        tuple(parts or ()),
+        names_of(organ) or (),
+        names_of(platform) or (),
+        names_of(id) or (),
+        names_of(parts) or (),
         revision or None,
-        tuple(url or ()),
+        (url,) if isinstance(url, str) else tuple(url or ()),
     )
     source.check(options)
     return source.fetch(options, dry_run=dry_run)

@@ -17,6 +17,7 @@ from eosin.fetching.hub import is_offline
 from eosin.fetching.sources import SOURCES, FetchOptions, Source
 from eosin.genes.name_table import read_gene_table
 from eosin.genes.renaming import Gene
+from eosin.plurals import counted
 from eosin.storage.files import atomic_file
 
 USUAL: Mapping[str, tuple[str, ...]] = {
@@ -52,7 +53,7 @@ class Genes(Source):
         genes = joined(tables, species)
         _write(genes, out)
         n_ids = sum(bool(gene.ensembl) for gene in genes)
-        return [f"{len(genes)} genes, {n_ids} with an Ensembl id, in {out}", f"use it: --gene-table {out}"]
+        return [f"{counted(len(genes), 'gene')}, {n_ids} with an Ensembl id, in {out}", f"use it: --gene-table {out}"]
 
 
 def joined(tables: Iterable[Iterable[Gene]], species: str) -> list[Gene]:

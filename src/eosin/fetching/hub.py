@@ -79,7 +79,7 @@ def list_files(repository: Repository) -> list[RepositoryFile]:
     if is_offline():
         fix = "unset it, or read what was fetched before"
         raise EosinError(f"HF_HUB_OFFLINE is set, so that '{repository.name}' cannot be listed", fix=fix)
-    with _explained(repository, "its list of files"):
+    with _explained(repository, "the list of files"):
         api = HfApi(endpoint=endpoint())
         tree = api.list_repo_tree(
             repository.name, recursive=True, revision=repository.revision, repo_type=repository.kind

@@ -1,7 +1,17 @@
 """Genes: which a model predicts, on which scale, and by which names."""
 
-from eosin.genes.panels import choose_panel, gene_rules, with_ids
+from eosin.genes.panels import choose_panel, gene_rules, tolerant, with_ids
 from eosin.genes.rules import RULES, GeneRule
 from eosin.genes.transforms import TRANSFORMS, Transform, target
 
-__all__ = ["RULES", "TRANSFORMS", "GeneRule", "Transform", "choose_panel", "gene_rules", "target", "with_ids"]
+__all__ = [
+    "RULES",
+    "TRANSFORMS",
+    "GeneRule",
+    "Transform",
+    "choose_panel",
+    "gene_rules",
+    "target",
+    "tolerant",
+    "with_ids",
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,13 +16,22 @@ from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.genes.rules import RULES
 from eosin.genes.transforms import TRANSFORMS, Transform, measured
+from eosin.options.records import panel_rule
+from eosin.plurals import counted
 from eosin.types import GenePanel, Section
+
+log = logging.getLogger("eosin")
 
 
 def gene_rules() -> dict[str, str]:
     """Every way to choose a panel, as typed by a user -> what it does."""
     rules = {f"{name}:N": RULES[name].about for name in RULES}
-    return {**rules, "FILE": "a list: one gene per line, first column of a csv, or JSON", "A,B,C": "these genes"}
+    return {
+        **rules,
+        "FILE": "a list: one gene per line, first column of a csv, or JSON",
+        "A,B,C": "these genes",
+        "A+B": "the union of rules, files and genes, each gene once",
+    }
 
 
 def choose_panel(rule: str | Path, sections: Sequence[Section], *, transform: str = "log1p") -> GenePanel:
@@ -30,7 +40,9 @@ def choose_panel(rule: str | Path, sections: Sequence[Section], *, transform: st
     Parameters
     ----------
     rule
-        `var:N`, `hvg:N` or `hmhvg:N` (see `gene_rules`), a file that lists genes, or names as `GATA3,ERBB2`.
+        `var:N`, `hvg:N` or `hmhvg:N` (see `gene_rules`), a file that lists genes, names as `GATA3,ERBB2`, or a union
+        of these as `var:50+GATA3,ERBB2`, in that order and each gene once. A `?` at the end leaves out the named genes
+        that a section lacks, which are logged; otherwise they are refused.
     sections
         Measured sections; only genes that all of them have can be chosen. Their order does not matter.
     transform
@@ -62,17 +74,59 @@ def with_ids(panel: GenePanel, sections: Sequence[Section]) -> GenePanel:
     return replace(panel, ensembl=tuple(ids))
 
 
+def tolerant(rule: str | Path | Sequence[str], missing: str) -> str:
+    """The rule for `choose_panel` by which genes that a section lacks are refused or left out.
+
+    Parameters
+    ----------
+    rule
+        As for `choose_panel`, or a list of genes.
+    missing
+        `refuse` or `skip`.
+
+    Raises
+    ------
+    EosinError
+        `missing` is neither.
+    """
+    if missing not in ("refuse", "skip"):
+        raise EosinError(f"--missing-genes is '{missing}'", fix="give refuse or skip")
+    text = panel_rule(rule).strip()
+    return f"{text.removesuffix('?')}?" if missing == "skip" else text
+
+
 def _choose(text: str, sections: Sequence[Section], values: Transform) -> GenePanel:
+    skip = text.endswith("?")
+    whole = text.removesuffix("?").strip()
+    parts = [part.strip() for part in whole.split("+")]
+    if len(parts) == 1 or _is_file(Path(whole)):
+        parts = [whole]
+    elif "" in parts:
+        raise EosinError(f"gene rule '{whole}' has nothing before or after a +", fix="write var:50+ERBB2,GATA3")
+    found = [_choose_part(part, sections, values, skip=skip) for part in parts]
+    panels = [panel for panel in found if panel is not None]
+    if not panels:
+        return _choose(whole, sections, values)  # says of the first gene that it is not measured
+    if len(parts) == 1:
+        return panels[0]
+    names = tuple(dict.fromkeys(name for panel in panels for name in panel.names))
+    chosen_on = next((panel.chosen_on for panel in panels if panel.chosen_on), ())
+    return GenePanel(names, values.name, whole, chosen_on)
+
+
+def _choose_part(text: str, sections: Sequence[Section], values: Transform, *, skip: bool) -> GenePanel | None:
+    """The panel of one rule, file or list; None where all of its names are skipped."""
     path, transform = Path(text), values.name
     if _is_file(path):
-        names = _check_measured(_read_names(path), sections, path)
-        return GenePanel(names, transform, rule=f"file:{path.name}")
+        names = _check_measured(_read_names(path), sections, path, skip=skip)
+        return GenePanel(names, transform, rule=f"file:{path.name}") if names else None
     if re.fullmatch(r"[A-Za-z0-9_]*:.*", text):
         return _choose_ranked(text, sections, values)
     if path.suffix.lower() in {".txt", ".csv", ".tsv", ".json"} or "/" in text:
         raise EosinError("no such file of genes", file=path)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
-    return GenePanel(_check_measured(names, sections, None), transform)
+    kept = _check_measured(names, sections, None, skip=skip)
+    return GenePanel(kept, transform) if kept or not skip else None
 
 
 def _choose_ranked(text: str, sections: Sequence[Section], transform: Transform) -> GenePanel:
@@ -86,8 +140,8 @@ def _choose_ranked(text: str, sections: Sequence[Section], transform: Transform)
     if int(number) > len(ranked):
         fix = f"ask for {name}:{len(ranked)} or fewer" if ranked else "choose another rule or leave a section out"
         raise EosinError(
-            f"gene rule '{text}' finds only {len(ranked)} genes among the {len(common)} that all "
-            f"{len(sections)} sections have",
+            f"gene rule '{text}' finds only {counted(len(ranked), 'gene')} among the {len(common)} that all "
+            f"{counted(len(sections), 'section')} have",
             fix=fix,
         )
     return GenePanel(ranked[: int(number)], transform.name, text, tuple(section.name for section in sections))
@@ -143,7 +197,15 @@ def _read_names(path: Path) -> tuple[str, ...]:
     return names
 
 
-def _check_measured(names: tuple[str, ...], sections: Sequence[Section], path: Path | None) -> tuple[str, ...]:
+def _check_measured(
+    names: tuple[str, ...], sections: Sequence[Section], path: Path | None, *, skip: bool
+) -> tuple[str, ...]:
+    if skip:
+        common = set.intersection(*(set(measured(section)[1]) for section in sections))
+        missing = [name for name in names if name not in common]
+        if missing:
+            log.warning("left out, as a section lacks them: %s", ", ".join(missing))
+        return tuple(name for name in names if name in common)
     for section in sections:
         genes = measured(section)[1]
         missing = sorted(set(names) - set(genes), key=names.index)

@@ -4,12 +4,21 @@ A room of its own below the other records, since the command line shows them bef
 """
 
 from eosin.options.keywords import changed, described, takes_options
-from eosin.options.records import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions, names_of, widths_of
+from eosin.options.records import (
+    BenchSettings,
+    FeatureOptions,
+    LayoutOptions,
+    PanelOptions,
+    ReadOptions,
+    names_of,
+    widths_of,
+)
 
 __all__ = [
     "BenchSettings",
     "FeatureOptions",
     "LayoutOptions",
+    "PanelOptions",
     "ReadOptions",
     "changed",
     "described",

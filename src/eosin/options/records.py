@@ -20,6 +20,11 @@ def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     return None if given is None else tuple(given)
 
 
+def panel_rule(genes: str | Path | Sequence[str]) -> str:
+    """A rule of genes as text: a list of names is joined by commas."""
+    return str(genes) if isinstance(genes, str | Path) else ",".join(genes)
+
+
 def widths_of(given: str | float | Sequence[float] | None) -> tuple[float, ...] | None:
     """Widths in µm, from a number, several, or text by commas; None where nothing is given."""
     if given is None:
@@ -102,6 +107,28 @@ class FeatureOptions:
 
 
 @dataclass(frozen=True)
+class PanelOptions:
+    """Which genes a model predicts, and on which scale.
+
+    Attributes
+    ----------
+    genes
+        panel: `var:50` (the default), `hvg:50`, `hmhvg:200`, a file, names by commas, or a union by `+`
+    transform
+        scale of the values: `log1p`, `log1p_cp10k` or `log2p1`
+    missing_genes
+        named genes that a section lacks: `refuse`, or `skip` to leave them out
+    """
+
+    genes: str | Sequence[str] = "var:50"
+    transform: str = "log1p"
+    missing_genes: str = "refuse"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "genes", panel_rule(self.genes))
+
+
+@dataclass(frozen=True)
 class LayoutOptions:
     """Where spots are laid on a bare image.
 
@@ -133,9 +160,12 @@ class BenchSettings:
     Attributes
     ----------
     genes
-        panel, chosen on training sections: `var:50` (the default), `hvg:50`, `hmhvg:200`, a file, or names by commas
+        panel, chosen on training sections: `var:50` (the default), `hvg:50`, `hmhvg:200`, a file, names by commas, or a
+        union by `+`
     transform
         scale of the values: `log1p` (the default), `log1p_cp10k` or `log2p1`
+    missing_genes
+        named genes that a training section lacks: `refuse`, or `skip` to leave them out
     split
         `leave-section-out` (the default) or `leave-patient-out`, of all or of some as leave-section-out(C2,C3,C4); or
         train:test, as C2,C3,C4,C5:C6; several by `;`
@@ -158,8 +188,9 @@ class BenchSettings:
         cells that run at a time, each in a process of its own; the times that are noted then disturb one another
     """
 
-    genes: str | None = None
+    genes: str | Sequence[str] | None = None
     transform: str | None = None
+    missing_genes: str = "refuse"
     split: str | None = None
     protocol: str | Path | None = None
     seeds: int = 1
@@ -172,3 +203,4 @@ class BenchSettings:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "biomarkers", names_of(self.biomarkers))
+        object.__setattr__(self, "genes", None if self.genes is None else panel_rule(self.genes))

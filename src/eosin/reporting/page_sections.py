@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from eosin.metrics import pcc_counted
+from eosin.plurals import counted
 from eosin.progress import task
 from eosin.reporting.charts import calibration, calibration_chart, gene_chart
 from eosin.reporting.gathered import ReportedRun
@@ -151,9 +152,9 @@ def calibration_picture(run: ReportedRun) -> Picture | None:
         return None
     truth, draws = run.truth_and_draws()
     caption = (
-        f"From {len(draws)} draws. Left: a point below the line means that too many measurements fall outside, so the "
-        "error bars are too narrow. Right: a line that rises means that larger error bars stand where errors are "
-        "larger."
+        f"From {counted(len(draws), 'draw')}. Left: a point below the line means that too many measurements fall "
+        "outside, so the error bars are too narrow. Right: a line that rises means that larger error bars stand "
+        "where errors are larger."
     )
     chart = calibration_chart(truth, draws, unit_of(run.main[0].panel), mirrored=run.mirrored)
     return Picture(chart, "Calibration", caption)
@@ -183,7 +184,7 @@ def _tissue(
         remark = why if pcc is None else f"{why}; PCC here {number(float(pcc[j]))}"
         maps.append(GeneMaps(gene, remark, Picture(draw_gene(spots, layers, extent), f"Maps of {gene}")))
     slide = Picture(
-        draw_slide(thumbnail, spots, extent), f"H&E of {prediction.section}", f"{len(prediction.spots)} spots"
+        draw_slide(thumbnail, spots, extent), f"H&E of {prediction.section}", counted(len(prediction.spots), "spot")
     )
     return Tissue(prediction.section, slide, maps)
 

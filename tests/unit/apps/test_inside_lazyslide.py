@@ -33,7 +33,9 @@ def slide(tmp_path_factory: pytest.TempPathFactory) -> Any:
     inner = slice(TILE_PX, 7 * TILE_PX)
     pixels[inner, inner] = np.array([190, 90, 160]) + rng.integers(-20, 20, (6 * TILE_PX, 6 * TILE_PX, 3))
     resolution = (1e4 / MPP, 1e4 / MPP)
-    tifffile.imwrite(path, pixels, tile=(256, 256), photometric="rgb", resolution=resolution, resolutionunit="CENTIMETER")
+    tifffile.imwrite(
+        path, pixels, tile=(256, 256), photometric="rgb", resolution=resolution, resolutionunit="CENTIMETER"
+    )
     made = wsidata.open_wsi(str(path), store=str(Path(path).with_suffix(".zarr")))
     if made.properties.mpp is None:
         made.set_mpp(MPP)

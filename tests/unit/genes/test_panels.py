@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.genes import RULES, TRANSFORMS, GeneRule, choose_panel, gene_rules, target
+from eosin.genes import RULES, TRANSFORMS, GeneRule, choose_panel, gene_rules, target, tolerant
 from eosin.types import GenePanel, Section, Spots
 
 
@@ -240,3 +240,48 @@ def test_every_rule_is_described():
     rules = gene_rules()
     assert {"var:N", "hvg:N", "hmhvg:N", "FILE"} <= set(rules)
     assert all(rules.values())
+
+
+# --- unions, and genes that a section lacks ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "names"),
+    [("var:1+B", "CB"), ("var:1+C,A", "CA"), ("B + var:2", "BC"), ("A+B", "AB"), ("var:1+var:2+A", "CBA")],
+)
+def test_a_union_has_every_gene_once_in_the_order_of_its_parts(rule, names):
+    panel = choose_panel(rule, [ONE, TWO])
+    assert panel.names == tuple(names)
+    assert panel.rule == rule
+    assert panel.chosen_on == (("one", "two") if "var" in rule else ())
+
+
+def test_a_file_may_be_a_part_of_a_union_and_have_a_plus_in_its_name(tmp_path):
+    (tmp_path / "a+b.txt").write_text("B\n")
+    (tmp_path / "list.txt").write_text("A\n")
+    assert choose_panel(tmp_path / "a+b.txt", [ONE]).names == ("B",)
+    assert choose_panel(f"var:1+{tmp_path / 'list.txt'}", [ONE, TWO]).names == ("C", "A")
+
+
+@pytest.mark.parametrize(
+    ("rule", "says"),
+    [
+        ("var:1+", "nothing before or after"),
+        ("var:1+D", "gene 'D' is not measured in section 'two'"),
+        ("var:9+A", "finds only 3 genes"),
+        ("D?", "gene 'D' is not measured"),
+    ],
+)
+def test_parts_of_a_union_are_refused_as_alone(rule, says):
+    with pytest.raises(EosinError, match=says):
+        choose_panel(rule, [ONE, TWO])
+
+
+def test_genes_that_a_section_lacks_are_skipped_and_named(caplog):
+    assert choose_panel(tolerant("var:1+D,B,Z", "skip"), [ONE, TWO]).names == ("C", "B")
+    assert choose_panel(tolerant("var:1+D", "skip"), [ONE, TWO]).names == ("C",)
+    assert "left out, as a section lacks them: D, Z" in caplog.text
+    assert tolerant("var:50", "refuse") == "var:50"
+    assert tolerant(tolerant("B", "skip"), "skip") == "B?"
+    with pytest.raises(EosinError, match="--missing-genes is 'drop'; give refuse or skip"):
+        tolerant("var:50", "drop")

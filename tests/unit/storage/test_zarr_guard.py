@@ -35,8 +35,14 @@ def store(sound: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(sound, tmp_path / "two.zarr"))
 
 
+def array(store: Path, name: str) -> str:
+    """The array of that name: newer anndata writes names as a group, of text and mask."""
+    return name if (store / name / ".zarray").is_file() else f"{name}/values"
+
+
 def say(store: Path, name: str, *, at_root: bool, **facts: Any) -> None:
     """Change what an array says of itself: at the root (`.zmetadata`), or beside it only."""
+    name = array(store, name)
     file = store / name / ".zarray"
     file.write_text(json.dumps({**json.loads(file.read_text()), **facts}))
     gathered = store / ".zmetadata"
@@ -47,7 +53,9 @@ def say(store: Path, name: str, *, at_root: bool, **facts: Any) -> None:
 
 
 def pieces(store: Path, name: str) -> list[Path]:
-    return [file for file in (store / name).rglob("*") if file.is_file() and not file.name.startswith(".")]
+    return [
+        file for file in (store / array(store, name)).rglob("*") if file.is_file() and not file.name.startswith(".")
+    ]
 
 
 def test_a_sound_store_is_read(store: Path) -> None:
@@ -66,7 +74,10 @@ def test_a_sound_store_is_read(store: Path) -> None:
         ({"shape": [10**12], "chunks": [1]}, "declares 1000000000000 pieces that are not there"),
         ({"shape": [3 * 10**6], "chunks": [1]}, "declares 3000000 pieces that are not there"),  # small, and hours
         ({"shape": [-5]}, "not readable as SpatialData"),
-        ({"chunks": [0]}, "pieces of an impossible shape"),
+        (
+            {"chunks": [0]},
+            "(pieces of an impossible shape|not readable as SpatialData)",
+        ),  # newer zarr refuses it itself
         ({"dimension_separator": "/../../"}, "not readable as SpatialData"),
     ],
 )
@@ -82,7 +93,7 @@ def test_absurd_shapes(store: Path, name: str, facts: dict, said: str, *, at_roo
 @pytest.mark.parametrize("at_root", [True, False])
 def test_pickles_are_not_opened(store: Path, *, at_root: bool) -> None:
     say(store, NAMES, at_root=at_root, filters=[{"id": "vlen-utf8"}, {"id": "pickle", "protocol": 5}], compressor=None)
-    with pytest.raises(EosinError, match="'tables/table/obs/_index' is a pickle"):
+    with pytest.raises(EosinError, match=f"'{array(store, NAMES)}' is a pickle"):
         read(store)
 
 
@@ -114,7 +125,7 @@ def test_a_name_that_climbs_is_refused(store: Path) -> None:
 @pytest.mark.parametrize("name", [DATA, "tables/table/X/indices", NAMES, "tables/table/var/_index"])
 def test_a_missing_piece_is_not_read_as_zeros(store: Path, name: str) -> None:
     pieces(store, name)[0].unlink()
-    with pytest.raises(EosinError, match=f"'{name}' lacks 1 of its 1 pieces; the store is incomplete"):
+    with pytest.raises(EosinError, match=f"'{array(store, name)}' lacks 1 of its 1 pieces; the store is incomplete"):
         read(store)
 
 

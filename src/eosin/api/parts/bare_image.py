@@ -8,6 +8,7 @@ from typing import Any
 
 from eosin.data.reader import blame
 from eosin.errors import EosinError
+from eosin.plurals import counted
 from eosin.slide import Layout, OnTissue, open_slide
 from eosin.types import Image, Section
 
@@ -43,5 +44,5 @@ def section_of_image(path: str | Path, layout: Layout = ON_TISSUE, *, mpp: float
         spots = layout.lay(slide)
         image = Image(Path(path), slide.mpp)
     name = name_of_image(Path(path))
-    log.info("%s: %d spots, %g µm wide", name, len(spots), spots.diameter_um)
+    log.info("%s: %s, %g µm wide", name, counted(len(spots), "spot"), spots.diameter_um)
     return Section(name, name, spots, image=image, platform="image")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,8 @@ from eosin.errors import EosinError
 from eosin.options import ReadOptions
 from eosin.slide import Layout
 from eosin.types import Prediction, Section
+
+log = logging.getLogger("eosin")
 
 Data = str | Path | Sequence[Section]
 """A data folder or file, or sections that were read."""
@@ -54,7 +57,7 @@ def open_target(
 
 
 def truth_of(prediction: Prediction, truth: Data, reading: ReadOptions = AS_IT_IS) -> Section:
-    """The measured section that a prediction is of."""
+    """The measured section that a prediction is of: the one of its name, or the only one there under its name."""
     if isinstance(truth, str | Path):
         chosen, _ = door.recognise(truth, reading.reader)
         names = chosen.names(Path(truth))
@@ -63,8 +66,19 @@ def truth_of(prediction: Prediction, truth: Data, reading: ReadOptions = AS_IT_I
             raise EosinError(
                 f"has no section '{prediction.section}'", file=truth, fix="give the data that the prediction is of"
             )
-        return door.read(truth, reading=replace(reading, sections=(wanted,)))[0]
+        (section,) = door.read(truth, reading=replace(reading, sections=(wanted,)))
+        return _called(section, prediction.section)
     for section in truth:
         if section.name == prediction.section:
             return section
+    if len(truth) == 1:
+        return _called(truth[0], prediction.section)
     raise EosinError(f"no section is called '{prediction.section}'", fix="give the section that the prediction is of")
+
+
+def _called(section: Section, name: str) -> Section:
+    """The only section there under the prediction's name; said, as the names differ."""
+    if section.name == name:
+        return section
+    log.info("the prediction of '%s' is compared with '%s', the only section there", name, section.name)
+    return replace(section, name=name)

@@ -254,4 +254,4 @@ def _read_mtx(file: Path, n_features: int, n_barcodes: int) -> sparse.csr_matrix
         most = file.stat().st_size * (_TIGHTEST if file.suffix == ".gz" else 1) / 6  # "1 1 1\n"
         if entries > most:
             raise EosinError(f"declares {entries} values that are not there", file=file, fix=AGAIN)
-        return sparse.csr_matrix(sparse.csc_matrix(mmread(file)).T)
+        return sparse.csr_matrix(sparse.csc_matrix(mmread(file, spmatrix=True)).T)

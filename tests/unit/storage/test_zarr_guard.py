@@ -76,8 +76,8 @@ def test_a_sound_store_is_read(store: Path) -> None:
         ({"shape": [-5]}, "not readable as SpatialData"),
         (
             {"chunks": [0]},
-            "(pieces of an impossible shape|not readable as SpatialData)",
-        ),  # newer zarr refuses it itself
+            "(pieces of an impossible shape|lacks .* pieces)",
+        ),  # newer zarr takes 0 for 1
         ({"dimension_separator": "/../../"}, "not readable as SpatialData"),
     ],
 )

@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 export UV_LINK_MODE ?= copy
 # Threads that spin while they wait make a shared machine ten times slower.
 export GOMP_SPINCOUNT ?= 1000
+# Where this is set, every process compiles its libraries again: 10 s of a core for each that trains.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-long lint lock clean install
 

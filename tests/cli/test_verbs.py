@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import re
 import shutil
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 
 from cli.conftest import ENCODER, MPP, SMALL, Ground, Run, files_below
+from eosin.cli import main
 from eosin.data import read_prediction
 from eosin.engine import load
 from eosin.models import MODELS
@@ -275,18 +278,41 @@ def test_report_without_truth_says_no_scores(eosin: Run, ground: Ground) -> None
 # --- bench --------------------------------------------------------------------------------------------------------
 
 
+RULES_AT_LENGTH = [("leave-section-out", 4), ("A1:A2;B1:B2", 2)]
+
+
+def words_of_grid(ground: Ground, out: Path | str) -> tuple[object, ...]:
+    given = ("bench", ground.data, "--models", "gene-mean,ridge", "--genes", "var:5", "--encoder", ENCODER)
+    return (*given, "--features", ground.features, "--split", "A1,B1:A2,B2", "--seeds", 2, "-o", out)
+
+
 @pytest.fixture
 def grid(ground: Ground) -> tuple[object, ...]:
-    given = ("bench", ground.data, "--models", "gene-mean,ridge", "--genes", "var:5", "--encoder", ENCODER)
-    return (*given, "--features", ground.features, "--split", "A1,B1:A2,B2", "--seeds", 2, "-o", "out")
+    return words_of_grid(ground, "out")
 
 
-def test_bench_writes_scores_and_a_second_run_computes_nothing(eosin: Run, grid: tuple[object, ...]) -> None:
-    said = eosin(*grid)
-    assert said.code == 0, said.err
-    assert "gene-mean" in said.out and "A1,B1:A2,B2" in said.out
+@pytest.fixture(scope="module")
+def finished(ground: Ground, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of the finished grid, and what it printed: cells take seconds, so that it is made once."""
+    out, printed = tmp_path_factory.mktemp("grid") / "out", io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        assert main([str(word) for word in words_of_grid(ground, out)]) == 0
+    return out, printed.getvalue()
+
+
+@pytest.fixture
+def done(finished: tuple[Path, str]) -> Path:
+    """A copy of the finished grid that a test may change, as `out`."""
+    return Path(shutil.copytree(finished[0], "out"))
+
+
+def test_bench_writes_scores_and_a_second_run_computes_nothing(
+    eosin: Run, grid: tuple[object, ...], finished: tuple[Path, str], done: Path
+) -> None:
+    printed = finished[1]
+    assert "gene-mean" in printed and "A1,B1:A2,B2" in printed
     for word in ("to ridge", "parameters", "MiB per 1,000 spots", "same-patient"):
-        assert word in said.out
+        assert word in printed
     scores = json.loads(Path("out/scores.json").read_text())
     assert scores["schema"] == 1
     assert [(c["model"], c["seed"]) for c in scores["cells"]] == [
@@ -308,7 +334,7 @@ def test_bench_writes_scores_and_a_second_run_computes_nothing(eosin: Run, grid:
         assert {"mse", "mae", "rvd", "gsc", "ssc"} <= set(cell["metrics"])
     ridge = [c["metrics"]["pcc"]["mean"] for c in scores["cells"] if c["model"] == "ridge"]
     assert min(ridge) > 0.1
-    cells = {path: path.stat().st_mtime_ns for path in Path("out/cells").iterdir()}
+    cells = {path: path.stat().st_mtime_ns for path in (done / "cells").iterdir()}
     assert len(cells) == 4
     again = eosin(*grid)
     assert again.code == 0
@@ -316,10 +342,10 @@ def test_bench_writes_scores_and_a_second_run_computes_nothing(eosin: Run, grid:
     assert json.loads(Path("out/scores.json").read_text()) == scores
 
 
-def test_bench_computes_what_is_missing_or_was_asked_otherwise(eosin: Run, grid: tuple[object, ...]) -> None:
-    grid = (*grid[:-4], "--seeds", 1, "-o", "out")
-    assert eosin(*grid).code == 0
-    cells = sorted(Path("out/cells").iterdir())
+def test_bench_computes_what_is_missing_or_was_asked_otherwise(
+    eosin: Run, grid: tuple[object, ...], done: Path
+) -> None:
+    cells = sorted((done / "cells").iterdir())
     before = {path: path.stat().st_mtime_ns for path in cells}
     lost = next(path for path in cells if path.name.startswith("ridge"))
     lost.unlink()
@@ -342,8 +368,8 @@ def test_bench_settings_per_model_and_kept_predictions(eosin: Run, grid: tuple[o
     assert read_prediction(kept[0]).section == "A2"
 
 
-def test_report_of_a_grid_stands_alone(eosin: Run, grid: tuple[object, ...]) -> None:
-    assert eosin(*grid[:-4], "-o", "out").code == 0
+@pytest.mark.usefixtures("done")
+def test_report_of_a_grid_stands_alone(eosin: Run) -> None:
     said = eosin("report", "out/scores.json", "-o", "b.html")
     assert said.code == 0, said.err
     assert "ridge" in check_alone(Path("b.html"))
@@ -375,7 +401,10 @@ def test_report_of_a_study_stands_alone(eosin: Run, ground: Ground, monkeypatch:
     assert "paired bootstrap" in text  # a study's own file has no comparisons
 
 
-@pytest.mark.parametrize(("rule", "n"), [("leave-section-out", 4), ("leave-patient-out", 2), ("A1:A2;B1:B2", 2)])
+@pytest.mark.parametrize(
+    ("rule", "n"),
+    [("leave-patient-out", 2), *(pytest.param(*more, marks=pytest.mark.long) for more in RULES_AT_LENGTH)],
+)
 def test_bench_knows_the_split_rules(eosin: Run, grid: tuple[object, ...], rule: str, n: int) -> None:
     given = [*grid[:-4], "-o", "out"]
     given[given.index("--split") + 1] = rule

@@ -144,6 +144,11 @@ class Encoder(ABC):
         return self.card.width
 
     @property
+    def blocks(self) -> tuple[int, ...]:
+        """Numbers of features of the encoders that stand side by side in this one, in order."""
+        return (self.n_features,)
+
+    @property
     def folder(self) -> str:
         """Name of the folder of the encoder's feature files: its name and 12 hex digits of the hash of its key."""
         readable = "".join(c if c.isalnum() or c in "._-" else "-" for c in self.card.name)

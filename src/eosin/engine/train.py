@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
         [s.patient for s in sections], [s.name for s in sections], [s.spots.xy_um for s in sections]
     )
     log.info("inner validation keeps each %s whole", level)
-    batch = Batch(batch.xy_um, batch.features, batch.starts, np.arange(len(batch)), batch.turned)
+    batch = replace(batch, training_rows=np.arange(len(batch)))
     return Training(
         batch,
         np.concatenate([target(section, panel) for section in sections]),

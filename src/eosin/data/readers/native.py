@@ -148,6 +148,7 @@ def section_to_anndata(section: Section) -> AnnData:
         adata.obsm["features"] = section.features.values
         record |= {"encoder": section.features.encoder, "features_key": section.features.key}
         record |= {"features_licence": section.features.licence, "features_commercial": section.features.commercial}
+        record |= {"features_blocks": ",".join(map(str, section.features.blocks))}
     adata.uns["eosin"] = record
     return adata
 
@@ -243,6 +244,7 @@ def _features(adata: AnnData, record: dict[str, Any]) -> Features | None:
         record["features_key"],
         licence=str(record.get("features_licence", "unknown")),
         commercial=bool(record.get("features_commercial", False)),
+        blocks=tuple(int(width) for width in str(record.get("features_blocks", "")).split(",") if width),
     )
 
 

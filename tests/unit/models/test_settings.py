@@ -99,6 +99,26 @@ TABLES |= {
     },
 }
 BASE |= {"knn": {}, "forest": {"n_trees": 5}, "hest-ridge": {}, "stnet": {"epochs": (5,)}, "bleep": {"n_components": 6}}
+TABLES |= {
+    "kernel": {
+        "members": ("one", {"blocks": True}),
+        "rings": ((4,), {}),
+        "ring_weight": (0.9, {}),
+        "linear": (False, {}),
+        "rbf": (False, {}),
+        "n_components": (2, {}),
+        "centre_sections": (False, {}),
+        "heads": (False, {}),
+        "penalties": ((50.0,), {}),
+        "smoothing": ((0.5,), {}),
+        "n_neighbours": (2, {"smoothing": (0.5,)}),
+        "n_choice_genes": (1, {}),
+        "n_exact": (30, {"n_landmarks": 40}),
+        "n_landmarks": (40, {"n_exact": 30}),
+        "seed": (1, {"n_exact": 30, "n_landmarks": 40}),
+    },
+}
+BASE |= {"kernel": {}}
 
 TABLES |= {
     "stem": {
@@ -304,11 +324,16 @@ PRIORS = ("residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical")
 
 
 @cache
-def cohort(*, lattice: bool, pixels: bool) -> tuple:
-    """Three sections; on an exact lattice many neighbours are equally near. Pixels stand behind the features."""
+def cohort(*, lattice: bool, pixels: bool, blocks: bool) -> tuple:
+    """Three sections; on an exact lattice many neighbours are equally near. Pixels stand behind the features.
+
+    Blocks: the features are of two encoders side by side.
+    """
     from dataclasses import replace
 
     sections = [toy.section(name, 36) for name in ("A1", "B1", "B2")]
+    if blocks:
+        sections = [replace(s, features=replace(s.need_features(), blocks=(5, 7))) for s in sections]
     if pixels:
         sections = [tiles.with_tiles(section) for section in sections]
     if lattice:
@@ -324,10 +349,10 @@ def draws(model: str, given: Given) -> np.ndarray:
     """Draws on the last section after training on the others."""
     key = f"{model} {sorted(given.items(), key=str)}"
     if key not in _drawn:
-        settings = {name: value for name, value in given.items() if name not in {"lattice", "pixels"}}
+        settings = {name: value for name, value in given.items() if name not in {"lattice", "pixels", "blocks"}}
         if "image_weights" in settings:
             settings["image_weights"] = image_weights()
-        *training, judged = cohort(lattice="lattice" in given, pixels="pixels" in given)
+        *training, judged = cohort(**{name: name in given for name in ("lattice", "pixels", "blocks")})
         tables = {"model": {**BASE[model], **settings}, "train": TRAIN}
         trained = train(training, model=model, settings=tables, panel="var:4", seed=0)
         _drawn[key] = predict(trained, judged, draws=2, seed=0).draws

@@ -7,7 +7,7 @@ patients of training and once for new patients; the members' predictions average
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 

@@ -104,9 +104,7 @@ class Member:
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> Member:
         """What `arrays` gave."""
         look = Look(arrays["anchors.linear"].numpy(), arrays["anchors.curved"].numpy())
-        return cls(
-            Likeness.of_arrays(below("likeness.", arrays)), look, Spectrum.of_arrays(below("spectrum.", arrays))
-        )
+        return cls(Likeness.of_arrays(below("likeness.", arrays)), look, Spectrum.of_arrays(below("spectrum.", arrays)))
 
 
 def below(prefix: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -117,7 +115,7 @@ def below(prefix: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def landmarks(section: np.ndarray, rows: np.ndarray, settings: KernelSettings) -> np.ndarray:
     """Some of `rows`, drawn evenly from each section: as many in a hundred of it, and at least one."""
     rng = np.random.default_rng(settings.seed)
-    share = settings.n_landmarks / len(rows)
+    share = min(1.0, settings.n_landmarks / len(rows))
     chosen = []
     for label in np.unique(section):
         own = rows[section == label]

@@ -41,7 +41,7 @@ def settings(**given: object) -> dict:
 
 @pytest.mark.parametrize("patient", ["A", "B", "somebody else"])
 def test_a_prediction_is_what_the_formulas_say(cohort, patient: str) -> None:
-    sections, training = cohort
+    _, training = cohort
     section, target = training.batch.part_of_spot(), training.target
     context = literal.in_context(pairs(training.batch), (8, 24))
     test = Batch.of([replace(toy.section("X9", 20), patient=patient)])

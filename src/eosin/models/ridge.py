@@ -19,6 +19,7 @@ from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.parts.choose import best, can_hold_out, mean_correlation, middle, predict_held_out
+from eosin.models.parts.cohort import Cohort, Levels, within_sections
 from eosin.models.parts.principal import Fit
 from eosin.types import Batch, GenePanel
 
@@ -36,6 +37,11 @@ class RidgeSettings(Settings):
         description="shares of the neighbours' mean prediction to choose from; (0,) switches smoothing off",
     )
     n_neighbours: int = Field(8, ge=1, description="spots that smoothing averages over")
+    centre_sections: bool = Field(
+        True,
+        description="learn from each value less its section's mean, and predict a patient of training at the "
+        "patient's own level",
+    )
 
 
 class Ridge(Solved):
@@ -46,17 +52,23 @@ class Ridge(Solved):
         self.weight = np.zeros((n_features, len(panel)))
         self.intercept = np.zeros(len(panel))
         self.penalty, self.mix = settings.penalties[0], settings.smoothing[0]
+        self.levels: Levels | None = None  # also in models of before there were levels
 
     def solve(self, training: Training) -> None:
         """Choose penalty and smoothing, and fit to all training spots."""
         self.penalty, self.mix = self._choose(training)
-        fit = Fit.of(training.batch.features, training.target, self.settings.n_components)
+        cohort = Cohort.of(training)
+        self.levels = Levels.of(training.target, cohort) if self.settings.centre_sections else None
+        fit = self._fit(training, cohort, np.arange(len(training.batch)))
         self.weight = fit.basis @ fit.weights(self.penalty) / fit.scale[:, None]
-        self.intercept = fit.intercept - fit.mean @ self.weight
+        mean = fit.intercept if self.levels is None else self.levels.overall
+        self.intercept = mean - fit.mean @ self.weight
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Expression [s g] of all spots of a batch, smoothed as chosen."""
         plain = batch.features.astype(np.float64) @ self.weight + self.intercept
+        if self.levels is not None:
+            plain += self.levels.at(batch) - self.levels.overall
         return _smooth(plain, self._around(batch), self.mix)
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
@@ -90,14 +102,24 @@ class Ridge(Solved):
         self, training: Training, penalties: tuple[float, ...], *, dtype: DTypeLike = np.float32
     ) -> np.ndarray:
         """[p s g]: each group predicted from the others with each of the penalties, not smoothed."""
-        features, target = training.batch.features, training.target
+        cohort = Cohort.of(training)
 
         def predict_all(inside: np.ndarray, outside: np.ndarray) -> Iterable[np.ndarray]:
-            fit = Fit.of(features[inside], target[inside], self.settings.n_components)
-            components = fit.components(features[outside])
-            return (components @ fit.weights(penalty) + fit.intercept for penalty in penalties)
+            fit = self._fit(training, cohort, inside)
+            components = fit.components(training.batch.features[outside])
+            level = fit.intercept
+            if self.settings.centre_sections:
+                level, _ = Levels.of(training.target[inside], cohort.take(inside)).of_spots(cohort, outside)
+            return (components @ fit.weights(penalty) + level for penalty in penalties)
 
         return predict_held_out(training, len(penalties), predict_all, dtype=dtype)
+
+    def _fit(self, training: Training, cohort: Cohort, rows: np.ndarray) -> Fit:
+        """The ridge of some training spots for any penalty."""
+        target = training.target[rows]
+        if self.settings.centre_sections:
+            target = within_sections(target, cohort.section[rows])
+        return Fit.of(training.batch.features[rows], target, self.settings.n_components)
 
     def _around(self, batch: Batch) -> Neighbours | None:
         if max(self.settings.smoothing) == 0:
@@ -105,17 +127,26 @@ class Ridge(Solved):
         return neighbours(batch.xy_um, self.settings.n_neighbours, starts=batch.starts)
 
     def arrays(self) -> dict[str, Tensor]:
-        """The linear map, and the chosen penalty and smoothing."""
+        """The linear map, the chosen penalty and smoothing, and the levels of patients."""
         chosen = np.array([self.penalty, self.mix])
+        levels = {} if self.levels is None else self.levels.arrays()
         return {
             name: torch.from_numpy(np.ascontiguousarray(value))
             for name, value in (("weight", self.weight), ("intercept", self.intercept), ("chosen", chosen))
-        }
+        } | {f"levels.{name}": value for name, value in levels.items()}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
         """Take what `arrays` gave."""
         self.weight, self.intercept = arrays["weight"].numpy(), arrays["intercept"].numpy()
         self.penalty, self.mix = arrays["chosen"].tolist()
+        levels = {name.removeprefix("levels."): value for name, value in arrays.items() if name.startswith("levels.")}
+        self.levels = Levels.of_arrays(levels) if levels else None
+
+    def remarks(self, batch: Batch) -> dict[str, str]:
+        """Whether the spots are predicted at the level of a patient of training."""
+        if self.levels is None or not batch.patients:
+            return {}
+        return {"level": " and ".join(sorted({self.levels.whose(patient) for patient in batch.patients}))}
 
     @property
     def n_parameters(self) -> int:

@@ -52,6 +52,7 @@ RIDGE: dict[str, tuple[Any, Given]] = {
     "penalties": ((50.0,), {}),
     "smoothing": ((0.5,), {}),
     "n_neighbours": (2, {"smoothing": (0.5,)}),
+    "centre_sections": (False, {}),
 }
 TABLES = {"stflow": STFLOW, "ridge": RIDGE, "gene-mean": {}}
 BASE: dict[str, Given] = {"stflow": TINY, "ridge": {}, "gene-mean": {}}

@@ -8,7 +8,6 @@ patients of training and once for new patients; the members' predictions average
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -22,11 +21,10 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.heads import Head, choice_genes, choose_head, mixed
 from eosin.models.kernel.member import Member, below
 from eosin.models.kernel.settings import KernelSettings
-from eosin.models.parts.cohort import Cohort, Levels
+from eosin.models.parts.cohort import KINDS, Cohort, Levels
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
-HEADS = ("new patient", "known patient")
 _ROWS_AT_ONCE = 4096
 
 
@@ -84,17 +82,16 @@ class Kernel(Solved):
             outside, inside = np.flatnonzero(groups == label), np.flatnonzero(groups != label)
             if not len(inside):  # a single spot
                 inside = outside
-            part = training.batch.regions(_by_section(outside, cohort.section))
-            order = np.argsort(cohort.section[outside], kind="stable")
-            levels = Levels.of(target[inside], _some(cohort, inside))
-            known = self._known(part, levels)
-            level = levels.at(part) if self.settings.heads else levels.overall[None]
-            own = smooth[outside[order]][:, outside[order]]
+            levels = Levels.of(target[inside], cohort.take(inside))
+            level, known = levels.of_spots(cohort, outside)
+            if not self.settings.heads:
+                level, known = levels.overall, np.zeros(len(outside), dtype=bool)
+            own = smooth[outside][:, outside]
             total = np.zeros((len(outside), target.shape[1]), dtype=np.float32)
             for context, heads in zip(contexts, self.heads):
                 member = Member.of(context, target, cohort.section, inside, self.settings)
-                total += _values(member, context, outside[order], known, heads, own)
-            result[outside[order]] = total / len(self.heads) + level
+                total += _values(member, context, outside, known, heads, own)
+            result[outside] = total / len(self.heads) + level
         return result
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
@@ -104,7 +101,7 @@ class Kernel(Solved):
     def remarks(self, batch: Batch) -> dict[str, str]:
         """By which head the spots are predicted."""
         known = self._known(batch, self.levels)
-        heads = {HEADS[int(flag)] for flag in known}
+        heads = {KINDS[int(flag)] for flag in known}
         return {"head": " and ".join(sorted(heads))} if heads else {}
 
     def _known(self, batch: Batch, levels: Levels) -> np.ndarray:
@@ -167,25 +164,6 @@ def _values(
         if (known == flag).any():
             result = np.where((known == flag)[:, None], mixed(plain, smooth, heads[flag].smoothing), result)
     return result
-
-
-def _by_section(rows: np.ndarray, section: np.ndarray) -> list[np.ndarray]:
-    return [rows[section[rows] == label] for label in np.unique(section[rows])]
-
-
-def _some(cohort: Cohort, rows: np.ndarray) -> Cohort:
-    """The cohort of some spots; a patient who has none of them has no number."""
-    left = np.unique(cohort.patient[rows])
-    names = tuple(cohort.names[number] for number in left) if cohort.names else ()
-    renumbered = np.searchsorted(left, cohort.patient[rows])
-    return replace(
-        cohort,
-        section=cohort.section[rows],
-        patient=renumbered,
-        names=names,
-        own_groups=cohort.own_groups[rows],
-        xy_um=cohort.xy_um[rows],
-    )
 
 
 MODELS.add(

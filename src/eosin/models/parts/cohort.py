@@ -14,6 +14,9 @@ from eosin.geometry.grouping import regions
 from eosin.models.base import Training
 from eosin.types import Batch
 
+KINDS = ("new patient", "known patient")
+"""How a patient is predicted, by whether there was one in training."""
+
 
 @dataclass(frozen=True)
 class Cohort:
@@ -59,7 +62,7 @@ class Cohort:
         return regions(self.xy_um)
 
     def folds_of_new(self) -> list[np.ndarray]:
-        """Rows held out in turn to judge how a new patient is predicted: those of a patient, else of a section or region.
+        """Rows held out in turn to judge how a new patient is predicted: of a patient, else of a section or a region.
 
         An empty list where nothing can be held out.
         """
@@ -72,6 +75,13 @@ class Cohort:
         """
         several = [rows for rows in _rows(self.section) if (self.patient == self.patient[rows[0]]).sum() > len(rows)]
         return several or self.folds_of_new()
+
+    def take(self, rows: np.ndarray) -> Cohort:
+        """The cohort of some spots; a patient who has none of them is not in it."""
+        left = np.unique(self.patient[rows])
+        names = tuple(self.names[number] for number in left) if self.names else ()
+        renumbered = np.searchsorted(left, self.patient[rows])
+        return Cohort(self.section[rows], renumbered, names, self.own_groups[rows], self.xy_um[rows])
 
     def _sections_or_regions(self) -> list[np.ndarray]:
         labels = self.section if len(np.unique(self.section)) > 1 else self.groups()
@@ -123,12 +133,26 @@ class Levels:
         """Whether a patient was trained on."""
         return patient in self.patients
 
+    def whose(self, patient: str) -> str:
+        """In words, for whom a patient is taken."""
+        return KINDS[self.known(patient)]
+
     def at(self, batch: Batch) -> np.ndarray:
         """[s g] or [1 g]: each spot's level, by the patient of its part."""
         if not any(self.known(patient) for patient in batch.patients):
             return self.overall[None]
         rows = [self.own[self.patients.index(p)] if self.known(p) else self.overall for p in batch.patients]
         return np.stack(rows)[batch.part_of_spot()]
+
+    def of_spots(self, cohort: Cohort, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Levels [r g] of some spots of a cohort, and whether their patient is known, bool [r]."""
+        values = np.tile(self.overall, (len(rows), 1))
+        known = np.zeros(len(rows), dtype=bool)
+        for number, name in enumerate(cohort.names):
+            own = cohort.patient[rows] == number
+            if self.known(name):
+                values[own], known[own] = self.own[self.patients.index(name)], True
+        return values, known
 
     def arrays(self) -> dict[str, Tensor]:
         """Levels and names as tensors; `of_arrays` takes them back."""

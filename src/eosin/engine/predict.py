@@ -68,7 +68,9 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
         tick(draws)
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
-    remarks = model.remarks(batch)
+    remarks = {**model.remarks(batch)}
+    if "network_note" in trained.metrics:
+        remarks["network"] = trained.metrics["network_note"]
     for what, remark in remarks.items():
         log.info("%s: %s: %s", section.name, what, remark)
     if remarks:

@@ -17,6 +17,7 @@ from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
 from eosin.engine.selection import RULES, HeldOut, Validation
 from eosin.engine.train_settings import TrainSettings
+from eosin.engine.verdict import of_network
 from eosin.errors import EosinError
 from eosin.genes import choose_panel, target, with_ids
 from eosin.geometry import grouped
@@ -84,6 +85,7 @@ def train(
     features = sections[0].need_features()
 
     def trained(fitted: Any, metrics: Mapping[str, Any]) -> Trained:
+        metrics = {**metrics, **of_network(fitted, metrics, model_settings.model_dump(mode="json"))}
         return Trained(
             model=fitted,
             name=name,
@@ -116,6 +118,8 @@ def train(
         result = trained(fitted, metrics)
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
+    if "network_note" in result.metrics:
+        log.warning(result.metrics["network_note"])
     if out is not None:
         result.save(out)
     return result

@@ -8,6 +8,7 @@ without the choosing, with a penalty far below the optimum (see docs/models/ridg
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,8 +19,8 @@ from torch import Tensor
 from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
-from eosin.models.parts.choose import best, can_hold_out, mean_correlation, middle, predict_held_out
-from eosin.models.parts.cohort import Cohort, Levels, within_sections
+from eosin.models.parts.choose import best, can_hold_out, folds, mean_correlation, middle, predict_held_out
+from eosin.models.parts.patients import Cohort, Levels, within_sections
 from eosin.models.parts.principal import Fit
 from eosin.types import Batch, GenePanel
 
@@ -44,32 +45,60 @@ class RidgeSettings(Settings):
     )
 
 
+@dataclass(frozen=True)
+class RidgeHead:
+    """The linear map [f g] for patients of a kind, and the penalty and the smoothing that it was made with."""
+
+    weight: np.ndarray
+    penalty: float
+    mix: float
+
+
 class Ridge(Solved):
     """Features -> expression, linear in principal components, smoothed over neighbours; one draw."""
 
     def __init__(self, settings: RidgeSettings, n_features: int, panel: GenePanel):
         self.settings = settings
-        self.weight = np.zeros((n_features, len(panel)))
+        empty = RidgeHead(np.zeros((n_features, len(panel))), settings.penalties[0], settings.smoothing[0])
+        self.new = self.known = empty
+        self.mean = np.zeros(n_features)
         self.intercept = np.zeros(len(panel))
-        self.penalty, self.mix = settings.penalties[0], settings.smoothing[0]
         self.levels: Levels | None = None  # also in models of before there were levels
 
     def solve(self, training: Training) -> None:
-        """Choose penalty and smoothing, and fit to all training spots."""
-        self.penalty, self.mix = self._choose(training)
+        """Choose penalty and smoothing, for new patients and for those of training, and fit to all training spots."""
         cohort = Cohort.of(training)
-        self.levels = Levels.of(training.target, cohort) if self.settings.centre_sections else None
+        chosen = [self._choose(training)]
+        siblings = cohort.sections_with_siblings()
+        if self.settings.centre_sections and len(cohort.names) > 1 and siblings.max() >= 0:
+            chosen.append(self._choose(replace(training, groups=siblings)))
         fit = self._fit(training, cohort, np.arange(len(training.batch)))
-        self.weight = fit.basis @ fit.weights(self.penalty) / fit.scale[:, None]
-        mean = fit.intercept if self.levels is None else self.levels.overall
-        self.intercept = mean - fit.mean @ self.weight
+        heads = [RidgeHead(fit.basis @ fit.weights(p) / fit.scale[:, None], p, mix) for p, mix in chosen]
+        self.new, self.known = heads[0], heads[-1]
+        self.levels = Levels.of(training.target, cohort) if self.settings.centre_sections else None
+        self.mean = fit.mean
+        self.intercept = (fit.intercept if self.levels is None else self.levels.overall) - fit.mean @ self.new.weight
+
+    @property
+    def penalty(self) -> float:
+        """The penalty for new patients."""
+        return self.new.penalty
+
+    @property
+    def mix(self) -> float:
+        """The share of smoothing for new patients."""
+        return self.new.mix
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Expression [s g] of all spots of a batch, smoothed as chosen."""
-        plain = batch.features.astype(np.float64) @ self.weight + self.intercept
-        if self.levels is not None:
-            plain += self.levels.at(batch) - self.levels.overall
-        return _smooth(plain, self._around(batch), self.mix)
+        features = batch.features.astype(np.float64)
+        around = self._around(batch)
+        result = _smooth(features @ self.new.weight + self.intercept, around, self.new.mix)
+        if self.levels is None or not any(self.levels.known(patient) for patient in batch.patients):
+            return result
+        known = np.array([self.levels.known(patient) for patient in batch.patients])[batch.part_of_spot()]
+        own = _smooth((features - self.mean) @ self.known.weight + self.levels.at(batch), around, self.known.mix)
+        return np.where(known[:, None], own, result)
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
         """[1 s g]."""
@@ -80,8 +109,18 @@ class Ridge(Solved):
 
         Penalty and smoothing are those of the whole fit: two numbers, which hardly depend on a single spot.
         """
-        plain = self._held_out(training, (self.penalty,), dtype=np.float64)
-        return _smooth(plain[0], self._around(training.batch), self.mix)
+        new, known = self._held_out(training, (self.new.penalty, self.known.penalty), dtype=np.float64)
+        around, is_known = self._around(training.batch), self._known_outside(training)
+        own = _smooth(known, around, self.known.mix)
+        return np.where(is_known[:, None], own, _smooth(new, around, self.new.mix))
+
+    def _known_outside(self, training: Training) -> np.ndarray:
+        """Whether a training spot's patient has spots outside its group, bool [s]."""
+        cohort, known = Cohort.of(training), np.zeros(len(training.batch), dtype=bool)
+        if self.settings.centre_sections:
+            for inside, outside in folds(training.groups):
+                known[outside] = np.isin(cohort.patient[outside], cohort.patient[inside])
+        return known
 
     def _choose(self, training: Training) -> tuple[float, float]:
         """Penalty, then smoothing, of the highest mean correlation over held-out groups.
@@ -127,20 +166,28 @@ class Ridge(Solved):
         return neighbours(batch.xy_um, self.settings.n_neighbours, starts=batch.starts)
 
     def arrays(self) -> dict[str, Tensor]:
-        """The linear map, the chosen penalty and smoothing, and the levels of patients."""
-        chosen = np.array([self.penalty, self.mix])
+        """The linear map with its penalty and smoothing, and where there are any, those of patients of training."""
+        parts = {"weight": self.new.weight, "intercept": self.intercept}
+        parts["chosen"] = np.array([self.new.penalty, self.new.mix])
+        if self.levels is not None:
+            parts["mean"] = self.mean
+        if self.known is not self.new:
+            parts["known.weight"] = self.known.weight
+            parts["known.chosen"] = np.array([self.known.penalty, self.known.mix])
         levels = {} if self.levels is None else self.levels.arrays()
-        return {
-            name: torch.from_numpy(np.ascontiguousarray(value))
-            for name, value in (("weight", self.weight), ("intercept", self.intercept), ("chosen", chosen))
-        } | {f"levels.{name}": value for name, value in levels.items()}
+        arrays = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
+        return arrays | {f"levels.{name}": value for name, value in levels.items()}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
-        """Take what `arrays` gave."""
-        self.weight, self.intercept = arrays["weight"].numpy(), arrays["intercept"].numpy()
-        self.penalty, self.mix = arrays["chosen"].tolist()
+        """Take what `arrays` gave, also that of versions without levels."""
+        self.new = self.known = RidgeHead(arrays["weight"].numpy(), *arrays["chosen"].tolist())
+        self.intercept = arrays["intercept"].numpy()
         levels = {name.removeprefix("levels."): value for name, value in arrays.items() if name.startswith("levels.")}
         self.levels = Levels.of_arrays(levels) if levels else None
+        if levels:
+            self.mean = arrays["mean"].numpy()
+        if "known.weight" in arrays:
+            self.known = RidgeHead(arrays["known.weight"].numpy(), *arrays["known.chosen"].tolist())
 
     def remarks(self, batch: Batch) -> dict[str, str]:
         """Whether the spots are predicted at the level of a patient of training."""
@@ -151,7 +198,8 @@ class Ridge(Solved):
     @property
     def n_parameters(self) -> int:
         """Weights and intercepts."""
-        return self.weight.size + self.intercept.size
+        own = 0 if self.known is self.new else self.known.weight.size
+        return self.new.weight.size + own + self.intercept.size
 
 
 def _smooth(plain: np.ndarray, around: Neighbours | None, mix: float) -> np.ndarray:

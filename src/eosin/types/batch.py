@@ -43,6 +43,10 @@ class Batch:
     patients: tuple[str, ...] = ()
     blocks: tuple[int, ...] = ()
 
+    def __post_init__(self) -> None:
+        if self.blocks and sum(self.blocks) != self.features.shape[1]:  # a model put others in their place
+            object.__setattr__(self, "blocks", ())
+
     @classmethod
     def of(cls, sections: Sequence[Section]) -> Batch:
         """Whole sections, concatenated: one part for each.

@@ -140,12 +140,15 @@ def test_a_second_patient_is_not_explained_by_features() -> None:
 
 def test_a_patient_of_training_has_their_own_level() -> None:
     training = two_patients(5)
-    model = toy.solved("ridge", training)
+    model = toy.solved("ridge", training, penalties=(0.1,), smoothing=(0.0,))
     test = Batch.of([toy.section("X9", 40)])
     found = {name: model.predict(replace(test, patients=(name,))).mean(0) for name in ("A", "B", "Z")}
     own = {"A": training.target[:100].mean(0), "B": training.target[100:].mean(0), "Z": training.target.mean(0)}
     for name in own:
         np.testing.assert_allclose(found[name] - found["Z"], own[name] - own["Z"], atol=1e-6)
+    chosen = toy.solved("ridge", training)  # a penalty of its own for patients of training
+    levels = [chosen.predict(replace(test, patients=(name,))).mean() for name in ("A", "B")]
+    assert levels[1] - levels[0] == pytest.approx(own["B"].mean() - own["A"].mean(), abs=1e-6)
     assert model.remarks(test) == {"level": "new patient"}
     assert model.remarks(replace(test, patients=("B",))) == {"level": "known patient"}
     fresh = toy.made("ridge", training)
@@ -161,6 +164,9 @@ def test_one_section_gives_the_same_centred_or_not() -> None:
     training = gather(sections, choose_panel("var:6", sections))
     plain, centred = (toy.solved("ridge", training, centre_sections=flag) for flag in (False, True))
     np.testing.assert_allclose(centred.predict(training.batch), plain.predict(training.batch), atol=1e-6)
+    assert set(centred.arrays()) == {"weight", "intercept", "chosen", "mean"} | {
+        f"levels.{name}" for name in ("overall", "own", "patients")
+    }
     assert set(plain.arrays()) == {"weight", "intercept", "chosen"}  # as in checkpoints of before
 
 

@@ -19,7 +19,7 @@ Given = dict[str, Any]
 
 TINY: Given = {"width": 8, "edge_width": 8, "n_layers": 1, "n_heads": 2, "n_steps": 2, "n_components": 6}
 TRAIN: Given = {"epochs": 1, "regions_per_section": 2, "lr": 0.01, "early_stopping": False}
-ZINB: Given = {"prior": "zinb", "precondition": False, "base": False}
+ZINB: Given = {"prior": "zinb", "precondition": False, "base": "none"}
 
 STFLOW: dict[str, tuple[Any, Given]] = {
     # setting: another value, and the settings without which it has nothing to act on
@@ -45,7 +45,7 @@ STFLOW: dict[str, tuple[Any, Given]] = {
     "n_components": (None, {}),
     "standardise": (False, {}),
     "precondition": (False, {}),
-    "base": (False, {}),
+    "base": ("ridge", {}),
 }
 RIDGE: dict[str, tuple[Any, Given]] = {
     "n_components": (3, {}),
@@ -132,7 +132,7 @@ TABLES |= {
         "feature_dropout": (0.0, {}),
         "n_components": (None, {}),
         "standardise": (False, {}),
-        "base": (False, {}),
+        "base": ("none", {}),
         "precondition": (False, {}),
         "learned_variance": (True, {}),
         "n_times": (30, {}),
@@ -191,7 +191,7 @@ POINT: dict[str, tuple[Any, Given]] = {
     "dropout": (0.6, {}),
     "n_components": (None, {}),
     "standardise": (False, {}),
-    "base": (False, {}),
+    "base": ("none", {}),
 }
 TABLES |= {
     "triplex": {
@@ -203,7 +203,7 @@ TABLES |= {
         "n_neighbours": (5, {}),
         "distillation": (0.9, {}),
         "residual_positions": (False, {}),
-        "clamp": (True, {"base": False, "standardise": False}),
+        "clamp": (True, {"base": "none", "standardise": False}),
         **POINT,
     },
     "histogene": {
@@ -276,11 +276,11 @@ TABLES |= {
         "n_steps": (4, {}),
         "levels": ("even", {}),
         "mirrored": (False, {}),
-        "clamp": (True, {"base": False, "precondition": False}),
+        "clamp": (True, {"base": "none", "precondition": False}),
         "n_components": (None, {}),
         "standardise": (False, {}),
         "precondition": (False, {}),
-        "base": (False, {}),
+        "base": ("none", {}),
     },
 }
 BASE |= {

@@ -13,7 +13,7 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.member import Member
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.choose import best, middle
-from eosin.models.parts.cohort import Cohort
+from eosin.models.parts.patients import Cohort
 
 
 @dataclass(frozen=True)

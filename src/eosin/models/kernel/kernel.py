@@ -21,7 +21,7 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.heads import Head, choice_genes, choose_head, mixed
 from eosin.models.kernel.member import Member, below
 from eosin.models.kernel.settings import KernelSettings
-from eosin.models.parts.cohort import KINDS, Cohort, Levels
+from eosin.models.parts.patients import KINDS, Cohort, Levels
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 

@@ -12,7 +12,7 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.gram import NUMBERS_AT_ONCE, Likeness, Look
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.kernel.spectrum import Spectrum
-from eosin.models.parts.cohort import within_sections
+from eosin.models.parts.patients import within_sections
 from eosin.row_blocks import row_blocks
 
 

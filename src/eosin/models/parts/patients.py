@@ -76,6 +76,14 @@ class Cohort:
         several = [rows for rows in _rows(self.section) if (self.patient == self.patient[rows[0]]).sum() > len(rows)]
         return several or self.folds_of_new()
 
+    def sections_with_siblings(self) -> np.ndarray:
+        """[s] section of each spot whose patient has several of them, -1 for others: what is held out in turn."""
+        labels = np.full(len(self.section), -1)
+        for rows in _rows(self.section):
+            if (self.patient == self.patient[rows[0]]).sum() > len(rows):
+                labels[rows] = self.section[rows[0]]
+        return labels
+
     def take(self, rows: np.ndarray) -> Cohort:
         """The cohort of some spots; a patient who has none of them is not in it."""
         left = np.unique(self.patient[rows])

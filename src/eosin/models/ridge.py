@@ -20,7 +20,7 @@ from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.parts.choose import best, can_hold_out, folds, mean_correlation, middle, predict_held_out
-from eosin.models.parts.patients import Cohort, Levels, within_sections
+from eosin.models.parts.patients import Levels, SpotOrigins, within_sections
 from eosin.models.parts.principal import Fit
 from eosin.types import Batch, GenePanel
 
@@ -67,15 +67,15 @@ class Ridge(Solved):
 
     def solve(self, training: Training) -> None:
         """Choose penalty and smoothing, for new patients and for those of training, and fit to all training spots."""
-        cohort = Cohort.of(training)
+        origins = SpotOrigins.of(training)
         chosen = [self._choose(training)]
-        siblings = cohort.sections_with_siblings()
-        if self.settings.centre_sections and len(cohort.names) > 1 and siblings.max() >= 0:
+        siblings = origins.sections_with_siblings()
+        if self.settings.centre_sections and len(origins.names) > 1 and siblings.max() >= 0:
             chosen.append(self._choose(replace(training, groups=siblings)))
-        fit = self._fit(training, cohort, np.arange(len(training.batch)))
+        fit = self._fit(training, origins, np.arange(len(training.batch)))
         heads = [RidgeHead(fit.basis @ fit.weights(p) / fit.scale[:, None], p, mix) for p, mix in chosen]
         self.new, self.known = heads[0], heads[-1]
-        self.levels = Levels.of(training.target, cohort) if self.settings.centre_sections else None
+        self.levels = Levels.of(training.target, origins) if self.settings.centre_sections else None
         self.mean = fit.mean
         self.intercept = (fit.intercept if self.levels is None else self.levels.overall) - fit.mean @ self.new.weight
 
@@ -116,10 +116,10 @@ class Ridge(Solved):
 
     def _known_outside(self, training: Training) -> np.ndarray:
         """Whether a training spot's patient has spots outside its group, bool [s]."""
-        cohort, known = Cohort.of(training), np.zeros(len(training.batch), dtype=bool)
+        origins, known = SpotOrigins.of(training), np.zeros(len(training.batch), dtype=bool)
         if self.settings.centre_sections:
             for inside, outside in folds(training.groups):
-                known[outside] = np.isin(cohort.patient[outside], cohort.patient[inside])
+                known[outside] = np.isin(origins.patient[outside], origins.patient[inside])
         return known
 
     def _choose(self, training: Training) -> tuple[float, float]:
@@ -141,23 +141,23 @@ class Ridge(Solved):
         self, training: Training, penalties: tuple[float, ...], *, dtype: DTypeLike = np.float32
     ) -> np.ndarray:
         """[p s g]: each group predicted from the others with each of the penalties, not smoothed."""
-        cohort = Cohort.of(training)
+        origins = SpotOrigins.of(training)
 
         def predict_all(inside: np.ndarray, outside: np.ndarray) -> Iterable[np.ndarray]:
-            fit = self._fit(training, cohort, inside)
+            fit = self._fit(training, origins, inside)
             components = fit.components(training.batch.features[outside])
             level = fit.intercept
             if self.settings.centre_sections:
-                level, _ = Levels.of(training.target[inside], cohort.take(inside)).of_spots(cohort, outside)
+                level, _ = Levels.of(training.target[inside], origins.take(inside)).of_spots(origins, outside)
             return (components @ fit.weights(penalty) + level for penalty in penalties)
 
         return predict_held_out(training, len(penalties), predict_all, dtype=dtype)
 
-    def _fit(self, training: Training, cohort: Cohort, rows: np.ndarray) -> Fit:
+    def _fit(self, training: Training, origins: SpotOrigins, rows: np.ndarray) -> Fit:
         """The ridge of some training spots for any penalty."""
         target = training.target[rows]
         if self.settings.centre_sections:
-            target = within_sections(target, cohort.section[rows])
+            target = within_sections(target, origins.section[rows])
         return Fit.of(training.batch.features[rows], target, self.settings.n_components)
 
     def _around(self, batch: Batch) -> Neighbours | None:

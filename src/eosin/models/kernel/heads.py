@@ -13,7 +13,7 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.member import Member
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.choose import best, middle
-from eosin.models.parts.patients import Cohort
+from eosin.models.parts.patients import SpotOrigins
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class _HeldOut:
 def choose_head(
     context: Context,
     target: np.ndarray,
-    cohort: Cohort,
+    origins: SpotOrigins,
     folds: Sequence[np.ndarray],
     settings: KernelSettings,
     smooth: sparse.csr_matrix,
@@ -50,7 +50,7 @@ def choose_head(
 
     Parameters
     ----------
-    context, target, cohort
+    context, target, origins
         All training spots, with the features of one member, and values [s g] of the genes to choose by.
     folds
         Rows held out in turn; without any, the middle penalty and the first smoothing are taken.
@@ -65,9 +65,9 @@ def choose_head(
     held = []
     for rows in folds:
         inside = np.setdiff1d(np.arange(len(target)), rows)
-        member = Member.of(context, target, cohort.section, inside, settings)
+        member = Member.of(context, target, origins.section, inside, settings)
         held.append(_HeldOut(rows, member.coordinates(context, rows).astype(np.float32), member))
-    scores = [np.mean([score(target, fold.values(p), fold.rows, cohort) for fold in held]) for p in penalties]
+    scores = [np.mean([score(target, fold.values(p), fold.rows, origins) for fold in held]) for p in penalties]
     penalty = best(penalties, scores)
     plain = np.zeros(target.shape, dtype=np.float32)
     seen = np.zeros(len(target), dtype=bool)
@@ -75,18 +75,18 @@ def choose_head(
         plain[fold.rows], seen[fold.rows] = fold.values(penalty), True
     around = smooth.multiply(seen).tocsr()  # a spot that no fold predicted smooths nothing
     smoothed = [mixed(plain, around, share) for share in shares]
-    shares_score = [np.mean([score(target, values[f.rows], f.rows, cohort) for f in held]) for values in smoothed]
+    shares_score = [np.mean([score(target, values[f.rows], f.rows, origins) for f in held]) for values in smoothed]
     return Head(penalty, best(shares, shares_score))
 
 
-def score(target: np.ndarray, predicted: np.ndarray, rows: np.ndarray, cohort: Cohort) -> float:
+def score(target: np.ndarray, predicted: np.ndarray, rows: np.ndarray, origins: SpotOrigins) -> float:
     """Correlation of predictions [r g] of some rows with the target [s g]: mean over genes, then over sections.
 
     A gene that is constant in a section counts as 0 there; sections of two spots or fewer are left out.
     """
     per_section = []
-    for label in np.unique(cohort.section[rows]):
-        own = cohort.section[rows] == label
+    for label in np.unique(origins.section[rows]):
+        own = origins.section[rows] == label
         if own.sum() > 2:
             per_section.append(np.nan_to_num(pearson_per_gene(target[rows[own]], predicted[own])).mean())
     return float(np.mean(per_section)) if per_section else 0.0

@@ -21,7 +21,7 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.heads import Head, choice_genes, choose_head, mixed
 from eosin.models.kernel.member import Member, below
 from eosin.models.kernel.settings import KernelSettings
-from eosin.models.parts.patients import KINDS, Cohort, Levels
+from eosin.models.parts.patients import KINDS, Levels, SpotOrigins
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
@@ -41,22 +41,22 @@ class Kernel(Solved):
 
     def solve(self, training: Training) -> None:
         """Fit every member to all training spots, and choose penalty and smoothing of its heads."""
-        s, cohort = self.settings, Cohort.of(training)
+        s, origins = self.settings, SpotOrigins.of(training)
         self.blocks = self._blocks_of(training.batch)
-        self.levels = Levels.of(training.target, cohort)
+        self.levels = Levels.of(training.target, origins)
         chosen_by = training.target[:, choice_genes(training.target, s.n_choice_genes)].astype(np.float64)
         rows, smooth = np.arange(len(training.batch)), self._smooth(training.batch)
         self.members, self.heads = [], []
         for context in self._contexts(training.batch):
             heads: dict[tuple[tuple[int, ...], ...], Head] = {}
             pair = []
-            for folds in (cohort.folds_of_new(), cohort.folds_of_known()):
+            for folds in (origins.folds_of_new(), origins.folds_of_known()):
                 key = tuple(tuple(fold) for fold in folds)
                 if key not in heads:  # the same folds choose the same
-                    heads[key] = choose_head(context, chosen_by, cohort, folds, s, smooth)
+                    heads[key] = choose_head(context, chosen_by, origins, folds, s, smooth)
                 pair.append(heads[key])
             self.heads.append((pair[0], pair[1]))
-            self.members.append(Member.of(context, training.target, cohort.section, rows, s))
+            self.members.append(Member.of(context, training.target, origins.section, rows, s))
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Expression [s g] of all spots of a batch; each part with the head of its patient."""
@@ -74,22 +74,22 @@ class Kernel(Solved):
         Penalties and smoothing are those of the whole fit. A spot whose patient has spots outside its group is
         predicted as of a known patient.
         """
-        cohort, target = Cohort.of(training), training.target
-        groups, smooth = cohort.groups(), self._smooth(training.batch)
+        origins, target = SpotOrigins.of(training), training.target
+        groups, smooth = origins.groups(), self._smooth(training.batch)
         contexts = self._contexts(training.batch)
         result = np.zeros(target.shape, dtype=np.float32)
         for label in np.unique(groups):
             outside, inside = np.flatnonzero(groups == label), np.flatnonzero(groups != label)
             if not len(inside):  # a single spot
                 inside = outside
-            levels = Levels.of(target[inside], cohort.take(inside))
-            level, known = levels.of_spots(cohort, outside)
+            levels = Levels.of(target[inside], origins.take(inside))
+            level, known = levels.of_spots(origins, outside)
             if not self.settings.heads:
                 level, known = levels.overall, np.zeros(len(outside), dtype=bool)
             own = smooth[outside][:, outside]
             total = np.zeros((len(outside), target.shape[1]), dtype=np.float32)
             for context, heads in zip(contexts, self.heads):
-                member = Member.of(context, target, cohort.section, inside, self.settings)
+                member = Member.of(context, target, origins.section, inside, self.settings)
                 total += _values(member, context, outside, known, heads, own)
             result[outside] = total / len(self.heads) + level
         return result

@@ -19,7 +19,7 @@ KINDS = ("new patient", "known patient")
 
 
 @dataclass(frozen=True)
-class Cohort:
+class SpotOrigins:
     """Sections and patients of training spots.
 
     Attributes
@@ -42,7 +42,7 @@ class Cohort:
     xy_um: np.ndarray
 
     @classmethod
-    def of(cls, training: Training) -> Cohort:
+    def of(cls, training: Training) -> SpotOrigins:
         """Of all spots of a training set."""
         batch, section = training.batch, training.batch.part_of_spot()
         if batch.patients:
@@ -84,12 +84,12 @@ class Cohort:
                 labels[rows] = self.section[rows[0]]
         return labels
 
-    def take(self, rows: np.ndarray) -> Cohort:
-        """The cohort of some spots; a patient who has none of them is not in it."""
+    def take(self, rows: np.ndarray) -> SpotOrigins:
+        """The origins of some spots; a patient who has none of them is not in it."""
         left = np.unique(self.patient[rows])
         names = tuple(self.names[number] for number in left) if self.names else ()
         renumbered = np.searchsorted(left, self.patient[rows])
-        return Cohort(self.section[rows], renumbered, names, self.own_groups[rows], self.xy_um[rows])
+        return SpotOrigins(self.section[rows], renumbered, names, self.own_groups[rows], self.xy_um[rows])
 
     def _sections_or_regions(self) -> list[np.ndarray]:
         labels = self.section if len(np.unique(self.section)) > 1 else self.groups()
@@ -131,11 +131,11 @@ class Levels:
     own: np.ndarray
 
     @classmethod
-    def of(cls, target: np.ndarray, cohort: Cohort) -> Levels:
+    def of(cls, target: np.ndarray, origins: SpotOrigins) -> Levels:
         """Means of `target` [s g]: over all spots, and over those of each patient."""
-        own = [target[cohort.patient == number].mean(0, dtype=np.float64) for number in range(len(cohort.names))]
+        own = [target[origins.patient == number].mean(0, dtype=np.float64) for number in range(len(origins.names))]
         stacked = np.stack(own) if own else np.zeros((0, target.shape[1]))
-        return cls(target.mean(0, dtype=np.float64), cohort.names, stacked)
+        return cls(target.mean(0, dtype=np.float64), origins.names, stacked)
 
     def known(self, patient: str) -> bool:
         """Whether a patient was trained on."""
@@ -152,12 +152,12 @@ class Levels:
         rows = [self.own[self.patients.index(p)] if self.known(p) else self.overall for p in batch.patients]
         return np.stack(rows)[batch.part_of_spot()]
 
-    def of_spots(self, cohort: Cohort, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Levels [r g] of some spots of a cohort, and whether their patient is known, bool [r]."""
+    def of_spots(self, origins: SpotOrigins, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Levels [r g] of some spots, by their origins, and whether their patient is known, bool [r]."""
         values = np.tile(self.overall, (len(rows), 1))
         known = np.zeros(len(rows), dtype=bool)
-        for number, name in enumerate(cohort.names):
-            own = cohort.patient[rows] == number
+        for number, name in enumerate(origins.names):
+            own = origins.patient[rows] == number
             if self.known(name):
                 values[own], known[own] = self.own[self.patients.index(name)], True
         return values, known

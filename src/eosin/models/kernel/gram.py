@@ -86,19 +86,21 @@ class Likeness:
         linear, rbf
             Which parts there are.
         """
-        mean, scale = _scales(context.features, rows)
+        mean, scale = scales(context.features, rows)
         n_rings = len(context.rings)
         in_ring = scale / np.sqrt(ring_weight) if ring_weight > 0 else np.full_like(scale, np.inf)
         mean, scale = np.tile(mean, 1 + n_rings), np.concatenate([scale, *[in_ring] * n_rings])
         seen = (context.rows(anchors) - mean) / scale
         centre = seen.mean(0)
-        basis = _half_whitened(seen - centre, n_components) if rbf else np.zeros((len(mean), 0))
+        basis = half_whitened(seen - centre, n_components) if rbf else np.zeros((len(mean), 0))
         width = _median_squared_distance((seen - centre) @ basis) if rbf else 0.0
         total = _total_variance(context, rows, mean, scale) if linear else 0.0
         return cls(mean, scale, total, centre, basis, width)
 
     def look(self, context: Context, rows: np.ndarray) -> Look:
-        """How some spots look."""
+        """How some spots look; empty to a kernel without parts that see them."""
+        if self.total == 0 and self.width == 0:
+            return Look(np.zeros((len(rows), 0)), np.zeros((len(rows), 0)))
         seen = (context.rows(rows) - self.mean) / self.scale
         return Look(seen, (seen - self.centre) @ self.basis)
 
@@ -122,7 +124,7 @@ class Likeness:
         return cls(**{**numbers, "total": float(numbers["total"]), "width": float(numbers["width"])})
 
 
-def _scales(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scales(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and sd [f] of some rows of features [s f]; the sd of a constant one is infinite. In blocks."""
     first, second = np.zeros(features.shape[1]), np.zeros(features.shape[1])
     for block in row_blocks(len(rows), budget=NUMBERS_AT_ONCE, per_row=features.shape[1]):
@@ -143,7 +145,7 @@ def _total_variance(context: Context, rows: np.ndarray, mean: np.ndarray, scale:
     return float(np.maximum(second / len(rows) - np.square(first / len(rows)), 0).sum())
 
 
-def _half_whitened(centred: np.ndarray, n_components: int) -> np.ndarray:
+def half_whitened(centred: np.ndarray, n_components: int) -> np.ndarray:
     """Axes [f c] of the leading principal components of rows [s f], over the square root of each one's sd.
 
     From the smaller of the two tables of products. Components without variance are left out.

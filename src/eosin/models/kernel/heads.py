@@ -10,7 +10,7 @@ from scipy import sparse
 
 from eosin.metrics import pearson_per_gene
 from eosin.models.kernel.context import Context
-from eosin.models.kernel.member import Member
+from eosin.models.kernel.member import Member, Near, centred
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.choose import best, middle
 from eosin.models.parts.patients import SpotOrigins
@@ -36,47 +36,81 @@ class _HeldOut:
         return self.member.spectrum.values(self.coordinates, penalty)
 
 
-def choose_head(
-    context: Context,
-    target: np.ndarray,
-    origins: SpotOrigins,
-    folds: Sequence[np.ndarray],
-    settings: KernelSettings,
-    smooth: sparse.csr_matrix,
-) -> Head:
+@dataclass(frozen=True)
+class Judged:
+    """What penalties and other numbers are chosen by.
+
+    Attributes
+    ----------
+    target
+        [s g] values of the genes to choose by.
+    origins
+        Sections and patients of the spots.
+    folds
+        Rows held out in turn.
+    smooth
+        [s s] averages over neighbours.
+    """
+
+    target: np.ndarray
+    origins: SpotOrigins
+    folds: Sequence[np.ndarray]
+    smooth: sparse.csr_matrix
+
+    def centred(self, rows: np.ndarray, settings: KernelSettings) -> np.ndarray:
+        """Values [r g] of some spots less the mean of their section, or of all where sections are not centred."""
+        return centred(self.target, self.origins.section, rows, settings)
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A head, and what it says of spots that were held out [s g]; 0 where none was."""
+
+    head: Head
+    held_out: np.ndarray
+
+
+def choose_head(context: Context, judged: Judged, settings: KernelSettings, near: Near | None = None) -> Chosen:
     """The penalty of the highest mean correlation over held-out spots, then the smoothing at that penalty.
 
     Not both together: smoothing hides noise that only a larger penalty would keep out of another patient.
 
     Parameters
     ----------
-    context, target, origins
-        All training spots, with the features of one member, and values [s g] of the genes to choose by.
-    folds
-        Rows held out in turn; without any, the middle penalty and the first smoothing are taken.
+    context
+        All training spots, with the features of one member.
+    judged
+        What to choose by; without folds, the middle penalty and the first smoothing are taken.
     settings
         Of the model.
-    smooth
-        [s s] averages over neighbours.
+    near
+        Places of all spots, with their part in the kernel.
     """
-    penalties, shares = settings.penalties, settings.smoothing
-    if not folds or len(penalties) == len(shares) == 1:
-        return Head(middle(penalties), shares[0])
-    held = []
-    for rows in folds:
-        inside = np.setdiff1d(np.arange(len(target)), rows)
-        member = Member.of(context, target, origins.section, inside, settings)
-        held.append(_HeldOut(rows, member.coordinates(context, rows).astype(np.float32), member))
-    scores = [np.mean([score(target, fold.values(p), fold.rows, origins) for fold in held]) for p in penalties]
-    penalty = best(penalties, scores)
+    penalties, shares, target = settings.penalties, settings.smoothing, judged.target
     plain = np.zeros(target.shape, dtype=np.float32)
+    single = len(penalties) == len(shares) == 1 and not settings.registration
+    if not judged.folds or single:
+        return Chosen(Head(middle(penalties), shares[0]), plain)
+    held = []
+    for rows in judged.folds:
+        inside = np.setdiff1d(np.arange(len(target)), rows)
+        member = Member.of(context, target, judged.origins.section, inside, settings, near)
+        held.append(_HeldOut(rows, member.coordinates(context, rows, near).astype(np.float32), member))
+    scores = [
+        float(np.mean([score(target, fold.values(p), fold.rows, judged.origins) for fold in held])) for p in penalties
+    ]
+    penalty = best(penalties, scores)
     seen = np.zeros(len(target), dtype=bool)
     for fold in held:
         plain[fold.rows], seen[fold.rows] = fold.values(penalty), True
-    around = smooth.multiply(seen).tocsr()  # a spot that no fold predicted smooths nothing
+    around = judged.smooth.multiply(seen).tocsr()  # a spot that no fold predicted smooths nothing
     smoothed = [mixed(plain, around, share) for share in shares]
-    shares_score = [np.mean([score(target, values[f.rows], f.rows, origins) for f in held]) for values in smoothed]
-    return Head(penalty, best(shares, shares_score))
+    by_share = [
+        float(np.mean([score(target, values[fold.rows], fold.rows, judged.origins) for fold in held]))
+        for values in smoothed
+    ]
+    number = best(range(len(shares)), by_share)
+    return Chosen(Head(penalty, shares[number]), smoothed[number])
 
 
 def score(target: np.ndarray, predicted: np.ndarray, rows: np.ndarray, origins: SpotOrigins) -> float:

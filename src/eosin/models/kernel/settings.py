@@ -47,6 +47,19 @@ class KernelSettings(Settings):
     )
     n_exact: int = Field(3000, ge=2, description="training spots up to which the kernel between all of them is solved")
     n_landmarks: int = Field(2000, ge=2, description="beyond that: spots by which it is approximated (Nyström)")
+    registration: bool = Field(
+        True, description="lay serial sections over one another, and let spots at the same place be alike"
+    )
+    gate: bool = Field(
+        True, description="use registration only on sections where image and place agree; false: wherever it fits"
+    )
+    register_weights: tuple[float, ...] = Field(
+        (0.0, 0.25, 0.5, 1.0), min_length=1, description="weights of the part for places to choose from"
+    )
+    register_lengths: tuple[float, ...] = Field(
+        (1.0, 1.5, 2.5), min_length=1, description="widths of that part to choose from, in pitches"
+    )
+    n_map_components: int = Field(6, ge=1, description="principal components by which sections are laid over")
     seed: int = Field(0, ge=0, description="of the choice of landmarks")
 
     @field_validator("rings")

@@ -68,6 +68,11 @@ class Spectrum:
         cross = cross / n - np.outer(mean, target.mean(0))
         return cls(root @ turn, -mean @ turn, eigenvalues, turn.T @ cross)
 
+    @classmethod
+    def empty(cls) -> Spectrum:
+        """Of no regression yet."""
+        return cls(np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros((0, 0)))
+
     def coordinates(self, kernel: np.ndarray) -> np.ndarray:
         """z [s r] from the kernel [s m] between spots and anchors."""
         return kernel @ self.back + self.shift

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import toy
@@ -33,6 +33,7 @@ def model_and_batch(request: pytest.FixtureRequest):
     return toy.solved("kernel", training), batch
 
 
+@settings(deadline=None, max_examples=15)
 @given(angle=st.floats(0, 2 * np.pi), mirrored=st.booleans(), shift=st.tuples(*[st.floats(-1e5, 1e5)] * 2))
 def test_how_a_section_lies_changes_nothing(model_and_batch, angle, mirrored, shift) -> None:
     model, batch = model_and_batch
@@ -42,6 +43,7 @@ def test_how_a_section_lies_changes_nothing(model_and_batch, angle, mirrored, sh
     assert np.allclose(model.predict(moved), model.predict(batch), atol=CHANGED_BY)
 
 
+@settings(deadline=None, max_examples=15)
 @given(seed=st.integers(0, 2**16))
 def test_the_order_of_the_spots_changes_nothing(model_and_batch, seed) -> None:
     model, batch = model_and_batch

@@ -100,6 +100,7 @@ TABLES |= {
     },
 }
 BASE |= {"knn": {}, "forest": {"n_trees": 5}, "hest-ridge": {}, "stnet": {"epochs": (5,)}, "bleep": {"n_components": 6}}
+SERIAL: Given = {"serial": True}
 TABLES |= {
     "kernel": {
         "members": ("one", {"blocks": True}),
@@ -117,6 +118,11 @@ TABLES |= {
         "n_exact": (30, {"n_landmarks": 40}),
         "n_landmarks": (40, {"n_exact": 30}),
         "seed": (1, {"n_exact": 30, "n_landmarks": 40}),
+        "registration": (False, SERIAL),
+        "gate": (False, {"other": True}),
+        "register_weights": ((0.25,), SERIAL),
+        "register_lengths": ((5.0,), SERIAL),
+        "n_map_components": (1, {**SERIAL, "register_weights": (1.0,), "gate": False}),
     },
 }
 BASE |= {"kernel": {}}
@@ -324,14 +330,21 @@ TABLES["stnet"] |= {
 PRIORS = ("residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical")
 
 
+FIXTURES = ("lattice", "pixels", "blocks", "serial", "other")
+
+
 @cache
-def cohort(*, lattice: bool, pixels: bool, blocks: bool) -> tuple:
+def cohort(*, lattice: bool, pixels: bool, blocks: bool, serial: bool, other: bool) -> tuple:
     """Three sections; on an exact lattice many neighbours are equally near. Pixels stand behind the features.
 
-    Blocks: the features are of two encoders side by side.
+    Blocks: the features are of two encoders side by side. Serial: sections through one tissue; other: the last one is
+    through another.
     """
     from dataclasses import replace
 
+    if serial or other:
+        tissues = (0, 0, 0, 5) if other else (0, 0, 0, 0)
+        return tuple(toy.serial(f"A{i}", seed=i, angle=0.7 * i, of=of) for i, of in enumerate(tissues))
     sections = [toy.section(name, 36) for name in ("A1", "B1", "B2")]
     if blocks:
         sections = [replace(s, features=replace(s.need_features(), blocks=(5, 7))) for s in sections]
@@ -350,10 +363,10 @@ def draws(model: str, given: Given) -> np.ndarray:
     """Draws on the last section after training on the others."""
     key = f"{model} {sorted(given.items(), key=str)}"
     if key not in _drawn:
-        settings = {name: value for name, value in given.items() if name not in {"lattice", "pixels", "blocks"}}
+        settings = {name: value for name, value in given.items() if name not in FIXTURES}
         if "image_weights" in settings:
             settings["image_weights"] = image_weights()
-        *training, judged = cohort(**{name: name in given for name in ("lattice", "pixels", "blocks")})
+        *training, judged = cohort(**{name: name in given for name in FIXTURES})
         tables = {"model": {**BASE[model], **settings}, "train": TRAIN}
         trained = train(training, model=model, settings=tables, panel="var:4", seed=0)
         _drawn[key] = predict(trained, judged, draws=2, seed=0).draws

@@ -16,7 +16,7 @@ _N_REFINEMENTS = 5
 _SMALLEST = 10
 """Spots below which a section is not laid over another: chance alone would fit them."""
 _MOST = 2000
-"""Spots of a section that take part in the search."""
+"""Spots of a section that take part in the search, evenly from its centre outwards."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class Reference:
         reach = max(1.0, nearest_spacing(own))
         axes = np.linalg.eigh(own.T @ own)[1]
         own = own @ axes
-        some = np.unique(np.linspace(0, len(own) - 1, min(len(own), _MOST)).astype(int))
+        outwards = np.argsort(np.linalg.norm(own, axis=1), kind="stable")  # does not depend on order, turn or mirror
+        some = outwards[np.unique(np.linspace(0, len(own) - 1, min(len(own), _MOST)).astype(int))]
         search = _Search(cKDTree(self.own_places()), self.values, own[some], values[some], reach, len(own))
         moves = np.array([(m, a, x, y) for m, a, x, y in product((1.0, -1.0), _ANGLES, _SHIFTS, _SHIFTS)])
         best, score = search.best(moves)

@@ -129,7 +129,8 @@ class Atlas:
             Reference(*(arrays[f"reference.{number}.{part}"].numpy() for part in ("xy_um", "values")))
             for number in range(n)
         ]
-        return cls(*(arrays[name].numpy() for name in ("mean", "scale", "basis")), tuple(references))
+        mean, scale, basis = (arrays[name].numpy() for name in ("mean", "scale", "basis"))
+        return cls(mean, scale, basis, tuple(references))
 
 
 def _blended(context: Context, rows: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ patients of training and once for new patients; the members' predictions average
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -104,7 +104,9 @@ class Kernel(Solved):
                 continue
             own, flags = of_rows(smooth, rows), known[rows]
             alone = registered.places_alone
-            by_place = values_of(alone, contexts[0], rows, flags, (registered.head_alone,) * 2, own, near)
+            by_place = values_of(
+                alone, contexts[0], rows, flags, (registered.head_alone, registered.head_alone), own, near
+            )
             agreed = agreement(by_image[rows][:, self.genes], by_place[:, self.genes])
             needed = registered.needed[0 if flags[0] else 1]
             accepted = agreed >= needed or not self.settings.gate
@@ -249,7 +251,7 @@ def values_of(
     return result
 
 
-def _alike(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+def _alike(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
     """Whether two lists of folds are the same."""
     return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other))
 

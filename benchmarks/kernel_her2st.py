@@ -41,6 +41,8 @@ VARIANTS = {
     "kernel-uncentred": {"centre_sections": False},
     "kernel-one-head": {"heads": False},
     "kernel-one-member": {"members": "one"},
+    "kernel-no-registration": {"registration": False},
+    "kernel-no-gate": {"gate": False},
     "kernel-nystroem": {"n_exact": 300, "n_landmarks": 300},
 }
 

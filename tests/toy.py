@@ -36,6 +36,27 @@ def section(name: str, n: int = 60, *, patient: str | None = None, seed: int | N
     )
 
 
+def serial(name: str, *, seed: int, angle: float = 0.0, of: int = 0, n: tuple[int, int] = (12, 9)) -> Section:
+    """A section through the tissue `of`: slow patterns, of which the features show half, in noise."""
+    rng = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(np.arange(n[0]), np.arange(n[1])), -1).reshape(-1, 2) * 200.0 + 500
+    grid = grid + rng.normal(0, 20, grid.shape)
+    x, y = (grid / 350.0).T
+    waves = np.random.default_rng(of).uniform(-1, 1, (6, 3)) * [1.0, 1.0, 6.0]
+    patterns = np.stack([np.sin(a * x + b * y + c) for a, b, c in waves], 1)
+    features = patterns @ np.random.default_rng(1).normal(size=(6, 10)) + rng.normal(0, 1.0, (len(grid), 10))
+    rates = np.exp(1.2 + patterns @ np.random.default_rng(2).normal(size=(6, 8)) * 0.5)
+    cos, sin = np.cos(angle), np.sin(angle)
+    return Section(
+        name,
+        name[0],
+        Spots(grid @ np.array([[cos, sin], [-sin, cos]]), 100.0, tuple(f"{name}-{i}" for i in range(len(grid)))),
+        features=Features(features, "toy", "toy-1"),
+        counts=sparse.csr_matrix(rng.poisson(rates)),
+        genes=tuple(f"GENE{j}" for j in range(8)),
+    )
+
+
 def hash_of(name: str) -> int:
     return sum(ord(letter) * 31**i for i, letter in enumerate(name)) % (2**31)
 

@@ -66,7 +66,7 @@ def _row(label: str, model: str, *, genes: str | None = None, draws: int | None 
     return StudyCell(label, model, {"model": settings} if settings else {}, genes, draws)
 
 
-_ALONE: dict[str, Any] = {"base": False, "precondition": False}
+_ALONE: dict[str, Any] = {"base": "none", "precondition": False}
 """The flow makes expression from its prior by itself: only then can priors be compared."""
 _SIZES = (50, 100, 200, 300, 400, 1000)
 _FLAG_KINDS = {"FLAG": "genes", "node-only diffusion": "nodes", "joint node-edge diffusion": "nodes-and-edges"}

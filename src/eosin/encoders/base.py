@@ -154,6 +154,11 @@ class Encoder(ABC):
         return self.card.width
 
     @property
+    def blocks(self) -> tuple[int, ...]:
+        """Numbers of features of the encoders that stand side by side in this one, in order."""
+        return (self.n_features,)
+
+    @property
     def folder(self) -> str:
         """Name of the folder of the encoder's feature files: its name and 12 hex digits of the hash of its key."""
         return f"{readable_name(self.card.name)}-{hash_of_key(self.key)}"

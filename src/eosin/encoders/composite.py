@@ -42,6 +42,11 @@ class Composite(Encoder):
         """Keys of the parts, joined by `+`."""
         return "+".join(part.key for part in self._parts)
 
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Numbers of features of the parts."""
+        return tuple(width for part in self._parts for width in part.blocks)
+
     def to(self, device: torch.device | str) -> Composite:
         """Move all parts to `device` and return the encoder."""
         self._parts = tuple(part.to(device) for part in self._parts)

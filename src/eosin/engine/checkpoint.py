@@ -130,12 +130,13 @@ class Trained:
     def _card(self) -> str:
         sections = ", ".join(f"{s['name']} (patient {s['patient']})" for s in self.trained_on)
         entry: ModelEntry = MODELS[self.name]
+        note = f"- **{self.metrics['network_note']}**\n" if "network_note" in self.metrics else ""
         return (
             f"# {self.name}: {entry.title}\n\n"
             f"Predicts {counted(len(self.panel), 'gene')} ({self.panel.rule}, values {self.panel.transform}) at "
             f"spots of H&E tissue from features of encoder `{self.encoder}`.\n\n"
             f"- Source: {entry.paper}\n- Trained on: {sections}\n- Seed: {self.seed}\n"
-            f"- Parameters: {self.model.n_parameters:,}\n- Held-out scores and history: `metrics.json`\n"
+            f"- Parameters: {self.model.n_parameters:,}\n{note}- Held-out scores and history: `metrics.json`\n"
             f"- Licence of the encoder's weights: {self.licence}; commercial use "
             f"{'allowed' if self.commercial else 'not allowed, or not known to be'}\n\n"
             "For research. Not validated for any clinical use. The licence of the encoder and of the training data "
@@ -225,7 +226,10 @@ def with_settings(trained: Trained, settings: Mapping[str, Any]) -> Trained:
     entry: ModelEntry = MODELS[trained.name]
     wanted = entry.settings.of({**trained.model_settings, **settings}, source="[model]")
     resolved = wanted.model_dump(mode="json")
-    fixed = [k for k, v in resolved.items() if k not in entry.drawing and v != trained.model_settings.get(k, v)]
+    before = entry.settings.of(trained.model_settings, source="[model]").model_dump(
+        mode="json"
+    )  # an old name is no change
+    fixed = [k for k, v in resolved.items() if k not in entry.drawing and v != before[k]]
     if fixed:
         may = ", ".join(entry.drawing) or "none of its settings"
         raise EosinError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 
 from eosin.device import device_of
@@ -10,6 +12,8 @@ from eosin.errors import EosinError
 from eosin.models import Learned, Model
 from eosin.progress import task
 from eosin.types import Batch, Prediction, Section
+
+log = logging.getLogger("eosin")
 
 
 def device_for(model: Model, name: str = "auto") -> torch.device:
@@ -59,10 +63,18 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         model.eval()
         model.to(place)
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
-        context = model.prepare(Batch.of([section]))
+        batch = Batch.of([section])
+        context = model.prepare(batch)
         drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
         tick(len(drawn))  # one of a point model
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
+    remarks = {**model.remarks(batch)}
+    if "network_note" in trained.metrics:
+        remarks["network"] = trained.metrics["network_note"]
+    for what, remark in remarks.items():
+        log.info("%s: %s: %s", section.name, what, remark)
+    if remarks:
+        provenance["remarks"] = remarks
     return Prediction(
         section.name,
         section.spots,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
 from eosin.engine.selection import RULES, HeldOut, Validation
 from eosin.engine.train_settings import TrainSettings
+from eosin.engine.verdict import of_network
 from eosin.errors import EosinError
 from eosin.genes import choose_panel, target, with_ids
 from eosin.geometry import grouped
@@ -83,6 +85,7 @@ def train(
     features = sections[0].need_features()
 
     def trained(fitted: Any, metrics: Mapping[str, Any]) -> Trained:
+        metrics = {**metrics, **of_network(fitted, metrics, model_settings.model_dump(mode="json"))}
         return Trained(
             model=fitted,
             name=name,
@@ -115,6 +118,8 @@ def train(
         result = trained(fitted, metrics)
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
+    if "network_note" in result.metrics:
+        log.warning(result.metrics["network_note"])
     if out is not None:
         result.save(out)
     return result
@@ -152,7 +157,7 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
         [s.patient for s in sections], [s.name for s in sections], [s.spots.xy_um for s in sections]
     )
     log.info("inner validation keeps each %s whole", level)
-    batch = Batch(batch.xy_um, batch.features, batch.starts, np.arange(len(batch)), batch.turned)
+    batch = replace(batch, training_rows=np.arange(len(batch)))
     return Training(
         batch,
         np.concatenate([target(section, panel) for section in sections]),

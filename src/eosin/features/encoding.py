@@ -181,7 +181,8 @@ class _Job:
     ) -> Section:
         """The section with features [s f] and those of turned tiles [s 7 f], without unreadable spots."""
         card = self.encoder.card
-        features = Features(values, self.encoder.spec, self.encoder.key, turned, card.licence, card.commercial)
+        spec, key, blocks = self.encoder.spec, self.encoder.key, self.encoder.blocks
+        features = Features(values, spec, key, turned, card.licence, card.commercial, blocks)
         return without_unreadable(self.section.with_features(features), readable, problem)
 
     def _journal(self, path: Path, ways: tuple[str, ...], kind: str) -> Journal:
@@ -223,6 +224,7 @@ def _file_attributes(section: Section, slide: Slide, encoder: Encoder) -> dict[s
         "level0_height": slide.size_px[1],
         "licence": encoder.card.licence,
         "commercial": encoder.card.commercial,
+        "blocks": ",".join(map(str, encoder.blocks)),
     }
 
 

@@ -74,7 +74,14 @@ def features_of(file: FeatureFile, encoder: str) -> Features:
     """
     name = str(file.attrs.get("encoder", encoder))
     key = key_of(file.attrs, encoder, file.values.shape[1])
-    return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder))
+    return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder), _blocks(file))
+
+
+def _blocks(file: FeatureFile) -> tuple[int, ...]:
+    """Numbers of features of encoders side by side; empty where the file does not say, as older ones do not."""
+    numbers = [part for part in str(file.attrs.get("blocks", "")).split(",") if part.isdecimal()]
+    blocks = tuple(int(part) for part in numbers)
+    return blocks if sum(blocks) == file.values.shape[1] and all(blocks) else ()
 
 
 def key_of(attrs: Mapping[str, Any], encoder: str, width: int) -> str:

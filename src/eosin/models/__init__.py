@@ -10,6 +10,7 @@ from eosin.models import (  # noqa: F401 - they register themselves
     gigapath,
     hest_ridge,
     histogene,
+    kernel,
     knn,
     ridge,
     stem,

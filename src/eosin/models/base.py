@@ -69,6 +69,11 @@ class Model(ABC):
         """Whether draws 2i and 2i + 1 of `draw` start from opposite noise and see no other noise."""
         return False
 
+    def remarks(self, batch: Batch) -> dict[str, Any]:
+        """What there is to say of how these spots are predicted, JSON-able; it goes into the log and the prediction."""
+        del batch
+        return {}
+
     @abstractmethod
     def arrays(self) -> dict[str, Tensor]:
         """All that was learned, by name; `load_arrays` takes it back."""

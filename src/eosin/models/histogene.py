@@ -10,7 +10,7 @@ the network is in `regression.py`. Where eosin differs from the paper or its rel
 - Positions are a linear map of the coordinates (as in STFlow's comparison) or sines of several wavelengths, as smooth
   tables.
 - The epoch is chosen on training sections by default; preset `paper` trains for 100 epochs, as published.
-- The default is small, and regresses what a tuned ridge leaves over; preset `paper` is the published model.
+- The default is small, and regresses what a closed-form base leaves over; preset `paper` is the published model.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from torch import Tensor, nn
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, Learned, ModelEntry
 from eosin.models.parts.attention import Block, within_parts
+from eosin.models.parts.base_model import NO_BASE
 from eosin.models.parts.chunks import by_rows
 from eosin.models.parts.image_branch import PixelColumns
 from eosin.models.parts.image_regression import ImageRegression
@@ -196,10 +197,10 @@ def build(
     if settings.image_px is None:
         return _regression(settings, n_features, panel, objective)
     columns = PixelColumns.of(n_features, settings.image_px)
-    if settings.base and columns.n_rest == 0:
+    if settings.base != NO_BASE and columns.n_rest == 0:
         raise EosinError(
-            "the ridge under 'histogene' has no features beside the pixels",
-            fix=f'use --model.base false, or encode with --encoder "stain+pixels?px={settings.image_px}"',
+            f"the base '{settings.base}' under 'histogene' has no features beside the pixels",
+            fix=f'use --model.base none, or encode with --encoder "stain+pixels?px={settings.image_px}"',
         )
     return ImageRegression(_regression(settings, columns.n_rest, panel, objective), columns, turns=False)
 
@@ -223,7 +224,7 @@ _PAPER = {
         "dropout": 0.1,
         "n_components": None,
         "standardise": False,
-        "base": False,
+        "base": "none",
     },
     "train": {
         "lr": 1e-5,

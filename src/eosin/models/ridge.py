@@ -8,6 +8,7 @@ without the choosing, with a penalty far below the optimum (see docs/models/ridg
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -18,7 +19,8 @@ from torch import Tensor
 from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
-from eosin.models.parts.choose import best, can_hold_out, mean_correlation, middle, predict_held_out
+from eosin.models.parts.choose import best, can_hold_out, folds, mean_correlation, middle, predict_held_out
+from eosin.models.parts.patients import Levels, SpotOrigins, within_sections
 from eosin.models.parts.principal import Fit
 from eosin.types import Batch, GenePanel
 
@@ -36,6 +38,20 @@ class RidgeSettings(Settings):
         description="shares of the neighbours' mean prediction to choose from; (0,) switches smoothing off",
     )
     n_neighbours: int = Field(8, ge=1, description="spots that smoothing averages over")
+    centre_sections: bool = Field(
+        True,
+        description="learn from each value less its section's mean, and predict a patient of training at the "
+        "patient's own level",
+    )
+
+
+@dataclass(frozen=True)
+class RidgeHead:
+    """The linear map [f g] for patients of a kind, and the penalty and the smoothing that it was made with."""
+
+    weight: np.ndarray
+    penalty: float
+    mix: float
 
 
 class Ridge(Solved):
@@ -43,21 +59,46 @@ class Ridge(Solved):
 
     def __init__(self, settings: RidgeSettings, n_features: int, panel: GenePanel):
         self.settings = settings
-        self.weight = np.zeros((n_features, len(panel)))
+        empty = RidgeHead(np.zeros((n_features, len(panel))), settings.penalties[0], settings.smoothing[0])
+        self.new = self.known = empty
+        self.mean = np.zeros(n_features)
         self.intercept = np.zeros(len(panel))
-        self.penalty, self.mix = settings.penalties[0], settings.smoothing[0]
+        self.levels: Levels | None = None  # also in models of before there were levels
 
     def solve(self, training: Training) -> None:
-        """Choose penalty and smoothing, and fit to all training spots."""
-        self.penalty, self.mix = self._choose(training)
-        fit = Fit.of(training.batch.features, training.target, self.settings.n_components)
-        self.weight = fit.basis @ fit.weights(self.penalty) / fit.scale[:, None]
-        self.intercept = fit.intercept - fit.mean @ self.weight
+        """Choose penalty and smoothing, for new patients and for those of training, and fit to all training spots."""
+        origins = SpotOrigins.of(training)
+        chosen = [self._choose(training)]
+        siblings = origins.sections_with_siblings()
+        if self.settings.centre_sections and len(origins.names) > 1 and siblings.max() >= 0:
+            chosen.append(self._choose(replace(training, groups=siblings)))
+        fit = self._fit(training, origins, np.arange(len(training.batch)))
+        heads = [RidgeHead(fit.basis @ fit.weights(p) / fit.scale[:, None], p, mix) for p, mix in chosen]
+        self.new, self.known = heads[0], heads[-1]
+        self.levels = Levels.of(training.target, origins) if self.settings.centre_sections else None
+        self.mean = fit.mean
+        self.intercept = (fit.intercept if self.levels is None else self.levels.overall) - fit.mean @ self.new.weight
+
+    @property
+    def penalty(self) -> float:
+        """The penalty for new patients."""
+        return self.new.penalty
+
+    @property
+    def mix(self) -> float:
+        """The share of smoothing for new patients."""
+        return self.new.mix
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Expression [s g] of all spots of a batch, smoothed as chosen."""
-        plain = batch.features.astype(np.float64) @ self.weight + self.intercept
-        return _smooth(plain, self._around(batch), self.mix)
+        features = batch.features.astype(np.float64)
+        around = self._around(batch)
+        result = _smooth(features @ self.new.weight + self.intercept, around, self.new.mix)
+        if self.levels is None or not any(self.levels.known(patient) for patient in batch.patients):
+            return result
+        known = np.array([self.levels.known(patient) for patient in batch.patients])[batch.part_of_spot()]
+        own = _smooth((features - self.mean) @ self.known.weight + self.levels.at(batch), around, self.known.mix)
+        return np.where(known[:, None], own, result)
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
         """[1 s g]."""
@@ -68,8 +109,18 @@ class Ridge(Solved):
 
         Penalty and smoothing are those of the whole fit: two numbers, which hardly depend on a single spot.
         """
-        plain = self._held_out(training, (self.penalty,), dtype=np.float64)
-        return _smooth(plain[0], self._around(training.batch), self.mix)
+        new, known = self._held_out(training, (self.new.penalty, self.known.penalty), dtype=np.float64)
+        around, is_known = self._around(training.batch), self._known_outside(training)
+        own = _smooth(known, around, self.known.mix)
+        return np.where(is_known[:, None], own, _smooth(new, around, self.new.mix))
+
+    def _known_outside(self, training: Training) -> np.ndarray:
+        """Whether a training spot's patient has spots outside its group, bool [s]."""
+        origins, known = SpotOrigins.of(training), np.zeros(len(training.batch), dtype=bool)
+        if self.settings.centre_sections:
+            for inside, outside in folds(training.groups):
+                known[outside] = np.isin(origins.patient[outside], origins.patient[inside])
+        return known
 
     def _choose(self, training: Training) -> tuple[float, float]:
         """Penalty, then smoothing, of the highest mean correlation over held-out groups.
@@ -90,14 +141,24 @@ class Ridge(Solved):
         self, training: Training, penalties: tuple[float, ...], *, dtype: DTypeLike = np.float32
     ) -> np.ndarray:
         """[p s g]: each group predicted from the others with each of the penalties, not smoothed."""
-        features, target = training.batch.features, training.target
+        origins = SpotOrigins.of(training)
 
         def predict_all(inside: np.ndarray, outside: np.ndarray) -> Iterable[np.ndarray]:
-            fit = Fit.of(features[inside], target[inside], self.settings.n_components)
-            components = fit.components(features[outside])
-            return (components @ fit.weights(penalty) + fit.intercept for penalty in penalties)
+            fit = self._fit(training, origins, inside)
+            components = fit.components(training.batch.features[outside])
+            level = fit.intercept
+            if self.settings.centre_sections:
+                level, _ = Levels.of(training.target[inside], origins.take(inside)).of_spots(origins, outside)
+            return (components @ fit.weights(penalty) + level for penalty in penalties)
 
         return predict_held_out(training, len(penalties), predict_all, dtype=dtype)
+
+    def _fit(self, training: Training, origins: SpotOrigins, rows: np.ndarray) -> Fit:
+        """The ridge of some training spots for any penalty."""
+        target = training.target[rows]
+        if self.settings.centre_sections:
+            target = within_sections(target, origins.section[rows])
+        return Fit.of(training.batch.features[rows], target, self.settings.n_components)
 
     def _around(self, batch: Batch) -> Neighbours | None:
         if max(self.settings.smoothing) == 0:
@@ -105,22 +166,40 @@ class Ridge(Solved):
         return neighbours(batch.xy_um, self.settings.n_neighbours, starts=batch.starts)
 
     def arrays(self) -> dict[str, Tensor]:
-        """The linear map, and the chosen penalty and smoothing."""
-        chosen = np.array([self.penalty, self.mix])
-        return {
-            name: torch.from_numpy(np.ascontiguousarray(value))
-            for name, value in (("weight", self.weight), ("intercept", self.intercept), ("chosen", chosen))
-        }
+        """The linear map with its penalty and smoothing, and where there are any, those of patients of training."""
+        parts = {"weight": self.new.weight, "intercept": self.intercept}
+        parts["chosen"] = np.array([self.new.penalty, self.new.mix])
+        if self.levels is not None:
+            parts["mean"] = self.mean
+        if self.known is not self.new:
+            parts["known.weight"] = self.known.weight
+            parts["known.chosen"] = np.array([self.known.penalty, self.known.mix])
+        levels = {} if self.levels is None else self.levels.arrays()
+        arrays = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
+        return arrays | {f"levels.{name}": value for name, value in levels.items()}
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
-        """Take what `arrays` gave."""
-        self.weight, self.intercept = arrays["weight"].numpy(), arrays["intercept"].numpy()
-        self.penalty, self.mix = arrays["chosen"].tolist()
+        """Take what `arrays` gave, also that of versions without levels."""
+        self.new = self.known = RidgeHead(arrays["weight"].numpy(), *arrays["chosen"].tolist())
+        self.intercept = arrays["intercept"].numpy()
+        levels = {name.removeprefix("levels."): value for name, value in arrays.items() if name.startswith("levels.")}
+        self.levels = Levels.of_arrays(levels) if levels else None
+        if levels:
+            self.mean = arrays["mean"].numpy()
+        if "known.weight" in arrays:
+            self.known = RidgeHead(arrays["known.weight"].numpy(), *arrays["known.chosen"].tolist())
+
+    def remarks(self, batch: Batch) -> dict[str, str]:
+        """Whether the spots are predicted at the level of a patient of training."""
+        if self.levels is None or not batch.patients:
+            return {}
+        return {"level": " and ".join(sorted({self.levels.whose(patient) for patient in batch.patients}))}
 
     @property
     def n_parameters(self) -> int:
         """Weights and intercepts."""
-        return self.weight.size + self.intercept.size
+        own = 0 if self.known is self.new else self.known.weight.size
+        return self.new.weight.size + own + self.intercept.size
 
 
 def _smooth(plain: np.ndarray, around: Neighbours | None, mix: float) -> np.ndarray:

@@ -113,6 +113,8 @@ def origin_warnings(prediction: Prediction) -> list[str]:
         sentences.append(f"LEAK, not a result: the genes were chosen with section {prediction.section}")
     if stamps.get("note"):
         sentences.append(f"{stamps['note']}: {stamps.get('split', prediction.section)}")
+    if network := (record.get("remarks") or {}).get("network"):
+        sentences.append(f"{prediction.model}: {network}")
     return sentences
 
 
@@ -198,6 +200,7 @@ def origin(run: ReportedRun, settings: Mapping[str, Any], thumbnails: Mapping[st
         ["genes chosen by", f"{panel.rule}, on {', '.join(panel.chosen_on) or 'no section'}"],
         ["values", unit_of(panel)],
         ["trained on", ", ".join(map(str, run.main[0].provenance.get("trained_on") or ())) or "not recorded"],
+        *_remark_rows(run.main),
         *_benchmark_rows(run.main[0].provenance.get("benchmark") or {}),
         ["images", ", ".join(f"{name} at {mpp:.3g} µm/px" for name, (_, mpp) in (thumbnails or {}).items()) or "none"],
     ]
@@ -208,6 +211,15 @@ def origin(run: ReportedRun, settings: Mapping[str, Any], thumbnails: Mapping[st
         table(["package", "version"], versions, class_="wrap"),
         [(f"{p.model} on {p.section}", as_json(p.provenance)) for p in run.predictions()],
     )
+
+
+def _remark_rows(predictions: Sequence[Prediction]) -> list[list[str]]:
+    """What the model said of how it predicted each section, one row for each kind of remark."""
+    by_kind: dict[str, list[str]] = {}
+    for prediction in predictions:
+        for kind, remark in (prediction.provenance.get("remarks") or {}).items():
+            by_kind.setdefault(kind, []).append(f"{prediction.section}: {remark}")
+    return [[kind, "; ".join(dict.fromkeys(remarks))] for kind, remarks in by_kind.items() if kind != "network"]
 
 
 def _benchmark_rows(stamps: Mapping[str, Any]) -> list[list[str]]:

@@ -141,6 +141,20 @@ def warnings(scores: Mapping[str, Any]) -> list[str]:
             sentences.append(f"{note}: {family} tests new sections of patients who are in training")
         else:
             sentences.append(f"{family}: {note}")
+    return sentences + _idle_networks(cells)
+
+
+def _idle_networks(cells: Cells) -> list[str]:
+    """Models whose network added nothing to its base, and in how many of their runs."""
+    sentences = []
+    for model, encoder in rows(cells):
+        done = [c for c in of_row(cells, (model, encoder)) if c["status"] == "done"]
+        idle = [c for c in done if (c.get("training") or {}).get("network") == "added nothing"]
+        if idle:
+            sentences.append(
+                f"{model} on {encoder}: in {len(idle)} of {len(done)} runs the network added nothing (inner validation "
+                "kept epoch 0); there it is its base with noise"
+            )
     return sentences
 
 

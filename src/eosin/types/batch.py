@@ -29,6 +29,10 @@ class Batch:
     turned
         [s 7 f] float32 features of the images flipped and turned, None unless all sections have them. Training
         replaces the features of some spots by them; no model reads this field.
+    patients
+        Patient of each part (b), for what is known of a patient from training; empty where nobody says.
+    blocks
+        Numbers of features of the encoders that stand side by side; empty where there is one. See `Features`.
     """
 
     xy_um: np.ndarray
@@ -36,6 +40,12 @@ class Batch:
     starts: np.ndarray
     training_rows: np.ndarray | None = None
     turned: np.ndarray | None = None
+    patients: tuple[str, ...] = ()
+    blocks: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.blocks and sum(self.blocks) != self.features.shape[1]:  # a model put others in their place
+            object.__setattr__(self, "blocks", ())
 
     @classmethod
     def of(cls, sections: Sequence[Section]) -> Batch:
@@ -58,15 +68,22 @@ class Batch:
             np.concatenate([section.need_features().values for section in sections]),
             np.cumsum([0, *(len(section) for section in sections)]),
             turned=np.concatenate(turned) if len(turned) == len(sections) > 0 else None,
+            patients=tuple(section.patient for section in sections),
+            blocks=next((blocks for section in sections if (blocks := section.need_features().blocks)), ()),
         )
 
     def regions(self, rows: Sequence[np.ndarray]) -> Batch:
-        """Some of its spots as a new batch: one part for each array of rows."""
+        """Some of its spots as a new batch: one part for each array of rows, of the patient of its first spot."""
         chosen = np.concatenate(rows)
         training_rows = None if self.training_rows is None else self.training_rows[chosen]
         turned = None if self.turned is None else self.turned[chosen]
         starts = np.cumsum([0, *(len(part) for part in rows)])
-        return Batch(self.xy_um[chosen], self.features[chosen], starts, training_rows, turned)
+        patients = self._patients_of(rows) if self.patients else ()
+        return Batch(self.xy_um[chosen], self.features[chosen], starts, training_rows, turned, patients, self.blocks)
+
+    def _patients_of(self, rows: Sequence[np.ndarray]) -> tuple[str, ...]:
+        part = self.part_of_spot()
+        return tuple(self.patients[part[piece[0]]] if len(piece) else "" for piece in rows)
 
     def part_of_spot(self) -> np.ndarray:
         """Index of the part that each spot belongs to, int64 [s], from 0."""

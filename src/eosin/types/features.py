@@ -30,11 +30,14 @@ class Features:
         Licence of the encoder's weights, which also binds what is trained on the features.
     commercial
         Whether that licence allows commercial use; False where it is unknown.
+    blocks
+        Numbers of features of the encoders that stand side by side, in order, as `(442, 442)`; empty where one encoder
+        made them or nothing is known of it.
 
     Raises
     ------
     EosinError
-        An array of another shape, or one that holds NaN or infinity.
+        An array of another shape, or one that holds NaN or infinity; blocks that do not add up to the features.
     """
 
     values: np.ndarray
@@ -43,6 +46,7 @@ class Features:
     turned: np.ndarray | None = None
     licence: str = "unknown"
     commercial: bool = False
+    blocks: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values, dtype=np.float32)
@@ -56,6 +60,11 @@ class Features:
                     f"features have shape {values.shape}, those of turned images {self.turned.shape}",
                     fix="give seven rows per spot",
                 )
+        if self.blocks and (min(self.blocks) < 1 or sum(self.blocks) != values.shape[1]):
+            raise EosinError(
+                f"blocks {self.blocks} of encoder '{self.encoder}' do not add up to its {values.shape[1]} features",
+                fix="encode the section again",
+            )
         if not all(np.isfinite(part).all() for part in (values, self.turned) if part is not None):
             raise EosinError(
                 f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again"

@@ -116,19 +116,31 @@ def test_history_has_what_chose(sections: list[Section]) -> None:
 
 
 @pytest.mark.parametrize("after", ["refit", "keep"])
-def test_a_network_that_only_harms_is_refused(sections: list[Section], after: str, tmp_path: Any) -> None:
-    """With a step as wide as this one, every epoch is worse than the ridge; then the ridge is what is left."""
+def test_a_network_that_only_harms_is_refused(
+    sections: list[Section], after: str, tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a step as wide as this one, every epoch is worse than the base; then the base is what is left, and said."""
     harmed = {"lr": 30.0, "ema": 0.0, "clip": 1e6, "refit": after == "refit", "patience": 2}
     trained = run(sections[:3], NETWORK, harmed, out=tmp_path / "run")
     first, *others = [r["pcc_held_out"] for r in trained.metrics["history"] if r["phase"] == "select"]
     assert trained.metrics["history"][0]["epoch"] == 0 and trained.metrics["history"][0]["loss"] is None
     assert others and max(others) < first == trained.metrics["pcc_held_out"]
     assert trained.metrics["epochs"] == 0
-    ours, ridge = predict(trained, sections[3], draws=16), train(sections[:3], model="ridge", panel=trained.panel)
-    if after == "refit":  # else the ridge has seen fewer sections; one number per gene is added in either case
-        assert np.ptp(ours.mean - predict(ridge, sections[3]).mean, axis=0).max() < 1e-3
+    ours, base = predict(trained, sections[3], draws=16), train(sections[:3], model="kernel", panel=trained.panel)
+    if after == "refit":  # else the base has seen fewer sections; one number per gene is added in either case
+        assert np.ptp(ours.mean - predict(base, sections[3]).mean, axis=0).max() < 1e-3
+    note = trained.metrics["network_note"]
+    assert trained.metrics["network"] == "added nothing" and "its base 'kernel'" in note
+    assert note in (tmp_path / "run" / "README.md").read_text() and note in caplog.text
+    assert ours.provenance["remarks"]["network"] == note
     again = run(sections[:3], NETWORK, harmed, out=tmp_path / "run", resume=True)
     assert same_weights(trained, again)
+
+
+def test_a_network_that_helps_is_not_called_idle(sections: list[Section]) -> None:
+    for model, train_settings in ((ALONE, {}), (NETWORK, {"early_stopping": False})):
+        trained = run(sections[:3], model, train_settings)
+        assert trained.metrics["epochs"] > 0 and "network" not in trained.metrics
 
 
 @pytest.mark.parametrize("name", [n for n in MODELS if "base" in MODELS[n].settings.model_fields])

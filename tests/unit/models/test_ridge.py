@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.spatial import cKDTree
@@ -54,6 +56,7 @@ def smoothed(values: np.ndarray, batch: Batch) -> np.ndarray:
 
 def ridge(training: Training, mix: float = MIX, **given: object):
     settings = {"n_components": N_COMPONENTS, "penalties": (PENALTY,), "smoothing": (mix,), "n_neighbours": NEAR}
+    settings["centre_sections"] = False  # the formulas above; centred ones are below
     return toy.solved("ridge", training, **{**settings, **given})
 
 
@@ -107,6 +110,64 @@ def test_the_penalty_is_the_one_that_predicts_other_groups_best(training: Traini
         ]
         scores[penalty] = np.mean(per_group)
     assert model.penalty == max(scores, key=lambda penalty: scores[penalty])
+
+
+def two_patients(shift: float) -> Training:
+    """Sections of two patients whose level and features differ: `shift` moves both of the second one."""
+    from eosin.engine.train import gather
+    from eosin.genes import choose_panel
+
+    sections = [toy.section(name, 50) for name in ("A1", "A2", "B1")]
+    training = gather(sections, choose_panel("var:6", sections))
+    features, target = training.batch.features.copy(), training.target.copy()
+    features[100:] += shift
+    target[100:] += shift
+    return replace(training, batch=replace(training.batch, features=features), target=target)
+
+
+def test_a_second_patient_is_not_explained_by_features() -> None:
+    """The effects of features are the same in both patients; without centring the shift hides them."""
+    test = toy.section("A9", 80)
+    batch = Batch.of([test])
+    truth = np.log1p(test.expression(two_patients(0).panel.names))
+
+    def correlation(**given: object) -> float:
+        found = toy.solved("ridge", two_patients(5), penalties=(0.01,), smoothing=(0.0,), **given).predict(batch)
+        return float(np.mean([np.corrcoef(truth[:, g], found[:, g])[0, 1] for g in range(truth.shape[1])]))
+
+    assert correlation() > correlation(centre_sections=False) + 0.02
+
+
+def test_a_patient_of_training_has_their_own_level() -> None:
+    training = two_patients(5)
+    model = toy.solved("ridge", training, penalties=(0.1,), smoothing=(0.0,))
+    test = Batch.of([toy.section("X9", 40)])
+    found = {name: model.predict(replace(test, patients=(name,))).mean(0) for name in ("A", "B", "Z")}
+    own = {"A": training.target[:100].mean(0), "B": training.target[100:].mean(0), "Z": training.target.mean(0)}
+    for name in own:
+        np.testing.assert_allclose(found[name] - found["Z"], own[name] - own["Z"], atol=1e-6)
+    chosen = toy.solved("ridge", training)  # a penalty of its own for patients of training
+    levels = [chosen.predict(replace(test, patients=(name,))).mean() for name in ("A", "B")]
+    assert levels[1] - levels[0] == pytest.approx(own["B"].mean() - own["A"].mean(), abs=1e-6)
+    assert model.remarks(test) == {"level": "new patient"}
+    assert model.remarks(replace(test, patients=("B",))) == {"level": "known patient"}
+    fresh = toy.made("ridge", training)
+    fresh.load_arrays(model.arrays())
+    assert np.array_equal(fresh.predict(replace(test, patients=("B",))).mean(0), found["B"])
+
+
+def test_one_section_gives_the_same_centred_or_not() -> None:
+    sections = [toy.section("A1", 60)]
+    from eosin.engine.train import gather
+    from eosin.genes import choose_panel
+
+    training = gather(sections, choose_panel("var:6", sections))
+    plain, centred = (toy.solved("ridge", training, centre_sections=flag) for flag in (False, True))
+    np.testing.assert_allclose(centred.predict(training.batch), plain.predict(training.batch), atol=1e-6)
+    assert set(centred.arrays()) == {"weight", "intercept", "chosen", "mean"} | {
+        f"levels.{name}" for name in ("overall", "own", "patients")
+    }
+    assert set(plain.arrays()) == {"weight", "intercept", "chosen"}  # as in checkpoints of before
 
 
 def test_smoothing_is_chosen_where_neighbours_agree() -> None:

@@ -19,7 +19,7 @@ Given = dict[str, Any]
 
 TINY: Given = {"width": 8, "edge_width": 8, "n_layers": 1, "n_heads": 2, "n_steps": 2, "n_components": 6}
 TRAIN: Given = {"epochs": 1, "regions_per_section": 2, "lr": 0.01, "early_stopping": False}
-ZINB: Given = {"prior": "zinb", "precondition": False, "base": False}
+ZINB: Given = {"prior": "zinb", "precondition": False, "base": "none"}
 
 STFLOW: dict[str, tuple[Any, Given]] = {
     # setting: another value, and the settings without which it has nothing to act on
@@ -45,13 +45,14 @@ STFLOW: dict[str, tuple[Any, Given]] = {
     "n_components": (None, {}),
     "standardise": (False, {}),
     "precondition": (False, {}),
-    "base": (False, {}),
+    "base": ("ridge", {}),
 }
 RIDGE: dict[str, tuple[Any, Given]] = {
     "n_components": (3, {}),
     "penalties": ((50.0,), {}),
     "smoothing": ((0.5,), {}),
     "n_neighbours": (2, {"smoothing": (0.5,)}),
+    "centre_sections": (False, {}),
 }
 TABLES = {"stflow": STFLOW, "ridge": RIDGE, "gene-mean": {}}
 BASE: dict[str, Given] = {"stflow": TINY, "ridge": {}, "gene-mean": {}}
@@ -100,6 +101,32 @@ TABLES |= {
     },
 }
 BASE |= {"knn": {}, "forest": {"n_trees": 5}, "hest-ridge": {}, "stnet": {"epochs": (5,)}, "bleep": {"n_components": 6}}
+SERIAL: Given = {"serial": True}
+TABLES |= {
+    "kernel": {
+        "members": ("one", {"blocks": True}),
+        "rings": ((4,), {}),
+        "ring_weight": (0.9, {}),
+        "linear": (False, {}),
+        "rbf": (False, {}),
+        "n_components": (2, {}),
+        "centre_sections": (False, {}),
+        "heads": (False, {}),
+        "penalties": ((50.0,), {}),
+        "smoothing": ((0.5,), {}),
+        "n_neighbours": (2, {"smoothing": (0.5,)}),
+        "n_choice_genes": (1, {}),
+        "n_exact": (30, {"n_landmarks": 40}),
+        "n_landmarks": (40, {"n_exact": 30}),
+        "seed": (1, {"n_exact": 30, "n_landmarks": 40}),
+        "registration": (False, SERIAL),
+        "gate": (False, {"other": True}),
+        "register_weights": ((0.25,), SERIAL),
+        "register_lengths": ((5.0,), SERIAL),
+        "n_map_components": (1, {**SERIAL, "register_weights": (1.0,), "gate": False}),
+    },
+}
+BASE |= {"kernel": {}}
 
 TABLES |= {
     "stem": {
@@ -112,7 +139,7 @@ TABLES |= {
         "feature_dropout": (0.0, {}),
         "n_components": (None, {}),
         "standardise": (False, {}),
-        "base": (False, {}),
+        "base": ("none", {}),
         "precondition": (False, {}),
         "learned_variance": (True, {}),
         "n_times": (30, {}),
@@ -171,7 +198,7 @@ POINT: dict[str, tuple[Any, Given]] = {
     "dropout": (0.6, {}),
     "n_components": (None, {}),
     "standardise": (False, {}),
-    "base": (False, {}),
+    "base": ("none", {}),
 }
 TABLES |= {
     "triplex": {
@@ -184,7 +211,7 @@ TABLES |= {
         "distillation": (0.9, {}),
         "released_norms": (True, {}),
         "residual_positions": (False, {}),
-        "clamp": (True, {"base": False, "standardise": False}),
+        "clamp": (True, {"base": "none", "standardise": False}),
         **POINT,
     },
     "histogene": {
@@ -259,11 +286,11 @@ TABLES |= {
         "n_steps": (4, {}),
         "levels": ("even", {}),
         "mirrored": (False, {}),
-        "clamp": (True, {"base": False, "precondition": False}),
+        "clamp": (True, {"base": "none", "precondition": False}),
         "n_components": (None, {}),
         "standardise": (False, {}),
         "precondition": (False, {}),
-        "base": (False, {}),
+        "base": ("none", {}),
     },
 }
 BASE |= {
@@ -307,12 +334,24 @@ TABLES["stnet"] |= {
 PRIORS = ("residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical")
 
 
+FIXTURES = ("lattice", "pixels", "blocks", "serial", "other")
+
+
 @cache
-def cohort(*, lattice: bool, pixels: bool) -> tuple:
-    """Three sections; on an exact lattice many neighbours are equally near. Pixels stand behind the features."""
+def cohort(*, lattice: bool, pixels: bool, blocks: bool, serial: bool, other: bool) -> tuple:
+    """Three sections; on an exact lattice many neighbours are equally near. Pixels stand behind the features.
+
+    Blocks: the features are of two encoders side by side. Serial: sections through one tissue; other: the last one is
+    through another.
+    """
     from dataclasses import replace
 
+    if serial or other:
+        tissues = (0, 0, 0, 5) if other else (0, 0, 0, 0)
+        return tuple(toy.serial(f"A{i}", seed=i, angle=0.7 * i, of=of) for i, of in enumerate(tissues))
     sections = [toy.section(name, 36) for name in ("A1", "B1", "B2")]
+    if blocks:
+        sections = [replace(s, features=replace(s.need_features(), blocks=(5, 7))) for s in sections]
     if pixels:
         sections = [tiles.with_tiles(section) for section in sections]
     if lattice:
@@ -328,10 +367,10 @@ def draws(model: str, given: Given) -> np.ndarray:
     """Draws on the last section after training on the others."""
     key = f"{model} {sorted(given.items(), key=str)}"
     if key not in _drawn:
-        settings = {name: value for name, value in given.items() if name not in {"lattice", "pixels"}}
+        settings = {name: value for name, value in given.items() if name not in FIXTURES}
         if "image_weights" in settings:
             settings["image_weights"] = image_weights()
-        *training, judged = cohort(lattice="lattice" in given, pixels="pixels" in given)
+        *training, judged = cohort(**{name: name in given for name in FIXTURES})
         tables = {"model": {**BASE[model], **settings}, "train": TRAIN}
         trained = train(training, model=model, settings=tables, panel="var:4", seed=0)
         _drawn[key] = predict(trained, judged, draws=2, seed=0).draws

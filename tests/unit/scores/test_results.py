@@ -45,6 +45,18 @@ def test_what_a_reader_must_know_stands_below() -> None:
         assert text in said
 
 
+def test_a_network_that_added_nothing_is_called_so() -> None:
+    idle = {"training": {"network": "added nothing", "epochs": 0}}
+    cells = [
+        {**cell("stflow", "x/1", 0, 0.1), **idle},
+        {**cell("stflow", "x/1", 1, 0.1), "training": {"epochs": 3}},
+        {**cell("egnn", "x/1", 0, 0.1), "training": {"epochs": 3}},
+        cell("stflow", "x/1", 2, None, "failed"),
+    ]
+    (sentence,) = remarks({"cells": cells})
+    assert sentence.startswith("stflow on e: in 1 of 2 runs the network added nothing")
+
+
 def test_the_headline_is_pooled_over_spots_where_the_protocol_says_so() -> None:
     stamp = {"name": "p", "version": 2, "sha256": "ab" * 32, "split": "generated", "selection": "inner"}
     stamp |= {"metrics": ["pcc.mean", "mse"]}

@@ -154,6 +154,7 @@ def section_to_anndata(section: Section) -> AnnData:
             adata.obsm[_TURNED] = section.features.turned.reshape(len(section), -1)
         record |= {"encoder": section.features.encoder, "features_key": section.features.key}
         record |= {"features_licence": section.features.licence, "features_commercial": section.features.commercial}
+        record |= {"features_blocks": ",".join(map(str, section.features.blocks))}
     adata.uns["eosin"] = record
     return adata
 
@@ -254,6 +255,7 @@ def _features(adata: AnnData, record: dict[str, Any]) -> Features | None:
         turned,
         licence=str(record.get("features_licence", "unknown")),
         commercial=bool(record.get("features_commercial", False)),
+        blocks=tuple(int(width) for width in str(record.get("features_blocks", "")).split(",") if width),
     )
 
 

@@ -13,7 +13,7 @@ Where eosin differs from the paper or its release, and why:
 - Spots see their nearest neighbours in µm, without seams; preset `paper` cuts blocks of about 2048 px.
 - Gene vectors come from co-expression of the training spots, or a file; a fixed vector per gene, as section 3.5 says.
   The release needs vectors made from the true counts of every spot, and so cannot predict an unmeasured slide.
-- The default network is small, corrects the best linear guess, and generates what a tuned ridge leaves over; preset
+- The default network is small, corrects the best linear guess, and generates what a base leaves over; preset
   `paper` answers with the score of values as they are.
 """
 
@@ -250,7 +250,7 @@ _PAPER = {
     "n_components": None,
     "standardise": False,
     "precondition": False,
-    "base": False,
+    "base": "none",
 }
 
 _SMALL = {

@@ -7,7 +7,7 @@ of the methods that they have, not of their names.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from torch import Tensor
@@ -16,8 +16,10 @@ from eosin.errors import EosinError
 from eosin.models.base import MODELS, Training
 from eosin.types import Batch, GenePanel
 
-DEFAULT_BASE = "ridge"
-"""What `base = true` means."""
+DEFAULT_BASE = "kernel"
+"""Beneath every learned model, unless a setting says otherwise."""
+NO_BASE = "none"
+"""What a setting calls no base."""
 
 
 @runtime_checkable
@@ -36,6 +38,10 @@ class BaseModel(Protocol):
         """[s g] what `predict` would say of each training spot had its group not been trained on."""
         ...
 
+    def remarks(self, batch: Batch) -> dict[str, Any]:
+        """What there is to say of how these spots are predicted."""
+        ...
+
     def arrays(self) -> dict[str, Tensor]:
         """All that was learned, by name; checkpoints keep it behind the prefix `base.`."""
         ...
@@ -50,13 +56,13 @@ class BaseModel(Protocol):
         ...
 
 
-def base_of(base: bool | str, n_features: int, panel: GenePanel) -> BaseModel | None:  # noqa: FBT001 - a setting
+def base_of(name: str, n_features: int, panel: GenePanel) -> BaseModel | None:
     """The untrained base that a setting asks for, with its own default settings.
 
     Parameters
     ----------
-    base
-        A model's name, or True for `DEFAULT_BASE`; False or "none" for no base.
+    name
+        Of a model, or `NO_BASE`.
     n_features
         Features of a spot.
     panel
@@ -67,8 +73,7 @@ def base_of(base: bool | str, n_features: int, panel: GenePanel) -> BaseModel | 
     EosinError
         No model has that name, or the model cannot be a base: it has no `predict` or no `out_of_fold`.
     """
-    name = {True: DEFAULT_BASE, False: "none"}[base] if isinstance(base, bool) else base
-    if name == "none":
+    if name == NO_BASE:
         return None
     entry = MODELS[name]
     model = entry.build(entry.settings.of(), n_features, panel)

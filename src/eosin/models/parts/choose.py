@@ -58,9 +58,12 @@ def predict_held_out(
 
 
 def folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(rows to fit on, rows held out) for each group of `groups` [s]; a single group is fitted and predicted itself."""
+    """(rows to fit on, rows held out) for each group of `groups` [s]; a single group is fitted and predicted itself.
+
+    Spots of a negative label are always fitted on and never held out.
+    """
     labels = np.unique(groups)
-    for label in labels:
+    for label in labels[labels >= 0]:
         outside = groups == label
         inside = ~outside if len(labels) > 1 else outside
         yield np.flatnonzero(inside), np.flatnonzero(outside)
@@ -69,12 +72,12 @@ def folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
 def mean_correlation(training: Training, predicted: np.ndarray) -> float:
     """Pearson correlation of `predicted` [s g] with the target: mean over genes within a group, then over groups.
 
-    A gene that is constant in a group counts as 0 there. Groups of two spots or fewer are left out; where all are so
-    small, the answer is 0.
+    A gene that is constant in a group counts as 0 there. Groups of two spots or fewer, and those of a negative label,
+    are left out; where all are so, the answer is 0.
     """
     per_group = []
     for label in np.unique(training.groups):
         rows = training.groups == label
-        if rows.sum() > 2:
+        if rows.sum() > 2 and label >= 0:
             per_group.append(np.nan_to_num(pearson_per_gene(training.target[rows], predicted[rows])).mean())
     return float(np.mean(per_group)) if per_group else 0.0

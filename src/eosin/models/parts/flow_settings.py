@@ -53,7 +53,7 @@ PAPER_FLOW = {
     "prior": "zinb",
     "n_components": None,
     "standardise": False,
-    "base": False,
+    "base": "none",
     "precondition": False,
     "sampler": "euler",
 }

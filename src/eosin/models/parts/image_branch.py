@@ -44,7 +44,8 @@ class PixelColumns:
 
     def rest(self, batch: Batch) -> Batch:
         """The batch without pixels."""
-        return replace(batch, features=np.ascontiguousarray(batch.features[:, : self.n_rest]))
+        blocks = batch.blocks[:-1] if batch.blocks[-1:] == (3 * self.px**2,) else ()
+        return replace(batch, features=np.ascontiguousarray(batch.features[:, : self.n_rest]), blocks=blocks)
 
     def tiles(self, batch: Batch) -> Tensor:
         """uint8 [s px px 3]."""

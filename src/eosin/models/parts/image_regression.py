@@ -1,6 +1,6 @@
 """A regression on features whose network also sees each spot's tile: what TRIPLEX and HisToGene have in common there.
 
-Scales, principal components and the ridge see the features without the pixels; the tiles go to the network as bytes.
+Scales, principal components and the base see the features without the pixels; the tiles go to the network as bytes.
 """
 
 from __future__ import annotations
@@ -73,6 +73,10 @@ class ImageRegression(Learned):
 
     def _with(self, seen: RegressionContext, tiles: Tensor) -> RegressionContext:
         return replace(seen, geometry=self.network.with_tiles(seen.geometry, tiles))
+
+    def remarks(self, batch: Batch) -> dict[str, Any]:
+        """The regression's."""
+        return self.regression.remarks(self.columns.rest(batch))
 
     def arrays(self) -> dict[str, Tensor]:
         """The regression's; the tiles' columns are in the settings."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
-from eosin.config import Settings
-from eosin.models.base import Learned, Training
-from eosin.models.parts.base_model import BaseModel, base_of
+from eosin.config import Settings, need_known
+from eosin.models.base import MODELS, Learned, Training
+from eosin.models.parts.base_model import DEFAULT_BASE, NO_BASE, BaseModel, base_of
 from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.types import Batch, GenePanel
 
@@ -25,7 +26,20 @@ class OnBaseSettings(Settings, ABC):
         128, ge=1, description="principal components of the features; none: all features, standardised"
     )
     standardise: bool = Field(True, description="give every gene mean 0 and sd 1 inside the network")
-    base: bool = Field(True, description="predict or generate what a cross-fitted tuned ridge leaves over")
+    base: str = Field(
+        DEFAULT_BASE,
+        description="closed-form model of which the network predicts or generates what it leaves over, out of fold: "
+        "`kernel`, `ridge`, another that predicts out of fold, or `none`",
+    )
+
+    @field_validator("base", mode="before")
+    @classmethod
+    def _name_of_base(cls, value: Any) -> Any:
+        """A known name; true and false of older files mean `ridge` and `none`; no value is no base."""
+        name = "ridge" if value is True else NO_BASE if value is False or value is None else value
+        if name != NO_BASE and isinstance(name, str):
+            need_known(name, [*MODELS, NO_BASE], "base")
+        return name
 
 
 @dataclass(frozen=True)
@@ -103,6 +117,10 @@ class OnBase(Learned):
         self.base.solve(training)
         self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
         return training.target - self._out_of_fold
+
+    def remarks(self, batch: Batch) -> dict[str, Any]:
+        """What the base says of how it predicts these spots."""
+        return {} if self.base is None else self.base.remarks(batch)
 
     def enter(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A batch in the network's units, on its device: inputs [s n], and the base's prediction ([1 1] without)."""

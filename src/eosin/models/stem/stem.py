@@ -7,7 +7,7 @@ linear in spots. The network and the model are in `stem_model.py`, the losses in
 Where eosin differs from the paper or its release, and why:
 
 - Draws take 20 evaluations of the network by DPM-Solver++ instead of 1000; preset `paper` takes the 1000.
-- The network is small and regularised by default, and generates what a tuned ridge leaves over, each gene scaled
+- The network is small and regularised by default, and generates what a closed-form base leaves over, each gene scaled
   to unit variance (the diffusion ends at unit variance, and small cohorts do not carry 36 million parameters).
 - By default the network only corrects the best linear guess of the noise (`precondition`), which is what is called
   v-prediction (Salimans and Ho, 2022).
@@ -113,7 +113,7 @@ _PAPER = {
     "feature_dropout": 0.0,
     "n_components": None,
     "standardise": False,
-    "base": False,
+    "base": "none",
     "precondition": False,
     "sampler": "ancestral",
     "mirrored": False,

@@ -7,7 +7,7 @@ Where eosin differs from the paper or its release, and why:
 - Offsets are in units of `length_um`, not pixels, so that scanners do not leak into the geometry.
 - Neighbourhoods without principal axes (every regular lattice) are handled, see `eosin.geometry.local_frames`.
 - Features are standardised on the training spots (the release takes them raw).
-- The default is a smaller, regularised network that generates what a tuned ridge leaves over, and that also sees
+- The default is a smaller, regularised network that generates what a closed-form base leaves over, and that also sees
   the absolute expression; preset `paper` is the published model.
 """
 

@@ -14,7 +14,7 @@ Where eosin differs from the paper or its release, and why:
 - Dropout is off at inference; in the release it stays on in the global view. Attention weights have none.
 - A step sees connected regions, each encoded once; the release encodes every slide anew for every 128 spots.
 - The epoch is chosen on training sections (the release chooses on the test fold). The learning rate is constant.
-- The default is small, and regresses what a tuned ridge leaves over; preset `paper` is the published model.
+- The default is small, and regresses what a closed-form base leaves over; preset `paper` is the published model.
 """
 
 from __future__ import annotations
@@ -117,7 +117,7 @@ MODELS.add(
                     "clamp": True,
                     "n_components": None,
                     "standardise": False,
-                    "base": False,
+                    "base": "none",
                 },
                 "train": {"lr": 1e-4, "ema": 0.0, "epochs": 100, "patience": 20},
             },

@@ -14,6 +14,7 @@ import eosin.models.parts
 import toy
 from eosin.errors import EosinError
 from eosin.models import MODELS, Learned, ModelEntry, Solved
+from eosin.models.kernel import Kernel
 from eosin.models.parts.base_model import BaseModel, base_of
 from eosin.models.ridge import Ridge, RidgeSettings
 
@@ -56,10 +57,22 @@ def constant(monkeypatch: pytest.MonkeyPatch) -> str:
     return "constant"
 
 
-def test_true_is_the_ridge_and_false_is_none() -> None:
-    panel = toy.training(12).panel
-    assert isinstance(base_of(True, 5, panel), Ridge) and isinstance(base_of("ridge", 5, panel), Ridge)
-    assert base_of(False, 5, panel) is None and base_of("none", 5, panel) is None
+@pytest.mark.parametrize(("given", "kind"), [("kernel", Kernel), ("ridge", Ridge), (True, Ridge)])
+def test_a_base_by_name_where_true_of_older_files_is_the_ridge(given: object, kind: type) -> None:
+    training = toy.training(12)
+    assert type(toy.made("histogene", training, base=given).base) is kind
+
+
+@pytest.mark.parametrize("given", [False, None, "none"])
+def test_no_base(given: object) -> None:
+    assert toy.made("histogene", toy.training(12), base=given).base is None
+    assert base_of("none", 5, toy.training(12).panel) is None
+
+
+def test_an_unknown_base_is_refused_where_settings_are_read() -> None:
+    for name in ("rigde", "stflow-2"):
+        with pytest.raises(EosinError, match=f"no base is called '{name}'"):
+            MODELS["stflow"].settings.of({"base": name})
 
 
 def test_any_registered_model_that_predicts_out_of_fold_can_be_a_base(constant: str) -> None:
@@ -75,11 +88,10 @@ def test_a_model_without_predictions_out_of_fold_is_refused(constant: str, monke
         base_of("rigde", 5, toy.training(12).panel)
 
 
-def test_a_learned_model_starts_from_whatever_base_it_has(constant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_learned_model_starts_from_whatever_base_it_has(constant: str) -> None:
     """Untrained, it draws the base's prediction, and its arrays hold the base's."""
-    monkeypatch.setattr("eosin.models.parts.base_model.DEFAULT_BASE", constant)
     training = toy.training(30)
-    model = toy.made("histogene", training, standardise=False).eval()
+    model = toy.made("histogene", training, standardise=False, base=constant).eval()
     assert isinstance(model, Learned) and model.starts_from_base
     model.observe(training)
     assert np.allclose(toy.point(model, training.batch), training.target.mean(0), atol=1e-5)
@@ -90,7 +102,7 @@ def test_a_learned_model_starts_from_whatever_base_it_has(constant: str, monkeyp
 
 @pytest.mark.parametrize("name", ON_BASE)
 def test_the_arrays_of_the_base_are_called_what_they_were(name: str) -> None:
-    names = set(toy.made(name, toy.training(12)).arrays())
+    names = set(toy.made(name, toy.training(12), base="ridge").arrays())
     assert {"base.weight", "base.intercept", "base.chosen", "inputs.shift", "inputs.scale", "scale.mean"} <= names
 
 
@@ -98,7 +110,7 @@ def test_the_arrays_of_the_base_are_called_what_they_were(name: str) -> None:
 def test_one_record_holds_what_all_models_on_a_base_can_be_set_to(name: str) -> None:
     fields = MODELS[name].settings.model_fields
     assert {"n_components", "standardise", "base"} <= set(fields)
-    assert fields["base"].default is True
+    assert fields["base"].default == "kernel"
 
 
 def test_parts_import_no_model() -> None:

@@ -305,7 +305,7 @@ def test_settings_that_cannot_go_together_are_refused():
     alone = training(20, features=False)
     with pytest.raises(EosinError, match=r"no features for the neighbours.*stain\+pixels\?px=8"):
         built("triplex", alone)
-    with pytest.raises(EosinError, match=r"no features beside the pixels.*--model\.base false"):
+    with pytest.raises(EosinError, match=r"no features beside the pixels.*--model\.base none"):
         built("histogene", alone)
     with pytest.raises(EosinError, match=r"'epochs' belongs to the head.*--train\.epochs"):
         built("stnet", alone, epochs=(3,))

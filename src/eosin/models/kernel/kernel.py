@@ -1,0 +1,268 @@
+"""Kernel regression on spots in their context: what a spot and its surroundings look like, solved in one step.
+
+For each encoder (a *member*) a linear and a Gaussian kernel on the features of a spot and of two rings around it;
+values centred within sections; penalty and smoothing chosen by inner cross-validation, once for new sections of
+patients of training and once for new patients; the members' predictions averaged. See docs/models/kernel.md.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from eosin.geometry import ring_averages
+from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.kernel.atlas import NOWHERE
+from eosin.models.kernel.context import Context
+from eosin.models.kernel.heads import Head, Judged, choice_genes, choose_head, mixed
+from eosin.models.kernel.member import Member, Near, below
+from eosin.models.kernel.registered import Registered, agreement, of_rows
+from eosin.models.kernel.settings import KernelSettings
+from eosin.models.parts.patients import KINDS, Levels, SpotOrigins
+from eosin.row_blocks import row_blocks
+from eosin.types import Batch, GenePanel
+
+_ROWS_AT_ONCE = 4096
+
+
+class Kernel(Solved):
+    """Features of spots in their context -> expression; one draw."""
+
+    def __init__(self, settings: KernelSettings, n_features: int, panel: GenePanel):
+        self.settings = settings
+        n_genes = len(panel)
+        self.blocks: tuple[int, ...] = (n_features,)
+        self.members: list[Member] = []
+        self.heads: list[tuple[Head, Head]] = []  # of each member: for a new patient, for a known one
+        self.levels = Levels(np.zeros(n_genes), (), np.zeros((0, n_genes)))
+        self.registered: Registered | None = None
+        self.genes = np.arange(n_genes)  # those by which the gate of registration judges
+        self._last: tuple[weakref.ref[Batch], list[str]] | None = None  # a batch, and what registration did with it
+
+    def solve(self, training: Training) -> None:
+        """Fit every member to all training spots, and choose penalty and smoothing of its heads."""
+        s, origins, batch = self.settings, SpotOrigins.of(training), training.batch
+        self.blocks = self._blocks_of(batch)
+        self.levels = Levels.of(training.target, origins)
+        self._last = None
+        genes = choice_genes(training.target, s.n_choice_genes)
+        chosen_by = training.target[:, genes].astype(np.float64)
+        new, known = (
+            Judged(chosen_by, origins, folds, self._smooth(batch))
+            for folds in (origins.folds_of_new(), origins.folds_of_known())
+        )
+        alike = _alike(new.folds, known.folds)  # the same folds choose the same
+        contexts, for_known = self._contexts(batch), []
+        self.members, self.heads = [], []
+        for context in contexts:
+            for_known.append(choose_head(context, known, s))
+            for_new = for_known[-1] if alike else choose_head(context, new, s)
+            self.heads.append((for_new.head, for_known[-1].head))
+            self.members.append(Member.of(context, training.target, origins.section, np.arange(len(batch)), s))
+        self.registered = None
+        if s.registration:
+            self.registered = Registered.of(batch, training.target, known, contexts, for_known, s)
+            self.genes = genes
+
+    def predict(self, batch: Batch) -> np.ndarray:
+        """Expression [s g] of all spots of a batch; each part with the head of its patient."""
+        known = self._known(batch)
+        level = self.levels.at(batch) if self.settings.heads else self.levels.overall[None]
+        rows, smooth, contexts = np.arange(len(batch)), self._smooth(batch), self._contexts(batch)
+        total = np.zeros((len(batch), len(self.levels.overall)), dtype=np.float32)
+        for context, member, heads in zip(contexts, self.members, self.heads):
+            total += values_of(member, context, rows, known, heads, smooth)
+        total /= max(len(self.members), 1)
+        verdicts: list[str] = []
+        if self.registered is not None:
+            verdicts = self._with_places(total, batch, contexts, smooth)
+        self._last = weakref.ref(batch), verdicts
+        return total + level
+
+    def _with_places(
+        self, by_image: np.ndarray, batch: Batch, contexts: list[Context], smooth: sparse.csr_matrix
+    ) -> list[str]:
+        """Put predictions that know places in the rows [s g] of sections where the gate is open; returns verdicts."""
+        registered, known = self.registered, self._known(batch)
+        assert registered is not None
+        numbers = [self.levels.patients.index(p) if p in self.levels.patients else None for p in batch.patients]
+        parts = [np.arange(a, b) for a, b in pairwise(batch.starts)]
+        frames = [number if len(rows) and known[rows[0]] else None for number, rows in zip(numbers, parts)]
+        places = registered.lay(batch, frames or [None] * len(parts))
+        near = replace(registered.near, places=places)
+        verdicts = []
+        for rows in parts:
+            if not len(rows) or places.frame[rows[0]] == NOWHERE:
+                verdicts.append("found nothing to lay it over")
+                continue
+            own, flags = of_rows(smooth, rows), known[rows]
+            alone = registered.places_alone
+            by_place = values_of(
+                alone, contexts[0], rows, flags, (registered.head_alone, registered.head_alone), own, near
+            )
+            agreed = agreement(by_image[rows][:, self.genes], by_place[:, self.genes])
+            needed = registered.needed[0 if flags[0] else 1]
+            accepted = agreed >= needed or not self.settings.gate
+            verdicts.append(
+                f"{'used' if accepted else 'refused'}: image and place agree to {agreed:.2f}, {needed:.2f} is asked for"
+            )
+            if accepted:
+                by_both = [
+                    values_of(member, context, rows, flags, (head, head), own, near)
+                    for member, context, head in zip(registered.members, contexts, registered.heads)
+                ]
+                by_image[rows] = np.mean(by_both, axis=0)
+        return verdicts
+
+    def out_of_fold(self, training: Training) -> np.ndarray:
+        """Predict every training spot from a fit without its group: [s g].
+
+        Penalties and smoothing are those of the whole fit. A spot whose patient has spots outside its group is
+        predicted as of a known patient, with its place where registration is used.
+        """
+        origins, target, batch = SpotOrigins.of(training), training.target, training.batch
+        groups, smooth, contexts = origins.groups(), self._smooth(batch), self._contexts(batch)
+        whole = all(len(np.unique(groups[origins.section == label])) == 1 for label in np.unique(origins.section))
+        registered = self.registered if whole else None  # regions of one section are not laid over one another
+        places = None if registered is None else registered.atlas.places_of_training(batch, origins)
+        result = np.zeros(target.shape, dtype=np.float32)
+        for label in np.unique(groups):
+            outside, inside = np.flatnonzero(groups == label), np.flatnonzero(groups != label)
+            if not len(inside):  # a single spot
+                inside = outside
+            levels = Levels.of(target[inside], origins.take(inside))
+            level, known = levels.of_spots(origins, outside)
+            if not self.settings.heads:
+                level, known = levels.overall, np.zeros(len(outside), dtype=bool)
+            near, heads = None, self.heads
+            if registered is not None and places is not None and known.all():
+                near, heads = replace(registered.near, places=places), [(head, head) for head in registered.heads]
+            own = of_rows(smooth, outside)
+            total = np.zeros((len(outside), target.shape[1]), dtype=np.float32)
+            for context, pair in zip(contexts, heads):
+                member = Member.of(context, target, origins.section, inside, self.settings, near)
+                total += values_of(member, context, outside, known, pair, own, near)
+            result[outside] = total / len(self.heads) + level
+        return result
+
+    def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
+        """[1 s g]."""
+        return torch.from_numpy(self.predict(context).astype(np.float32))[None]
+
+    def remarks(self, batch: Batch) -> dict[str, str]:
+        """By which head the spots are predicted, and what became of registration."""
+        found = {"head": " and ".join(sorted({KINDS[int(flag)] for flag in self._known(batch)}))}
+        if self.registered is not None:
+            if self._last is None or self._last[0]() is not batch:
+                self.predict(batch)
+            assert self._last is not None
+            found["registration"] = "; ".join(self._last[1])
+        return found
+
+    def _known(self, batch: Batch) -> np.ndarray:
+        """Whether each spot is of a patient of training, bool [s]."""
+        of_part = [self.settings.heads and self.levels.known(patient) for patient in batch.patients]
+        return np.array(of_part, dtype=bool)[batch.part_of_spot()] if of_part else np.zeros(len(batch), dtype=bool)
+
+    def _blocks_of(self, batch: Batch) -> tuple[int, ...]:
+        several = self.settings.members == "encoders" and batch.blocks
+        return tuple(batch.blocks) if several else (batch.features.shape[1],)
+
+    def _contexts(self, batch: Batch) -> list[Context]:
+        """The spots as each member sees them."""
+        context = Context.of(batch, self.settings.rings)
+        return [context.member(slice(a, b)) for a, b in pairwise(np.cumsum([0, *self.blocks]))]
+
+    def _smooth(self, batch: Batch) -> sparse.csr_matrix:
+        return ring_averages(batch.xy_um, (self.settings.n_neighbours,), starts=batch.starts)[0]
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Members, heads, levels and the numbers of features of the members."""
+        heads = [[(head.penalty, head.smoothing) for head in pair] for pair in self.heads]
+        arrays = {"blocks": torch.tensor(self.blocks), "heads": torch.tensor(heads, dtype=torch.float64)}
+        arrays |= {f"levels.{name}": value for name, value in self.levels.arrays().items()}
+        for number, member in enumerate(self.members):
+            arrays |= {f"member.{number}.{name}": value for name, value in member.arrays().items()}
+        if self.registered is not None:
+            arrays |= {f"registered.{name}": value for name, value in self.registered.arrays().items()}
+            arrays["genes"] = torch.from_numpy(self.genes)
+        return arrays
+
+    def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take what `arrays` gave."""
+        self.blocks = tuple(arrays["blocks"].tolist())
+        self.heads = [(Head(*new), Head(*known)) for new, known in arrays["heads"].tolist()]
+        self.levels = Levels.of_arrays(below("levels.", arrays))
+        self.members = [Member.of_arrays(below(f"member.{number}.", arrays)) for number in range(len(self.heads))]
+        self.registered = (
+            (Registered.of_arrays(below("registered.", arrays), self.members)) if "genes" in arrays else None
+        )
+        if "genes" in arrays:
+            self.genes = arrays["genes"].numpy()
+
+    @property
+    def n_parameters(self) -> int:
+        """Fitted numbers: those of the regressions per gene, and the levels."""
+        return sum(member.spectrum.cross.size for member in self.members) + self.levels.overall.size
+
+
+def values_of(
+    member: Member,
+    context: Context,
+    rows: np.ndarray,
+    known: np.ndarray,
+    heads: tuple[Head, Head],
+    smooth: sparse.csr_matrix,
+    near: Near | None = None,
+) -> np.ndarray:
+    """What a member says of some spots [r g], smoothed, without levels; each by the head of its patient.
+
+    Parameters
+    ----------
+    member, context, near
+        The regression; all spots with its features, and their places.
+    rows
+        The spots.
+    known
+        bool [r] whether their patient is known.
+    heads
+        For new and for known patients.
+    smooth
+        [r r] averages over neighbours.
+    """
+    plain = np.zeros((len(rows), member.spectrum.cross.shape[1]), dtype=np.float32)
+    for block in row_blocks(len(rows), budget=_ROWS_AT_ONCE):
+        coordinates = member.coordinates(context, rows[block], near)
+        for flag in (False, True):
+            own = known[block] == flag
+            if own.any():
+                plain[block][own] = member.spectrum.values(coordinates[own], heads[flag].penalty)
+    result = plain
+    for flag in (False, True):
+        if (known == flag).any():
+            result = np.where((known == flag)[:, None], mixed(plain, smooth, heads[flag].smoothing), result)
+    return result
+
+
+def _alike(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
+    """Whether two lists of folds are the same."""
+    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other))
+
+
+MODELS.add(
+    "kernel",
+    ModelEntry(
+        Kernel,
+        KernelSettings,
+        "kernel regression on spots in their context, solved in one step",
+        "eosin: docs/models/kernel.md",
+        presets={"small": {}},
+    ),
+)

@@ -1,0 +1,102 @@
+"""Kernel ridge regression for any penalty: everything but the division by (eigenvalue + penalty)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.linalg import eigh
+from torch import Tensor
+
+from eosin.row_blocks import row_blocks
+
+KernelRows = Callable[[slice], np.ndarray]
+"""Rows [r m] of the kernel between training spots and anchors."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """The eigenvectors of a doubly centred kernel over training spots, as functions of a spot.
+
+    The kernel k [s m] between spots and the anchors becomes z = k B + b [s r]; values are z / (E + penalty) C. With
+    all n training spots as anchors this is kernel ridge regression: K centred both ways, alpha = V (E + penalty)^-1
+    V' Y / n. With fewer it is its approximation after Nyström.
+
+    Attributes
+    ----------
+    back, shift
+        B [m r] and b [r].
+    eigenvalues
+        E [r] of the centred kernel over n.
+    cross
+        C [r g].
+    """
+
+    back: np.ndarray
+    shift: np.ndarray
+    eigenvalues: np.ndarray
+    cross: np.ndarray
+
+    @classmethod
+    def exact(cls, kernel: np.ndarray, target: np.ndarray) -> Spectrum:
+        """From the kernel [n n] of all training spots, and their values [n g]."""
+        n, of_column = len(kernel), kernel.mean(0)
+        of_all = of_column.mean()
+        centred = kernel - of_column - of_column[:, None] + of_all
+        eigenvalues, vectors = _positive(centred / n)
+        shift = of_all * vectors.sum(0) - of_column @ vectors
+        return cls(vectors - vectors.mean(0), shift, eigenvalues, vectors.T @ target / n)
+
+    @classmethod
+    def nystroem(
+        cls, of_anchors: np.ndarray, kernel_rows: KernelRows, target: np.ndarray, *, rows_at_once: int
+    ) -> Spectrum:
+        """From the kernel [m m] of the anchors, and rows [r m] of that between all training spots and these."""
+        values, vectors = _positive(of_anchors)
+        root = vectors / np.sqrt(values)  # k root = phi, the coordinates of a spot
+        n, r = len(target), len(values)
+        total, square, cross = np.zeros(r), np.zeros((r, r)), np.zeros((r, target.shape[1]))
+        for block in row_blocks(n, budget=rows_at_once):
+            phi = kernel_rows(block) @ root
+            total += phi.sum(0)
+            square += phi.T @ phi
+            cross += phi.T @ target[block]
+        mean = total / n
+        eigenvalues, turn = _positive(square / n - np.outer(mean, mean))
+        cross = cross / n - np.outer(mean, target.mean(0))
+        return cls(root @ turn, -mean @ turn, eigenvalues, turn.T @ cross)
+
+    @classmethod
+    def empty(cls) -> Spectrum:
+        """Of no regression yet."""
+        return cls(np.zeros((0, 0)), np.zeros(0), np.zeros(0), np.zeros((0, 0)))
+
+    def coordinates(self, kernel: np.ndarray) -> np.ndarray:
+        """z [s r] from the kernel [s m] between spots and anchors."""
+        return kernel @ self.back + self.shift
+
+    def values(self, coordinates: np.ndarray, penalty: float) -> np.ndarray:
+        """Values [s g], without their level."""
+        return coordinates / (self.eigenvalues + penalty) @ self.cross
+
+    def arrays(self) -> dict[str, Tensor]:
+        """All of it; values per gene in float32, since these grow with the panel."""
+        parts = {"back": self.back, "shift": self.shift, "eigenvalues": self.eigenvalues}
+        arrays = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
+        return arrays | {"cross": torch.from_numpy(np.ascontiguousarray(self.cross))}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Tensor]) -> Spectrum:
+        """What `arrays` gave."""
+        return cls(*(arrays[name].numpy() for name in ("back", "shift", "eigenvalues", "cross")))
+
+
+def _positive(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of a symmetric matrix that are above 0 but for rounding, and their vectors."""
+    if not matrix.size:
+        return np.zeros(0), np.zeros((len(matrix), 0))
+    values, vectors = eigh(matrix, overwrite_a=True, check_finite=False)
+    kept = values > len(matrix) * np.finfo(float).eps * max(float(values[-1]), 1e-300)
+    return values[kept], vectors[:, kept]

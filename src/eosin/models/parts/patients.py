@@ -1,0 +1,175 @@
+"""Which section and patient each training spot is of, and what is held out together for each of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from eosin.geometry.grouping import regions
+from eosin.models.base import Training
+from eosin.types import Batch
+
+KINDS = ("new patient", "known patient")
+"""How a patient is predicted, by whether there was one in training."""
+
+
+@dataclass(frozen=True)
+class SpotOrigins:
+    """Sections and patients of training spots.
+
+    Attributes
+    ----------
+    section, patient
+        [s] int64: part of the batch, and number of the patient, of each spot.
+    names
+        Names of the patients, by number; empty where the batch does not say them. Then `Training.groups` stand for
+        patients where each section is of one group, and all sections are of one patient where not.
+    own_groups
+        [s] `Training.groups`.
+    xy_um
+        Positions [s 2].
+    """
+
+    section: np.ndarray
+    patient: np.ndarray
+    names: tuple[str, ...]
+    own_groups: np.ndarray
+    xy_um: np.ndarray
+
+    @classmethod
+    def of(cls, training: Training) -> SpotOrigins:
+        """Of all spots of a training set."""
+        batch, section = training.batch, training.batch.part_of_spot()
+        if batch.patients:
+            names = tuple(dict.fromkeys(batch.patients))
+            patient = np.array([names.index(name) for name in batch.patients], dtype=np.int64)[section]
+            return cls(section, patient, names, training.groups, batch.xy_um)
+        pairs = np.unique(np.stack([section, training.groups]), axis=1)
+        each_in_one = len(pairs[0]) == len(np.unique(section))
+        patient = np.unique(training.groups, return_inverse=True)[1] if each_in_one else np.zeros_like(section)
+        return cls(section, patient.reshape(-1), (), training.groups, batch.xy_um)
+
+    def groups(self) -> np.ndarray:
+        """[s] what is held out together: `Training.groups`, or where these are one, sections, or regions of one."""
+        for labels in (self.own_groups, self.section):
+            if len(np.unique(labels)) > 1:
+                return labels
+        return regions(self.xy_um)
+
+    def folds_of_new(self) -> list[np.ndarray]:
+        """Rows held out in turn to judge how a new patient is predicted: of a patient, else of a section or a region.
+
+        An empty list where nothing can be held out.
+        """
+        return _rows(self.patient) if len(np.unique(self.patient)) > 1 else self._sections_or_regions()
+
+    def folds_of_known(self) -> list[np.ndarray]:
+        """Rows held out in turn to judge how a new section of a known patient is predicted.
+
+        Those of a section whose patient has others; where no patient has two, those of `folds_of_new`.
+        """
+        several = [rows for rows in _rows(self.section) if (self.patient == self.patient[rows[0]]).sum() > len(rows)]
+        return several or self.folds_of_new()
+
+    def sections_with_siblings(self) -> np.ndarray:
+        """[s] section of each spot whose patient has several of them, -1 for others: what is held out in turn."""
+        labels = np.full(len(self.section), -1)
+        for rows in _rows(self.section):
+            if (self.patient == self.patient[rows[0]]).sum() > len(rows):
+                labels[rows] = self.section[rows[0]]
+        return labels
+
+    def take(self, rows: np.ndarray) -> SpotOrigins:
+        """The origins of some spots; a patient who has none of them is not in it."""
+        left = np.unique(self.patient[rows])
+        names = tuple(self.names[number] for number in left) if self.names else ()
+        renumbered = np.searchsorted(left, self.patient[rows])
+        return SpotOrigins(self.section[rows], renumbered, names, self.own_groups[rows], self.xy_um[rows])
+
+    def _sections_or_regions(self) -> list[np.ndarray]:
+        labels = self.section if len(np.unique(self.section)) > 1 else self.groups()
+        rows = _rows(labels)
+        return rows if len(rows) > 1 else []
+
+
+def _rows(labels: np.ndarray) -> list[np.ndarray]:
+    """Rows of each label."""
+    return [np.flatnonzero(labels == label) for label in np.unique(labels)]
+
+
+def within_sections(values: np.ndarray, section: np.ndarray) -> np.ndarray:
+    """Values [s g] less their mean over the section's spots, float64."""
+    return values - section_means(values, section)[np.unique(section, return_inverse=True)[1].reshape(-1)]
+
+
+def section_means(values: np.ndarray, section: np.ndarray) -> np.ndarray:
+    """Means [sections g] of values [s g], float64, by growing number of the section."""
+    return np.stack([values[section == label].mean(0, dtype=np.float64) for label in np.unique(section)])
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The level of each gene: what is added to a prediction that says nothing of it.
+
+    Attributes
+    ----------
+    overall
+        [g] for a patient who is not known.
+    patients
+        Known patients (p).
+    own
+        [p g] for each of them.
+    """
+
+    overall: np.ndarray
+    patients: tuple[str, ...]
+    own: np.ndarray
+
+    @classmethod
+    def of(cls, target: np.ndarray, origins: SpotOrigins) -> Levels:
+        """Means of `target` [s g]: over all spots, and over those of each patient."""
+        own = [target[origins.patient == number].mean(0, dtype=np.float64) for number in range(len(origins.names))]
+        stacked = np.stack(own) if own else np.zeros((0, target.shape[1]))
+        return cls(target.mean(0, dtype=np.float64), origins.names, stacked)
+
+    def known(self, patient: str) -> bool:
+        """Whether a patient was trained on."""
+        return patient in self.patients
+
+    def whose(self, patient: str) -> str:
+        """In words, for whom a patient is taken."""
+        return KINDS[self.known(patient)]
+
+    def at(self, batch: Batch) -> np.ndarray:
+        """[s g] or [1 g]: each spot's level, by the patient of its part."""
+        if not any(self.known(patient) for patient in batch.patients):
+            return self.overall[None]
+        rows = [self.own[self.patients.index(p)] if self.known(p) else self.overall for p in batch.patients]
+        return np.stack(rows)[batch.part_of_spot()]
+
+    def of_spots(self, origins: SpotOrigins, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Levels [r g] of some spots, by their origins, and whether their patient is known, bool [r]."""
+        values = np.tile(self.overall, (len(rows), 1))
+        known = np.zeros(len(rows), dtype=bool)
+        for number, name in enumerate(origins.names):
+            own = origins.patient[rows] == number
+            if self.known(name):
+                values[own], known[own] = self.own[self.patients.index(name)], True
+        return values, known
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Levels and names as tensors; `of_arrays` takes them back."""
+        names = np.frombuffer(json.dumps(self.patients).encode(), dtype=np.uint8).copy()
+        parts = {"overall": self.overall, "own": self.own, "patients": names}
+        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Tensor]) -> Levels:
+        """What `arrays` gave."""
+        names = json.loads(arrays["patients"].numpy().tobytes())
+        return cls(arrays["overall"].numpy(), tuple(names), arrays["own"].numpy())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -124,7 +125,11 @@ def hash_of_key(key: str) -> str:
 
 
 class Encoder(ABC):
-    """From the windows of a spot to one vector, which depends on no other spot and not on the slide.
+    """From the windows of a spot to one vector, which depends on no other spot.
+
+    It may depend on its slide, as that of `stain` does on how darkly the slide is stained: `eosin.features.encode`
+    shows a sample of the slide's windows to `for_slide` once, and encodes with what that returns. An encoder that was
+    shown no slide works too, as for one of usual looks.
 
     Attributes
     ----------
@@ -136,12 +141,21 @@ class Encoder(ABC):
         The text from which `get_encoder` makes the same encoder.
     device
         Where it computes.
+    slide_views
+        The windows that `for_slide` takes, in order; none for an encoder that does not depend on the slide.
+    slide_facts
+        What was measured on the slide, by name; kept in the feature file. Empty before `for_slide`.
+    slide_notes
+        What is unusual about the slide, one sentence each, for the log.
     """
 
     card: EncoderCard
     views: tuple[View, ...]
     spec: str
     device: torch.device = torch.device("cpu")
+    slide_views: tuple[View, ...] = ()
+    slide_facts: Mapping[str, float] = MappingProxyType({})
+    slide_notes: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -172,6 +186,18 @@ class Encoder(ABC):
         Tensor
             float32 [b f], on `device`.
         """
+
+    def for_slide(self, windows: Sequence[Tensor]) -> Encoder:
+        """The encoder for one slide, with the same key; this one stays as it is.
+
+        Parameters
+        ----------
+        windows
+            A sample of the slide's windows on tissue: one uint8 tensor [n px px 3] (RGB) per view, in the order of
+            `slide_views`. n may be 0, where none could be read.
+        """
+        del windows
+        return self
 
     def to(self: E, device: torch.device | str) -> E:
         """Move the encoder to `device` and return it."""

@@ -11,6 +11,7 @@ from eosin.errors import EosinError
 from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.foreign_tiles import number, tile_width_px, width_of_tiles
 from eosin.features.licence import licence_of
+from eosin.features.slide_facts import facts_in
 from eosin.features.unreadable import without_unreadable
 from eosin.types import Features, Section, Spots, check_mpp
 
@@ -74,7 +75,8 @@ def features_of(file: FeatureFile, encoder: str) -> Features:
     """
     name = str(file.attrs.get("encoder", encoder))
     key = key_of(file.attrs, encoder, file.values.shape[1])
-    return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder))
+    facts = facts_in(file.attrs)
+    return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder), facts=facts)
 
 
 def key_of(attrs: Mapping[str, Any], encoder: str, width: int) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -30,6 +31,8 @@ class Features:
         Licence of the encoder's weights, which also binds what is trained on the features.
     commercial
         Whether that licence allows commercial use; False where it is unknown.
+    facts
+        What the encoder measured on the slide and took into account, by name; empty where it takes none.
 
     Raises
     ------
@@ -43,6 +46,7 @@ class Features:
     turned: np.ndarray | None = None
     licence: str = "unknown"
     commercial: bool = False
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values, dtype=np.float32)

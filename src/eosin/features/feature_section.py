@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eosin.encoders.parts.versions import with_version
 from eosin.errors import EosinError
 from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.foreign_tiles import number, tile_width_px, width_of_tiles
@@ -73,8 +74,8 @@ def features_of(file: FeatureFile, encoder: str) -> Features:
     encoder
         Name of the encoder, used where the file does not state it.
     """
-    name = str(file.attrs.get("encoder", encoder))
     key = key_of(file.attrs, encoder, file.values.shape[1])
+    name = with_version(str(file.attrs.get("encoder", encoder)), key)
     facts = facts_in(file.attrs)
     return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder), facts=facts)
 

@@ -50,7 +50,7 @@ def encode(
     --------
     >>> sections = eosin.encode("data", out="features")
     >>> sections[0].features.values.shape[1]
-    442
+    884
     """
     given = {} if encoding.precision is None else {"precision": encoding.precision}
     encoder = get_encoder(with_tile(encoding.encoder, encoding.tile_um), **given)

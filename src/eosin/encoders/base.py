@@ -79,8 +79,10 @@ class EncoderCard:
         Side (pixels) and scale (µm per pixel) of the window that it was made for.
     mean, std
         Normalisation of red, green and blue, on a scale of 0 to 1.
+    layers
+        Names of the layers whose output is taken; none: the last one's.
     pooling
-        How the output of the network becomes one vector.
+        How the output of the network, or of its layers, becomes one vector.
     precision
         Type of number in which its authors compute; eosin uses float32 unless told otherwise.
     parameters
@@ -106,6 +108,7 @@ class EncoderCard:
     um_per_px: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    layers: tuple[str, ...] = ()
     pooling: str = ""
     precision: str = ""
     parameters: int | None = None
@@ -228,6 +231,8 @@ def _split(value: Any) -> Any:
 
 Floats = Annotated[tuple[float, ...], BeforeValidator(_split)]
 """A setting of one or several numbers; a spec separates them by commas."""
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A setting of one or several names; a spec separates them by commas."""
 
 
 def spec_of(head: str, settings: Settings, *, in_head: tuple[str, ...] = ()) -> str:

@@ -4,9 +4,18 @@ A room of its own below the other records, since the command line shows them bef
 """
 
 from eosin.options.keywords import changed, described, takes_options
-from eosin.options.records import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions, names_of, widths_of
+from eosin.options.records import (
+    DEFAULT_ENCODER,
+    BenchSettings,
+    FeatureOptions,
+    LayoutOptions,
+    ReadOptions,
+    names_of,
+    widths_of,
+)
 
 __all__ = [
+    "DEFAULT_ENCODER",
     "BenchSettings",
     "FeatureOptions",
     "LayoutOptions",

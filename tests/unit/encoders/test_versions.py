@@ -20,6 +20,7 @@ TWO = ONE.replace("version=1", "version=2")
         ("stain", TWO, "stain"),
         ("stain+pixels?px=16", f"{ONE}+pixels;16", "stain?version=1+pixels?px=16"),
         ("stain?px=96+stain?tile_um=100,660", f"{TWO}+{ONE}", "stain?px=96+stain?tile_um=100,660&version=1"),
+        ("virchow+stain", f"virchow;pooling=class+mean;mean=1+{ONE}", "virchow+stain?version=1"),
         ("stain", "file;encoder=stain;width=442", "stain"),
         ("uni@a+b.safetensors", "uni;weights=0", "uni@a+b.safetensors"),
         ("stain+uni", f"{ONE}", "stain+uni"),  # they do not belong together: nothing is guessed

@@ -20,7 +20,7 @@ def with_version(spec: str, key: str) -> str:
     spec, key
         Of the encoder, as they were stored.
     """
-    parts, keys = split_spec(spec, ENCODERS.__contains__), key.split("+")
+    parts, keys = split_spec(spec, ENCODERS.__contains__), _keys_of(key)
     if len(parts) != len(keys):
         return spec
     return "+".join(_of_part(part, own) for part, own in zip(parts, keys))
@@ -28,7 +28,7 @@ def with_version(spec: str, key: str) -> str:
 
 def is_earlier(key: str) -> bool:
     """Whether a part of a key is of an earlier version of its encoder."""
-    return any(own.startswith(beginning) for own in key.split("+") for beginning in _EARLIER.values())
+    return any(own.startswith(beginning) for own in _keys_of(key) for beginning in _EARLIER.values())
 
 
 def without_version(spec: str) -> str:
@@ -36,6 +36,18 @@ def without_version(spec: str) -> str:
     parts = [part.partition("?") for part in split_spec(spec, ENCODERS.__contains__)]
     kept = [(head, [pair for pair in query.split("&") if pair and not _is_version(pair)]) for head, _, query in parts]
     return "+".join(head + ("?" + "&".join(pairs) if pairs else "") for head, pairs in kept)
+
+
+def _keys_of(key: str) -> list[str]:
+    """The keys of the parts; a `+` separates where the name of an encoder follows, not in `pooling=class+mean`."""
+    first, *pieces = key.split("+")
+    keys = [first]
+    for piece in pieces:
+        if name_of(piece.partition(";")[0]) in ENCODERS:
+            keys.append(piece)
+        else:
+            keys[-1] += "+" + piece
+    return keys
 
 
 def _of_part(part: str, key: str) -> str:

@@ -8,6 +8,7 @@ import numpy as np
 import toy
 from eosin.api.predict import predict
 from eosin.api.train import train
+from eosin.options import DEFAULT_ENCODER
 
 
 def test_feature_files_without_our_key_train_and_predict(tmp_path):
@@ -23,7 +24,7 @@ def test_feature_files_without_our_key_train_and_predict(tmp_path):
 
     bare = [replace(section, features=None) for section in sections]
     trained = train(bare[:3], features=folder, model="ridge", genes="var:5", out=tmp_path / "run")
-    assert trained.encoder == "stain"  # believed to be what was asked for
+    assert trained.encoder == DEFAULT_ENCODER  # believed to be what was asked for
     unmeasured = replace(bare[3], counts=None, genes=None)
     prediction = predict(tmp_path / "run", unmeasured, features=folder)
     assert prediction.draws.shape == (1, 40, 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -84,3 +85,45 @@ def test_check_passes_a_sound_encoder() -> None:
 def test_check_sees_each_fault(fault: str) -> None:
     with pytest.raises(ValueError, match="encoder 'broken'"):
         check_encoder(_Broken(fault))
+
+
+class _Shown(Encoder):
+    """Mean colour less that of the slide, with one fault at a time."""
+
+    def __init__(self, fault: str):
+        self.fault, self.mean, self.calls = fault, 0.0, 0
+        self.views, self.slide_views, self.spec = (View(50.0, 32),), (View(99.0, 16),), "shown"
+        self.card = EncoderCard("shown", "", "MIT", True, False, 3, "")
+
+    @property
+    def key(self) -> str:
+        return f"shown{self.mean if self.fault == 'key' else ''}"
+
+    def for_slide(self, windows):
+        self.calls += 1
+        made = self if self.fault == "changes itself" else copy.copy(self)
+        pixels = windows[0].float()
+        made.mean = float(pixels.mean()) if len(pixels) or self.fault == "unread" else 0.0
+        made.slide_facts = {"mean": made.mean + (self.calls if self.fault == "random" else 0)}
+        return made
+
+    def encode(self, tiles):
+        return tiles[0].float().mean((1, 2)) / 255 - self.mean
+
+
+def test_check_passes_a_sound_encoder_of_slides() -> None:
+    check_encoder(_Shown("none"))
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ("key", "another key"),
+        ("changes itself", "is changed by"),
+        ("random", "otherwise the second time"),
+        ("unread", "NaN or infinity for a slide"),
+    ],
+)
+def test_check_sees_each_fault_with_slides(fault: str, says: str) -> None:
+    with pytest.raises(ValueError, match=f"encoder 'shown' .*{says}"):
+        check_encoder(_Shown(fault))

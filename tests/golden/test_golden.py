@@ -110,7 +110,7 @@ def tile(px: int = 224) -> torch.Tensor:
 
 def test_stain_features_of_a_drawn_tile() -> None:
     """Same encoder key, same numbers: cached features and trained models depend on it."""
-    encoder = get_encoder("stain")
+    encoder = get_encoder("stain?version=1")
     found = encoder.encode([tile(), tile().flip(2)])[0].numpy()
     assert (encoder.key, found.shape) == ("stain;version=1;views=165um/224px,330um/224px;resize=bicubic", (442,))
     assert np.allclose(found[::40], STAIN, rtol=1e-3, atol=1e-4), found[::40].tolist()

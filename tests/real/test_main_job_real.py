@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from eosin.options import DEFAULT_ENCODER
+
 HER2ST = Path(__file__).resolve().parents[2] / "../shared/data/her2st"
 pytestmark = pytest.mark.skipif(not HER2ST.is_dir(), reason="no real sections in ../shared/data/her2st")
 
@@ -87,4 +89,4 @@ def test_the_checkpoint_says_where_it_comes_from(run: Path) -> None:
     config = json.loads((run / "config.json").read_text())
     assert [(s["name"], s["patient"]) for s in config["trained_on"]] == [("C5", "C")]
     assert config["panel"]["chosen_on"] == ["C5"]
-    assert config["encoder"] == "stain"
+    assert config["encoder"] == DEFAULT_ENCODER

@@ -22,7 +22,7 @@ from eosin.errors import EosinError
 from eosin.execution import Here, Processes
 from eosin.genes import choose_panel, tolerant
 from eosin.metrics.gene_lists import GeneLists
-from eosin.options import BenchSettings, FeatureOptions, ReadOptions, names_of, takes_options
+from eosin.options import DEFAULT_ENCODER, BenchSettings, FeatureOptions, ReadOptions, names_of, takes_options
 from eosin.types import GenePanel, Section
 
 log = logging.getLogger("eosin")
@@ -36,7 +36,7 @@ def bench(
     *,
     out: str | Path,
     models: str | Sequence[str] | None = None,
-    encoders: str | Sequence[str] = ("stain",),
+    encoders: str | Sequence[str] = (DEFAULT_ENCODER,),
     settings: Mapping[str, Settings] | str | Path | None = None,
     dry_run: bool = False,
     isolate: bool = True,

@@ -51,7 +51,7 @@ def encode(
     --------
     >>> sections = eosin.encode("data", out="features")
     >>> sections[0].features.values.shape[1]
-    442
+    884
     """
     need_folder(out)
     given = {} if encoding.precision is None else {"precision": encoding.precision}

@@ -7,7 +7,7 @@ from pathlib import Path
 from eosin.api.parts.sections import sections_of
 from eosin.encoders import get_encoder, need_known
 from eosin.features import attach
-from eosin.options import ReadOptions, takes_options
+from eosin.options import DEFAULT_ENCODER, ReadOptions, takes_options
 from eosin.types import Section
 
 
@@ -16,7 +16,7 @@ def read(
     path: str | Path,
     *,
     features: str | Path | None = None,
-    encoder: str = "stain",
+    encoder: str = DEFAULT_ENCODER,
     symmetries: bool = False,
     reading: ReadOptions = ReadOptions(),
 ) -> list[Section]:

@@ -12,7 +12,7 @@ from eosin.api.bench import bench
 from eosin.api.parts.outputs import need_folder
 from eosin.api.parts.sections import Data, sections_of
 from eosin.errors import EosinError
-from eosin.options import BenchSettings, FeatureOptions, ReadOptions, takes_options
+from eosin.options import DEFAULT_ENCODER, BenchSettings, FeatureOptions, ReadOptions, takes_options
 
 
 @takes_options(hide=("encoder", "symmetries", "device", "precision", "transform", "protocol"))
@@ -22,7 +22,7 @@ def study(
     *,
     out: str | Path,
     preset: str | None = None,
-    encoders: str | Sequence[str] = ("stain",),
+    encoders: str | Sequence[str] = (DEFAULT_ENCODER,),
     comparing: BenchSettings = BenchSettings(),
     encoding: FeatureOptions = FeatureOptions(),
     reading: ReadOptions = ReadOptions(),

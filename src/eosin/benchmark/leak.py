@@ -98,8 +98,9 @@ def _both(split: Split) -> list[str]:
 def _equal_tiles(split: Split, rows: Mapping[str, np.ndarray]) -> list[str]:
     """Test sections of which many tiles are bit by bit those of a section that is learned from.
 
-    An encoder gives equal features to equal tiles, so rows of features stand for tiles. Tiles that repeat within a
-    section (blank glass) are left out.
+    An encoder gives equal features to equal tiles, so rows of features stand for tiles. One that takes its slide into
+    account does so only for slides that look alike to it, as copies of all spots do; copies of some are found by their
+    counts alone. Tiles that repeat within a section (blank glass) are left out.
     """
     found = []
     for test in split.test:

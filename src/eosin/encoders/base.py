@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Annotated, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -78,8 +79,10 @@ class EncoderCard:
         Side (pixels) and scale (µm per pixel) of the window that it was made for.
     mean, std
         Normalisation of red, green and blue, on a scale of 0 to 1.
+    layers
+        Names of the layers whose output is taken; none: the last one's.
     pooling
-        How the output of the network becomes one vector.
+        How the output of the network, or of its layers, becomes one vector.
     precision
         Type of number in which its authors compute; eosin uses float32 unless told otherwise.
     parameters
@@ -105,6 +108,7 @@ class EncoderCard:
     um_per_px: float | None = None
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    layers: tuple[str, ...] = ()
     pooling: str = ""
     precision: str = ""
     parameters: int | None = None
@@ -124,7 +128,11 @@ def hash_of_key(key: str) -> str:
 
 
 class Encoder(ABC):
-    """From the windows of a spot to one vector, which depends on no other spot and not on the slide.
+    """From the windows of a spot to one vector, which depends on no other spot.
+
+    It may depend on its slide, as that of `stain` does on how darkly the slide is stained: `eosin.features.encode`
+    shows a sample of the slide's windows to `for_slide` once, and encodes with what that returns. An encoder that was
+    shown no slide works too, as for one of usual looks.
 
     Attributes
     ----------
@@ -136,12 +144,21 @@ class Encoder(ABC):
         The text from which `get_encoder` makes the same encoder.
     device
         Where it computes.
+    slide_views
+        The windows that `for_slide` takes, in order; none for an encoder that does not depend on the slide.
+    slide_facts
+        What was measured on the slide, by name; kept in the feature file. Empty before `for_slide`.
+    slide_notes
+        What is unusual about the slide, one sentence each, for the log.
     """
 
     card: EncoderCard
     views: tuple[View, ...]
     spec: str
     device: torch.device = torch.device("cpu")
+    slide_views: tuple[View, ...] = ()
+    slide_facts: Mapping[str, float] = MappingProxyType({})
+    slide_notes: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -178,6 +195,18 @@ class Encoder(ABC):
             float32 [b f], on `device`.
         """
 
+    def for_slide(self, windows: Sequence[Tensor]) -> Encoder:
+        """The encoder for one slide, with the same key; this one stays as it is.
+
+        Parameters
+        ----------
+        windows
+            A sample of the slide's windows on tissue: one uint8 tensor [n px px 3] (RGB) per view, in the order of
+            `slide_views`. n may be 0, where none could be read.
+        """
+        del windows
+        return self
+
     def to(self: E, device: torch.device | str) -> E:
         """Move the encoder to `device` and return it."""
         self.device = torch.device(device)
@@ -207,6 +236,8 @@ def _split(value: Any) -> Any:
 
 Floats = Annotated[tuple[float, ...], BeforeValidator(_split)]
 """A setting of one or several numbers; a spec separates them by commas."""
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+"""A setting of one or several names; a spec separates them by commas."""
 
 
 def spec_of(head: str, settings: Settings, *, in_head: tuple[str, ...] = ()) -> str:

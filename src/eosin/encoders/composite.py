@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 import torch
@@ -24,6 +24,9 @@ class Composite(Encoder):
         self._parts = tuple(parts)
         cards = [part.card for part in parts]
         self.views = tuple(view for part in parts for view in part.views)
+        self.slide_views = tuple(dict.fromkeys(view for part in parts for view in part.slide_views))
+        self.slide_facts = _merged([part.slide_facts for part in parts])
+        self.slide_notes = tuple(dict.fromkeys(note for part in parts for note in part.slide_notes))
         self.spec = "+".join(part.spec for part in parts)
         self.card = EncoderCard(
             name="+".join(card.name for card in cards),
@@ -47,6 +50,13 @@ class Composite(Encoder):
         """Numbers of features of the parts."""
         return tuple(width for part in self._parts for width in part.blocks)
 
+    def for_slide(self, windows: Sequence[Tensor]) -> Composite:
+        """The encoder with each part for the slide; parts that take the same window of it share it."""
+        of_view = dict(zip(self.slide_views, windows))
+        adapted = Composite([part.for_slide([of_view[view] for view in part.slide_views]) for part in self._parts])
+        adapted.device = self.device
+        return adapted
+
     def to(self, device: torch.device | str) -> Composite:
         """Move all parts to `device` and return the encoder."""
         self._parts = tuple(part.to(device) for part in self._parts)
@@ -59,3 +69,12 @@ class Composite(Encoder):
         for part in self._parts:
             ends.append(ends[-1] + len(part.views))
         return torch.cat([part.encode(tiles[a:b]) for part, (a, b) in zip(self._parts, pairwise(ends))], 1)
+
+
+def _merged(facts: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """Facts of all parts; where two parts measured another number, the later one's name ends in that part's place."""
+    merged: dict[str, float] = {}
+    for place, own in enumerate(facts, 1):
+        for name, value in own.items():
+            merged[name if merged.get(name, value) == value else f"{name}_{place}"] = value
+    return merged

@@ -4,10 +4,14 @@ It needs no download and no GPU, gives the same numbers on every machine, and on
 better than those of a small network trained on photographs. Colour deconvolution after Ruifrok & Johnston (Anal Quant
 Cytol Histol 2001); uniform local binary patterns after Ojala et al. (IEEE TPAMI 2002); pattern spectrum after Maragos
 (IEEE TPAMI 1989).
+
+Version 2 first brings the densities of the slide's stains to fixed levels (`parts/slide_densities.py`). Version 1 takes
+the pixels as they are.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,12 +24,12 @@ from eosin.config import Settings
 from eosin.encoders.base import ENCODERS, Encoder, Floats, View, spec_of
 from eosin.encoders.parts import map_statistics as statistics
 from eosin.encoders.parts.computed import computed_card, settings_only
+from eosin.encoders.parts.slide_densities import SlideDensities, density_table, unit_rows
 from eosin.encoders.parts.workers import over_rows
 from eosin.errors import EosinError
 
-_VERSION = 1
-_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
-"""Optical density of haematoxylin and of eosin in red, green, blue (Ruifrok & Johnston, table of vectors)."""
+_SLIDE_VIEW = View(330.0, 224)
+"""Windows in which the slide's stains are measured, whatever windows are encoded: members then agree."""
 _LAPLACIAN_LEVELS, _EDGE_LEVELS, _PATTERN_LEVELS = 5, 4, 3
 _GRANULE_PX = (3, 5, 7, 11, 15, 21)
 _NUCLEUS_SIGMAS_UM = (2.0, 3.5)
@@ -43,6 +47,12 @@ class StainSettings(Settings):
     px: int = Field(
         224, ge=96, le=1024, description="side of each window, pixels: 0.74 and 1.5 µm/px at the default widths"
     )
+    version: int = Field(
+        2,
+        ge=1,
+        le=2,
+        description="2 first brings each slide's haematoxylin and eosin to fixed densities; 1 takes pixels as they are",
+    )
 
 
 class Stain(Encoder):
@@ -52,10 +62,11 @@ class Stain(Encoder):
         settings = settings or StainSettings.of({})
         self.views = tuple(_wide_enough(View(width, settings.px)) for width in settings.tile_um)
         self.spec = spec_of("stain", settings)
-        self._density = -torch.log((torch.arange(256, dtype=torch.float64) + 1) / 256).float()
-        residual = np.cross(*_STAINS)
-        matrix = np.stack([row / np.linalg.norm(row) for row in (*_STAINS, residual)])
-        self._unmix = np.linalg.inv(matrix).T.tolist()  # rows: haematoxylin, eosin, residual
+        self._version = settings.version
+        self.slide_views = (_SLIDE_VIEW,) if self._version > 1 else ()
+        self._slide = SlideDensities()
+        self._density = density_table()
+        self._unmix = np.linalg.inv(unit_rows()).T.tolist()  # rows: haematoxylin, eosin, residual
         blank = [torch.zeros(1, view.px, view.px, 3, dtype=torch.uint8) for view in self.views]
         self.card = computed_card(
             "stain",
@@ -68,7 +79,16 @@ class Stain(Encoder):
     @property
     def key(self) -> str:
         """Version, windows and resize."""
-        return f"stain;version={_VERSION};views={','.join(map(str, self.views))};resize=bicubic"
+        return f"stain;version={self._version};views={','.join(map(str, self.views))};resize=bicubic"
+
+    def for_slide(self, windows: Sequence[Tensor]) -> Stain:
+        """The encoder with the densities of the slide's stains, measured on a sample of its windows (version 2)."""
+        if not self.slide_views:
+            return self
+        made = copy.copy(self)
+        made._slide = SlideDensities.of(windows[0].cpu())
+        made.slide_facts, made.slide_notes = made._slide.facts(), made._slide.notes
+        return made
 
     @torch.inference_mode()
     def encode(self, tiles: Sequence[Tensor]) -> Tensor:
@@ -81,7 +101,7 @@ class Stain(Encoder):
 
     def _window(self, tile: Tensor, view: View) -> Tensor:
         """Statistics [b m] of one field of view [b px px 3]."""
-        rgb = tile.permute(0, 3, 1, 2).contiguous()
+        rgb = self._slide.applied(tile.permute(0, 3, 1, 2).contiguous())
         stains = self._stains(rgb)  # [b 4 px px]: haematoxylin, eosin, residual, total density
         parts = [
             statistics.moments(stains),

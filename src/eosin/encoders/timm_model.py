@@ -1,7 +1,8 @@
 """`timm`: any image model of timm, with weights from a local safetensors file or from the hub.
 
 `timm:ARCH@WEIGHTS`, as `timm:resnet50@weights/resnet50.safetensors` or `timm:resnet50@timm/resnet50.a1_in1k`. A
-classifier in the file is left out; everything else must fit the architecture exactly.
+classifier in the file is left out; everything else must fit the architecture exactly. `?layers=blocks.2,blocks.3` takes
+the maps of middle layers instead of the last one.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import nn
 
 from eosin.config import Settings, did_you_mean
-from eosin.encoders.base import ENCODERS, EncoderCard, Floats, View, spec_of
+from eosin.encoders.base import ENCODERS, EncoderCard, Floats, Names, View, spec_of
 from eosin.encoders.parts.field_of_view import with_current_names
+from eosin.encoders.parts.middle_layers import MapPooling, MiddleLayers
 from eosin.encoders.parts.network import Network, Precision
 from eosin.encoders.parts.network_encoder import NetworkEncoder
 from eosin.encoders.parts.weights import fit, heads, locate, read_tensors
@@ -43,12 +45,32 @@ class TimmSettings(Settings):
         None, description="mean of red, green, blue on 0-1; the architecture's own unless given"
     )
     std: Floats | None = Field(None, description="their standard deviation; the architecture's own unless given")
+    layers: Names | None = Field(
+        None,
+        min_length=1,
+        description="middle layers whose maps are taken, by commas, as blocks.2,blocks.3; the last one unless given",
+    )
+    pooling: MapPooling | None = Field(
+        None,
+        description="how a map becomes a vector: mean over pixels, mean+sd, or gram, its Gram matrix; mean of layers, "
+        "else the architecture's own, unless given",
+    )
     pad_type: str | None = Field(None, description="'same' for weights converted from TensorFlow")
     precision: Precision = Field(
         "float32", description="of the products inside: float32, float16 or bfloat16; the last two suit a GPU"
     )
     licence: str = Field(_UNKNOWN, description="licence of the weights, carried into every result")
     commercial: bool = Field(False, description="whether that licence allows commercial use")
+
+    @field_validator("pooling", mode="before")
+    @classmethod
+    def _with_plus(cls, value: Any) -> Any:
+        return value.replace(" ", "+") if isinstance(value, str) else value  # in a spec, `+` means a space
+
+    @property
+    def map_pooling(self) -> MapPooling | None:
+        """How maps are pooled; None for the architecture's own pooling of its last layer."""
+        return self.pooling or (None if self.layers is None else "mean")
 
 
 def timm_encoder(settings: TimmSettings) -> NetworkEncoder:
@@ -65,7 +87,9 @@ def timm_encoder(settings: TimmSettings) -> NetworkEncoder:
     fit(model, read_tensors(file), label, file=file, optional=heads(model))
     own: Mapping[str, Any] = model.pretrained_cfg
     mean, std = settings.mean or own.get("mean") or (), settings.std or own.get("std") or ()
-    network = Network(model, mean, std, name=label, precision=settings.precision)
+    layers, pooling = settings.layers or (), settings.map_pooling
+    pooled = model if pooling is None else MiddleLayers(model, layers, pooling)
+    network = Network(pooled, mean, std, name=label, precision=settings.precision)
     px = settings.px or own["input_size"][-1]
     card = EncoderCard(
         name=f"timm:{settings.arch}",
@@ -81,7 +105,8 @@ def timm_encoder(settings: TimmSettings) -> NetworkEncoder:
         um_per_px=settings.tile_um[0] / px,
         mean=network.mean,
         std=network.std,
-        pooling="the architecture's own",
+        layers=layers,
+        pooling=pooling or "the architecture's own",
         precision=settings.precision,
         parameters=sum(tensor.numel() for tensor in model.parameters()),
     )
@@ -91,6 +116,7 @@ def timm_encoder(settings: TimmSettings) -> NetworkEncoder:
         views=[View(width, px) for width in settings.tile_um],
         weights=sha256_file(file),
         padding=settings.pad_type or "default",
+        pooling=None if pooling is None else " of ".join([pooling, *([",".join(layers)] if layers else [])]),
         spec=spec_of(f"timm:{settings.arch}@{settings.weights}", settings, in_head=("arch", "weights")),
     )
 

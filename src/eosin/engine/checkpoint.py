@@ -24,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from eosin.encoders.parts.versions import with_version
 from eosin.errors import EosinError
 from eosin.models import MODELS, Model, ModelEntry
 from eosin.plurals import counted
@@ -194,7 +195,7 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         model=model,
         name=config["model"],
         panel=panel,
-        encoder=config["encoder"],
+        encoder=with_version(config["encoder"], config["encoder_key"]),
         encoder_key=config["encoder_key"],
         n_features=config["n_features"],
         model_settings=model_settings,

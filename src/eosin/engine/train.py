@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from eosin.config import Settings
+from eosin.encoders.parts.versions import with_version
 from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
 from eosin.engine.selection import RULES, HeldOut, Validation
@@ -90,7 +91,7 @@ def train(
             model=fitted,
             name=name,
             panel=panel,
-            encoder=features.encoder,
+            encoder=with_version(features.encoder, features.key),
             encoder_key=features.key,
             n_features=n_features,
             model_settings=model_settings.model_dump(mode="json"),

@@ -1,6 +1,6 @@
 """Features of sections: encode them in a stream that can resume, keep them in files, match files to spots, licences."""
 
-from eosin.features.attach import attach
+from eosin.features.attach import attach, encoders_of
 from eosin.features.encoding import encode, find_encoded
 from eosin.features.feature_cache import feature_path, place_in_cache
 from eosin.features.feature_file import FeatureFile, read_features
@@ -11,6 +11,7 @@ __all__ = [
     "FeatureFile",
     "attach",
     "encode",
+    "encoders_of",
     "feature_path",
     "find_encoded",
     "need_commercial",

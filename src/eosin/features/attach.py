@@ -13,6 +13,7 @@ import numpy as np
 
 from eosin.encoders.base import ENCODERS, hash_of_key, readable_name
 from eosin.encoders.parts.spec_text import split_spec, without_weights
+from eosin.encoders.parts.versions import is_earlier, with_version, without_version
 from eosin.errors import EosinError
 from eosin.features.feature_cache import file_name
 from eosin.features.feature_file import FeatureFile, read_attributes, read_features
@@ -40,7 +41,8 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
         Holds `{section}.h5`, or `{encoder}-{hash}/{section}.h5` as `encode` writes.
     encoder
         Name, spec or key of the encoder. Files of another encoder are ignored, damaged ones with a note; a file without
-        a key, which another tool wrote, is taken to be of this one.
+        a key, which another tool wrote, is taken to be of this one. A name or spec without a version takes files of the
+        newest version, and where there are none those of an earlier one, with a note.
     turned
         Also read the features of turned tiles, where the file holds them.
 
@@ -91,6 +93,11 @@ def _fitting(section: Section, folder: Path, encoder: str) -> tuple[dict[Path, s
             fitting[path] = key_of(attrs, encoder, width)
     if damaged and not fitting:
         raise damaged[0]
+    newest = {path: key for path, key in fitting.items() if not is_earlier(key)}
+    if newest and without_version(encoder) == encoder:
+        fitting = newest
+    elif fitting and with_version(encoder, next(iter(fitting.values()))) != encoder:
+        notes.append(f"features of an earlier version of encoder '{encoder}'; encode again for the newest")
     for note in notes:
         _LOG.warning("section '%s': %s", section.name, note)
     return fitting, notes
@@ -116,7 +123,21 @@ def _fits(attrs: Mapping[str, Any], encoder: str) -> bool:
     key, spec = attrs.get("encoder_key"), attrs.get("encoder")
     if key is None:
         return True
-    return encoder in (key, spec) or without_weights(str(spec)) == encoder
+    spec = with_version(str(spec), str(key))
+    return encoder in (key, spec, without_version(spec)) or without_weights(spec) == encoder
+
+
+def encoders_of(section: Section, folder: str | Path) -> list[str]:
+    """Specs of the encoders of which a folder holds features of a section; those of other tools do not say it."""
+    found: dict[str, None] = {}
+    for path in _candidates(section, Path(folder)):
+        try:
+            attrs, _ = read_attributes(path)
+        except EosinError:
+            continue
+        if "encoder" in attrs and "encoder_key" in attrs:
+            found[with_version(str(attrs["encoder"]), str(attrs["encoder_key"]))] = None
+    return list(found)
 
 
 def _rows(section: Section, file: FeatureFile, path: Path) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ from eosin.features.feature_file import FeatureFile
 from eosin.features.feature_writing import add_turned, write_features
 from eosin.features.image_hash import image_hash
 from eosin.features.journal import Journal
+from eosin.features.slide_facts import fact_attributes, facts_in
+from eosin.features.slide_sample import adapted
 from eosin.features.stream import Encoded, encode_tiles
 from eosin.features.turns import TURNS, UNTURNED
 from eosin.features.unreadable import without_unreadable
@@ -84,13 +87,13 @@ def encode(
     state = file_state(path)
     file = job.valid_file(path)
     if file is not None and job.is_complete(file):
-        return job.with_features(file.values, file.turned, file.readable)
+        return job.with_file(file)
     job.check()  # before a folder is made for it
     with held(path):
         if file_state(path) != state:  # another process wrote the file in the meantime
             file = job.valid_file(path)
             if file is not None and job.is_complete(file):
-                return job.with_features(file.values, file.turned, file.readable)
+                return job.with_file(file)
         remove_partial_files(path)
         return job.run(path, file)
 
@@ -112,7 +115,7 @@ def find_encoded(
     file, _ = look_at(path, job.stamp(), section, turned=symmetries)
     if file is None or not job.is_complete(file):
         return None
-    return job.with_features(file.values, file.turned, file.readable)
+    return job.with_file(file)
 
 
 @dataclass(frozen=True)
@@ -149,20 +152,22 @@ class _Job:
         """Encode what `file`, the valid features at `path`, does not hold, and write it to `path` if there is one."""
         ways = (() if file is not None else (UNTURNED,)) + (tuple(TURNS) if self.symmetries else ())
         devices = [self.encoder.device] if self.device is None else devices_of(self.device, self.encoder)
-        journal = None if path is None else self._journal(path, ways, devices[0].type)
         with open_slide(self.image.path, mpp=self.mpp) as slide:
             _check_inside(self.section, slide)
             log_if_enlarged(self.encoder, slide.mpp)
+            encoder = adapted(self.encoder.to(devices[0]), slide, self.section.spots.xy_um, self.section.name)
+            facts = dict(encoder.slide_facts)
+            journal = None if path is None else self._journal(path, ways, devices[0].type, facts)
             encoded = encode_tiles(
                 self.section.name,
                 slide,
                 self.section.spots,
-                replicas(self.encoder, devices),
+                replicas(encoder, devices),
                 ways=ways,
                 batch=self.batch,
                 journal=journal,
             )
-            attrs = {**self.stamp(), **_file_attributes(self.section, slide, self.encoder)}
+            attrs = {**self.stamp(), **_file_attributes(self.section, slide, self.encoder), **fact_attributes(facts)}
         values, turned, readable = _combined(encoded, file, symmetries=self.symmetries)
         if path is not None and file is not None and turned is not None:
             add_turned(path, turned, readable=readable, half=self.half)
@@ -174,24 +179,33 @@ class _Job:
         if self.half:  # return the rounded numbers that the file will give next time
             values = _rounded(values) if file is None else values
             turned = None if turned is None else _rounded(turned)
-        return self.with_features(values, turned, readable, encoded.problem)
+        return self.with_features(values, turned, readable, facts, encoded.problem)
+
+    def with_file(self, file: FeatureFile) -> Section:
+        """The section with the features of a file, without unreadable spots."""
+        return self.with_features(file.values, file.turned, file.readable, facts_in(file.attrs))
 
     def with_features(
-        self, values: np.ndarray, turned: np.ndarray | None, readable: np.ndarray, problem: EosinError | None = None
+        self,
+        values: np.ndarray,
+        turned: np.ndarray | None,
+        readable: np.ndarray,
+        facts: Mapping[str, float],
+        problem: EosinError | None = None,
     ) -> Section:
-        """The section with features [s f] and those of turned tiles [s 7 f], without unreadable spots."""
+        """The section with features [s f], those of turned tiles [s 7 f] and facts, without unreadable spots."""
         card = self.encoder.card
         spec, key, blocks = self.encoder.spec, self.encoder.key, self.encoder.blocks
-        features = Features(values, spec, key, turned, card.licence, card.commercial, blocks)
+        features = Features(values, spec, key, turned, card.licence, card.commercial, blocks, facts)
         return without_unreadable(self.section.with_features(features), readable, problem)
 
-    def _journal(self, path: Path, ways: tuple[str, ...], kind: str) -> Journal:
-        """The journal next to the file; it is valid only for the same batches on the same kind of device.
+    def _journal(self, path: Path, ways: tuple[str, ...], kind: str, facts: Mapping[str, float]) -> Journal:
+        """The journal next to the file; it is valid only for the same batches, kind of device and facts of the slide.
 
         Its rows then equal, to the last bit, those that would be computed again.
         """
         how = {"ways": ways, "batch": self.batch, "device": kind, "torch": torch.__version__}
-        stamp = {**self.stamp(), "image": image_hash(self.image.path), **how}
+        stamp = {**self.stamp(), "image": image_hash(self.image.path), **how, **fact_attributes(facts)}
         return Journal(path.with_name(f"{path.name}.part"), stamp)
 
 

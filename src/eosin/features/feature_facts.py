@@ -13,6 +13,7 @@ from eosin.features.feature_file import read_features
 from eosin.features.feature_section import slide_mpp
 from eosin.features.foreign_tiles import width_of_tiles
 from eosin.features.licence import UNKNOWN, licence_of
+from eosin.features.slide_facts import facts_in
 from eosin.features.turns import TURNS
 from eosin.storage.hdf5 import open_foreign
 
@@ -69,6 +70,7 @@ def feature_facts(path: Path, *, mpp: float | None = None) -> dict[str, Any]:
         "tile_px_level0": width_px,
         "windows": _text(attrs.get("views")),
         "mpp": scale,
+        "slide": facts_in(attrs) or None,
         "licence": licence,
         "commercial": commercial,
     }

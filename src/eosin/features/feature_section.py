@@ -7,10 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from eosin.encoders.parts.versions import with_version
 from eosin.errors import EosinError
 from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.foreign_tiles import number, tile_width_px, width_of_tiles
 from eosin.features.licence import licence_of
+from eosin.features.slide_facts import facts_in
 from eosin.features.unreadable import without_unreadable
 from eosin.types import Features, Section, Spots, check_mpp
 
@@ -72,9 +74,10 @@ def features_of(file: FeatureFile, encoder: str) -> Features:
     encoder
         Name of the encoder, used where the file does not state it.
     """
-    name = str(file.attrs.get("encoder", encoder))
     key = key_of(file.attrs, encoder, file.values.shape[1])
-    return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder), _blocks(file))
+    name = with_version(str(file.attrs.get("encoder", encoder)), key)
+    blocks, facts = _blocks(file), facts_in(file.attrs)
+    return Features(file.values, name, key, file.turned, *licence_of(file.attrs, encoder), blocks, facts)
 
 
 def _blocks(file: FeatureFile) -> tuple[int, ...]:

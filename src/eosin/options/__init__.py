@@ -5,6 +5,7 @@ A room of its own below the other records, since the command line shows them bef
 
 from eosin.options.keywords import changed, described, takes_options
 from eosin.options.records import (
+    DEFAULT_ENCODER,
     BenchSettings,
     FeatureOptions,
     LayoutOptions,
@@ -15,6 +16,7 @@ from eosin.options.records import (
 )
 
 __all__ = [
+    "DEFAULT_ENCODER",
     "BenchSettings",
     "FeatureOptions",
     "LayoutOptions",

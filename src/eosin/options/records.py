@@ -12,6 +12,9 @@ from typing import Any
 
 from eosin.errors import EosinError
 
+DEFAULT_ENCODER = "stain+stain?tile_um=100,660"
+"""Two members: a spot with its rim and its surroundings; and the spot closely, with its wider surroundings."""
+
 
 def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     """Names, from a sequence or from text by commas; None where none is given, or an empty text."""
@@ -81,7 +84,8 @@ class FeatureOptions:
     features
         folder of feature files; what is missing is encoded into the user's cache (`EOSIN_CACHE`) without it
     encoder
-        `stain` needs no weights; `timm:ARCH@WEIGHTS.safetensors` is any timm model (see: eosin list encoders)
+        `stain` needs no weights, and by default stands twice, with windows of 165 and 330 and of 100 and 660 µm;
+        `timm:ARCH@WEIGHTS.safetensors` is any timm model (see: eosin list encoders); `A+B` is both side by side
     tile_um
         the encoder's field of view, µm, or several by commas; its own by default. It is not the width of a spot
     symmetries
@@ -95,7 +99,7 @@ class FeatureOptions:
     """
 
     features: str | Path | None = None
-    encoder: str | Any = "stain"
+    encoder: str | Any = DEFAULT_ENCODER
     tile_um: str | float | Sequence[float] | None = None
     symmetries: bool = False
     device: str = "auto"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -33,6 +34,8 @@ class Features:
     blocks
         Numbers of features of the encoders that stand side by side, in order, as `(442, 442)`; empty where one encoder
         made them or nothing is known of it.
+    facts
+        What the encoder measured on the slide and took into account, by name; empty where it takes none.
 
     Raises
     ------
@@ -47,6 +50,7 @@ class Features:
     licence: str = "unknown"
     commercial: bool = False
     blocks: tuple[int, ...] = ()
+    facts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         values = np.ascontiguousarray(self.values, dtype=np.float32)

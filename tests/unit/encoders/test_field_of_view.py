@@ -11,6 +11,7 @@ import torch
 from eosin.encoders import ENCODERS, Encoder, EncoderCard, View, get_encoder
 from eosin.encoders.parts.field_of_view import log_if_enlarged, with_current_names, with_tile
 from eosin.errors import EosinError
+from eosin.options import DEFAULT_ENCODER
 
 
 class Fixed(Encoder):
@@ -34,6 +35,9 @@ def fixed() -> Iterator[str]:
     ("spec", "tile_um", "want"),
     [
         ("stain", None, "stain"),
+        (DEFAULT_ENCODER, None, DEFAULT_ENCODER),
+        (DEFAULT_ENCODER, 120, "stain?tile_um=120"),  # its members would be the same
+        ("stain?px=96+stain", 120, "stain?px=96&tile_um=120+stain?tile_um=120"),
         ("stain", 100, "stain?tile_um=100"),
         ("stain?px=112", [165.5, 330], "stain?px=112&tile_um=165.5,330"),
         ("stain?tile_um=9&px=112", 100, "stain?px=112&tile_um=100"),

@@ -61,8 +61,13 @@ def test_golden_numbers(stain: Stain) -> None:
     i = torch.arange(224)
     red = 150 + 60 * torch.sin(i[:, None] / 9.0) * torch.cos(i[None] / 13.0)
     tile = torch.stack([red, red - 40, red + 30], -1).clamp(0, 255).to(torch.uint8)[None]
-    values = stain.encode([tile, tile])[0]
-    assert stain.key.startswith("stain;version=1;") and stain.n_features == len(values) == 442
+    first = get_encoder("stain?version=1")
+    values = first.encode([tile, tile])[0]
+    assert first.key == "stain;version=1;views=165um/224px,330um/224px;resize=bicubic"
+    assert stain.key == first.key.replace("version=1", "version=2")
+    assert torch.equal(stain.encode([tile, tile])[0], values)  # before it is shown a slide
+    assert first.for_slide([]) is first and not first.slide_views
+    assert stain.n_features == len(values) == 442
     half = len(values) // 2
     # Equal pixels: only blobs are sought in µm, so only the last ten of each window may differ.
     torch.testing.assert_close(values[: half - 10], values[half:-10])
@@ -155,7 +160,8 @@ def test_settings_change_key_and_numbers(stain: Stain, tiles: list[torch.Tensor]
     small = get_encoder("stain", px=112)
     assert small.key != stain.key and small.spec == "stain?px=112" and small.views[0].px == 112
     assert (other.encode([t[:2] for t in tiles]) - stain.encode([t[:2] for t in tiles])).abs().max() > 1e-3
-    assert get_encoder("stain").spec == "stain"
+    assert get_encoder("stain").spec == get_encoder("stain?version=2").spec == "stain"
+    assert get_encoder("stain?version=1&px=112").spec == "stain?px=112&version=1"
 
 
 def test_wrong_requests() -> None:
@@ -169,6 +175,9 @@ def test_wrong_requests() -> None:
         get_encoder("stain?widths_um=-5")
     with pytest.raises(EosinError, match="'px'"):
         get_encoder("stain?px=8")
+    for version in ("0", "3", "two"):
+        with pytest.raises(EosinError, match="'version'"):
+            get_encoder(f"stain?version={version}")
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from eosin import read
 from eosin.data import write_sections
 from eosin.encoders.base import hash_of_key
 from eosin.errors import EosinError
-from eosin.features import attach, write_features
+from eosin.features import attach, encoders_of, write_features
 from eosin.types import Section
 
 SECTION = replace(toy.section("A1", 40), features=None)
@@ -103,3 +103,28 @@ def test_settings_may_be_written_otherwise(tmp_path: Path) -> None:
     write(tmp_path / "f", "stain?tile_um=120&px=96", "stain;1", 3.0)
     (section,) = read(tmp_path / "data", features=tmp_path / "f", encoder="stain?px=96&tile_um=120")
     assert value(section) == 3.0
+
+
+ONE, TWO = "stain;version=1;views=165um/224px", "stain;version=2;views=165um/224px"
+
+
+def test_features_of_an_earlier_version_serve_where_there_are_no_others(tmp_path: Path) -> None:
+    write(tmp_path / "old", "stain?px=96", ONE, 1.0)
+    for name in ("stain", "stain?px=96", "stain?px=96&version=1", ONE):
+        found = attach(SECTION, tmp_path, name)
+        assert value(found) == 1.0 and found is not None
+        assert found.need_features().encoder == "stain?px=96&version=1"
+        assert len(found.notes) == (0 if "version=1" in name else 1)
+        assert all("earlier version" in note for note in found.notes)
+    assert attach(SECTION, tmp_path, "stain?px=96&version=2") is None
+    assert encoders_of(SECTION, tmp_path) == ["stain?px=96&version=1"]
+
+
+def test_the_newest_version_is_preferred_and_the_earlier_one_found_by_name(tmp_path: Path) -> None:
+    write(tmp_path / "old", "stain", ONE, 1.0)
+    write(tmp_path / "new", "stain", TWO, 2.0)
+    found = attach(SECTION, tmp_path, "stain")
+    assert value(found) == 2.0 and found is not None and not found.notes
+    assert found.need_features().encoder == "stain"
+    assert value(attach(SECTION, tmp_path, "stain?version=1")) == value(attach(SECTION, tmp_path, ONE)) == 1.0
+    assert value(attach(SECTION, tmp_path, TWO)) == 2.0

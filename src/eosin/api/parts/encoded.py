@@ -12,7 +12,7 @@ from typing import Any
 from eosin import engine
 from eosin.encoders import Encoder, get_encoder
 from eosin.errors import EosinError
-from eosin.features import attach, need_commercial, place_in_cache
+from eosin.features import attach, encoders_of, need_commercial, place_in_cache
 from eosin.features import encode as encode_section
 from eosin.storage.user_cache import user_cache
 from eosin.types import Section
@@ -80,10 +80,11 @@ def _from_folder(
     for section, known in zip(sections, attached):
         with_key = known or attach(section, folder, built.key, turned=symmetries)
         if with_key is None:
+            there = "".join(f", or give --encoder {shlex.quote(other)}" for other in encoders_of(section, folder)[:3])
             raise EosinError(
                 f"has no features of encoder '{built.card.name}' for section '{section.name}'",
                 file=folder,
-                fix=f"run eosin encode DATA -o {folder} --encoder {shlex.quote(name)}",
+                fix=f"run eosin encode DATA -o {folder} --encoder {shlex.quote(name)}{there}",
             )
         ready.append(with_key)
     return ready

@@ -153,6 +153,7 @@ def section_to_anndata(section: Section) -> AnnData:
         if section.features.turned is not None:  # as a plain table [s 7*f], which every tool can read
             adata.obsm[_TURNED] = section.features.turned.reshape(len(section), -1)
         record |= {"encoder": section.features.encoder, "features_key": section.features.key}
+        record |= {"features_facts": json.dumps(dict(section.features.facts))}
         record |= {"features_licence": section.features.licence, "features_commercial": section.features.commercial}
         record |= {"features_blocks": ",".join(map(str, section.features.blocks))}
     adata.uns["eosin"] = record
@@ -256,7 +257,16 @@ def _features(adata: AnnData, record: dict[str, Any]) -> Features | None:
         licence=str(record.get("features_licence", "unknown")),
         commercial=bool(record.get("features_commercial", False)),
         blocks=tuple(int(width) for width in str(record.get("features_blocks", "")).split(",") if width),
+        facts=_facts(record),
     )
+
+
+def _facts(record: dict[str, Any]) -> dict[str, float]:
+    """What the encoder measured on the slide; empty in files of earlier versions, and where it was altered."""
+    try:
+        return {str(name): float(value) for name, value in json.loads(record.get("features_facts", "{}")).items()}
+    except (AttributeError, TypeError, ValueError):
+        return {}
 
 
 READERS.add(Native.name, Native())

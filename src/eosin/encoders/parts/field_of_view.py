@@ -31,6 +31,8 @@ def with_current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
 def with_tile(encoder: str | Encoder, tile_um: str | float | Sequence[float] | None) -> str | Encoder:
     """The spec of an encoder, or of several joined by `+`, with another field of view; unchanged for None.
 
+    Parts that then are the same are one: the default encoder, whose parts differ in nothing else, becomes `stain`.
+
     Parameters
     ----------
     encoder
@@ -55,7 +57,7 @@ def with_tile(encoder: str | Encoder, tile_um: str | float | Sequence[float] | N
     if len(parts) > 1:  # after an unknown name, the next part could be taken for its settings
         for part in parts:
             ENCODERS[name_of(part)]
-    return "+".join(_replaced(part, text) for part in parts)
+    return "+".join(dict.fromkeys(_replaced(part, text) for part in parts))
 
 
 def _replaced(part: str, text: str) -> str:

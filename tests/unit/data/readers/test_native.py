@@ -36,9 +36,11 @@ def test_read_gives_back_what_was_written_to_the_last_bit(tmp_path: Path) -> Non
 
 
 def test_features_come_back_with_their_key(tmp_path: Path) -> None:
-    features = Features(np.random.default_rng(0).normal(size=(36, 5)), "stain", "stain-v1")
+    facts = {"eosin_p99": 0.37}
+    features = Features(np.random.default_rng(0).normal(size=(36, 5)), "stain", "stain-v1", facts=facts)
     (found,) = read(write_sections([section().with_features(features)], tmp_path / "out"))
     assert found.features and found.features.key == "stain-v1" and found.features.encoder == "stain"
+    assert found.features.facts == facts
     assert np.array_equal(found.features.values, features.values)
 
 

@@ -510,7 +510,7 @@ SETTINGS = {
     "impossible": (("--model.n-heads", "0"), ("n_heads", "greater than or equal to 1")),
     "of another kind": (("--model.n-heads", "many"), ("n_heads", "many")),
     "no such choice": (("--model.sampler", "rk45"), ("sampler", "'euler' or 'heun'")),
-    "no value": (("--model.n-heads",), ("--model.n-heads", "no value")),
+    "no value": (("--model.n-heads",), ("'n_heads' is true, and is a number",)),
 }
 
 

@@ -8,6 +8,7 @@ import gzip
 import json
 import multiprocessing
 import os
+import re
 import resource
 import shutil
 import subprocess
@@ -373,7 +374,7 @@ def test_one_spot_is_predicted_and_scores_are_undefined(eosin: Run, ground: Grou
     assert adata.shape == (1, 6) and np.isfinite(adata.X).all()
     said = eosin("score", "p.h5ad", lonely)
     assert said.code == 0
-    assert "mse: 0." in said.out or "mse: 1." in said.out
+    assert re.search(r"^mse: \d", said.out, re.MULTILINE)
     assert "rvd: -" in said.out  # one spot has no variance
     assert eosin("report", "p.h5ad", "--truth", lonely, "-o", "r.html").code == 0
 
@@ -618,11 +619,13 @@ def no_room(n_bytes: int) -> Iterator[None]:
     """Files cannot grow beyond `n_bytes`: the kernel refuses the write itself, wherever in a library it happens."""
     start_server_of_processes()  # else it starts under the limit and keeps it: later tests would meet a full disk
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "dont_write_bytecode", True)  # Python would keep what it compiles, cut short
+        resource.setrlimit(resource.RLIMIT_FSIZE, (n_bytes, hard))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @contextlib.contextmanager
@@ -700,6 +703,7 @@ def test_disk_full(
 
 LIMITED = """
 import resource, sys
+sys.dont_write_bytecode = True  # Python would keep what it compiles, cut short
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 from eosin.cli import main
 sys.exit(main(sys.argv[2:]))

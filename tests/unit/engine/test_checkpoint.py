@@ -18,6 +18,12 @@ from eosin.models import MODELS
 from eosin.types import Features
 
 TINY = {"model": {"width": 8, "edge_width": 8, "n_layers": 1, "n_heads": 2}, "train": {"epochs": 1}}
+SHORT = {
+    "flag": {"model": {"graph_width": 8, "width": 8, "depth": 1, "n_heads": 2, "n_steps": 2}, "train": {"epochs": 1}},
+    "stem": {"model": {"width": 8, "depth": 1, "n_heads": 2, "n_steps": 2}, "train": {"epochs": 1}},
+    **{name: {"train": {"epochs": 1}} for name in ("e2cnn", "egnn", "triplex", "histogene", "bleep")},
+}
+"""What lies in the folder does not depend on how long a model was trained."""
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +32,7 @@ def sections():
 
 
 def trained(sections, model: str, out: Path | None = None) -> Trained:
-    tables = TINY if model == "stflow" else None
+    tables = TINY if model == "stflow" else SHORT.get(model)
     return train(sections[:3], model=model, settings=tables, panel="var:4", seed=7, out=out)
 
 

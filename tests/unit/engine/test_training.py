@@ -98,7 +98,13 @@ def test_checkpoint_predicts_the_same_and_needs_no_counts(sections, tmp_path):
     assert ours.provenance["trained_on"] == ["A1", "A2", "B1"]
 
 
-@pytest.mark.parametrize("name", [n for n in MODELS if n != "gene-mean"])
+AT_LENGTH = ("bleep", "e2cnn", "egnn", "flag", "histogene", "stem", "triplex")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.long) if n in AT_LENGTH else n for n in MODELS if n != "gene-mean"],
+)
 def test_models_learn_what_features_say(name):
     sections = [toy.section(n, 150) for n in ("A1", "A2", "B1", "B2")]
     trained = train(sections[:3], model=name, panel="var:5", settings=None)

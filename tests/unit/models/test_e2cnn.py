@@ -225,6 +225,7 @@ def test_it_beats_the_mean_on_a_held_out_section():
     assert flows.held_out_gain("e2cnn", 40, n_channels=16, n_first=4, n_fields=2, dropout=0.3) > 0.2
 
 
+@pytest.mark.long
 def test_it_draws_what_cannot_be_predicted():
     draw, mean = flows.coin_distances("e2cnn", 120, n_channels=8, n_first=2, n_fields=2)
     assert draw < 0.1 * mean

@@ -372,6 +372,7 @@ def energy_distance(a: np.ndarray, b: np.ndarray) -> float:
     return 2 * between(a, b) - between(a, a) - between(b, b)
 
 
+@pytest.mark.long
 def test_one_to_many_is_recovered():
     """One feature, two answers: genes go up or down together, around a level that the feature gives."""
     rng = np.random.default_rng(0)
@@ -394,6 +395,7 @@ def test_one_to_many_is_recovered():
         assert energy_distance(mine, truth) < 0.1 * energy_distance(point, truth)
 
 
+@pytest.mark.long
 def test_routed_draws_agree_among_neighbours():
     """A side that each section takes as a whole, and that no feature tells: routed spots must choose together."""
     rng = np.random.default_rng(0)

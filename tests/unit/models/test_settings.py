@@ -104,7 +104,7 @@ BASE |= {"knn": {}, "forest": {"n_trees": 5}, "hest-ridge": {}, "stnet": {"epoch
 SERIAL: Given = {"serial": True}
 TABLES |= {
     "kernel": {
-        "members": ("one", {"blocks": True}),
+        "members": ("one", {"two_encoders": True}),
         "rings": ((4,), {}),
         "ring_weight": (0.9, {}),
         "linear": (False, {}),
@@ -334,11 +334,11 @@ TABLES["stnet"] |= {
 PRIORS = ("residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical")
 
 
-FIXTURES = ("lattice", "pixels", "blocks", "serial", "other")
+FIXTURES = ("lattice", "pixels", "two_encoders", "serial", "other")
 
 
 @cache
-def cohort(*, lattice: bool, pixels: bool, blocks: bool, serial: bool, other: bool) -> tuple:
+def cohort(*, lattice: bool, pixels: bool, two_encoders: bool, serial: bool, other: bool) -> tuple:
     """Three sections; on an exact lattice many neighbours are equally near. Pixels stand behind the features.
 
     Blocks: the features are of two encoders side by side. Serial: sections through one tissue; other: the last one is
@@ -350,7 +350,7 @@ def cohort(*, lattice: bool, pixels: bool, blocks: bool, serial: bool, other: bo
         tissues = (0, 0, 0, 5) if other else (0, 0, 0, 0)
         return tuple(toy.serial(f"A{i}", seed=i, angle=0.7 * i, of=of) for i, of in enumerate(tissues))
     sections = [toy.section(name, 36) for name in ("A1", "B1", "B2")]
-    if blocks:
+    if two_encoders:
         sections = [replace(s, features=replace(s.need_features(), blocks=(5, 7))) for s in sections]
     if pixels:
         sections = [tiles.with_tiles(section) for section in sections]

@@ -180,6 +180,7 @@ def test_a_step_uses_at_most_the_spots_it_is_allowed(monkeypatch: pytest.MonkeyP
 # --- learning
 
 
+@pytest.mark.long
 def test_it_overfits_one_section():
     """No base: the network itself must carry the section's expression (smooth in the features)."""
     whole = toy.training(60)
@@ -191,6 +192,7 @@ def test_it_overfits_one_section():
 
 
 @pytest.mark.parametrize("settings", [{}, {"base": False}])
+@pytest.mark.long
 def test_it_beats_the_gene_mean_on_a_held_out_section(settings: dict[str, Any]):
     training = toy.training(60)
     last = training.batch.part_of_spot() == 3
@@ -240,6 +242,7 @@ def at_place(model: Stem, place: tuple[float, float], sampler: DiffusionSampler)
 
 
 @pytest.mark.parametrize("place", PLACES)
+@pytest.mark.long
 def test_both_states_of_a_planted_distribution_are_drawn(trained: Stem, place: tuple[float, float]):
     drawn, truth = at_place(trained, place, DPMSolver(20))
     point = truth.mean(0).expand_as(truth)
@@ -248,6 +251,7 @@ def test_both_states_of_a_planted_distribution_are_drawn(trained: Stem, place: t
     assert float(upper) == pytest.approx(float(wanted), abs=0.12)
 
 
+@pytest.mark.long
 def test_fewer_evaluations_lose_nothing_that_can_be_measured(trained: Stem):
     """Against the same trained network's 1000 ancestral steps: a 50th of the evaluations, or a 20th."""
     full, truth = at_place(trained, PLACES[0], Ancestral())

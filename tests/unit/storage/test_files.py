@@ -68,6 +68,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.storage.files import atomic_hdf5
 limit = int(sys.argv[2])
+sys.dont_write_bytecode = True  # Python would keep what it compiles, cut short
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 try:
     with atomic_hdf5(sys.argv[1]) as file:

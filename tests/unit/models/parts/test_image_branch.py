@@ -83,6 +83,7 @@ def test_histogene_and_stnet_take_pixels_alone():
 
 
 @pytest.mark.parametrize("model", SMALL)
+@pytest.mark.long
 def test_it_overfits_what_only_the_tiles_say(model):
     data = training().take(np.arange(40))
     blank = replace(data.batch, features=np.hstack([np.ones((40, 5)), data.batch.features[:, toy.N_FEATURES :]]))

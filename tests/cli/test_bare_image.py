@@ -100,8 +100,8 @@ def test_a_wrong_layout_is_one_line(eosin: Run, ground: Ground, tmp_path: Path, 
 def test_measured_spots_are_not_laid_anew(eosin: Run, ground: Ground, verb: str, wish: tuple[object, ...]) -> None:
     Path("p.csv").write_text("x,y\n100,100\n")
     target = (ground.ridge, ground.data) if verb == "predict" else (ground.data,)
-    assert "spots are where they were measured; leave out" in eosin(verb, *target, *wish, "-o", "out").complaint
-    assert not Path("out").exists()
+    assert "spots are where they were measured; leave out" in eosin(verb, *target, *wish, "-o", "out.h5ad").complaint
+    assert not Path("out.h5ad").exists()
 
 
 def test_slides_of_one_beginning_are_two_sections() -> None:
@@ -113,7 +113,7 @@ def test_slides_of_one_beginning_are_two_sections() -> None:
 def test_a_pipe_is_one_line_and_does_not_wait(eosin: Run, ground: Ground, verb: str) -> None:
     os.mkfifo("pipe.svs")
     target = (ground.ridge, "pipe.svs") if verb == "predict" else ("pipe.svs",)
-    more = () if verb == "info" else ("-o", "out.geojson" if verb == "tissue" else "out")
+    more = () if verb == "info" else ("-o", {"tissue": "out.geojson", "predict": "out.h5ad"}.get(verb, "out"))
     assert "pipe.svs" in eosin(verb, *target, *AT, *more).complaint
 
 

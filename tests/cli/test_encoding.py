@@ -34,7 +34,7 @@ def test_a_tile_width_is_encoded_remembered_and_used_to_predict(eosin: Run, grou
     made = [read_features(path) for path in Path("eosin-cache").rglob("A2.h5")]
     assert [one.attrs["tile_um"] for one in made] == [120]
 
-    lacking = eosin(*train, "--features", ground.features).complaint
+    lacking = eosin(*train[:-1], "other", "--features", ground.features).complaint
     assert "has no features of encoder 'stain'" in lacking and f"--encoder '{WIDE}'" in lacking
 
 

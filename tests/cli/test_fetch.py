@@ -77,7 +77,7 @@ def below(folder: Path) -> set[str]:
 def test_hest_by_organ_and_platform(eosin: Run, hub: Hub) -> None:
     said = eosin("fetch", "hest", "-o", "data", "--organ", "breast", "--platform", "visium")
     assert said.code == 0, said.err
-    assert "1 sections, 3 files" in said.out and "CC BY-NC-SA" in said.out
+    assert "1 section, 3 files" in said.out and "CC BY-NC-SA" in said.out
     parts = {"st/TENX1.h5ad", "wsis/TENX1.tif", "metadata/TENX1.json"}  # and nothing of TENX12, which begins alike
     assert below(Path("data")) == {"HEST_v1_1_0.csv", *parts}
     assert Path("data/wsis/TENX1.tif").read_bytes() == BIG

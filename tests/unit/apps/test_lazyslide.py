@@ -57,7 +57,7 @@ def test_it_predicts_what_eosin_predicts(cohort, name: str) -> None:
     )
     trained = engine.train(cohort[:3], model=name, panel=toy.training(40).panel, settings=small)
     one = cohort[3]
-    expected = engine.predict(trained, one, draws=4, seed=0)
+    expected = engine.predict(trained, replace(one, patient="slide"), draws=4, seed=0)  # LazySlide names no patient
     origins = (one.spots.xy_um - TILE_UM / 2) / MPP
     model = as_lazyslide(trained, mpp=MPP, tile_um=TILE_UM, draws=4)
     found = feature_prediction(model, {"eosin-toy": one.need_features().values}, origins)

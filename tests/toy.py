@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from eosin import parallel
 from eosin.engine.train import gather
 from eosin.genes import choose_panel
 from eosin.models import MODELS, Model, Training
@@ -81,6 +83,16 @@ def solved(name: str, training: Training, **settings: Any) -> Any:
     model = made(name, training, **settings)
     model.solve(training)
     return model
+
+
+def threads(n: int) -> Iterator[None]:
+    """For a fixture: torch computes with `n` threads, and eosin's pool is made anew before and after."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(n)
+    parallel._pool.cache_clear()
+    yield
+    torch.set_num_threads(before)
+    parallel._pool.cache_clear()
 
 
 def fitted(name: str, training: Training, n_steps: int, **settings: Any) -> Any:

@@ -8,17 +8,13 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+import toy
 from eosin import parallel
 
 
 @pytest.fixture
 def three_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(3)
-    parallel._pool.cache_clear()
-    yield
-    torch.set_num_threads(before)
-    parallel._pool.cache_clear()
+    yield from toy.threads(3)
 
 
 @pytest.mark.usefixtures("three_threads")

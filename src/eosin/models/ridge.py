@@ -94,9 +94,11 @@ class Ridge(Solved):
         features = batch.features.astype(np.float64)
         around = self._around(batch)
         result = _smooth(features @ self.new.weight + self.intercept, around, self.new.mix)
-        if self.levels is None or not any(self.levels.known(patient) for patient in batch.patients):
+        if self.levels is None:
             return result
-        known = np.array([self.levels.known(patient) for patient in batch.patients])[batch.part_of_spot()]
+        known = self.levels.known_spots(batch)
+        if not known.any():
+            return result
         own = _smooth((features - self.mean) @ self.known.weight + self.levels.at(batch), around, self.known.mix)
         return np.where(known[:, None], own, result)
 

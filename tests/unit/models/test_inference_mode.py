@@ -8,18 +8,12 @@ import pytest
 import torch
 
 import toy
-from eosin import parallel
 from eosin.types import Batch
 
 
 @pytest.fixture
 def two_threads() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(2)
-    parallel._pool.cache_clear()
-    yield
-    torch.set_num_threads(before)
-    parallel._pool.cache_clear()
+    yield from toy.threads(2)
 
 
 @pytest.mark.usefixtures("two_threads")

@@ -167,9 +167,8 @@ class Kernel(Solved):
         return found
 
     def _known(self, batch: Batch) -> np.ndarray:
-        """Whether each spot is of a patient of training, bool [s]."""
-        of_part = [self.settings.heads and self.levels.known(patient) for patient in batch.patients]
-        return np.array(of_part, dtype=bool)[batch.part_of_spot()] if of_part else np.zeros(len(batch), dtype=bool)
+        """Whether each spot is predicted as of a patient of training, bool [s]."""
+        return self.levels.known_spots(batch) if self.settings.heads else np.zeros(len(batch), dtype=bool)
 
     def _blocks_of(self, batch: Batch) -> tuple[int, ...]:
         several = self.settings.members == "encoders" and batch.blocks

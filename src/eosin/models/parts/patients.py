@@ -141,6 +141,11 @@ class Levels:
         """Whether a patient was trained on."""
         return patient in self.patients
 
+    def known_spots(self, batch: Batch) -> np.ndarray:
+        """Whether each spot is of a patient who was trained on, bool [s]."""
+        of_part = np.array([self.known(patient) for patient in batch.patients], dtype=bool)
+        return of_part[batch.part_of_spot()] if len(of_part) else np.zeros(len(batch), dtype=bool)
+
     def whose(self, patient: str) -> str:
         """In words, for whom a patient is taken."""
         return KINDS[self.known(patient)]

@@ -15,9 +15,13 @@ _MIB = 2**20
 
 
 class Peak:
-    """The most memory that is held from now on: of the process (Linux), and of the GPU where there is one."""
+    """The most memory that is held from now on: of the process (Linux), and of the GPU where there is one.
+
+    What the process has freed before is handed back first: work that used it again would seem to need none.
+    """
 
     def __init__(self) -> None:
+        return_freed_memory()
         self._process_before = psutil.Process().memory_info().rss / _MIB if _forget_peak() else None
         self._gpu_before: float | None = None
         if torch.cuda.is_available():

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -15,6 +17,28 @@ from eosin.execution.memory import Peak, cpu_seconds, resident_mib
 HERE = os.getpid()
 
 
+@contextlib.contextmanager
+def pages(mib: int) -> Iterator[None]:
+    """Hold memory, each page touched; pages of its own, where an array may lie in what was freed before."""
+    with mmap.mmap(-1, mib * 2**20) as block:
+        for _ in range(mib):
+            block.write(b"1" * 2**20)
+        yield
+
+
+def test_memory_that_was_freed_before_does_not_hide_what_is_used_now() -> None:
+    few = [
+        np.ones(2**12) for _ in range(2**11)
+    ]  # 64 MiB in small pieces, which the allocator keeps when they are freed
+    last = np.ones(2**12)  # behind them, so that they are not the end of the heap
+    few.clear()
+    peak = Peak()
+    if peak.mib() is None:
+        pytest.skip("the system does not say")
+    few.extend(np.ones(2**12) for _ in range(2**11))
+    assert len(last) and peak.mib() > 50
+
+
 def test_a_process_is_seen_from_outside() -> None:
     before = cpu_seconds(HERE)
     assert before is not None
@@ -23,8 +47,7 @@ def test_a_process_is_seen_from_outside() -> None:
         pass
     assert 0.05 < cpu_seconds(HERE) - before < 5
     held = resident_mib(HERE)
-    with mmap.mmap(-1, 64 * 2**20) as block:  # pages of its own: what was freed before is not used again
-        block.write(b"1" * len(block))
+    with pages(64):
         assert held is not None and 50 < resident_mib(HERE) - held < 200
 
 
@@ -35,11 +58,13 @@ def test_a_process_that_is_gone_tells_nothing() -> None:
 
 
 def test_the_peak_counts_what_was_given_back_and_forgets_what_was_before() -> None:
-    np.ones(2**24)  # 128 MiB, before the start
+    with pages(128):
+        pass
     peak = Peak()
     if peak.mib() is None:
         pytest.skip("the system does not say")
-    np.ones(2**23)
+    with pages(64):
+        pass
     assert 50 < peak.mib() < 110
 
 
@@ -52,5 +77,6 @@ def test_work_on_the_cpu_is_not_read_from_the_gpu(monkeypatch: pytest.MonkeyPatc
     assert peak.mib(gpu=True) == pytest.approx(7)
     if peak.mib() is None:
         pytest.skip("the system does not say")
-    np.ones(2**23)  # 64 MiB, touched
+    with pages(64):
+        pass
     assert 50 < peak.mib() < 110

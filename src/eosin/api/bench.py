@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +126,7 @@ def bench(
         ),
         tables=tables,
         out=out,
-        save=save_prediction if comparing.keep_predictions else None,
+        save=partial(save_prediction, keep_draws=True) if comparing.keep_predictions else None,
         execution=Processes(comparing.workers) if isolate else Here(),
         dry_run=dry_run,
         remarks=remarks,

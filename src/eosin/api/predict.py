@@ -15,7 +15,7 @@ from eosin.api.parts.thumbnails import save_prediction
 from eosin.engine import Trained
 from eosin.features import need_commercial
 from eosin.features.feature_section import is_feature_file, section_of_features
-from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
+from eosin.options import DrawOptions, FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import Layout, layout_of
 from eosin.types import Prediction, Section
 
@@ -27,11 +27,10 @@ def predict(
     model: Trained | str | Path,
     target: Section | str | Path,
     *,
-    draws: int = 16,
-    seed: int = 0,
     section: str | None = None,
     settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
+    drawing: DrawOptions = DrawOptions(),
     encoding: FeatureOptions = FeatureOptions(),
     layout: LayoutOptions = LayoutOptions(),
     reading: ReadOptions = ReadOptions(),
@@ -45,10 +44,6 @@ def predict(
     target
         A section; a data folder (with `section` where it holds several); a bare image, on whose tissue a
         lattice of spots is laid; or a feature file of TRIDENT or CLAM, whose tiles are the spots.
-    draws
-        Samples from the model; their spread is the error bar.
-    seed
-        Of the draws: the same seed gives the same draws.
     section
         Which section of a data folder.
     settings
@@ -80,9 +75,9 @@ def predict(
         need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
     to_predict = _section_of(target, section, trained, laid, reading)
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=encoding.commercial_only)
-    prediction = engine.predict(trained, ready, draws=draws, seed=seed)
+    prediction = engine.predict(trained, ready, draws=drawing.draws, seed=drawing.seed)
     if out is not None:
-        save_prediction(prediction, out)
+        save_prediction(prediction, out, keep_draws=drawing.keep_draws or None)
     return prediction
 
 

@@ -127,9 +127,7 @@ class LazySlideModel:
         device = self._device if isinstance(self._trained.model, Learned) else "cpu"
         prediction = engine.predict(self._trained, section, draws=self._draws, seed=self._seed, device=device)
         genes = prediction.panel.names
-        spread = (
-            {f"{gene}_sd": column for gene, column in zip(genes, prediction.sd.T)} if prediction.n_draws > 1 else {}
-        )
+        spread = {f"{gene}_sd": column for gene, column in zip(genes, prediction.sd.T)} if prediction.has_spread else {}
         return {**dict(zip(genes, prediction.mean.T)), **spread}
 
     def _need_width(self, values: np.ndarray) -> None:

@@ -17,6 +17,7 @@ from eosin.cli.comparisons import bench, report, score, study
 from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
     Choosing,
+    Drawing,
     Encoding,
     Flag,
     Laying,
@@ -149,9 +150,8 @@ def predict(
     target: Path,
     *,
     out: Out,
-    draws: int = 16,
-    seed: int = 0,
     section: str | None = None,
+    drawing: Drawing = unset(Drawing),
     predicting: Predicting = unset(Predicting),
     laying: Laying = unset(Laying),
     reading: OneReading = unset(OneReading),
@@ -168,10 +168,6 @@ def predict(
         Measured section (its spots are used, its counts are not), a bare image, or a feature file of another tool.
     out
         The .h5ad to write: mean in X, sd and quantiles in layers, coordinates and image for scanpy.
-    draws
-        Samples from the model; their spread is the error bar.
-    seed
-        Of the draws: the same seed gives the same draws.
     section
         Which section of a data folder.
     """
@@ -180,9 +176,9 @@ def predict(
     need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.predict import predict as make
 
-    options = given(predicting) | given(laying) | given(reading)
+    options = given(drawing) | given(predicting) | given(laying) | given(reading)
     settings = over({}).get("model")
-    done = make(run, target, draws=draws, seed=seed, section=section, settings=settings, out=out, **options)
+    done = make(run, target, section=section, settings=settings, out=out, **options)
     size = ", ".join(
         [counted(len(done.spots), "spot"), counted(len(done.panel), "gene"), counted(done.n_draws, "draw")]
     )

@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 from cyclopts import Parameter
 
-from eosin.options import BenchSettings, FeatureOptions, LayoutOptions, PanelOptions, ReadOptions, changed, described
+from eosin.options import (
+    BenchSettings,
+    DrawOptions,
+    FeatureOptions,
+    LayoutOptions,
+    PanelOptions,
+    ReadOptions,
+    changed,
+    described,
+)
 
 Out = Annotated[Path, Parameter(name=["--out", "-o"])]
 Flag = Annotated[bool, Parameter(negative="")]
@@ -58,6 +67,7 @@ if TYPE_CHECKING:  # for readers and type checkers a record of flags is the reco
     Reading = OneReading = ReadOptions
     Encoding = Training = Predicting = FeatureOptions
     Laying = LayoutOptions
+    Drawing = DrawOptions
     Choosing = PanelOptions
     Benching = Studying = BenchSettings
 else:
@@ -67,6 +77,7 @@ else:
     Training = flags(FeatureOptions, hide=("symmetries", "device", "precision"))
     Predicting = flags(FeatureOptions, hide=("encoder", "tile_um", "symmetries", "device", "precision"))
     Laying = flags(LayoutOptions)
+    Drawing = flags(DrawOptions)
     Choosing = flags(PanelOptions)
     Benching = flags(BenchSettings)
     Studying = flags(BenchSettings, hide=("transform", "protocol"))

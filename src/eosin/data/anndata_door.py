@@ -1,6 +1,6 @@
 """Predictions as AnnData, as scanpy and squidpy expect them, and back.
 
-`X` is the mean over draws in the panel's model values, `layers` hold the error bars, `obsm["spatial"]` the centres in
+`X` is the mean in the panel's model values, `layers` hold the error bars, `obsm["spatial"]` the centres in
 pixels of the full image, `uns["spatial"]` what the plots need, `uns["eosin"]` where it all came from.
 """
 
@@ -18,7 +18,7 @@ import numpy as np
 from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, write_h5ad
 from eosin.data.reader import blame
 from eosin.errors import EosinError
-from eosin.types import GenePanel, Image, Prediction, Spots
+from eosin.types import ErrorBars, GenePanel, Image, Prediction, Spots
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -62,15 +62,16 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
     prediction
         Draws at the spots of one section.
     draws
-        Also store every draw, as `layers["sample_0"]`, ...; without them `read_prediction` gives back the mean only.
+        Also store the draws, as `obsm["draws"]` [s k g]; without them `read_prediction` gives back mean and error bars.
     thumbnails
         Small images of the slide; a blank one stands in where absent.
 
     Returns
     -------
     AnnData
-        `X` mean [s g] float32; with two draws or more `layers` `std`, `q05`, `q95`; `obsm["spatial"]` [s 2] float64 in
-        pixels of the full image, x before y (µm where there is no image: `uns["eosin"]["spatial_unit"]` says which);
+        `X` mean [s g] float32; with error bars or two draws `layers` `std`, `q05`, `q95` of the distribution;
+        `obsm["spatial"]` [s 2] float64 in pixels of the full image, x before y (µm where there is no image:
+        `uns["eosin"]["spatial_unit"]` says which);
         `var["gene_ids"]` the genes' Ensembl ids, where the panel knows them.
     """
     import anndata
@@ -81,12 +82,11 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
     if prediction.panel.ensembl is not None:
         var["gene_ids"] = list(prediction.panel.ensembl)
     adata = anndata.AnnData(X=prediction.mean, obs=obs, var=var)
-    if prediction.n_draws > 1:
+    if prediction.has_spread:
         adata.layers["std"] = prediction.sd
         adata.layers["q05"], adata.layers["q95"] = prediction.quantile(0.05), prediction.quantile(0.95)
     if draws:
-        for k, draw in enumerate(prediction.draws):
-            adata.layers[f"sample_{k}"] = draw
+        adata.obsm["draws"] = np.ascontiguousarray(prediction.draws.transpose(1, 0, 2))  # [s k g]
     mpp = None if prediction.image is None else prediction.image.mpp
     put_positions(adata, prediction.spots.xy_um, mpp)
     library = prediction.section.replace("/", "_")  # a slash would open a group within the file
@@ -142,6 +142,8 @@ def _record(prediction: Prediction, mpp: float | None) -> dict[str, Any]:
         "versions": json.dumps({name: _version(name) for name in ("eosin", "anndata", "numpy", "scipy", "torch")}),
         "provenance": json.dumps(dict(prediction.provenance), default=str),
     }
+    if prediction.error_bars is not None:
+        record["error_bars"] = json.dumps(prediction.error_bars.to_json())
     if prediction.image is not None and mpp is not None:
         record |= {"mpp": float(mpp), "image": str(prediction.image.path)}
     return record
@@ -155,16 +157,23 @@ def _version(package: str) -> str:
 
 
 def write_prediction(
-    prediction: Prediction, path: str | Path, *, draws: bool = True, thumbnails: Thumbnails | None = None
+    prediction: Prediction, path: str | Path, *, draws: bool | None = None, thumbnails: Thumbnails | None = None
 ) -> None:
-    """Write a prediction as `.h5ad`, whole or not at all; with its draws, so that it can be scored."""
+    """Write a prediction as `.h5ad`, whole or not at all.
+
+    Parameters
+    ----------
+    draws
+        Whether to write the draws; None: only where there are no error bars, whose place they take.
+    """
+    draws = prediction.error_bars is None if draws is None else draws
     write_h5ad(to_anndata(prediction, draws=draws, thumbnails=thumbnails), path, compress=False)
 
 
 def read_prediction(path: str | Path) -> Prediction:
     """Read a prediction that eosin wrote.
 
-    Where the draws were not stored, the mean comes back as one draw, which has no `sd`.
+    Where the draws were not stored, the mean comes back as one draw.
 
     Raises
     ------
@@ -178,6 +187,7 @@ def read_prediction(path: str | Path) -> Prediction:
     if missing := [key for key in needed if key not in record]:
         raise EosinError(f"uns['eosin'] lacks '{missing[0]}'", file=path, fix="predict again")
     mpp = record.get("mpp")
+    bars, draws = _json(record, "error_bars", path, {}), _draws(adata, int(record["n_draws"]), path)
     with blame(path):
         panel = GenePanel(
             tuple(map(str, adata.var_names)),
@@ -190,17 +200,24 @@ def read_prediction(path: str | Path) -> Prediction:
             section=str(record["section"]),
             spots=Spots(get_positions(adata, mpp, path), record["diameter_um"], tuple(adata.obs_names)),
             panel=panel,
-            draws=_draws(adata, int(record["n_draws"]), path),
+            draws=draws,
             model=str(record["model"]),
             seed=int(record["seed"]),
             image=Image(Path(record["image"]), mpp) if mpp is not None and "image" in record else None,
             provenance=_json(record, "provenance", path, {}),
             mirrored=bool(record.get("mirrored", False)),  # files of before this was written: taken for independent
+            centre=np.asarray(adata.X, dtype=np.float32) if bars else None,
+            error_bars=ErrorBars.from_json(bars) if bars else None,
         )
 
 
 def _draws(adata: AnnData, n_draws: int, path: Path) -> np.ndarray:
-    """Draws [k s g] from the layers, or the mean [1 s g]."""
+    """Draws [k s g], in older files one in a layer; or the mean [1 s g]."""
+    if "draws" in adata.obsm:
+        kept = np.asarray(adata.obsm["draws"])
+        if kept.ndim != 3 or kept.shape[1:] != (n_draws, adata.n_vars) or kept.dtype.kind != "f":
+            raise EosinError(f"holds draws of shape {kept.shape}", file=path, fix="predict again")
+        return np.ascontiguousarray(kept.transpose(1, 0, 2), dtype=np.float32)
     stored = [f"sample_{k}" for k in range(n_draws) if f"sample_{k}" in adata.layers]
     if stored and len(stored) < n_draws:
         raise EosinError(f"holds {len(stored)} of its {n_draws} draws", file=path, fix="predict again")
@@ -224,7 +241,7 @@ def _json(record: Mapping[str, Any], key: str, path: Path, default: Any) -> Any:
 def add_layers(adata: AnnData, prediction: Prediction, key: str = "eosin") -> None:
     """Add a prediction to a measured AnnData, in place; only layers are added.
 
-    `layers[key]` is the mean and, with two draws or more, `layers[f"{key}_std"]` its standard deviation, both
+    `layers[key]` is the mean and `layers[f"{key}_std"]` the standard deviation around it, where there is one, both
     float32 [s g] over all of the object's spots and genes; NaN where nothing was predicted.
 
     Raises
@@ -241,7 +258,7 @@ def add_layers(adata: AnnData, prediction: Prediction, key: str = "eosin") -> No
         if (positions < 0).all():
             fix = f"give the AnnData of section '{prediction.section}'"
             raise EosinError(f"the AnnData and the prediction have no {axis} in common", fix=fix)
-    values = {key: prediction.mean} | ({f"{key}_std": prediction.sd} if prediction.n_draws > 1 else {})
+    values = {key: prediction.mean} | ({f"{key}_std": prediction.sd} if prediction.has_spread else {})
     for name, value in values.items():
         layer = np.full(adata.shape, np.nan, dtype=np.float32)
         layer[np.ix_(rows[rows >= 0], columns[columns >= 0])] = value[np.ix_(rows >= 0, columns >= 0)]

@@ -36,7 +36,7 @@ def to_spatialdata(
     record
         A prediction: `X` is the mean, `layers` the error bars. A measured section: `X` is the counts.
     draws
-        Also store every draw of a prediction, as `layers["sample_0"]`, ...
+        Also store every draw of a prediction, as `obsm["draws"]` [s k g]
     thumbnails
         Small images of the slide; the larger one becomes `images["thumbnail"]`, laid under the spots.
     path

@@ -29,10 +29,12 @@ from eosin.errors import EosinError
 from eosin.models import MODELS, Model, ModelEntry
 from eosin.plurals import counted
 from eosin.storage.files import atomic_file, fingerprint, read_json, write_json
+from eosin.trust import ErrorModel
 from eosin.types import GenePanel
 from eosin.types.display import first_of, html_table, one_line
 
 SCHEMA = 1
+_ERRORS = "errors."  # before the names of the arrays of the error model
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,9 @@ class Trained:
         What training measured (history, held-out scores, seconds).
     licence, commercial
         Of the encoder's weights, and whether it allows commercial use; it binds the model, too.
+    errors
+        How far measured values lie from predicted ones; None in checkpoints of before it was learned, and in those of
+        unfinished training.
     """
 
     model: Model
@@ -74,6 +79,7 @@ class Trained:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "unknown"
     commercial: bool = False
+    errors: ErrorModel | None = None
 
     def __repr__(self) -> str:
         facts = self._facts()
@@ -125,7 +131,8 @@ class Trained:
         write_json(folder / "metrics.json", dict(self.metrics))
         with atomic_file(folder / "README.md") as partial:
             partial.write_text(self._card(), encoding="utf-8")
-        write_arrays(folder / "model.safetensors", self.model.arrays(), {"config_sha256": _sha(config)})
+        errors = {} if self.errors is None else {f"{_ERRORS}{k}": v for k, v in self.errors.arrays().items()}
+        write_arrays(folder / "model.safetensors", self.model.arrays() | errors, {"config_sha256": _sha(config)})
         return folder
 
     def _card(self) -> str:
@@ -182,8 +189,10 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
     model_settings = {**entry.older, **config["model_settings"]}
     settings = entry.settings.of(model_settings, source=str(folder / "config.json"))
     model = entry.build(settings, config["n_features"], panel)
+    of_errors = {k.removeprefix(_ERRORS): v for k, v in arrays.items() if k.startswith(_ERRORS)}
     try:
-        model.load_arrays(arrays)
+        model.load_arrays({k: v for k, v in arrays.items() if not k.startswith(_ERRORS)})
+        errors = ErrorModel.of_arrays(of_errors) if of_errors else None
     except (RuntimeError, KeyError, ValueError) as error:
         raise EosinError(
             f"does not fit its config.json ({str(error).splitlines()[0]})",
@@ -205,6 +214,7 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         metrics=metrics,
         licence=config.get("licence", "unknown"),  # older checkpoints do not say
         commercial=config.get("commercial", False),
+        errors=errors,
     )
 
 

@@ -28,6 +28,8 @@ class Progress:
         search.
     history
         One record for each epoch of all phases.
+    held_out_scale
+        [g] sd of what the model of the best epoch misses within the held-out spots; None until the epoch is chosen.
     """
 
     phase: str
@@ -39,12 +41,17 @@ class Progress:
     gain_epoch: int = 0
     gain_score: float | None = None
     history: list[dict[str, Any]] = field(default_factory=list)
+    held_out_scale: list[float] | None = None
 
-    def note(self, score: float) -> bool:
-        """Take this epoch's score (higher is better); returns whether it is the best so far. Equals are no gain."""
+    def note(self, score: float, least_gain: float = 0.0) -> bool:
+        """Take this epoch's score (higher is better); returns whether it is the best so far. Equals are no gain.
+
+        An untrained model stays the best until an epoch is better by more than `least_gain`.
+        """
         if self.epoch and (self.gain_score is None or score > self.gain_score):
             self.gain_epoch, self.gain_score = self.epoch, score
-        if self.best_score is not None and score <= self.best_score:
+        needed = least_gain if self.epoch and not self.best_epoch else 0.0
+        if self.best_score is not None and score <= self.best_score + needed:
             return False
         self.best_epoch, self.best_score = self.epoch, score
         return True

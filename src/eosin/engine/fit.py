@@ -73,6 +73,8 @@ class Fitting:
         self.build, self.training, self.settings, self.seed = build, training, settings, seed
         self.folder, self.key, self.validation = folder, key, validation
         self.rule = RULES[settings.select]
+        self.held_out_scale: np.ndarray | None = None  # [g], known after `run` where spots chose the epoch
+        self.used = training  # the spots that the model of `run` saw
         self.accelerator = Accelerator(
             mixed_precision=settings.precision, cpu=settings.device == "cpu" or not torch.cuda.is_available()
         )
@@ -85,11 +87,22 @@ class Fitting:
             held, inside = self._hold_out()
             held_out = HeldOut.group(self.training.take(held), self.rule, settings.validation_draws)
             model = self._train(progress, state, self.training.take(inside), held_out, save_model)
+            progress.held_out_scale = held_out.scale_of_misses(model)
             if not settings.refit:
-                return model, self._metrics(progress)
+                self.used = self.training.take(inside)
+                return self._finished(model, progress)
             progress = replace(progress, phase=REFIT, epochs=progress.best_epoch, epoch=0, step=0)
             state = None
-        return self._train(progress, state, self.training, self.validation, save_model), self._metrics(progress)
+        model = self._train(progress, state, self.training, self.validation, save_model)
+        if self.validation is not None:
+            progress.held_out_scale = self.validation.scale_of_misses(model)
+        return self._finished(model, progress)
+
+    def _finished(self, model: Learned, progress: Progress) -> tuple[Learned, dict[str, Any]]:
+        """The trained model and what was measured; keeps what it misses of the spots that chose the epoch."""
+        if progress.held_out_scale is not None:
+            self.held_out_scale = np.array(progress.held_out_scale)
+        return model, self._metrics(progress)
 
     def _open(self, *, resume: bool) -> tuple[Progress, dict[str, Tensor] | None]:
         """Where the run stands, and the saved state to continue from; None at the beginning."""
@@ -149,7 +162,7 @@ class Fitting:
         if held_out is not None and held_out.asked_after(progress.epoch):
             measured = phase.measure(held_out)
             record |= {f"{name}_held_out": value for name, value in measured.items()}
-            if progress.note(self.rule.score(measured[self.rule.name])):
+            if progress.note(self.rule.score(measured[self.rule.name]), self.settings.least_gain):
                 phase.best = phase.averaged()
         progress.history.append(record)
 

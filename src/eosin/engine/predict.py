@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import torch
 
 from eosin.device import device_of
 from eosin.engine.checkpoint import Trained
+from eosin.engine.verdict import ADDED_NOTHING
 from eosin.errors import EosinError
 from eosin.models import Learned, Model
+from eosin.models.parts.on_base import OnBase
 from eosin.progress import task
 from eosin.types import Batch, Prediction, Section
 
@@ -67,6 +70,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         context = model.prepare(batch)
         drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
         tick(len(drawn))  # one of a point model
+        centre = _mean_of_base(trained, batch)
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
     remarks = {**model.remarks(batch)}
     if "network_note" in trained.metrics:
@@ -85,4 +89,14 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         section.image,
         provenance,
         mirrored=model.mirrored,
+        centre=centre,
+        error_bars=None if trained.errors is None else trained.errors.bars(section.patient, smallest=0.0),
     )
+
+
+def _mean_of_base(trained: Trained, batch: Batch) -> np.ndarray | None:
+    """[s g] what the base says, where the network added nothing to it: its mean, without the noise of a few draws."""
+    model = trained.model
+    if trained.metrics.get("network") != ADDED_NOTHING or not isinstance(model, OnBase) or model.base is None:
+        return None
+    return model.base.predict(batch).astype(np.float32)

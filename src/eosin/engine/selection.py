@@ -125,6 +125,17 @@ class HeldOut:
         return self.epochs is None or epoch in self.epochs or epoch == 0
 
     @torch.no_grad()
+    def scale_of_misses(self, model: Learned) -> list[float]:
+        """Per gene (g), sd of truth less predicted mean within parts; the level of a part does not count."""
+        model.eval()
+        squares, n_free = 0.0, 0
+        for batch, truth in self.parts:
+            drawn = model.draw(model.prepare(batch), self.draws, torch.Generator().manual_seed(self.seed))
+            misses = truth - drawn.float().cpu().numpy().mean(0)
+            squares, n_free = squares + np.square(misses - misses.mean(0)).sum(0), n_free + len(truth) - 1
+        return [float(x) for x in np.sqrt(squares / max(n_free, 1))]
+
+    @torch.no_grad()
     def measure(self, model: Learned) -> dict[str, float]:
         """The rule's measure and the correlation, mean over parts, by name; leaves the model in evaluation mode."""
         model.eval()

@@ -16,6 +16,7 @@ from eosin.config import Settings
 from eosin.encoders.parts.versions import with_version
 from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
+from eosin.engine.left_over import errors_of
 from eosin.engine.selection import RULES, HeldOut, Validation
 from eosin.engine.train_settings import TrainSettings
 from eosin.engine.verdict import of_network
@@ -24,6 +25,7 @@ from eosin.genes import choose_panel, target, with_ids
 from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.storage.files import fingerprint
+from eosin.trust import ErrorModel
 from eosin.types import Batch, Features, GenePanel, Section
 
 log = logging.getLogger("eosin")
@@ -85,7 +87,7 @@ def train(
     n_features = training.batch.features.shape[1]
     features = sections[0].need_features()
 
-    def trained(fitted: Any, metrics: Mapping[str, Any]) -> Trained:
+    def trained(fitted: Any, metrics: Mapping[str, Any], errors: ErrorModel | None = None) -> Trained:
         metrics = {**metrics, **of_network(fitted, metrics, model_settings.model_dump(mode="json"))}
         return Trained(
             model=fitted,
@@ -101,6 +103,7 @@ def train(
             metrics={**metrics, "seconds": round(time.monotonic() - started, 2)},
             licence=features.licence,
             commercial=all(s.need_features().commercial for s in sections),
+            errors=errors,
         )
 
     def build() -> Any:
@@ -110,13 +113,14 @@ def train(
     untrained = build()
     if isinstance(untrained, Solved):
         untrained.solve(training)
-        result = trained(untrained, {})
+        result = trained(untrained, {}, errors_of(untrained, build, training, None))
     elif isinstance(untrained, Learned):
         key = run_key(sections, model, model_settings, train_settings, panel, seed, validate)
         held_out = None if validate is None else _held_out(validate, features, panel, train_settings)
         fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key, held_out)
         fitted, metrics = fitting.run(resume=resume, save_model=lambda m, x: trained(m, x).save(out) if out else None)
-        result = trained(fitted, metrics)
+        scale = fitting.held_out_scale if metrics["epochs"] or not fitted.starts_from_base else None
+        result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale))
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
     if "network_note" in result.metrics:

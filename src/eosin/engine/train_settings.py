@@ -25,6 +25,12 @@ class TrainSettings(Settings):
     ema: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 keeps the last")
     early_stopping: bool = Field(True, description="hold out a group of the training sections to choose the epoch")
     patience: int = Field(4, ge=1, description="epochs without gain on the held-out group after which to stop")
+    least_gain: float = Field(
+        0.002,
+        ge=0,
+        description="by how much an epoch must be better on the held-out group than the closed-form base alone; less "
+        "is chance, and the network is left out",
+    )
     select: Literal["pcc", "crps"] = Field(
         "pcc", description="what is best on the held-out group: correlation of the mean, or CRPS of 16 or more draws"
     )

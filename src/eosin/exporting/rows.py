@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
-from eosin.types import GenePanel, Prediction, Spots, first_repeat
+from eosin.types import GenePanel, Prediction, first_repeat
 
 LAYERS: Mapping[str, Callable[[Prediction], np.ndarray]] = {
     "mean": lambda prediction: prediction.mean,
@@ -33,11 +33,11 @@ def chosen_layers(prediction: Prediction, layers: Sequence[str] | None) -> tuple
         An unknown layer, or one that a single draw does not have.
     """
     if layers is None:
-        return ("mean", "sd") if prediction.n_draws > 1 else ("mean",)
+        return ("mean", "sd") if prediction.has_spread else ("mean",)
     for name in layers:
         if name not in LAYERS:
             raise EosinError(f"there is no layer '{name}'", fix=f"known ones: {', '.join(LAYERS)}")
-    if prediction.n_draws < 2 and any(name != "mean" for name in layers):
+    if not prediction.has_spread and any(name != "mean" for name in layers):
         raise EosinError("one draw has no standard deviation and no quantiles", fix="export --layers mean")
     return tuple(dict.fromkeys(layers))
 
@@ -70,8 +70,9 @@ def with_genes(prediction: Prediction, genes: Sequence[str] | None, missing: str
     names = tuple(dict.fromkeys(genes))
     if not names:
         raise EosinError("no gene is named to export", fix="name some, or leave --genes out")
-    panel = replace(prediction.panel, names=names)
-    return replace(prediction, panel=panel, draws=prediction.draws[:, :, [columns[name] for name in names]])
+    chosen, ensembl = [columns[name] for name in names], prediction.panel.ensembl
+    ids = None if ensembl is None else tuple(ensembl[column] for column in chosen)
+    return prediction.of_genes(chosen, replace(prediction.panel, names=names, ensembl=ids))
 
 
 def column_names(panel: GenePanel, layers: Sequence[str], taken: Sequence[str] = ()) -> list[str]:
@@ -91,12 +92,7 @@ def column_names(panel: GenePanel, layers: Sequence[str], taken: Sequence[str] =
 
 def blocks(prediction: Prediction, layers: Sequence[str]) -> Iterator[tuple[slice, np.ndarray]]:
     """Rows of spots and their numbers [b, genes x layers], in the order of `column_names`."""
-    spots = prediction.spots
-    for rows in row_blocks(len(spots), budget=_BLOCK):
-        part = replace(
-            prediction,
-            spots=Spots(spots.xy_um[rows], spots.diameter_um, spots.ids[rows]),
-            draws=prediction.draws[:, rows],
-        )
+    for rows in row_blocks(len(prediction.spots), budget=_BLOCK):
+        part = prediction.of_spots(rows)
         values = np.stack([LAYERS[name](part) for name in layers], -1)  # [b g layers]
         yield rows, values.reshape(len(values), -1)

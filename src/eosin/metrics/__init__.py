@@ -12,7 +12,16 @@ from eosin.metrics.accuracy import (
     pcc_top,
     pearson_per_gene,
 )
-from eosin.metrics.calibration import coverage, crps, crps_per_gene, energy, expected_coverage, shares_between_draws
+from eosin.metrics.calibration import (
+    coverage,
+    coverage_of_bars,
+    crps,
+    crps_of_bars,
+    crps_per_gene,
+    energy,
+    expected_coverage,
+    shares_between_draws,
+)
 from eosin.metrics.conventions import PccSummary, pcc_summary
 from eosin.metrics.differential import deg_overlap, marker_overlap, wilcoxon
 from eosin.metrics.distribution import energy_distance, energy_distance_per_gene
@@ -39,7 +48,9 @@ __all__ = [
     "all_metrics",
     "coexpression",
     "coverage",
+    "coverage_of_bars",
     "crps",
+    "crps_of_bars",
     "crps_per_gene",
     "deg_overlap",
     "domain_score",

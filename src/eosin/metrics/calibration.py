@@ -10,9 +10,10 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from eosin.metrics.matched import has_draws
+from eosin.metrics.matched import has_spread
 from eosin.metrics.metric import ERROR_BARS, Metric, register
 from eosin.row_blocks import row_blocks
+from eosin.types import ErrorBars
 
 _BLOCK_VALUES = 1 << 22  # values of draws handled at once in float64: 32 MB
 _SIMULATED_VALUES = 1 << 20  # normal draws behind the expected coverage of mirrored ones: known to 0.0005
@@ -34,6 +35,27 @@ def crps_per_gene(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
         total += np.abs(x - truth[rows]).mean(axis=0).sum(axis=0)
         total -= np.tensordot(weight, x, axes=1).sum(axis=0)
     return total / len(truth) if len(truth) else np.full(truth.shape[1], np.nan)
+
+
+def crps_of_bars(truth: np.ndarray, mean: np.ndarray, bars: ErrorBars) -> float:
+    """CRPS of error bars around a mean [s g], mean over spots and genes.
+
+    Twice the quantile loss, averaged over 99 quantiles (Gneiting & Ranjan 2011, equation 14).
+    """
+    total, levels = 0.0, (np.arange(99) + 0.5) / 99
+    for rows in row_blocks(len(truth), budget=_BLOCK_VALUES, per_row=truth.shape[1]):
+        for level in levels:
+            miss = truth[rows] - bars.quantile(mean[rows], level)
+            total += float(np.maximum(level * miss, (level - 1) * miss).sum())
+    return 2 * total / (len(levels) * truth.size) if truth.size else np.nan
+
+
+def coverage_of_bars(truth: np.ndarray, mean: np.ndarray, bars: ErrorBars, level: float = 0.9) -> float:
+    """Share of truth values [s g] inside the central interval of error bars around a mean, bounds included."""
+    if truth.size == 0:
+        return np.nan
+    tail = (1 - level) / 2
+    return float(((truth >= bars.quantile(mean, tail)) & (truth <= bars.quantile(mean, 1 - tail))).mean())
 
 
 def crps(truth: np.ndarray, draws: np.ndarray) -> float:
@@ -143,8 +165,13 @@ def _check(truth: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray
 register(
     Metric(
         key="crps",
-        function=lambda section: crps(section.truth, section.draws),
-        definition="continuous ranked probability score of the draws; one draw scores its mae",
+        function=lambda section: (
+            crps(section.truth, section.draws)
+            if section.error_bars is None
+            else crps_of_bars(section.truth, section.mean, section.error_bars)
+        ),
+        definition="continuous ranked probability score of the error bars, without them of the draws; one draw scores "
+        "its mae",
         better="down",
         group=ERROR_BARS,
         label="CRPS",
@@ -154,24 +181,30 @@ register(
 register(
     Metric(
         key="coverage_90",
-        function=lambda section: coverage(section.truth, section.draws, 0.9),
-        definition="share of truth inside the draws' central 90 % interval",
+        function=lambda section: (
+            coverage(section.truth, section.draws, 0.9)
+            if section.error_bars is None
+            else coverage_of_bars(section.truth, section.mean, section.error_bars, 0.9)
+        ),
+        definition="share of truth inside the 90 % interval: of the error bars, without them of the draws",
         better="expected",
         group=ERROR_BARS,
         label="90 % cover",
         source="standard",
-        needs=has_draws,
+        needs=has_spread,
     )
 )
 register(
     Metric(
         key="coverage_90_expected",
-        function=lambda section: expected_coverage(len(section.draws), 0.9, mirrored=section.mirrored),
-        definition="coverage_90 of a perfect model with as many draws",
+        function=lambda section: (
+            expected_coverage(len(section.draws), 0.9, mirrored=section.mirrored) if section.error_bars is None else 0.9
+        ),
+        definition="coverage_90 of a perfect model: 0.9 of error bars, less of a few draws",
         better="expected",
         group=ERROR_BARS,
         label="… expected",
         source="order statistics",
-        needs=has_draws,
+        needs=has_spread,
     )
 )

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from eosin.types import ErrorBars
+
 T = TypeVar("T")
 
 
@@ -32,6 +34,8 @@ class MatchedSection:
         [s] domain labels as text; None where no spot has one.
     mirrored
         Whether draws 2i and 2i + 1 start from opposite noise.
+    error_bars
+        The distribution of values around the mean; None: the draws stand for it.
     """
 
     name: str
@@ -42,6 +46,7 @@ class MatchedSection:
     xy_um: np.ndarray
     labels: np.ndarray | None = None
     mirrored: bool = False
+    error_bars: ErrorBars | None = None
     _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, compute: Callable[[MatchedSection], T]) -> T:
@@ -84,8 +89,13 @@ class MatchedSections:
         return np.concatenate([section.mean for section in self.sections])
 
 
+def has_spread(section: MatchedSection) -> bool:
+    """Whether there are quantiles: error bars, or two draws or more."""
+    return section.error_bars is not None or has_draws(section)
+
+
 def has_draws(section: MatchedSection) -> bool:
-    """Whether there are two draws or more: error bars."""
+    """Whether there are two draws or more."""
     return len(section.draws) > 1
 
 

@@ -133,6 +133,25 @@ class PanelOptions:
 
 
 @dataclass(frozen=True)
+class DrawOptions:
+    """How a section is predicted.
+
+    Attributes
+    ----------
+    draws
+        Samples from the model, of which the mean is taken; error bars do not depend on how many there are.
+    seed
+        Of the draws: the same seed gives the same draws.
+    keep_draws
+        Write every draw as well, as `obsm["draws"]` [s k g].
+    """
+
+    draws: int = 16
+    seed: int = 0
+    keep_draws: bool = False
+
+
+@dataclass(frozen=True)
 class LayoutOptions:
     """Where spots are laid on a bare image.
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.metrics import shares_between_draws
+from eosin.metrics import coverage_of_bars, shares_between_draws
 from eosin.reporting.figures import INK, new_figure, to_png
 from eosin.scores.results import Summary
-from eosin.types import variance_of_draws
+from eosin.types import ErrorBars, variance_of_draws
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _COLOURS = ("#a33a7a", "#2f6f9f", "#c77d1e", "#4b8b5a", "#77797f", "#7a5bb5")
 _SOFT = "#c9ced8"
+_PROMISED = (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)  # shares inside intervals of error bars
 _MOST_NAMED = 80  # more gene names than this cannot be read
 
 
@@ -74,17 +76,57 @@ def spread_and_error(
     return np.array([sd[g].mean() for g in groups]), np.array([np.sqrt((error[g] ** 2).mean()) for g in groups])
 
 
-def calibration_chart(truth: np.ndarray, draws: np.ndarray, unit: str, *, mirrored: bool = False) -> bytes:
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Whether error bars are as wide as the errors.
+
+    Attributes
+    ----------
+    title
+        What the intervals are made of.
+    promised, measured
+        [i] shares of values inside intervals, the widest one first.
+    sd, error
+        [b] predicted sd and root mean squared error, in bins by predicted sd.
+    """
+
+    title: str
+    promised: np.ndarray
+    measured: np.ndarray
+    sd: np.ndarray
+    error: np.ndarray
+
+    @classmethod
+    def of_draws(cls, truth: np.ndarray, draws: np.ndarray, *, mirrored: bool = False) -> Calibration:
+        """Of the intervals between ordered draws [k s g] around truth [s g]."""
+        curve = calibration(truth, draws, mirrored=mirrored)
+        return cls("Intervals between draws", *curve, *spread_and_error(truth, draws, mirrored=mirrored))
+
+    @classmethod
+    def of_bars(cls, sections: Sequence[tuple[np.ndarray, np.ndarray, ErrorBars]], n_bins: int = 10) -> Calibration:
+        """Of (truth [s g], mean [s g], error bars) of sections; the bins are of genes, for each has one sd."""
+        n_values = sum(truth.size for truth, _, _ in sections)
+        measured = [
+            sum(coverage_of_bars(*section, level) * section[0].size for section in sections) / max(n_values, 1)
+            for level in _PROMISED
+        ]
+        squares = np.mean([np.square(truth - mean).mean(0) for truth, mean, _ in sections], axis=0)
+        scale = np.sqrt(np.mean([np.square(bars.scale) for _, _, bars in sections], axis=0))
+        groups = np.array_split(np.argsort(scale, kind="stable"), min(n_bins, len(scale)))
+        sd, error = ([float(np.sqrt(x[g].mean())) for g in groups] for x in (np.square(scale), squares))
+        return cls("Intervals", np.array(_PROMISED), np.array(measured), np.array(sd), np.array(error))
+
+
+def calibration_chart(found: Calibration, unit: str) -> bytes:
     """Left: do intervals hold what they promise? Right: are the larger error bars on the larger errors?"""
     figure = new_figure(8.4, 3.7, layout="tight")
     left, right = figure.subplots(1, 2)
-    nominal, observed = calibration(truth, draws, mirrored=mirrored)
     left.plot([0, 1], [0, 1], color=_SOFT, linewidth=1.5, label="calibrated")
-    left.plot(nominal, observed, "o-", color=_COLOURS[0], markersize=4, label="this model")
+    left.plot(found.promised, found.measured, "o-", color=_COLOURS[0], markersize=4, label="this model")
     left.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", xlabel="promised share inside", ylabel="measured share inside")
-    left.set_title("Intervals between draws", fontsize=10, color=INK)
+    left.set_title(found.title, fontsize=10, color=INK)
     left.legend(frameon=False, fontsize=8, loc="upper left")
-    sd, error = spread_and_error(truth, draws, mirrored=mirrored)
+    sd, error = found.sd, found.error
     top = 1.08 * max(sd.max(), error.max(), 1e-6)
     right.plot([0, top], [0, top], color=_SOFT, linewidth=1.5)
     right.plot(sd, error, "o-", color=_COLOURS[0], markersize=4)

@@ -10,7 +10,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.genes import target
 from eosin.metrics import pcc_counted
-from eosin.types import GenePanel, Prediction, Section
+from eosin.types import ErrorBars, GenePanel, Prediction, Section
 
 _MOST_VALUES = 2_000_000  # values behind the calibration chart; more would change no line on it
 
@@ -54,6 +54,11 @@ class ReportedRun:
         step = 1 + sum(self.truth[p.section].size for p in measured) // _MOST_VALUES
         truth = np.concatenate([self.truth[p.section][::step] for p in measured])
         return truth, np.concatenate([p.draws[:k, ::step] for p in measured], 1)
+
+    def with_bars(self) -> list[tuple[np.ndarray, np.ndarray, ErrorBars]]:
+        """(truth, mean, error bars) of the measured sections that have error bars."""
+        measured = [p for p in self.main if p.section in self.truth]
+        return [(self.truth[p.section], p.mean, p.error_bars) for p in measured if p.error_bars is not None]
 
     @property
     def mirrored(self) -> bool:

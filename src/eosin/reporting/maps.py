@@ -51,7 +51,9 @@ class ColouredMap:
 def gene_layers(
     prediction: Prediction, gene: str, truth: np.ndarray | None, *, share_range: bool = True
 ) -> list[ColouredMap]:
-    """The maps of one gene: truth (where known), mean and (of two draws or more) sd.
+    """The maps of one gene: truth (where known), mean, and the sd of draws where there are no error bars.
+
+    Error bars have one sd per gene, which is no map.
 
     Truth and mean have one colour range, from the 1st to the 99th percentile of both, so that they can be compared by
     eye; `share_range=False` lets each span its own.
@@ -64,7 +66,7 @@ def gene_layers(
     for title, values in shown:
         low, high = _range(pool if share_range else values)
         layers.append(ColouredMap(title, values, low, high, _MEAN_MAP, unit))
-    if prediction.n_draws > 1:
+    if prediction.error_bars is None and prediction.n_draws > 1:
         sd = prediction.sd[:, j]
         layers.append(ColouredMap("predicted sd", sd, 0.0, max(float(np.percentile(sd, 99)), 1e-6), _SD_MAP, unit))
     return layers

@@ -12,7 +12,7 @@ import numpy as np
 from eosin.metrics import pcc_counted
 from eosin.plurals import counted
 from eosin.progress import task
-from eosin.reporting.charts import calibration, calibration_chart, gene_chart
+from eosin.reporting.charts import Calibration, calibration_chart, gene_chart
 from eosin.reporting.gathered import ReportedRun
 from eosin.reporting.html import Markup, Picture, as_json, number, table
 from eosin.reporting.maps import Thumbnail, draw_gene, draw_slide, extent_of, gene_layers, thumbnail_of, unit_of
@@ -86,7 +86,7 @@ def key_figures(
         *figures,
         ("genes", str(len(run.main[0].panel))),
         ("spots", f"{sum(len(p.spots) for p in run.main):,}".replace(",", " ")),
-        ("draws per spot", str(run.main[0].n_draws)),
+        *([] if run.main[0].n_draws == 1 else [("draws per spot", str(run.main[0].n_draws))]),
     ]
 
 
@@ -120,12 +120,33 @@ def origin_warnings(prediction: Prediction) -> list[str]:
 
 def reading(run: ReportedRun, scores: Mapping[str, Mapping[str, Any]], pcc: np.ndarray | None) -> list[str]:
     """Sentences on how to read the page, and on how far to trust the model."""
+    found = calibration_of(run)
     coverage = None
-    if run.truth and run.main[0].n_draws > 1:
-        truth, draws = run.truth_and_draws()
-        nominal, observed = calibration(truth, draws, mirrored=run.mirrored)
-        coverage = (float(nominal[0]), float(observed[0]))
-    return [HOW_TO_READ, *trust(run.model, scores, pcc, coverage), RESEARCH_ONLY]
+    if found is not None:
+        place = int(np.argmin(np.abs(found.promised - 0.9)))
+        coverage = (float(found.promised[place]), float(found.measured[place]))
+    return [HOW_TO_READ, *trust(run.model, scores, pcc, coverage), *width_of_bars(run), RESEARCH_ONLY]
+
+
+def width_of_bars(run: ReportedRun) -> list[str]:
+    """For whom the error bars are, and what their width was learned from."""
+    found = {}
+    for prediction in run.main:
+        if (bars := prediction.error_bars) is not None:
+            patients = counted(bars.n_patients, "training patient")
+            found[f"Error bars for a {bars.kind}, from {patients}: {bars.basis}."] = None
+    return list(found)
+
+
+def calibration_of(run: ReportedRun) -> Calibration | None:
+    """Of the error bars, without them of the draws; None without truth, and where there are neither."""
+    if not run.truth:
+        return None
+    if bars := run.with_bars():
+        return Calibration.of_bars(bars)
+    if min(p.n_draws for p in run.main if p.section in run.truth) < 2:
+        return None
+    return Calibration.of_draws(*run.truth_and_draws(), mirrored=run.mirrored)
 
 
 def gene_accuracy(run: ReportedRun, pcc: np.ndarray | None) -> GeneAccuracy | None:
@@ -150,16 +171,15 @@ def gene_accuracy(run: ReportedRun, pcc: np.ndarray | None) -> GeneAccuracy | No
 
 def calibration_picture(run: ReportedRun) -> Picture | None:
     """The chart of intervals and error bars; None without truth, and for a point model."""
-    if not run.truth or run.main[0].n_draws < 2:
+    found = calibration_of(run)
+    if found is None:
         return None
-    truth, draws = run.truth_and_draws()
     caption = (
-        f"From {counted(len(draws), 'draw')}. Left: a point below the line means that too many measurements fall "
-        "outside, so the error bars are too narrow. Right: a line that rises means that larger error bars stand "
-        "where errors are larger."
+        "Left: a point below the line means that too many measurements fall outside, so the error bars are too narrow. "
+        "Right: a line that rises means that larger error bars stand where errors are larger"
+        f"{'; each point is some of the genes' if run.with_bars() else ''}."
     )
-    chart = calibration_chart(truth, draws, unit_of(run.main[0].panel), mirrored=run.mirrored)
-    return Picture(chart, "Calibration", caption)
+    return Picture(calibration_chart(found, unit_of(run.main[0].panel)), "Calibration", caption)
 
 
 def tissues(run: ReportedRun, genes: Mapping[str, str], thumbnails: Mapping[str, Thumbnail] | None) -> list[Tissue]:
@@ -184,6 +204,8 @@ def _tissue(
         j = prediction.panel.names.index(gene)
         layers = gene_layers(prediction, gene, None if truth is None else truth[:, j])
         remark = why if pcc is None else f"{why}; PCC here {number(float(pcc[j]))}"
+        if prediction.error_bars is not None:
+            remark += f"; sd {number(float(prediction.error_bars.scale[j]))} at every spot"
         maps.append(GeneMaps(gene, remark, Picture(draw_gene(spots, layers, extent), f"Maps of {gene}")))
     slide = Picture(
         draw_slide(thumbnail, spots, extent), f"H&E of {prediction.section}", counted(len(prediction.spots), "spot")

@@ -13,7 +13,7 @@ from eosin.scores.results import pick
 HOW_TO_READ = (
     "Each disc is a spot of tissue. Measured and predicted maps of a gene share one colour range, so equal colours "
     "mean equal expression. A model that is unsure predicts close to the average: its map is flatter than the measured "
-    "one, and that is right, not a fault. The sd map says where the draws of the model disagree."
+    "one, and that is right, not a fault."
 )
 
 RESEARCH_ONLY = "For research. Nothing here is validated for diagnosis or for decisions about patients."
@@ -71,6 +71,6 @@ def _coverage(coverage: tuple[float, float] | None, *, has_truth: bool) -> str:
     excess = measured - promised
     verdict = "about right" if abs(excess) < 0.05 else ("too narrow" if excess < 0 else "too wide")
     return (
-        f"Its widest interval between draws should hold {promised:.0%} of the measured values and holds "
+        f"Its {promised:.0%} interval should hold {promised:.0%} of the measured values and holds "
         f"{measured:.0%}: the error bars are {verdict}."
     )

@@ -220,6 +220,7 @@ def _matched(prediction: Prediction, section: Section, *, need_domains: bool) ->
         measured.spots.xy_um,
         labels,
         prediction.mirrored,
+        prediction.error_bars,
     )
 
 

@@ -7,6 +7,7 @@ Letters of the shapes: s spots, k draws, g genes, f features, b parts of a batch
 from __future__ import annotations
 
 from eosin.types.batch import Batch
+from eosin.types.error_bars import ErrorBars
 from eosin.types.features import Features
 from eosin.types.identifiers import first_repeat
 from eosin.types.panel import GenePanel
@@ -17,6 +18,7 @@ from eosin.types.spread import variance_of_draws
 
 __all__ = [
     "Batch",
+    "ErrorBars",
     "Features",
     "GenePanel",
     "Image",

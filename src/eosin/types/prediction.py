@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from eosin.errors import EosinError
 from eosin.types.display import first_of, html_table, one_line, thumbnail_of
+from eosin.types.error_bars import ErrorBars
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots
 from eosin.types.spread import variance_of_draws
@@ -17,7 +18,7 @@ from eosin.types.spread import variance_of_draws
 
 @dataclass(frozen=True)
 class Prediction:
-    """Draws from a model at the spots of one section, in model values (see `panel.transform`).
+    """What a model says of the spots of one section, in model values (see `panel.transform`).
 
     Attributes
     ----------
@@ -37,11 +38,15 @@ class Prediction:
         Settings, versions, encoder, fingerprints: JSON-able.
     mirrored
         Whether draws 2i and 2i + 1 start from opposite noise, so that they are not independent.
+    centre
+        [s g] float32 mean, where the model knows it better than a few draws do; None: the mean of the draws.
+    error_bars
+        The distribution of measured values around the mean; None: the spread of the draws stands for it.
 
     Raises
     ------
     EosinError
-        Draws of another shape, or that hold NaN or infinity.
+        Draws, a mean or error bars of another shape, or that hold NaN or infinity.
     """
 
     section: str
@@ -53,6 +58,8 @@ class Prediction:
     image: Image | None = None
     provenance: Mapping[str, Any] = field(default_factory=dict)
     mirrored: bool = False
+    centre: np.ndarray | None = None
+    error_bars: ErrorBars | None = None
 
     def __post_init__(self) -> None:
         draws = np.asarray(self.draws, dtype=np.float32)
@@ -62,7 +69,13 @@ class Prediction:
                 f"prediction of '{self.section}': draws have shape {draws.shape}, "
                 f"expected (k, {len(self.spots)} spots, {len(self.panel)} genes)"
             )
-        if not np.isfinite(draws).all():
+        centre = draws[0] if self.centre is None else np.asarray(self.centre, dtype=np.float32)
+        if self.centre is not None:
+            object.__setattr__(self, "centre", centre)
+        n_scales = len(self.panel) if self.error_bars is None else len(self.error_bars.scale)
+        if centre.shape != draws.shape[1:] or n_scales != len(self.panel):
+            raise EosinError(f"prediction of '{self.section}': mean or error bars do not fit spots and genes")
+        if not np.isfinite(draws).all() or not np.isfinite(centre).all():
             raise EosinError(
                 f"model '{self.model}' predicted NaN or infinity on '{self.section}'",
                 fix="train again with a smaller --train.lr",
@@ -83,36 +96,61 @@ class Prediction:
         return {"size": size, "values": self.panel.transform}
 
     @property
+    def has_spread(self) -> bool:
+        """Whether there are an sd and quantiles: error bars, or two draws or more."""
+        return self.error_bars is not None or self.n_draws > 1
+
+    def of_spots(self, rows: slice | np.ndarray) -> Prediction:
+        """Some of its spots."""
+        spots = Spots(self.spots.xy_um[rows], self.spots.diameter_um, tuple(np.array(self.spots.ids)[rows]))
+        centre = None if self.centre is None else self.centre[rows]
+        return replace(self, spots=spots, draws=self.draws[:, rows], centre=centre)
+
+    def of_genes(self, columns: list[int], panel: GenePanel) -> Prediction:
+        """Some of its genes, in the order of `columns`; `panel` holds them."""
+        centre = None if self.centre is None else self.centre[:, columns]
+        bars = None if self.error_bars is None else self.error_bars.of_genes(columns)
+        return replace(self, panel=panel, draws=self.draws[:, :, columns], centre=centre, error_bars=bars)
+
+    @property
     def n_draws(self) -> int:
         """Number of draws k; 1 for a point model."""
         return self.draws.shape[0]
 
     @property
     def mean(self) -> np.ndarray:
-        """Mean over draws [s g]."""
-        return self.draws.mean(0, dtype=np.float64).astype(np.float32)
+        """The predicted mean [s g]."""
+        return self.centre if self.centre is not None else self.draws.mean(0, dtype=np.float64).astype(np.float32)
 
     @property
     def sd(self) -> np.ndarray:
-        """Standard deviation over draws [s g]: root of the unbiased variance of independent or mirrored draws.
+        """Standard deviation [s g] of a measured value around the mean.
+
+        Of the error bars; without them over draws: root of the unbiased variance of independent or mirrored draws.
 
         Raises
         ------
         EosinError
-            There is only one draw.
+            There are no error bars and only one draw.
         """
+        if self.error_bars is not None:
+            return np.tile(self.error_bars.scale.astype(np.float32), (len(self.spots), 1))
         if self.n_draws < 2:
             raise EosinError("one draw has no standard deviation", fix="predict with --draws 2 or more")
         return np.sqrt(variance_of_draws(self.draws, mirrored=self.mirrored)).astype(np.float32)
 
     def quantile(self, q: float) -> np.ndarray:
-        """Quantile of the draws [s g], 0 <= q <= 1; how much few draws cover is `eosin.metrics.expected_coverage`.
+        """Quantile [s g] of a measured value, 0 <= q <= 1.
+
+        Of the error bars; without them of the draws (how much few draws cover is `eosin.metrics.expected_coverage`).
 
         Raises
         ------
         EosinError
-            There is only one draw.
+            There are no error bars and only one draw.
         """
+        if self.error_bars is not None:
+            return self.error_bars.quantile(self.mean, q)
         if self.n_draws < 2:
             raise EosinError("one draw has no quantiles", fix="predict with --draws 2 or more")
         return np.quantile(self.draws, q, axis=0).astype(np.float32)

@@ -124,6 +124,7 @@ CHANGES = {
     "ema": 0.5,
     "early_stopping": False,
     "patience": 1,
+    "least_gain": 10.0,
     "select": "crps",
     "refit": False,
     "validation_draws": 5,

@@ -21,11 +21,17 @@ def thumbnails(predictions: Sequence[Prediction], max_px: int = 700) -> dict[str
     return found
 
 
-def save_prediction(prediction: Prediction, path: str | Path) -> None:
-    """Write a prediction as `.h5ad` with its draws and, where the image is there, its thumbnails."""
+def save_prediction(prediction: Prediction, path: str | Path, *, keep_draws: bool | None = None) -> None:
+    """Write a prediction as `.h5ad` and, where the image is there, its thumbnails.
+
+    Parameters
+    ----------
+    keep_draws
+        Whether to write the draws; None: only where there are no error bars, whose place they take.
+    """
     small = None
     if prediction.image is not None and prediction.image.path.is_file():
         with open_slide(prediction.image.path, mpp=prediction.image.mpp) as slide:
             (hires, fine), (lowres, coarse) = slide.thumbnail(1200), slide.thumbnail(400)
         small = door.Thumbnails(hires, lowres, fine, coarse)
-    door.write_prediction(prediction, path, draws=True, thumbnails=small)
+    door.write_prediction(prediction, path, draws=keep_draws, thumbnails=small)

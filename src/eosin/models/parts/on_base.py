@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 from eosin.config import Settings, need_known
 from eosin.models.base import MODELS, Learned, Training
 from eosin.models.parts.base_model import DEFAULT_BASE, NO_BASE, BaseModel, base_of
+from eosin.models.parts.patients import SpotOrigins, within_sections
 from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.types import Batch, GenePanel
 
@@ -111,12 +112,19 @@ class OnBase(Learned):
         """
 
     def _solve_base(self, training: Training) -> np.ndarray:
-        """What the base leaves of the target [s g] out of fold; all of it without a base."""
+        """What the base leaves of the target [s g] out of fold, centred within sections; all of it without a base.
+
+        The mean of a section is left out: a base that has not seen a patient misses the patient's level, and a network
+        that learned to add it would add it a second time where the base knows the patient.
+        """
         if self.base is None:
             return training.target
         self.base.solve(training)
-        self._out_of_fold = self.base.out_of_fold(training).astype(np.float32)
-        return training.target - self._out_of_fold
+        groups = SpotOrigins.of(training).sections_in_folds()
+        missed = training.target - self.base.out_of_fold(replace(training, groups=groups))
+        left_over = within_sections(missed, training.batch.part_of_spot()).astype(np.float32)
+        self._out_of_fold = (training.target - left_over).astype(np.float32)
+        return left_over
 
     def remarks(self, batch: Batch) -> dict[str, Any]:
         """What the base says of how it predicts these spots."""

@@ -84,6 +84,27 @@ class SpotOrigins:
                 labels[rows] = self.section[rows[0]]
         return labels
 
+    def sections_in_folds(self, most: int = 8) -> np.ndarray:
+        """[s] labels of sections held out together, so that siblings of each stay.
+
+        The first sections of all patients who have several, then the second ones, and so on; patients' only sections in
+        turn. `groups` where there is one section, or where the batch does not name patients.
+        """
+        numbers = np.unique(self.section)
+        if len(numbers) < 2 or not self.names:
+            return self.groups()
+        rank_of, n_single = {}, 0
+        for patient in np.unique(self.patient):
+            own = np.unique(self.section[self.patient == patient])
+            if len(own) > 1:
+                rank_of |= {number: rank for rank, number in enumerate(own)}
+            else:
+                rank_of[own[0]], n_single = n_single, n_single + 1
+        ranks = np.array([rank_of[number] for number in numbers]) % most
+        if len(np.unique(ranks)) == 1:  # one section each of one patient, or a single fold
+            ranks = np.arange(len(numbers)) % most
+        return ranks[np.searchsorted(numbers, self.section)]
+
     def take(self, rows: np.ndarray) -> SpotOrigins:
         """The origins of some spots; a patient who has none of them is not in it."""
         left = np.unique(self.patient[rows])

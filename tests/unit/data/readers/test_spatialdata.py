@@ -171,7 +171,7 @@ def test_prediction_is_what_scverse_expects(tmp_path: Path) -> None:
     sdata = sd.read_zarr(tmp_path / "out.zarr")
     table = sdata.tables["stflow_spots"]
     assert np.allclose(table.X, given.mean) and np.allclose(table.layers["std"], given.sd)
-    assert np.array_equal(table.layers["sample_2"], given.draws[2])
+    assert np.array_equal(table.obsm["draws"][:, 2], given.draws[2])
     assert table.uns["spatialdata_attrs"] == {"region": "spots", "region_key": "region", "instance_key": "spot_id"}
     circles, matched = sd.match_element_to_table(sdata, "spots", "stflow_spots")
     assert list(circles["spots"].index) == list(matched.obs_names) == list(given.spots.ids)

@@ -1,0 +1,85 @@
+"""The prior of `eosin.trust.level_prior`: how much levels of genes differ between slides and between patients.
+
+    python benchmarks/level_prior.py ../shared/data/her2st_levels
+
+Counts of two sections each of six patients (her2st, Andersson et al. 2021), no images. Values ln(1 + count); for each
+ordered pair of patients the genes of largest variance within the first one's sections. Shifts of level in units of
+that variance. The variance that is printed is the one by which intervals that expect `NOISE` within slides cover 90 %
+of the second one's values, in the mean over pairs: plain means of squares are larger, for a few pairs are far apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.optimize import brentq
+from scipy.special import ndtr, ndtri
+
+NOISE = 0.4
+"""Share of the variance within slides that an image leaves over, as on her2st by the kernel."""
+
+Slides = dict[str, np.ndarray]
+
+
+def main(arguments: Sequence[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    given = parser.parse_args(arguments)
+    tables = {path.name.split(".")[0]: pd.read_csv(path, sep="\t", index_col=0) for path in given.data.glob("*.tsv.gz")}
+    shared = sorted(set.intersection(*(set(table.columns) for table in tables.values())))
+    counts = {name: table.loc[table.sum(axis=1) > 0, shared].to_numpy(float) for name, table in tables.items()}
+    slides = {name: np.log1p(values) for name, values in counts.items()}
+    print(f"{len(slides)} sections of {len({name[0] for name in slides})} patients, {len(shared)} genes")
+    for n_genes in (50, 300, 1000, 5000):
+        for what, pairs in (("patients", of_patients(slides)), ("slides of a patient", of_slides(slides))):
+            shifts = [shift(*pair, n_genes) for pair in pairs]
+            common = np.mean([np.square(s.mean()) / np.square(s).mean() for s, _ in shifts])
+            print(f"{n_genes} genes, two {what}: variance {variance(shifts):.2f}, {common:.0%} of it common")
+
+
+def of_patients(slides: Slides) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+    """Slides of one patient, and a slide of another."""
+    for one, other in permutations(sorted({name[0] for name in slides}), 2):
+        for name in slides:
+            if name[0] == other:
+                yield [values for key, values in slides.items() if key[0] == one], slides[name]
+
+
+def of_slides(slides: Slides) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:
+    """A slide, and another one of the same patient."""
+    for one, other in permutations(slides, 2):
+        if one[0] == other[0]:
+            yield [slides[one]], slides[other]
+
+
+def shift(known: list[np.ndarray], other: np.ndarray, n_genes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Difference of levels [g] in units of the sd within the known slides, and the other's variance in its square."""
+    within = np.mean([values.var(0) for values in known], axis=0)
+    genes = np.argsort(-within)[:n_genes]
+    level = np.mean([values[:, genes].mean(0) for values in known], axis=0)
+    unit = within[genes]
+    return (other[:, genes].mean(0) - level) / np.sqrt(unit), other[:, genes].var(0) / unit
+
+
+def variance(shifts: list[tuple[np.ndarray, np.ndarray]], level: float = 0.9) -> float:
+    """The variance of levels by which intervals cover what they promise, in the mean over pairs."""
+
+    def missing(value: float) -> float:
+        half = ndtri(0.5 + level / 2) * np.sqrt(NOISE + value)
+        covered = [
+            (ndtr((half - s) / np.sqrt(NOISE * v + 1e-12)) - ndtr((-half - s) / np.sqrt(NOISE * v + 1e-12))).mean()
+            for s, v in shifts
+        ]
+        return float(np.mean(covered)) - level
+
+    return float(brentq(missing, 0, 50)) if missing(0) < 0 else 0.0
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,133 @@
+"""Predict training spots without their section or patient, and learn from the misses how wide error bars must be.
+
+A model that can say what it would have predicted out of fold is asked; another closed-form one is solved again
+without each group in turn. A learned model is trained once only: its base is asked, and what its network adds or
+spoils is taken from the group that chose the epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from eosin.models import Model, Solved, Training
+from eosin.models.parts.base_model import BaseModel
+from eosin.models.parts.on_base import OnBase
+from eosin.models.parts.patients import SpotOrigins, within_sections
+from eosin.trust import ErrorModel, LeftOver, learn_errors
+
+MOST_FOLDS = 8
+"""More groups than this are held out several at a time."""
+Predict = Callable[[np.ndarray], np.ndarray]
+"""Labels [s] -> prediction [s g] of each spot from spots of other labels."""
+
+
+def errors_of(
+    model: Model, build: Callable[[], Model], training: Training, held_out_scale: np.ndarray | None
+) -> ErrorModel:
+    """The error model of a trained model.
+
+    Parameters
+    ----------
+    model
+        Trained on all of `training`.
+    build
+        Makes an untrained one.
+    training
+        All training spots.
+    held_out_scale
+        Of a learned model whose network takes part: [g] sd of its misses within slides that chose its epoch; None where
+        none did, and for other models.
+    """
+    origins = SpotOrigins.of(training)
+    part = training.batch.part_of_spot()
+    within = np.sqrt(np.square(within_sections(training.target, part)).mean(0))
+    patients = tuple(dict.fromkeys(training.batch.patients))
+    predict = _out_of_fold(model, build, training)
+    if predict is None:  # a network without a base: as if the image told nothing, unless sections outside say more
+        level = LeftOver(within_sections(training.target, part), part, origins.patient)
+        scale = within if held_out_scale is None else held_out_scale
+        return _rescaled(learn_errors(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
+    groups = _for_new(training, origins)
+    new = _left_over(training, origins, groups, predict)
+    known_groups = _for_known(origins)
+    same = known_groups is not None and np.array_equal(_renumbered(known_groups), _renumbered(groups))
+    known = None if known_groups is None or same else _left_over(training, origins, known_groups, predict)
+    errors = learn_errors(new, known, within, patients)
+    if held_out_scale is not None:
+        ratio = np.sqrt(np.mean(np.square(held_out_scale) / np.square(np.maximum(new.scale(), 1e-6))))
+        errors = _rescaled(errors, np.full(len(within), ratio))
+    return errors
+
+
+def _out_of_fold(model: Model, build: Callable[[], Model], training: Training) -> Predict | None:
+    """How training spots are predicted without their group; None for a network without a base."""
+    source = model.base if isinstance(model, OnBase) else model
+    if isinstance(source, BaseModel):
+        return lambda labels: source.out_of_fold(replace(training, groups=labels))
+    if isinstance(model, Solved):
+        return lambda labels: _solved_again(build, training, labels)
+    return None
+
+
+def _solved_again(build: Callable[[], Model], training: Training, labels: np.ndarray) -> np.ndarray:
+    """Each group [s g] from a model that is solved without it; a single group from one that saw it."""
+    result = np.zeros(training.target.shape, dtype=np.float32)
+    part = training.batch.part_of_spot()
+    for label in np.unique(labels):
+        outside = np.flatnonzero(labels == label)
+        inside = np.flatnonzero(labels != label)
+        model = build()
+        assert isinstance(model, Solved)
+        model.solve(training.take(inside if len(inside) else outside))
+        pieces = [outside[part[outside] == number] for number in np.unique(part[outside])]
+        batch = replace(training.batch.regions(pieces), training_rows=None)
+        drawn = model.draw(model.prepare(batch), 1, torch.Generator().manual_seed(0))
+        result[np.concatenate(pieces)] = drawn.float().numpy().mean(0)
+    return result
+
+
+def _for_new(training: Training, origins: SpotOrigins) -> np.ndarray:
+    """[s] what is held out for errors at a new patient: patients, else sections, else regions of one.
+
+    Where the batch does not name patients, inner groups stand for them, and stay as they are.
+    """
+    if not origins.names:
+        return training.groups
+    for labels in (origins.patient, origins.section):
+        if len(np.unique(labels)) > 1:
+            return labels % MOST_FOLDS
+    return training.groups
+
+
+def _for_known(origins: SpotOrigins) -> np.ndarray | None:
+    """[s] what is held out for errors at a new section of a known patient; None where no patient has two sections.
+
+    The first sections of all patients together, then the second ones, and so on; -1 for a patient's only section.
+    """
+    labels = np.full(len(origins.section), -1)
+    for patient in np.unique(origins.patient) if origins.names else ():
+        own = origins.patient == patient
+        sections = np.unique(origins.section[own])
+        if len(sections) > 1:
+            labels[own] = np.searchsorted(sections, origins.section[own]) % MOST_FOLDS
+    return labels if labels.max() >= 0 else None
+
+
+def _left_over(training: Training, origins: SpotOrigins, labels: np.ndarray, predict: Predict) -> LeftOver:
+    rows = np.flatnonzero(labels >= 0)
+    residual = training.target[rows] - predict(labels)[rows]
+    return LeftOver(residual, origins.section[rows], origins.patient[rows])
+
+
+def _renumbered(labels: np.ndarray) -> np.ndarray:
+    return np.unique(labels, return_inverse=True)[1].reshape(-1)
+
+
+def _rescaled(errors: ErrorModel, factor: np.ndarray) -> ErrorModel:
+    """The same with the noise within slides `factor` [g] times as large."""
+    new, known = (replace(kind, scale=kind.scale * factor) for kind in (errors.new, errors.known))
+    return replace(errors, new=new, known=known)

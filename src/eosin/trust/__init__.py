@@ -1,0 +1,7 @@
+"""How far to trust a prediction: levels and scale of errors, learned from what is left over of held-out spots."""
+
+from eosin.trust.errors import ErrorModel, KindOfErrors, learn_errors
+from eosin.trust.left_over import LeftOver
+from eosin.trust.level_prior import LevelVariance
+
+__all__ = ["ErrorModel", "KindOfErrors", "LeftOver", "LevelVariance", "learn_errors"]

@@ -1,0 +1,77 @@
+"""How much the level of a gene differs between slides and between patients, before a cohort has shown it.
+
+A level is the mean of a gene over a slide. Its variance is told in units of the gene's variance within slides, in two
+parts: `common`, by which all genes of a slide are shifted alike, and `own`, by which each gene is shifted alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+_GENES, _FEWEST_GENES, _POWER = 50, 20, -0.23
+
+
+@dataclass(frozen=True)
+class LevelVariance:
+    """Variance of a slide's level around what was expected, in units of the variance within slides.
+
+    Attributes
+    ----------
+    common, own
+        Of the shift that all genes share, and of each gene's own.
+    source
+        What it was measured on.
+    worth
+        How many units (patients or slides) it counts as beside those of a cohort.
+    """
+
+    common: float
+    own: float
+    source: str
+    worth: float
+
+    @property
+    def total(self) -> float:
+        """Of the level of one gene."""
+        return self.common + self.own
+
+    def for_panel(self, n_genes: int) -> LevelVariance:
+        """For another number of genes than 50: of weaker genes more of the variance within slides is counting noise.
+
+        The power is what was measured for the 50, 300, 1000 and 5000 genes of largest variance.
+        """
+        factor = (max(n_genes, _FEWEST_GENES) / _GENES) ** _POWER
+        return replace(self, common=self.common * factor, own=self.own * factor)
+
+    def around_mean_of(self, n_units: int) -> LevelVariance:
+        """The variance around a mean of some units, which is not known better than they tell it."""
+        factor = 1 + 1 / max(n_units, 1)
+        return replace(self, common=self.common * factor, own=self.own * factor)
+
+    def updated(self, shifts: np.ndarray, units: np.ndarray) -> LevelVariance:
+        """The variance after some slides were seen: prior and measurement, weighed by their numbers of units.
+
+        Parameters
+        ----------
+        shifts
+            [n g] level of each slide less its expected level, divided by the gene's sd within slides.
+        units
+            [n] what each slide is of: patients, or the slides themselves. Slides of a unit count as one.
+        """
+        numbers = np.unique(units)
+        if not len(numbers):
+            return self
+        shared = shifts.mean(1)
+        of_slide = np.stack([shared**2, np.square(shifts - shared[:, None]).mean(1)], 1)  # [n 2]
+        measured = np.mean([of_slide[units == unit].mean(0) for unit in numbers], axis=0)
+        prior = np.array([self.common, self.own])
+        common, own = (self.worth * prior + len(numbers) * measured) / (self.worth + len(numbers))
+        return replace(self, common=float(common), own=float(own), worth=self.worth + len(numbers))
+
+
+OF_PATIENTS = LevelVariance(0.26, 0.53, "six patients of her2st (Andersson et al. 2021)", worth=2)
+"""Patients; two of them differ by twice that. For panels of 50 genes; made by benchmarks/level_prior.py."""
+OF_SLIDES = LevelVariance(0.04, 0.035, "slides of six patients of her2st (Andersson et al. 2021)", worth=1)
+"""Slides of a patient, likewise."""

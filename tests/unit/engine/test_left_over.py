@@ -1,0 +1,94 @@
+"""Error bars of trained models: every model has them, they survive a checkpoint, and they see no fitted miss."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import toy
+from eosin.engine import load, predict, train
+from eosin.engine.left_over import errors_of
+from eosin.genes import target
+from eosin.models import MODELS
+from eosin.types import Section
+
+SMALL: dict[str, dict[str, Any]] = {
+    "histogene": {"width": 8, "n_heads": 2, "head_width": 4, "base": "none"},
+    "stflow": {"width": 8, "edge_width": 8, "n_layers": 1, "n_heads": 2, "n_steps": 2, "base": "ridge"},
+}
+
+
+def cohort() -> list[Section]:
+    return [toy.section(name, 50) for name in ("A1", "A2", "B1", "B2", "C1")]
+
+
+@pytest.mark.parametrize("model", ["gene-mean", "ridge", "kernel", "forest", "stflow", "histogene"])
+def test_every_kind_of_model_has_error_bars_that_a_checkpoint_keeps(model: str, tmp_path: Path) -> None:
+    settings = {"model": SMALL.get(model, {}), "train": {"epochs": 1} if model in SMALL else {}}
+    *training, judged = cohort()
+    trained = train(training, model=model, settings=settings, panel="var:6", out=tmp_path / "run")
+    prediction = predict(trained, judged, draws=2)
+    bars = prediction.error_bars
+    assert bars is not None and bars.kind == "new patient" and bars.n_patients == 2
+    truth = target(judged, trained.panel)
+    inside = (truth >= prediction.quantile(0.05)) & (truth <= prediction.quantile(0.95))
+    assert inside.mean() > 0.75
+    again = predict(load(tmp_path / "run"), judged, draws=2)
+    assert np.array_equal(again.sd, prediction.sd) and np.array_equal(again.quantile(0.05), prediction.quantile(0.05))
+    known = predict(trained, replace(judged, patient="A"), draws=2).error_bars
+    assert known is not None and known.kind == "known patient"
+
+
+def test_misses_are_out_of_fold() -> None:
+    """A model that learns its training spots by heart must not look exact."""
+    sections = cohort()[:4]
+    trained = train(sections, model="knn", panel="var:6", settings={"model": {"n_neighbours": [1]}})
+    assert trained.errors is not None
+    fitted = predict(trained, sections[0]).mean
+    assert np.abs(fitted - target(sections[0], trained.panel)).mean() < 1e-5
+    noise = np.std(target(sections[0], trained.panel), axis=0)
+    assert (trained.errors.new.scale > 0.5 * noise).all()
+
+
+def test_a_patient_with_several_sections_is_judged_twice() -> None:
+    calls = []
+    training = toy.training(30)
+
+    class Watched(MODELS["ridge"].build):  # type: ignore[misc, name-defined]
+        def out_of_fold(self, training: Any) -> np.ndarray:
+            calls.append(np.array(training.groups))
+            return super().out_of_fold(training)
+
+    model = Watched(MODELS["ridge"].settings.of(), training.batch.features.shape[1], training.panel)
+    model.solve(training)
+    named = replace(training, batch=replace(training.batch, patients=("A", "A", "B", "B")))
+    model.solve(named)
+    errors_of(model, lambda: model, named, None)
+    by_patient, by_section = calls
+    part = named.batch.part_of_spot()
+    assert [by_patient[part == p][0] for p in range(4)] == [0, 0, 1, 1]
+    assert [by_section[part == p][0] for p in range(4)] == [0, 1, 0, 1]
+    calls.clear()
+    errors_of(model, lambda: model, replace(training, batch=replace(training.batch, patients=("A",) * 4)), None)
+    assert len(calls) == 1  # sections are held out for both
+
+
+def test_unfinished_training_has_none(tmp_path: Path) -> None:
+    trained = train(cohort()[:2], model="gene-mean", panel="var:6")
+    bare = replace(trained, errors=None)
+    bare.save(tmp_path / "run")
+    again = load(tmp_path / "run")
+    assert again.errors is None and predict(again, cohort()[2]).error_bars is None
+
+
+def test_a_network_that_adds_nothing_has_the_bars_of_its_base() -> None:
+    sections = cohort()[:4]
+    base = train(sections, model="ridge", panel="var:6").errors
+    settings = {"model": SMALL["stflow"], "train": {"epochs": 1, "least_gain": 1.0}}
+    idle = train(sections, model="stflow", panel="var:6", settings=settings)
+    assert base is not None and idle.metrics["network"] == "added nothing" and idle.errors is not None
+    assert np.allclose(idle.errors.new.scale, base.new.scale)

@@ -64,6 +64,27 @@ def test_the_first_of_equals_is_best_and_an_untrained_best_does_not_end_the_sear
     assert progress.note(0.6) and progress.best_epoch == 4
 
 
+def test_an_untrained_model_stays_the_best_until_an_epoch_is_better_by_the_least_gain() -> None:
+    progress = Progress(SELECT, 9)
+    progress.note(0.5, 0.1)
+    for progress.epoch, score in ((1, 0.55), (2, 0.6)):
+        assert not progress.note(score, 0.1)
+    assert progress.best_epoch == 0 and progress.gain_epoch == 2
+    for progress.epoch, score in ((3, 0.61), (4, 0.62)):  # among trained ones any gain counts
+        assert progress.note(score, 0.1)
+    assert Progress(SELECT, 9, epoch=1).note(0.2, 0.1)  # without a base the first epoch is the best
+
+
+@pytest.mark.parametrize(("least_gain", "is_idle"), [(0.0, False), (10.0, True)])
+def test_the_least_gain_decides_whether_a_network_takes_part(
+    sections: list[Section], monkeypatch: pytest.MonkeyPatch, least_gain: float, *, is_idle: bool
+) -> None:
+    left = [0.5, 0.51, *[0.4] * 20]
+    monkeypatch.setattr(HeldOut, "measure", lambda *_: {"pcc": left.pop(0)})
+    trained = run(sections[:3], {**NETWORK, "base": "ridge"}, {"epochs": 3, "least_gain": least_gain})
+    assert (trained.metrics.get("network") == "added nothing") == is_idle
+
+
 @pytest.mark.parametrize(("patience", "scores", "n_epochs"), [(1, [3, 3], 2), (2, [3, 2, 4, 1, 1], 5), (3, [1], 4)])
 def test_patience_counts_the_epochs_without_a_gain(
     sections: list[Section], monkeypatch: pytest.MonkeyPatch, patience: int, scores: list[float], n_epochs: int

@@ -124,7 +124,6 @@ CHANGES = {
     "ema": 0.5,
     "early_stopping": False,
     "patience": 1,
-    "least_gain": 10.0,
     "select": "crps",
     "refit": False,
     "validation_draws": 5,
@@ -132,7 +131,7 @@ CHANGES = {
 
 
 def test_every_training_setting_is_listed_here():
-    elsewhere = {"precision", "device", "augment"}  # the last needs turned features: `test_augment`
+    elsewhere = {"precision", "device", "augment", "least_gain"}  # `test_augment`, `test_selection`
     assert set(CHANGES) | elsewhere == set(TrainSettings.model_fields)
 
 

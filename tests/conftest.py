@@ -10,10 +10,6 @@ from itertools import groupby
 
 import pytest
 
-N_WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-# Workers with a thread for each core would wait for one another. Read when torch and NumPy load, hence at import.
-os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // N_WORKERS)))
-
 FIRST = (
     "unit/models/test_settings.py",  # compiles the kernels, which the other workers then find on disk
     "unit/encoders/test_zoo.py",  # needs no kernel
@@ -25,7 +21,11 @@ FIRST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if hasattr(config.option, "loadscopereorder"):
+    n_workers = config.getoption("numprocesses", None)
+    if n_workers:
+        # Workers with a thread for each core wait for one another: the kernel then takes five times as long. They get
+        # this process's environment, and have loaded NumPy before they see this file.
+        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // n_workers)))
         config.option.loadscopereorder = False  # else pytest-xdist starts with the files that hold most tests
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,9 @@ from eosin.simulation.cohort import simulate, write_cohort
 ENCODER = "stain?px=96"
 """Small windows: the same code as the default ones at a fraction of the time."""
 MPP = 2.0
-SMALL = ("--model.n-layers", "1", "--model.width", "16", "--model.edge-width", "16", "--train.epochs", "2")
+NARROW = ("--model.base", "ridge", "--model.n-layers", "1", "--model.width", "16", "--model.edge-width", "16")
+"""An STFlow that trains in a second; its default base, the kernel, takes longer than the network."""
+SMALL = (*NARROW, "--train.epochs", "2")
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,21 @@ def eosin(capsys: pytest.CaptureFixture[str]) -> Run:
     return run
 
 
+def start_server_of_processes() -> None:
+    """Start the process that cells are forked from, where this system has such, with all that they need."""
+    if "forkserver" in multiprocessing.get_all_start_methods():
+        from multiprocessing.forkserver import ensure_running
+
+        from eosin.benchmark.measure import CellJob
+
+        multiprocessing.get_context("forkserver").set_forkserver_preload(["eosin.benchmark.plan", *CellJob.ahead])
+        ensure_running()
+
+
 @pytest.fixture(scope="session")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Ground:
     """Four sections of two patients, about 30 spots each; encoded; a ridge and an STFlow trained on three of them."""
+    start_server_of_processes()  # else that of a test of `encode` would serve all, and each cell import for itself
     root = tmp_path_factory.mktemp("ground")
     made = Ground(root / "data", root / "features", root / "ridge", root / "stflow", root / "prediction" / "A1.h5ad")
     cohort = simulate(n_sections=4, n_patients=2, size_um=700, mpp=MPP, n_genes=20, seed=1)

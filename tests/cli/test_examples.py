@@ -18,11 +18,12 @@ VERBS = ("encode", "read", "train", "predict", "score", "report", "bench", "stud
 
 @pytest.fixture
 def short_study(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The study of the example, with rows that train for one epoch."""
+    """The study of the example, with rows that train for one epoch, on the ridge."""
     from eosin.benchmark.studies import STUDIES
 
     study = STUDIES["denoisers"]
-    cells = tuple(replace(cell, settings={"train": {"epochs": 1}}) for cell in study.cells)
+    short = {"train": {"epochs": 1}, "model": {"base": "ridge"}}
+    cells = tuple(replace(cell, settings=short) for cell in study.cells)
     monkeypatch.setattr("eosin.benchmark.studies.STUDIES", {**STUDIES, "denoisers": replace(study, cells=cells)})
 
 

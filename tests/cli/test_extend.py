@@ -41,10 +41,10 @@ from eosin.models import MODELS
 from eosin.models.check import check_model
 
 entry = MODELS["stflow-huber"]
-training = toy.training(36)
-check_model(lambda: entry.build(entry.settings(), toy.N_FEATURES, training.panel), training)
+training = toy.training(20)
+check_model(lambda: entry.build(entry.settings.of({"base": "ridge"}), toy.N_FEATURES, training.panel), training)
 *seen, judged = toy.cohort(60)
-given = {"model": {"width": 16, "edge_width": 16, "base": False}, "train": {"epochs": 12, "lr": 1e-2}}
+given = {"model": {"width": 16, "edge_width": 16, "n_layers": 1, "base": False}, "train": {"epochs": 8, "lr": 2e-2}}
 made = {name: train(seen, model=name, settings=given, panel="var:6", seed=0, out=OUT + name)
         for name in ("stflow", "stflow-huber")}
 plain, huber = (predict(one, judged, draws=4).draws for one in made.values())

@@ -33,26 +33,45 @@ def site(tmp_path: Path) -> Path:
     return folder
 
 
-def _eosin(site: Path, *arguments: object) -> str:
+COMMANDS = """
+import contextlib, io, json, sys
+from eosin.cli import main
+for words in json.loads(sys.argv[1]):
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said):
+        code = main(words)
+    print(json.dumps([code, said.getvalue()]))
+"""
+
+
+def _eosin(site: Path, *commands: tuple[object, ...]) -> list[str]:
+    """What the commands print, in a process in which the metric is installed."""
+    words = json.dumps([[str(word) for word in command] for command in commands])
     done = subprocess.run(
-        [sys.executable, "-m", "eosin", *map(str, arguments)],
+        [sys.executable, "-c", COMMANDS, words],
         env={**os.environ, "PYTHONPATH": os.pathsep.join([str(site), str(ROOT / "src")])},
         capture_output=True,
         text=True,
         timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [code for code, _ in answers] == [0] * len(commands), done.stderr[-2000:]
+    return [said for _, said in answers]
 
 
 def test_score_bench_and_report_show_the_metric_of_the_page(ground: Ground, site: Path, tmp_path: Path) -> None:
-    assert re.search(r"^hot_spots: 0\.\d+$", _eosin(site, "score", ground.prediction, ground.data), re.MULTILINE)
     given = ("--features", ground.features, "--encoder", ENCODER, "--models", "ridge", "--genes", "var:5")
-    _eosin(site, "bench", ground.data, *given, "--split", "A1,A2:B1", "-o", tmp_path / "bench")
+    scored, *_ = _eosin(
+        site,
+        ("score", ground.prediction, ground.data),
+        ("bench", ground.data, *given, "--split", "A1,A2:B1", "-o", tmp_path / "bench"),
+        ("report", tmp_path / "bench" / "scores.json", "-o", tmp_path / "page.html"),
+    )
+    assert re.search(r"^hot_spots: 0\.\d+$", scored, re.MULTILINE)
     scores = json.loads((tmp_path / "bench" / "scores.json").read_text())
     value = scores["cells"][0]["metrics"]["hot_spots"]
     assert 0 <= value <= 1
-    _eosin(site, "report", tmp_path / "bench" / "scores.json", "-o", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
     table = page.split("<h2>Hot spots</h2>")[1].split("</section>")[0]
     assert f"{value:.3f}" in table and "top tenth" in table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -28,9 +29,10 @@ VERBS = (
 )
 
 
-def python(*argv: str) -> subprocess.CompletedProcess[str]:
+def python(*argv: str, given: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, *argv],
+        input=given,
         capture_output=True,
         text=True,
         timeout=120,
@@ -153,45 +155,65 @@ def test_a_setting_that_a_command_has_no_use_for_is_refused(eosin: Run, line: tu
     assert said.code == 1 and wrong in said.err
 
 
-@pytest.mark.parametrize(
-    "line",
-    [
-        "info absent.svs",
-        "encode absent",
-        "train absent -o run",
-        "train . --settings absent.toml -o run",
-        "predict absent . -o p.h5ad",
-        "predict . absent -o p.h5ad",
-        "tissue absent.svs -o m.geojson",
-        "score absent.h5ad .",
-        "report absent.h5ad -o r.html",
-        "bench absent -o out",
-        "study priors absent -o out",
-        "export absent.h5ad -o a.csv",
-        "list modells",
-        "train . --model stflw -o run",
-        "train . --model stflow:papr -o run",
-        "train . --reader absent -o run",
-        "bench . --models ridge,stflw -o out",
-        "study priorz . -o out",
-        "predict . . --reader absent -o p.h5ad",
-        "list models",
-        "list encoders",
-        "list protocols",
-        "list studies",
-        "list readers",
-        "train . --seed x -o run",
-        "predict run . --no-such-flag -o p.h5ad",
-    ],
+ANSWERED_AT_ONCE = (
+    "info absent.svs",
+    "encode absent",
+    "train absent -o run",
+    "train . --settings absent.toml -o run",
+    "predict absent . -o p.h5ad",
+    "predict . absent -o p.h5ad",
+    "tissue absent.svs -o m.geojson",
+    "score absent.h5ad .",
+    "report absent.h5ad -o r.html",
+    "bench absent -o out",
+    "study priors absent -o out",
+    "export absent.h5ad -o a.csv",
+    "list modells",
+    "train . --model stflw -o run",
+    "train . --model stflow:papr -o run",
+    "train . --reader absent -o run",
+    "bench . --models ridge,stflw -o out",
+    "study priorz . -o out",
+    "predict . . --reader absent -o p.h5ad",
+    "list models",
+    "list encoders",
+    "list protocols",
+    "list studies",
+    "list readers",
+    "train . --seed x -o run",
+    "predict run . --no-such-flag -o p.h5ad",
 )
-def test_a_wrong_path_is_answered_without_torch(line: str) -> None:
-    code = (
-        "import sys; from eosin.cli import main; code = main(sys.argv[1:]); print('torch' in sys.modules); exit(code)"
-    )
-    done = python("-c", code, *line.split())
-    assert done.stdout.splitlines()[-1:] == ["False"], done.stderr
+
+EACH_LINE = """
+import contextlib, io, json, os, sys
+from eosin.cli import main
+os.chdir(sys.argv[1])
+answers = {}
+for line in json.load(sys.stdin):
+    err = io.StringIO()
+    with contextlib.redirect_stderr(err), contextlib.redirect_stdout(io.StringIO()):
+        code = main(line.split())
+    answers[line] = (code, "torch" in sys.modules, err.getvalue())
+json.dump(answers, sys.stdout)
+"""
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, bool, str]]:
+    """Exit code, whether torch was loaded by then, and stderr of each line, of one process that has loaded nothing."""
+    folder = tmp_path_factory.mktemp("at-once")
+    done = python("-c", EACH_LINE, str(folder), given=json.dumps(ANSWERED_AT_ONCE))
+    assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == []
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("line", ANSWERED_AT_ONCE)
+def test_a_wrong_path_is_answered_without_torch(answers: dict[str, tuple[int, bool, str]], line: str) -> None:
+    code, torch_is_loaded, err = answers[line]
+    assert not torch_is_loaded
     fine = line.startswith("list ") and "modells" not in line
     wrong_usage = "--seed x" in line or "--no-such-flag" in line
-    assert done.returncode == (0 if fine else 2 if wrong_usage else 1), done.stderr
+    assert code == (0 if fine else 2 if wrong_usage else 1), err
     words = ("absent", "modells", "stflw", "papr", "priorz", "x", "--no-such-flag")
-    assert fine or any(word in line and word in done.stderr for word in words)
+    assert fine or any(word in line and word in err for word in words)

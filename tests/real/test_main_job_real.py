@@ -12,7 +12,10 @@ import pytest
 from eosin.options import DEFAULT_ENCODER
 
 HER2ST = Path(__file__).resolve().parents[2] / "../shared/data/her2st"
-pytestmark = pytest.mark.skipif(not HER2ST.is_dir(), reason="no real sections in ../shared/data/her2st")
+pytestmark = [
+    pytest.mark.skipif(not HER2ST.is_dir(), reason="no real sections in ../shared/data/her2st"),
+    pytest.mark.long,  # the default encoder; `test_encoders_real` predicts a section by a cheaper one
+]
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -44,6 +44,8 @@ class CellJob(Job[dict[str, Any]]):
     file, key
         Where the cell's record lies once it is done, and the key that it has if it answers this question.
     """
+
+    ahead: ClassVar[tuple[str, ...]] = ("sklearn.metrics",)  # scoring does, and it takes 2 s
 
     cell: Cell
     sections: Mapping[str, Section]

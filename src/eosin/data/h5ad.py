@@ -90,8 +90,8 @@ def write_h5ad(adata: AnnData, path: str | Path, *, compress: bool = True) -> No
     buffer = io.BytesIO()
     with h5py.File(buffer, "w") as file:
         write_elem(file, "/", adata, dataset_kwargs={"compression": "gzip", "compression_opts": 1} if compress else {})
-    body = buffer.getbuffer()
-    with atomic_file(path) as partial, open(partial, "wb") as file:
+    # Let go of the buffer in any case: Python 3.13 complains at its end of one that is still looked at.
+    with buffer.getbuffer() as body, atomic_file(path) as partial, open(partial, "wb") as file:
         file.write(body)
         file.write(_SEAL + hashlib.sha256(body).digest())
 

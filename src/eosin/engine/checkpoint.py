@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -288,7 +289,13 @@ def hash_arrays(arrays: Mapping[str, Tensor]) -> str:
 
 def versions() -> dict[str, str]:
     """Versions of eosin and of the libraries whose numbers matter."""
-    return {name: metadata.version(name) for name in ("eosin", "torch", "numpy", "scipy", "scikit-learn", "anndata")}
+    return {name: _version_of(name) for name in ("eosin", "torch", "numpy", "scipy", "scikit-learn", "anndata")}
+
+
+@cache
+def _version_of(package: str) -> str:
+    """Found once a process: it takes 5 ms, and every prediction asks for six."""
+    return metadata.version(package)
 
 
 def _sha(text: str) -> str:

@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeAlias, TypeVar
+from typing import ClassVar, Generic, TypeAlias, TypeVar
 
 import torch
 
@@ -22,6 +22,9 @@ R = TypeVar("R")
 
 class Job(ABC, Generic[R]):
     """A piece of work with a result. To run in another process it must be an object that can be sent there."""
+
+    ahead: ClassVar[tuple[str, ...]] = ()
+    """Modules that such a job imports late: what starts processes imports them once, for all jobs."""
 
     @property
     @abstractmethod

@@ -8,6 +8,7 @@ it would from a plain fork. Where there is no such server, they are spawned.
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import signal
 import sys
@@ -92,7 +93,7 @@ class Worker(Generic[R]):
 
     def __init__(self, job: Job[R], n_threads: int, limits: Limits | None = None):
         self.job, self._limits, self._answered = job, limits, False
-        context = _context(type(job).__module__)
+        context = _context(type(job))
         self._receive, send = context.Pipe(duplex=False)
         self._process = context.Process(target=_work, args=(send, job, n_threads), name=f"eosin {job.name}")
         self._started = time.monotonic()
@@ -180,6 +181,7 @@ def why_ended(code: int | None) -> tuple[str, bool]:
 
 def _work(send: Connection, job: Job[Any], n_threads: int) -> None:
     """In the new process: run the job and send what came of it."""
+    gc.freeze()  # a search for garbage among what the server loaded would copy all of its memory
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the one that waits ends this one
     torch.set_num_threads(n_threads)
     _tell_phase.set(lambda name: send.send(_Phase(name)))
@@ -206,13 +208,13 @@ def _send(send: Connection, answer: Outcome[Any] | StaysHere) -> None:
         send.send(Failed(f"its result cannot be sent to another process ({reason_of(error)[0]})"))
 
 
-def _context(module: str) -> Any:
-    """How processes are started; the first one's server imports the job's module ahead, where it is one of eosin's."""
+def _context(kind: type[Job[Any]]) -> Any:
+    """How processes are started; the first one's server imports ahead what jobs of this kind of eosin's need."""
     if "forkserver" not in multiprocessing.get_all_start_methods():
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    own = [module] if module.startswith(f"{__name__.partition('.')[0]}.") else []
-    context.set_forkserver_preload([__name__, *own])
+    is_own = kind.__module__.startswith(f"{__name__.partition('.')[0]}.")
+    context.set_forkserver_preload([__name__, *([kind.__module__, *kind.ahead] if is_own else [])])
     return context
 
 

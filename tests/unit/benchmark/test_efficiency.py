@@ -25,11 +25,12 @@ def test_each_size_is_measured_apart_and_once(tmp_path: Path) -> None:
     assert len(json.loads((tmp_path / efficiency.FILE).read_text())["cells"]) == 2  # the other size is kept
 
 
-def test_what_cannot_be_done_is_recorded_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_what_cannot_be_done_is_recorded_and_the_rest_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     odd = StudyCell("odd", "stflow", {"model": {"width": 10, "n_heads": 4}})  # found out only when it is built
     cells = measure_efficiency([odd, RIDGE], None, replace(FEW, sizes=(20, 40)))["cells"]
     assert [c["status"] for c in cells] == ["failed", "skipped", "done", "done"]
     assert "10" in cells[0]["error"] and "smaller size" in cells[1]["error"]
+    monkeypatch.setattr("eosin.execution.processes._LOOK_S", 0.001)  # so small a ridge is soon trained
     full = measure_efficiency([RIDGE], None, replace(FEW, limit_gib=0.001))["cells"]
     assert [c["status"] for c in full] == ["failed", "skipped"] and full[0]["error"] == "over 0.001 GiB training"
 

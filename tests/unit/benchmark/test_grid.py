@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,19 @@ def run(sections: list[Section], out: Path, **given: Any) -> Cells:
     given = {"models": ["gene-mean", "ridge"], "genes": "var:4", "draws": 2, **given}
     rule = given.pop("split", "A1,A2:B1;A1,B1:B2")
     return bench({"toy": sections}, splits=splits(rule, sections), out=out, **given)["cells"]
+
+
+@pytest.fixture(scope="module")
+def finished(sections: list[Section], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Cells]:
+    """The folder of a grid of four cells, and the cells: computed once."""
+    out = tmp_path_factory.mktemp("grid") / "out"
+    return out, run(sections, out)
+
+
+@pytest.fixture
+def done(finished: tuple[Path, Cells], tmp_path: Path) -> Path:
+    """A copy of the finished grid that a test may change."""
+    return Path(shutil.copytree(finished[0], tmp_path, dirs_exist_ok=True))
 
 
 def times(out: Path) -> dict[str, int]:
@@ -76,9 +90,10 @@ class BackToFront(Execution):
             yield len(jobs) - 1 - index, outcome
 
 
-def test_scores_stand_in_the_order_of_the_grid_however_cells_end(sections: list[Section], tmp_path: Path) -> None:
-    cells = run(sections, tmp_path / "a", execution=BackToFront())
-    forth = run(sections, tmp_path / "b")
+def test_scores_stand_in_the_order_of_the_grid_however_cells_end(
+    sections: list[Section], tmp_path: Path, finished: tuple[Path, Cells]
+) -> None:
+    cells, forth = run(sections, tmp_path, execution=BackToFront()), finished[1]
     assert [cell["key"] for cell in cells] == [cell["key"] for cell in forth]
     assert [cell["metrics"] for cell in cells] == [cell["metrics"] for cell in forth]
 
@@ -92,43 +107,39 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_another_question_is_computed_anew(sections: list[Section], tmp_path: Path, change: str) -> None:
-    run(sections, tmp_path)
-    before = times(tmp_path)
-    run(sections, tmp_path, **CHANGES[change])
-    after = times(tmp_path)
+def test_another_question_is_computed_anew(sections: list[Section], done: Path, change: str) -> None:
+    before = times(done)
+    run(sections, done, **CHANGES[change])
+    after = times(done)
     assert set(after) == set(before) and all(after[name] != before[name] for name in before)
 
 
 def test_other_data_or_versions_are_computed_anew(
-    sections: list[Section], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    sections: list[Section], done: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(sections, tmp_path)
-    before = times(tmp_path)
+    before = times(done)
     assert sections[3].counts is not None
     changed = [*sections[:3], replace(sections[3], counts=sections[3].counts * 2)]  # B2: tested on in one split only
-    run(changed, tmp_path)
-    after = times(tmp_path)
+    run(changed, done)
+    after = times(done)
     assert {name for name in before if after[name] != before[name]} == {name for name in before if "B1-B2" in name}
     monkeypatch.setattr(plan, "versions", lambda: {"eosin": "9"})
-    run(changed, tmp_path)
-    assert all(times(tmp_path)[name] != after[name] for name in after)
+    run(changed, done)
+    assert all(times(done)[name] != after[name] for name in after)
 
 
-def test_a_damaged_cell_file_is_named(sections: list[Section], tmp_path: Path) -> None:
-    run(sections, tmp_path)
-    file = next((tmp_path / "cells").glob("ridge*"))
+def test_a_damaged_cell_file_is_named(sections: list[Section], done: Path) -> None:
+    file = next((done / "cells").glob("ridge*"))
     file.write_text(file.read_text()[:50])
     with pytest.raises(EosinError, match=file.name):
-        run(sections, tmp_path)
+        run(sections, done)
 
 
-def test_a_second_grid_in_the_same_folder_holds_its_own_cells(sections: list[Section], tmp_path: Path) -> None:
-    run(sections, tmp_path)
-    before = times(tmp_path)
-    cells = run(sections, tmp_path, models=["ridge"], split="A1,A2:B1")
+def test_a_second_grid_in_the_same_folder_holds_its_own_cells(sections: list[Section], done: Path) -> None:
+    before = times(done)
+    cells = run(sections, done, models=["ridge"], split="A1,A2:B1")
     assert len(cells) == 1
-    assert times(tmp_path) == before
+    assert times(done) == before
 
 
 def test_names_that_differ_in_signs_only_have_files_of_their_own(sections: list[Section]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
+import multiprocessing.context
 import os
 import signal
 import threading
@@ -14,8 +16,9 @@ from typing import Any
 import pytest
 
 import toy
+from eosin.benchmark.measure import CellJob
 from eosin.data import splits
-from eosin.execution import Here, Processes
+from eosin.execution import Here, Processes, worker
 from eosin.models import MODELS
 from eosin.types import Section
 from unit.benchmark import faults
@@ -105,3 +108,13 @@ def test_costs_are_noted(sections: list[Section], tmp_path: Path) -> None:
         assert spent["seconds_per_1000"] > 0 and cell["seconds_train"] >= 0 and cell["n_parameters"] > 0
         assert spent["mib_per_1000"] is None or spent["mib_per_1000"] >= 0
         assert spent["device"] in ("cpu", "gpu") and spent["threads"] >= 1
+
+
+@pytest.mark.skipif("forkserver" not in multiprocessing.get_all_start_methods(), reason="processes are spawned here")
+def test_what_scoring_loads_late_is_loaded_once_for_all_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else each cell's process loads it, for 2 s."""
+    asked: list[str] = []
+    context = multiprocessing.context.ForkServerContext
+    monkeypatch.setattr(context, "set_forkserver_preload", lambda _, names: asked.extend(names))
+    worker._context(CellJob)
+    assert {"eosin.benchmark.measure", "sklearn.metrics"} <= set(asked)

@@ -14,6 +14,8 @@ from eosin.encoders.parts.published import zoo_card
 from eosin.encoders.zoo import Backbone, backbone, fit_published
 from eosin.errors import EosinError
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
 Tensors = dict[str, Tensor]
 FILE = Path("w.safetensors")
 

@@ -17,6 +17,8 @@ from eosin.encoders.parts.token_pooling import AttentionPool, ClassAndMean, Clas
 from eosin.encoders.zoo import OPEN, backbone, build_untrained
 from eosin.errors import EosinError
 
+pytestmark = pytest.mark.usefixtures("quick_weights")
+
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 FED = {  # as the authors' pages say: side of the window, mean and deviation
     "uni": (224, *IMAGENET),

@@ -168,7 +168,7 @@ def test_a_network_that_helps_is_not_called_idle(sections: list[Section]) -> Non
 def test_what_starts_from_a_base_does(name: str, sections: list[Section]) -> None:
     """An untrained one predicts its ridge, whatever the network, and without a base it does not claim to."""
     training, entry = toy.training(30), MODELS[name]
-    few = {"n_steps": 2} if "n_steps" in entry.settings.model_fields else {}
+    few = {"base": "ridge"} | ({"n_steps": 2} if "n_steps" in entry.settings.model_fields else {})
     model: Any = entry.build(entry.settings.of(few), training.batch.features.shape[1], training.panel)
     bare: Any = entry.build(entry.settings.of({"base": False}), training.batch.features.shape[1], training.panel)
     assert isinstance(model, Learned) and model.starts_from_base and not bare.starts_from_base

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
 import torch
@@ -33,8 +35,14 @@ def sections():
     return toy.cohort(40)
 
 
+@cache
+def trained_once(seed, **train_given):
+    """A training that tests compare with, and read only."""
+    return train(toy.cohort(40), settings=small(**train_given), panel="var:5", seed=seed)
+
+
 def test_same_seed_same_weights_and_another_seed_others(sections):
-    one, two = (train(sections, settings=small(), panel="var:5", seed=1) for _ in range(2))
+    one, two = trained_once(1), train(sections, settings=small(), panel="var:5", seed=1)
     other = train(sections, settings=small(), panel="var:5", seed=2)
     assert same(arrays(one), arrays(two))
     assert not same(arrays(one), arrays(other))
@@ -43,7 +51,6 @@ def test_same_seed_same_weights_and_another_seed_others(sections):
 @pytest.mark.parametrize("stop_after", [1, 3, 5])
 def test_resumed_run_ends_at_the_same_weights(sections, tmp_path, stop_after, monkeypatch):
     """Stopped in either phase, a run continues bit for bit."""
-    whole = train(sections, settings=small(), panel="var:5", out=tmp_path / "whole")
     from eosin.engine import fit
 
     saves = []
@@ -61,6 +68,7 @@ def test_resumed_run_ends_at_the_same_weights(sections, tmp_path, stop_after, mo
     monkeypatch.setattr(fit.Fitting, "_save", original)
     torch.rand(17)  # another process has another random state
     resumed = train(sections, settings=small(), panel="var:5", out=tmp_path / "cut", resume=True)
+    whole = trained_once(0)
     assert same(arrays(whole), arrays(resumed))
     assert [r["loss"] for r in whole.metrics["history"]] == [r["loss"] for r in resumed.metrics["history"]]
 
@@ -139,14 +147,14 @@ def test_every_training_setting_is_listed_here():
 def test_every_training_setting_changes_the_result(sections, name):
     """`patience` acts where the held-out score stalls, `validation_draws` on the score itself."""
     base = {"epochs": 6, "lr": 1.0} if name == "patience" else {}  # soon as good as it gets
-    plain = train(sections, settings=small(**base), panel="var:5", seed=3)
-    changed = train(sections, settings=small(**{**base, name: CHANGES[name]}), panel="var:5", seed=3)
+    plain = trained_once(0, **base)
+    changed = train(sections, settings=small(**{**base, name: CHANGES[name]}), panel="var:5", seed=0)
     history = [[r.get("pcc_held_out") for r in t.metrics["history"]] for t in (plain, changed)]
     assert history[0] != history[1] or not same(arrays(plain), arrays(changed))
 
 
-def test_groups_held_out_are_training_groups_and_refit_sees_all(sections):
-    trained = train(sections, settings=small(), panel="var:5")
+def test_groups_held_out_are_training_groups_and_refit_sees_all():
+    trained = trained_once(0)
     phases = {r["phase"] for r in trained.metrics["history"]}
     assert phases == {"select", "refit"}
     assert -1 <= trained.metrics["pcc_held_out"] <= 1

@@ -83,11 +83,12 @@ def test_barcodes_of_the_benchmark_beat_places(section: Section, tmp_path: Path)
 
 
 def test_tiles_of_an_unsaid_width_are_not_placed(section: Section, tmp_path: Path) -> None:
-    write(tmp_path / "f" / "A1.h5", shuffled(section), section, {"patch_size": 224}, features=values(section))
+    folder = tmp_path / "FEATURES" / "h5_files"  # patches are searched for two folders up, not among other tests' files
+    file = write(folder / "A1.h5", shuffled(section), section, {"patch_size": 224}, features=values(section))
     with pytest.raises(EosinError, match="neither spot names nor a tile width"):
-        attach(section, tmp_path / "f", "uni")
+        attach(section, folder, "uni")
     with pytest.raises(EosinError, match=r"does not say how wide its tiles are.*patch_size_level0"):
-        section_of_features(tmp_path / "f" / "A1.h5", "uni", mpp=MPP)
+        section_of_features(file, "uni", mpp=MPP)
 
 
 @pytest.mark.parametrize("patches", ["RESULTS/patches", "FEATURES/patches", "patches"])

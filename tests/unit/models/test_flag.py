@@ -22,7 +22,9 @@ from eosin.models.flag.flag_state import NodesAndEdges, correlation
 from eosin.types import Batch, GenePanel
 
 ENTRY = MODELS["flag"]
-SMALL = ENTRY.presets["small"]["model"]
+RIDGE = {"base": "ridge"}
+"""The default base, the kernel, takes longer than a small network."""
+SMALL = ENTRY.presets["small"]["model"] | RIDGE
 TINY = {
     "graph_width": 8,
     "graph_depth": 1,
@@ -122,7 +124,7 @@ def test_published_parts_have_the_computed_sizes():
 )
 def test_variants_hold_to_the_interface(tables):
     training = toy.training(20)
-    settings = ENTRY.settings.of(*tables, TINY)
+    settings = ENTRY.settings.of(RIDGE, *tables, TINY)
     check_model(lambda: flag.build(settings, toy.N_FEATURES, training.panel), training)
 
 

@@ -82,7 +82,7 @@ def test_the_paper_has_one_output_per_gene():
 
 def test_an_untrained_model_draws_the_base_with_the_spread_of_what_it_leaves():
     training = toy.training(60)
-    model = build(toy.N_FEATURES, 6, SMALL, {"n_steps": 20})
+    model = build(toy.N_FEATURES, 6, SMALL, {"n_steps": 20, "base": "ridge"})
     model.observe(training)
     model.eval()
     batch = replace(training.batch, training_rows=None)

@@ -33,16 +33,21 @@ def model():
     return fitted(SERIAL[:3])
 
 
-def test_serial_sections_gain(model) -> None:
+@pytest.fixture(scope="module")
+def plain():
+    """The same without registration."""
+    return fitted(SERIAL[:3], registration=False)
+
+
+def test_serial_sections_gain(model, plain) -> None:
     test = SERIAL[3]
     assert model.registered is not None and model.registered.near.weight > 0
     assert "used" in model.remarks(Batch.of([test]))["registration"]
-    assert pcc(model, test) > pcc(fitted(SERIAL[:3], registration=False), test) + 0.01
+    assert pcc(model, test) > pcc(plain, test) + 0.01
 
 
-def test_other_tissue_of_the_same_patient_is_refused(model) -> None:
+def test_other_tissue_of_the_same_patient_is_refused(model, plain) -> None:
     other = serial("A9", seed=30, of=5)
-    plain = fitted(SERIAL[:3], registration=False)
     assert "refused" in model.remarks(Batch.of([other]))["registration"]
     assert np.allclose(model.predict(Batch.of([other])), plain.predict(Batch.of([other])), atol=1e-5)
     ungated = fitted(SERIAL[:3], gate=False)
@@ -103,8 +108,7 @@ def test_a_checkpoint_keeps_registration(tmp_path) -> None:
     assert "used" in first.provenance["remarks"]["registration"]
 
 
-def test_out_of_fold_knows_places_too(model) -> None:
+def test_out_of_fold_knows_places_too(model, plain) -> None:
     training = gather(SERIAL[:3], choose_panel(",".join(SERIAL[0].genes[:6]), SERIAL[:3]))
-    plain = fitted(SERIAL[:3], registration=False)
     errors = [np.square(m.out_of_fold(training) - training.target).mean() for m in (model, plain)]
     assert errors[0] < errors[1]

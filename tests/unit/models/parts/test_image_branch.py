@@ -23,8 +23,8 @@ from eosin.types import Batch, GenePanel
 
 PX, TINY = tiles.PX, "test_resnet"
 SMALL = {
-    "triplex": {"width": 16, "n_heads": 2, "n_components": 6, "image_backbone": TINY},
-    "histogene": {"width": 16, "n_heads": 2, "head_width": 8, "n_components": 6},
+    "triplex": {"width": 16, "n_heads": 2, "n_components": 6, "base": "ridge", "image_backbone": TINY},
+    "histogene": {"width": 16, "n_heads": 2, "head_width": 8, "n_components": 6, "base": "ridge"},
     "stnet": {"image_backbone": TINY},
 }
 NETWORKS = ("triplex", "stnet")

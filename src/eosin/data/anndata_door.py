@@ -18,7 +18,7 @@ import numpy as np
 from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, write_h5ad
 from eosin.data.reader import blame
 from eosin.errors import EosinError
-from eosin.types import ErrorBars, GenePanel, Image, Prediction, Spots
+from eosin.types import ErrorBars, GenePanel, GeneTrust, Image, Prediction, Spots
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -72,7 +72,8 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
         `X` mean [s g] float32; with error bars or two draws `layers` `std`, `q05`, `q95` of the distribution;
         `obsm["spatial"]` [s 2] float64 in pixels of the full image, x before y (µm where there is no image:
         `uns["eosin"]["spatial_unit"]` says which);
-        `var["gene_ids"]` the genes' Ensembl ids, where the panel knows them.
+        `var["gene_ids"]` the genes' Ensembl ids, where the panel knows them; `var["trust"]`, `["inner_pcc"]` and
+        `["inner_pcc_beyond_depth"]` what training says of each gene.
     """
     import anndata
     import pandas as pd
@@ -81,6 +82,9 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
     var = pd.DataFrame(index=pd.Index(prediction.panel.names, dtype=object))
     if prediction.panel.ensembl is not None:
         var["gene_ids"] = list(prediction.panel.ensembl)
+    if prediction.trust is not None:
+        for name, column in prediction.trust.columns().items():
+            var[name] = column
     adata = anndata.AnnData(X=prediction.mean, obs=obs, var=var)
     if prediction.has_spread:
         adata.layers["std"] = prediction.sd
@@ -142,6 +146,8 @@ def _record(prediction: Prediction, mpp: float | None) -> dict[str, Any]:
         "versions": json.dumps({name: _version(name) for name in ("eosin", "anndata", "numpy", "scipy", "torch")}),
         "provenance": json.dumps(dict(prediction.provenance), default=str),
     }
+    if prediction.trust is not None:
+        record["trust_of"] = prediction.trust.kind
     if prediction.error_bars is not None:
         record["error_bars"] = json.dumps(prediction.error_bars.to_json())
     if prediction.image is not None and mpp is not None:
@@ -208,7 +214,16 @@ def read_prediction(path: str | Path) -> Prediction:
             mirrored=bool(record.get("mirrored", False)),  # files of before this was written: taken for independent
             centre=np.asarray(adata.X, dtype=np.float32) if bars else None,
             error_bars=ErrorBars.from_json(bars) if bars else None,
+            trust=_trust(adata, record),
         )
+
+
+def _trust(adata: AnnData, record: Mapping[str, Any]) -> GeneTrust | None:
+    """Verdicts on genes; None in files of before there were any."""
+    if "trust_of" not in record or not {"inner_pcc", "inner_pcc_beyond_depth"} <= set(adata.var):
+        return None
+    columns = (adata.var[name].to_numpy(float) for name in ("inner_pcc", "inner_pcc_beyond_depth"))
+    return GeneTrust(*columns, kind=str(record["trust_of"]))
 
 
 def _draws(adata: AnnData, n_draws: int, path: Path) -> np.ndarray:

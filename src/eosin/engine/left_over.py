@@ -26,7 +26,11 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 def errors_of(
-    model: Model, build: Callable[[], Model], training: Training, held_out_scale: np.ndarray | None
+    model: Model,
+    build: Callable[[], Model],
+    training: Training,
+    held_out_scale: np.ndarray | None,
+    depth: np.ndarray | None = None,
 ) -> ErrorModel:
     """The error model of a trained model.
 
@@ -41,6 +45,8 @@ def errors_of(
     held_out_scale
         Of a learned model whose network takes part: [g] sd of its misses within slides that chose its epoch; None where
         none did, and for other models.
+    depth
+        [s] logarithm of the library size of the training spots; None where it is not known.
     """
     origins = SpotOrigins.of(training)
     part = training.batch.part_of_spot()
@@ -52,10 +58,10 @@ def errors_of(
         scale = within if held_out_scale is None else held_out_scale
         return _rescaled(learn_errors(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
     groups = _for_new(training, origins)
-    new = _left_over(training, origins, groups, predict)
+    new = _left_over(training, origins, groups, predict, depth)
     known_groups = _for_known(origins)
     same = known_groups is not None and np.array_equal(_renumbered(known_groups), _renumbered(groups))
-    known = None if known_groups is None or same else _left_over(training, origins, known_groups, predict)
+    known = None if known_groups is None or same else _left_over(training, origins, known_groups, predict, depth)
     errors = learn_errors(new, known, within, patients)
     if held_out_scale is not None:
         ratio = np.sqrt(np.mean(np.square(held_out_scale) / np.square(np.maximum(new.scale(), 1e-6))))
@@ -117,10 +123,14 @@ def _for_known(origins: SpotOrigins) -> np.ndarray | None:
     return labels if labels.max() >= 0 else None
 
 
-def _left_over(training: Training, origins: SpotOrigins, labels: np.ndarray, predict: Predict) -> LeftOver:
+def _left_over(
+    training: Training, origins: SpotOrigins, labels: np.ndarray, predict: Predict, depth: np.ndarray | None
+) -> LeftOver:
     rows = np.flatnonzero(labels >= 0)
-    residual = training.target[rows] - predict(labels)[rows]
-    return LeftOver(residual, origins.section[rows], origins.patient[rows])
+    measured = training.target[rows]
+    residual = measured - predict(labels)[rows]
+    own_depth = None if depth is None else depth[rows]
+    return LeftOver(residual, origins.section[rows], origins.patient[rows], measured, own_depth)
 
 
 def _renumbered(labels: np.ndarray) -> np.ndarray:

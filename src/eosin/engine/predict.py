@@ -91,6 +91,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         mirrored=model.mirrored,
         centre=centre,
         error_bars=None if trained.errors is None else trained.errors.bars(section.patient, smallest=0.0),
+        trust=None if trained.errors is None else trained.errors.trust(section.patient),
     )
 
 

@@ -21,7 +21,7 @@ from eosin.engine.selection import RULES, HeldOut, Validation
 from eosin.engine.train_settings import TrainSettings
 from eosin.engine.verdict import of_network
 from eosin.errors import EosinError
-from eosin.genes import choose_panel, target, with_ids
+from eosin.genes import choose_panel, target, totals, with_ids
 from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.storage.files import fingerprint
@@ -113,14 +113,15 @@ def train(
     untrained = build()
     if isinstance(untrained, Solved):
         untrained.solve(training)
-        result = trained(untrained, {}, errors_of(untrained, build, training, None))
+        result = trained(untrained, {}, errors_of(untrained, build, training, None, depth_of(sections)))
     elif isinstance(untrained, Learned):
         key = run_key(sections, model, model_settings, train_settings, panel, seed, validate)
         held_out = None if validate is None else _held_out(validate, features, panel, train_settings)
         fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key, held_out)
         fitted, metrics = fitting.run(resume=resume, save_model=lambda m, x: trained(m, x).save(out) if out else None)
         scale = fitting.held_out_scale if metrics["epochs"] or not fitted.starts_from_base else None
-        result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale))
+        depth = depth_of(sections) if fitting.used is training else None  # without a refit some spots were left out
+        result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale, depth))
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
     if "network_note" in result.metrics:
@@ -170,6 +171,11 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
         np.concatenate(labels),
         panel,
     )
+
+
+def depth_of(sections: Sequence[Section]) -> np.ndarray:
+    """[s] logarithm of one more than the counts of each spot over all measured genes: its library size."""
+    return np.log1p(np.concatenate([totals(section) for section in sections]))
 
 
 def run_key(

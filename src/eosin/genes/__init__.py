@@ -2,7 +2,7 @@
 
 from eosin.genes.panels import choose_panel, gene_rules, tolerant, with_ids
 from eosin.genes.rules import RULES, GeneRule
-from eosin.genes.transforms import TRANSFORMS, Transform, target
+from eosin.genes.transforms import TRANSFORMS, Transform, target, totals
 
 __all__ = [
     "RULES",
@@ -13,5 +13,6 @@ __all__ = [
     "gene_rules",
     "target",
     "tolerant",
+    "totals",
     "with_ids",
 ]

@@ -158,14 +158,22 @@ def gene_accuracy(run: ReportedRun, pcc: np.ndarray | None) -> GeneAccuracy | No
     genes = run.main[0].panel.names
     n_constant = int(np.isnan(pcc).sum())
     left_out = f" {count(n_constant, 'gene')} left out that do not vary." if n_constant else ""
-    rows = [[gene, *(number(float(values[j])) for values in by_model.values())] for j, gene in enumerate(genes)]
+    trust = run.main[0].trust
+    columns = {} if trust is None else {"held out in training": trust.inner_pcc, "given depth": trust.beyond_depth}
+    rows = [
+        [gene, *(number(float(values[j])) for values in (*by_model.values(), *columns.values()))]
+        + ([] if trust is None else [trust.verdicts[j]])
+        for j, gene in enumerate(genes)
+    ]
     return GeneAccuracy(
         Picture(
             gene_chart(genes, by_model),
             "Pearson correlation of every gene",
             "Mean over the measured sections." + left_out,
         ),
-        table(["gene", *(f"{model}, PCC" for model in by_model)], rows),
+        table(
+            ["gene", *(f"{model}, PCC" for model in by_model), *columns, *([] if trust is None else ["trust"])], rows
+        ),
     )
 
 

@@ -19,9 +19,10 @@ import torch
 from torch import Tensor
 
 from eosin.models.parts.patients import KINDS
+from eosin.trust.genes import trust_in_genes
 from eosin.trust.left_over import LeftOver
 from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance
-from eosin.types.error_bars import ErrorBars
+from eosin.types import ErrorBars, GeneTrust
 
 PROBABILITIES = np.arange(1, 1000) / 1000
 """At which the quantiles of a shape are kept."""
@@ -43,17 +44,20 @@ class KindOfErrors:
         [q] quantiles of the noise divided by its scale, at `PROBABILITIES`.
     basis
         In words, what they were learned from.
+    genes
+        How well each gene was predicted where it was held out; None where that is not known.
     """
 
     scale: np.ndarray
     level: np.ndarray
     shape: np.ndarray
     basis: str
+    genes: GeneTrust | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class ErrorModel:
-    """Error bars for slides of new and of known patients.
+    """Error bars, and verdicts on genes, for slides of new and of known patients.
 
     Attributes
     ----------
@@ -69,20 +73,30 @@ class ErrorModel:
 
     def bars(self, patient: str, *, smallest: float | None) -> ErrorBars:
         """Error bars of a slide of some patient; no value is below `smallest`."""
-        is_known = patient in self.patients
-        errors = self.known if is_known else self.new
+        errors = self._for(patient)
         total = np.hypot(errors.scale, errors.level)
         ratio = float(np.mean(np.square(errors.level) / np.square(errors.scale)))
         shape = with_normal(errors.shape, ratio)
-        kind = KINDS[int(is_known)]
+        kind = KINDS[int(patient in self.patients)]
         return ErrorBars(total, PROBABILITIES, shape, smallest, kind, len(self.patients), errors.basis)
+
+    def trust(self, patient: str) -> GeneTrust | None:
+        """How well each gene is predicted at a slide of some patient, as training told; None where it did not."""
+        return self._for(patient).genes
+
+    def _for(self, patient: str) -> KindOfErrors:
+        return self.known if patient in self.patients else self.new
 
     def arrays(self) -> dict[str, Tensor]:
         """All numbers as tensors; `of_arrays` takes them back."""
-        texts = {"patients": list(self.patients), "basis": [self.new.basis, self.known.basis]}
+        kinds = (self.new, self.known)
+        held_out = [None if kind.genes is None else kind.genes.kind for kind in kinds]
+        texts = {"patients": self.patients, "basis": [kind.basis for kind in kinds], "held out": held_out}
         arrays = {"text": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8).copy()}
-        for name, errors in (("new", self.new), ("known", self.known)):
+        for name, errors in zip(("new", "known"), kinds):
             arrays |= {f"{name}.{part}": getattr(errors, part) for part in ("scale", "level", "shape")}
+            if errors.genes is not None:
+                arrays |= {f"{name}.{part}": getattr(errors.genes, part) for part in ("inner_pcc", "beyond_depth")}
         return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
 
     @classmethod
@@ -90,12 +104,16 @@ class ErrorModel:
         """What `arrays` gave."""
         texts = json.loads(arrays["text"].numpy().tobytes())
 
-        def kind(name: str, basis: str) -> KindOfErrors:
+        def kind(number: int, name: str) -> KindOfErrors:
             scale, level, shape = (arrays[f"{name}.{part}"].numpy() for part in ("scale", "level", "shape"))
-            return KindOfErrors(scale, level, shape, basis)
+            held_out, genes = texts["held out"][number], None
+            if held_out is not None:
+                genes = GeneTrust(
+                    *(arrays[f"{name}.{part}"].numpy() for part in ("inner_pcc", "beyond_depth")), kind=held_out
+                )
+            return KindOfErrors(scale, level, shape, texts["basis"][number], genes)
 
-        new, known = texts["basis"]
-        return cls(kind("new", new), kind("known", known), tuple(texts["patients"]))
+        return cls(kind(0, "new"), kind(1, "known"), tuple(texts["patients"]))
 
 
 def learn_errors(
@@ -140,15 +158,15 @@ def learn_errors(
         level_of_slides = level_of_slides.updated(shifts / unit, np.arange(len(shifts)))
         known_basis = f"levels of {len(shifts)} slides, and a prior worth {of_slides.worth:g} more ({of_slides.source})"
     return ErrorModel(
-        _kind(new, level_of_patients, unit, basis),
-        _kind(known or new, level_of_slides, unit, known_basis),
+        _kind(new, level_of_patients, unit, basis, KINDS[int(n < 2)]),
+        _kind(known or new, level_of_slides, unit, known_basis, KINDS[int(n < 2 or known is not None)]),
         patients,
     )
 
 
-def _kind(left_over: LeftOver, level: LevelVariance, unit: np.ndarray, basis: str) -> KindOfErrors:
-    scale = np.maximum(left_over.scale(), _LEAST)
-    return KindOfErrors(scale, unit * np.sqrt(level.total), shape_of(left_over.within() / scale), basis)
+def _kind(left_over: LeftOver, level: LevelVariance, unit: np.ndarray, basis: str, held_out: str) -> KindOfErrors:
+    scale, genes = np.maximum(left_over.scale(), _LEAST), trust_in_genes(left_over, held_out)
+    return KindOfErrors(scale, unit * np.sqrt(level.total), shape_of(left_over.within() / scale), basis, genes)
 
 
 def shape_of(standardised: np.ndarray) -> np.ndarray:

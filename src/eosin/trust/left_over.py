@@ -21,11 +21,17 @@ class LeftOver:
         [r] number of the slide of each spot.
     patient
         [r] number of its patient.
+    measured
+        [r g] the measured values; None where only misses are known.
+    depth
+        [r] logarithm of the library size of each spot; None where it is not known.
     """
 
     residual: np.ndarray
     slide: np.ndarray
     patient: np.ndarray
+    measured: np.ndarray | None = None
+    depth: np.ndarray | None = None
 
     def within(self) -> np.ndarray:
         """Residuals [r g] less their mean over the slide, float64."""

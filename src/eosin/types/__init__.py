@@ -9,6 +9,7 @@ from __future__ import annotations
 from eosin.types.batch import Batch
 from eosin.types.error_bars import ErrorBars
 from eosin.types.features import Features
+from eosin.types.gene_trust import GeneTrust
 from eosin.types.identifiers import first_repeat
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots, check_mpp
@@ -21,6 +22,7 @@ __all__ = [
     "ErrorBars",
     "Features",
     "GenePanel",
+    "GeneTrust",
     "Image",
     "Prediction",
     "Section",

@@ -11,6 +11,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.types.display import first_of, html_table, one_line, thumbnail_of
 from eosin.types.error_bars import ErrorBars
+from eosin.types.gene_trust import GeneTrust
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots
 from eosin.types.spread import variance_of_draws
@@ -40,6 +41,8 @@ class Prediction:
         Whether draws 2i and 2i + 1 start from opposite noise, so that they are not independent.
     centre
         [s g] float32 mean, where the model knows it better than a few draws do; None: the mean of the draws.
+    trust
+        How far the model is to be trusted on each gene, as its training told; None where that is not known.
     error_bars
         The distribution of measured values around the mean; None: the spread of the draws stands for it.
 
@@ -60,6 +63,7 @@ class Prediction:
     mirrored: bool = False
     centre: np.ndarray | None = None
     error_bars: ErrorBars | None = None
+    trust: GeneTrust | None = None
 
     def __post_init__(self) -> None:
         draws = np.asarray(self.draws, dtype=np.float32)
@@ -73,8 +77,9 @@ class Prediction:
         if self.centre is not None:
             object.__setattr__(self, "centre", centre)
         n_scales = len(self.panel) if self.error_bars is None else len(self.error_bars.scale)
-        if centre.shape != draws.shape[1:] or n_scales != len(self.panel):
-            raise EosinError(f"prediction of '{self.section}': mean or error bars do not fit spots and genes")
+        n_verdicts = len(self.panel) if self.trust is None else len(self.trust.inner_pcc)
+        if centre.shape != draws.shape[1:] or not n_scales == n_verdicts == len(self.panel):
+            raise EosinError(f"prediction of '{self.section}': mean, error bars or verdicts do not fit spots and genes")
         if not np.isfinite(draws).all() or not np.isfinite(centre).all():
             raise EosinError(
                 f"model '{self.model}' predicted NaN or infinity on '{self.section}'",
@@ -110,7 +115,9 @@ class Prediction:
         """Some of its genes, in the order of `columns`; `panel` holds them."""
         centre = None if self.centre is None else self.centre[:, columns]
         bars = None if self.error_bars is None else self.error_bars.of_genes(columns)
-        return replace(self, panel=panel, draws=self.draws[:, :, columns], centre=centre, error_bars=bars)
+        trust = None if self.trust is None else self.trust.of_genes(columns)
+        draws = self.draws[:, :, columns]
+        return replace(self, panel=panel, draws=draws, centre=centre, error_bars=bars, trust=trust)
 
     @property
     def n_draws(self) -> int:

@@ -15,7 +15,7 @@ import pytest
 from eosin.data import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
 from eosin.data.h5ad import write_h5ad
 from eosin.errors import EosinError
-from eosin.types import GenePanel, Image, Prediction, Spots
+from eosin.types import ErrorBars, GenePanel, GeneTrust, Image, Prediction, Spots
 
 matplotlib.use("Agg")
 
@@ -245,3 +245,24 @@ def test_altered_content_is_told(change, problem: str, tmp_path: Path) -> None:
     with pytest.raises(EosinError, match=problem) as caught:
         read_prediction(file)
     assert "p.h5ad" in str(caught.value) or "C6.jpg" in str(caught.value)
+
+
+def test_error_bars_and_verdicts_come_back_and_draws_only_when_asked_for(tmp_path: Path) -> None:
+    spots = Spots(np.array([[0.0, 0.0], [100.0, 0.0], [0.0, 100.0]]), 55.0, ("a", "b", "c"))
+    rng = np.random.default_rng(0)
+    bars = ErrorBars(np.array([0.5, 1.5]), np.array([0.01, 0.5, 0.99]), np.array([-2.0, 0.0, 2.5]), 0.0, basis="x")
+    trust = GeneTrust(np.array([0.7, np.nan]), np.array([0.2, np.nan]), "known patient")
+    draws, centre = rng.normal(size=(4, 3, 2)).astype(np.float32), rng.normal(size=(3, 2)).astype(np.float32)
+    given = Prediction("A1", spots, GenePanel(("A", "B")), draws, "m", 0, centre=centre, error_bars=bars, trust=trust)
+    for keep in (None, True):
+        write_prediction(given, tmp_path / "p.h5ad", draws=keep)
+        adata = anndata.read_h5ad(tmp_path / "p.h5ad")
+        assert list(adata.var["trust"]) == ["map", "no"] and ("draws" in adata.obsm) == bool(keep)
+        assert np.allclose(adata.layers["q95"], given.quantile(0.95)) and np.allclose(adata.layers["std"], [[0.5, 1.5]])
+        again = read_prediction(tmp_path / "p.h5ad")
+        assert np.array_equal(again.mean, centre) and np.array_equal(again.quantile(0.1), given.quantile(0.1))
+        assert again.n_draws == (4 if keep else 1) and again.error_bars is not None and again.error_bars.basis == "x"
+        assert again.trust is not None and again.trust.kind == "known patient"
+        assert np.allclose(again.trust.inner_pcc, trust.inner_pcc, equal_nan=True)
+        if keep:
+            assert np.array_equal(again.draws, draws)

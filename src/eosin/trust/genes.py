@@ -1,0 +1,52 @@
+"""Verdicts on genes: how well each was predicted on training slides that were held out, and how much beyond depth."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from eosin.metrics import pearson_per_gene
+from eosin.trust.left_over import LeftOver
+from eosin.types import GeneTrust
+
+_FEWEST_SPOTS = 3
+
+
+def trust_in_genes(left_over: LeftOver, kind: str) -> GeneTrust | None:
+    """Inner correlation of each gene, plain and given the depth; None where the measured values are not at hand.
+
+    Parameters
+    ----------
+    left_over
+        Of held-out spots.
+    kind
+        What was held out.
+    """
+    target, depth = left_over.measured, left_over.depth
+    if target is None:
+        return None
+    predicted = target - left_over.residual
+    slides = [left_over.slide == slide for slide in np.unique(left_over.slide)]
+    slides = [rows for rows in slides if rows.sum() >= _FEWEST_SPOTS]
+    nothing = np.full(target.shape[1], np.nan)
+    plain = [pearson_per_gene(target[rows], predicted[rows]) for rows in slides]
+    given = [] if depth is None else [partial_pcc(target[r], predicted[r], depth[r]) for r in slides]
+    return GeneTrust(_mean(plain, nothing), _mean(given, nothing), kind)
+
+
+def partial_pcc(truth: np.ndarray, predicted: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Correlation [g] of truth and prediction [r g] after the straight line in depth [r] is taken from both."""
+    line = np.stack([np.ones(len(depth)), depth], 1)
+    basis, _ = np.linalg.qr(line)
+    left = [values - basis @ (basis.T @ values) for values in (truth.astype(float), predicted.astype(float))]
+    scale = [np.maximum(np.abs(values).max(0), 1e-12) for values in (truth, predicted)]
+    constant = np.any([np.abs(v).max(0) < 1e-7 * s for v, s in zip(left, scale)], axis=0)
+    return np.where(constant, np.nan, pearson_per_gene(*left))
+
+
+def _mean(rows: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:
+    """Mean [g] over the rows that are known; NaN for a gene that varies in none."""
+    if not rows:
+        return nothing
+    values = np.stack(rows)
+    known = ~np.isnan(values)
+    return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)

@@ -3,8 +3,8 @@
     python benchmarks/trust_her2st.py DATA --features FOLDER [--models kernel,ridge] [--only lso,b-c,c-b]
 
 Features of encoder `stain+stain?tile_um=100,660` are kept in FOLDER. Everything is learned on training sections. For
-each split, over its test sections: share of values inside the 50, 80, 90 and 95 % intervals, mean sd, CRPS, PCC; and the genes
-whose map can be read as training says, with the share of them that reach a PCC of 0.3.
+each split, over its test sections: share of values inside the 50, 80, 90 and 95 % intervals, mean sd, CRPS, PCC; and
+the genes whose map can be read as training says, with the share of them that reach a PCC of 0.3.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(arguments: Sequence[str]) -> None:
             print(
                 f"{model} {split}: inside {' '.join(f'{x:.3f}' for x in means[:4])}; "
                 f"sd {means[4]:.2f}, CRPS {means[5]:.3f}, PCC {means[6]:.3f}; "
-                f"maps {means[7]:.0f} genes, {means[8] / max(means[7], 1):.2f} of them reach 0.3; inner PCC given depth "
+                f"maps {means[7]:.0f} genes, {means[8] / max(means[7], 1):.2f} reach 0.3; inner PCC given depth "
                 f"{means[9]:.2f}; 90 % over sections "
                 f"{min(r[2] for r in rows):.3f} to {max(r[2] for r in rows):.3f}; {bars.kind}, {bars.basis}",
                 flush=True,

@@ -24,7 +24,7 @@ def test_genes_are_told_apart_by_what_is_known_of_them() -> None:
     found = trust_in_genes(left_over, "known patient")
     assert found is not None and found.kind == "known patient"
     assert found.verdicts == ("map", "map", "no", "no")
-    assert found.inner_pcc[:2].min() > 0.85 and np.isnan(found.inner_pcc[3])
+    assert found.inner_pcc[:2].min() > 0.8 and np.isnan(found.inner_pcc[3])
     assert found.beyond_depth[0] > 0.9 and abs(found.beyond_depth[1]) < 0.15
     few = trust_in_genes(
         LeftOver(

@@ -50,7 +50,7 @@ def test_info_of_a_prediction_gives_model_draws_and_units(eosin: Run, ground: Gr
     assert "kind: prediction" in said.out
     assert "section: A1" in said.out
     assert "model: stflow" in said.out
-    assert "draws: 3" in said.out
+    assert "draws: 1" in said.out  # error bars take the place of draws in the file
     assert "transform: log1p" in said.out
 
 
@@ -224,11 +224,12 @@ def test_prediction_opens_in_scanpy_with_image_and_error_bars(ground: Ground) ->
 
 def test_seed_decides_the_draws(eosin: Run, ground: Ground) -> None:
     given = ("predict", ground.stflow, ground.data, "--section", "A1", "--features", ground.features, "--draws", 3)
-    for name, seed in (("a", 0), ("b", 1)):
-        assert eosin(*given, "--seed", seed, "-o", f"{name}.h5ad").code == 0
-    one, other, known = (read_prediction(path) for path in ("a.h5ad", "b.h5ad", ground.prediction))
-    assert np.array_equal(one.draws, known.draws)
+    for name, seed in (("a", 0), ("b", 1), ("c", 0)):
+        assert eosin(*given, "--keep-draws", "--seed", seed, "-o", f"{name}.h5ad").code == 0
+    one, other, again = (read_prediction(path) for path in ("a.h5ad", "b.h5ad", "c.h5ad"))
+    assert one.n_draws == 3 and np.array_equal(one.draws, again.draws)
     assert not np.array_equal(one.draws, other.draws)
+    assert np.array_equal(one.sd, other.sd) and np.array_equal(one.sd, read_prediction(ground.prediction).sd)
 
 
 # --- score and report ---------------------------------------------------------------------------------------------
@@ -242,7 +243,7 @@ def test_score_prints_the_numbers_of_the_library(eosin: Run, ground: Ground) -> 
     known = library.score(ground.prediction, ground.data)
     assert f"mean: {known['pcc']['mean']:.4g}" in said.out
     assert f"mse: {known['mse']:.4g}" in said.out
-    assert "n_draws: 3" in said.out
+    assert "n_draws: 1" in said.out
 
 
 def test_score_takes_genes_and_gene_sets_by_name(eosin: Run, ground: Ground) -> None:
@@ -521,7 +522,8 @@ def test_demo_writes_what_it_says(eosin: Run, monkeypatch: pytest.MonkeyPatch, t
         assert (tmp_path / "demo" / name).is_file()
         assert name in said.out
     check_alone(tmp_path / "demo" / "report.html")
-    assert read_prediction("demo/prediction.h5ad").n_draws == 16
+    made = read_prediction("demo/prediction.h5ad")
+    assert made.error_bars is not None and made.error_bars.n_patients == 1 and made.trust is not None
     assert files_below(tmp_path)[0] == "demo"  # nothing beside it: no cache in the user's folder
     assert not (tmp_path / "eosin-cache").exists()
     models = {cell["model"] for cell in json.loads(Path("demo/scores.json").read_text())["cells"]}

@@ -162,7 +162,8 @@ class Fitting:
         if held_out is not None and held_out.asked_after(progress.epoch):
             measured = phase.measure(held_out)
             record |= {f"{name}_held_out": value for name, value in measured.items()}
-            if progress.note(self.rule.score(measured[self.rule.name]), self.settings.least_gain):
+            least_gain = self.settings.least_gain if progress.phase == SELECT else 0.0
+            if progress.note(self.rule.score(measured[self.rule.name]), least_gain):
                 phase.best = phase.averaged()
         progress.history.append(record)
 

@@ -16,7 +16,7 @@ from eosin.config import Settings
 from eosin.encoders.parts.versions import with_version
 from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
-from eosin.engine.left_over import errors_of
+from eosin.engine.out_of_fold import errors_of
 from eosin.engine.selection import RULES, HeldOut, Validation
 from eosin.engine.train_settings import TrainSettings
 from eosin.engine.verdict import of_network

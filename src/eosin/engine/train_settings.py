@@ -28,8 +28,8 @@ class TrainSettings(Settings):
     least_gain: float = Field(
         0.002,
         ge=0,
-        description="by how much an epoch must be better on the held-out group than the closed-form base alone; less "
-        "is chance, and the network is left out",
+        description="by how much an epoch must be better on the held-out group of the training sections than the "
+        "closed-form base alone; less is chance, and the network is left out",
     )
     select: Literal["pcc", "crps"] = Field(
         "pcc", description="what is best on the held-out group: correlation of the mean, or CRPS of 16 or more draws"

@@ -65,7 +65,7 @@ def read_facts(path: Path) -> TiffFacts:
     import tifffile
 
     try:
-        with quiet(), tifffile.TiffFile(path) as file:
+        with quiet(), path.open("rb") as handle, tifffile.TiffFile(handle) as file:
             levels = _largest(file).levels
             page: Any = levels[0].keyframe
             facts = TiffFacts(
@@ -148,7 +148,7 @@ def _decode(path: Path) -> np.ndarray:
     import tifffile
 
     try:
-        with quiet(), tifffile.TiffFile(path) as file:
+        with quiet(), path.open("rb") as handle, tifffile.TiffFile(handle) as file:
             level: Any = _largest(file).levels[0]
             pixels, axes = level.asarray(), level.axes
     except Exception as error:  # decoders raise anything on damaged strips

@@ -1,6 +1,6 @@
 """How far to trust a prediction: levels and scale of errors, learned from what is left over of held-out spots."""
 
-from eosin.trust.errors import ErrorModel, KindOfErrors, learn_errors
+from eosin.trust.error_model import ErrorModel, KindOfErrors, learn_errors
 from eosin.trust.left_over import LeftOver
 from eosin.trust.level_prior import LevelVariance
 

@@ -11,7 +11,7 @@ import pytest
 
 import toy
 from eosin.engine import load, predict, train
-from eosin.engine.left_over import errors_of
+from eosin.engine.out_of_fold import errors_of
 from eosin.genes import target
 from eosin.models import MODELS
 from eosin.types import Section

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eosin.trust import ErrorModel, LeftOver, learn_errors
-from eosin.trust.errors import PROBABILITIES, shape_of, with_normal
+from eosin.trust.error_model import PROBABILITIES, shape_of, with_normal
 from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES
 
 N_GENES = 30

@@ -13,11 +13,13 @@ from eosin.api.parts.outputs import need_other_file, need_suffix
 from eosin.api.parts.sections import open_target
 from eosin.api.parts.thumbnails import save_prediction
 from eosin.engine import Trained
+from eosin.errors import EosinError
 from eosin.features import need_commercial
 from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.options import DrawOptions, FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import Layout, layout_of
 from eosin.types import Prediction, Section
+from eosin.types.likeness import UNLIKE
 
 log = logging.getLogger("eosin")
 
@@ -54,7 +56,8 @@ def predict(
     Raises
     ------
     EosinError
-        No such checkpoint, section or image; features of another encoder; a licence that is not allowed.
+        No such checkpoint, section or image; features of another encoder; a licence that is not allowed; with `strict`
+        a slide that is unlike the training slides.
 
     Examples
     --------
@@ -76,6 +79,12 @@ def predict(
     to_predict = _section_of(target, section, trained, laid, reading)
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=encoding.commercial_only)
     prediction = engine.predict(trained, ready, draws=drawing.draws, seed=drawing.seed)
+    likeness = prediction.likeness
+    if likeness is not None and likeness.verdict == UNLIKE:
+        if drawing.strict:
+            fix = "check scale, focus, staining and tissue, or leave out --strict"
+            raise EosinError(f"section '{prediction.section}' is {likeness.line()}", fix=fix)
+        log.warning("%s: %s", prediction.section, likeness.line())
     if out is not None:
         save_prediction(prediction, out, keep_draws=drawing.keep_draws or None)
     return prediction

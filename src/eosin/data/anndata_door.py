@@ -18,7 +18,7 @@ import numpy as np
 from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, write_h5ad
 from eosin.data.reader import blame
 from eosin.errors import EosinError
-from eosin.types import ErrorBars, GenePanel, GeneTrust, Image, Prediction, Spots
+from eosin.types import ErrorBars, GenePanel, GeneTrust, Image, Likeness, Prediction, Spots
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -73,7 +73,8 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
         `obsm["spatial"]` [s 2] float64 in pixels of the full image, x before y (µm where there is no image:
         `uns["eosin"]["spatial_unit"]` says which);
         `var["gene_ids"]` the genes' Ensembl ids, where the panel knows them; `var["trust"]`, `["inner_pcc"]` and
-        `["inner_pcc_beyond_depth"]` what training says of each gene.
+        `["inner_pcc_beyond_depth"]` what training says of each gene; `obs["distance"]` from training and `["ood"]`,
+        whether that is beyond the limit.
     """
     import anndata
     import pandas as pd
@@ -82,6 +83,8 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
     var = pd.DataFrame(index=pd.Index(prediction.panel.names, dtype=object))
     if prediction.panel.ensembl is not None:
         var["gene_ids"] = list(prediction.panel.ensembl)
+    if prediction.likeness is not None:
+        obs["distance"], obs["ood"] = prediction.likeness.distance, prediction.likeness.is_far
     if prediction.trust is not None:
         for name, column in prediction.trust.columns().items():
             var[name] = column
@@ -146,6 +149,10 @@ def _record(prediction: Prediction, mpp: float | None) -> dict[str, Any]:
         "versions": json.dumps({name: _version(name) for name in ("eosin", "anndata", "numpy", "scipy", "torch")}),
         "provenance": json.dumps(dict(prediction.provenance), default=str),
     }
+    if prediction.likeness is not None:
+        likeness = prediction.likeness
+        record |= {"spot_limit": float(likeness.spot_limit), "slide_limit": float(likeness.slide_limit)}
+        record["slide_verdict"] = likeness.verdict
     if prediction.trust is not None:
         record["trust_of"] = prediction.trust.kind
     if prediction.error_bars is not None:
@@ -215,6 +222,7 @@ def read_prediction(path: str | Path) -> Prediction:
             centre=np.asarray(adata.X, dtype=np.float32) if bars else None,
             error_bars=ErrorBars.from_json(bars) if bars else None,
             trust=_trust(adata, record),
+            likeness=_likeness(adata, record),
         )
 
 
@@ -224,6 +232,14 @@ def _trust(adata: AnnData, record: Mapping[str, Any]) -> GeneTrust | None:
         return None
     columns = (adata.var[name].to_numpy(float) for name in ("inner_pcc", "inner_pcc_beyond_depth"))
     return GeneTrust(*columns, kind=str(record["trust_of"]))
+
+
+def _likeness(adata: AnnData, record: Mapping[str, Any]) -> Likeness | None:
+    """Distances from training; None in files of before there were any."""
+    if not {"spot_limit", "slide_limit"} <= set(record) or "distance" not in adata.obs:
+        return None
+    limits = (float(record["spot_limit"]), float(record["slide_limit"]))
+    return Likeness(adata.obs["distance"].to_numpy(np.float32), *limits)
 
 
 def _draws(adata: AnnData, n_draws: int, path: Path) -> np.ndarray:

@@ -30,12 +30,13 @@ from eosin.errors import EosinError
 from eosin.models import MODELS, Model, ModelEntry
 from eosin.plurals import counted
 from eosin.storage.files import atomic_file, fingerprint, read_json, write_json
-from eosin.trust import ErrorModel
+from eosin.trust import Distance, ErrorModel
 from eosin.types import GenePanel
 from eosin.types.display import first_of, html_table, one_line
 
 SCHEMA = 1
-_ERRORS = "errors."  # before the names of the arrays of the error model
+_ERRORS, _DISTANCE = "errors.", "distance."
+"""Before the names of the arrays that are not the model's own."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,8 @@ class Trained:
     errors
         How far measured values lie from predicted ones; None in checkpoints of before it was learned, and in those of
         unfinished training.
+    distance
+        Where the features of the training slides lie; None likewise.
     """
 
     model: Model
@@ -81,6 +84,7 @@ class Trained:
     licence: str = "unknown"
     commercial: bool = False
     errors: ErrorModel | None = None
+    distance: Distance | None = None
 
     def __repr__(self) -> str:
         facts = self._facts()
@@ -132,8 +136,10 @@ class Trained:
         write_json(folder / "metrics.json", dict(self.metrics))
         with atomic_file(folder / "README.md") as partial:
             partial.write_text(self._card(), encoding="utf-8")
-        errors = {} if self.errors is None else {f"{_ERRORS}{k}": v for k, v in self.errors.arrays().items()}
-        write_arrays(folder / "model.safetensors", self.model.arrays() | errors, {"config_sha256": _sha(config)})
+        arrays = self.model.arrays()
+        for prefix, part in ((_ERRORS, self.errors), (_DISTANCE, self.distance)):
+            arrays |= {} if part is None else {f"{prefix}{name}": value for name, value in part.arrays().items()}
+        write_arrays(folder / "model.safetensors", arrays, {"config_sha256": _sha(config)})
         return folder
 
     def _card(self) -> str:
@@ -190,10 +196,14 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
     model_settings = {**entry.older, **config["model_settings"]}
     settings = entry.settings.of(model_settings, source=str(folder / "config.json"))
     model = entry.build(settings, config["n_features"], panel)
-    of_errors = {k.removeprefix(_ERRORS): v for k, v in arrays.items() if k.startswith(_ERRORS)}
+    of_errors, of_distance = (
+        {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
+        for prefix in (_ERRORS, _DISTANCE)
+    )
     try:
-        model.load_arrays({k: v for k, v in arrays.items() if not k.startswith(_ERRORS)})
+        model.load_arrays({name: v for name, v in arrays.items() if not name.startswith((_ERRORS, _DISTANCE))})
         errors = ErrorModel.of_arrays(of_errors) if of_errors else None
+        distance = Distance.of_arrays(of_distance) if of_distance else None
     except (RuntimeError, KeyError, ValueError) as error:
         raise EosinError(
             f"does not fit its config.json ({str(error).splitlines()[0]})",
@@ -216,6 +226,7 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         licence=config.get("licence", "unknown"),  # older checkpoints do not say
         commercial=config.get("commercial", False),
         errors=errors,
+        distance=distance,
     )
 
 

@@ -15,6 +15,7 @@ from eosin.models import Learned, Model
 from eosin.models.parts.on_base import OnBase
 from eosin.progress import task
 from eosin.types import Batch, Prediction, Section
+from eosin.types.likeness import LIKE
 
 log = logging.getLogger("eosin")
 
@@ -75,6 +76,9 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     remarks = {**model.remarks(batch)}
     if "network_note" in trained.metrics:
         remarks["network"] = trained.metrics["network_note"]
+    likeness = None if trained.distance is None else trained.distance.likeness(features.values)
+    if likeness is not None and likeness.verdict != LIKE:
+        remarks["slide"] = likeness.line()
     for what, remark in remarks.items():
         log.info("%s: %s: %s", section.name, what, remark)
     if remarks:
@@ -91,6 +95,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         mirrored=model.mirrored,
         centre=centre,
         error_bars=None if trained.errors is None else trained.errors.bars(section.patient, smallest=0.0),
+        likeness=likeness,
         trust=None if trained.errors is None else trained.errors.trust(section.patient),
     )
 

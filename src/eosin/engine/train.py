@@ -24,8 +24,9 @@ from eosin.errors import EosinError
 from eosin.genes import choose_panel, target, totals, with_ids
 from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
+from eosin.models.parts.patients import SpotOrigins
 from eosin.storage.files import fingerprint
-from eosin.trust import ErrorModel
+from eosin.trust import Distance, ErrorModel
 from eosin.types import Batch, Features, GenePanel, Section
 
 log = logging.getLogger("eosin")
@@ -104,6 +105,7 @@ def train(
             licence=features.licence,
             commercial=all(s.need_features().commercial for s in sections),
             errors=errors,
+            distance=None if errors is None else distance_of(training),
         )
 
     def build() -> Any:
@@ -171,6 +173,12 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
         np.concatenate(labels),
         panel,
     )
+
+
+def distance_of(training: Training) -> Distance:
+    """Where the features of the training slides lie."""
+    origins = SpotOrigins.of(training)
+    return Distance.of(training.batch.features, origins.section, origins.patient)
 
 
 def depth_of(sections: Sequence[Section]) -> np.ndarray:

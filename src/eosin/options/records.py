@@ -144,11 +144,14 @@ class DrawOptions:
         Of the draws: the same seed gives the same draws.
     keep_draws
         Write every draw as well, as `obsm["draws"]` [s k g].
+    strict
+        Refuse a slide that is unlike the training slides.
     """
 
     draws: int = 16
     seed: int = 0
     keep_draws: bool = False
+    strict: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 from eosin.genes import TRANSFORMS
 from eosin.geometry import nearest_spacing
 from eosin.reporting.figures import INK, Extent, MapSheet, to_png
-from eosin.types import GenePanel, Prediction, Spots
+from eosin.types import GenePanel, Likeness, Prediction, Spots
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,6 +70,11 @@ def gene_layers(
         sd = prediction.sd[:, j]
         layers.append(ColouredMap("predicted sd", sd, 0.0, max(float(np.percentile(sd, 99)), 1e-6), _SD_MAP, unit))
     return layers
+
+
+def distance_layer(likeness: Likeness) -> ColouredMap:
+    """The map of the distance of each spot's features from those of training, from 0 to twice the limit."""
+    return ColouredMap("distance", likeness.distance, 0.0, 2 * likeness.spot_limit, _SD_MAP, "in usual distances")
 
 
 def draw_gene(spots: Spots, layers: Sequence[ColouredMap], extent_um: Extent) -> bytes:

@@ -15,7 +15,16 @@ from eosin.progress import task
 from eosin.reporting.charts import Calibration, calibration_chart, gene_chart
 from eosin.reporting.gathered import ReportedRun
 from eosin.reporting.html import Markup, Picture, as_json, number, table
-from eosin.reporting.maps import Thumbnail, draw_gene, draw_slide, extent_of, gene_layers, thumbnail_of, unit_of
+from eosin.reporting.maps import (
+    Thumbnail,
+    distance_layer,
+    draw_gene,
+    draw_slide,
+    extent_of,
+    gene_layers,
+    thumbnail_of,
+    unit_of,
+)
 from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY, trust
 from eosin.scores.results import pick
 from eosin.types import Prediction, Section
@@ -125,7 +134,13 @@ def reading(run: ReportedRun, scores: Mapping[str, Mapping[str, Any]], pcc: np.n
     if found is not None:
         place = int(np.argmin(np.abs(found.promised - 0.9)))
         coverage = (float(found.promised[place]), float(found.measured[place]))
-    return [HOW_TO_READ, *trust(run.model, scores, pcc, coverage), *width_of_bars(run), RESEARCH_ONLY]
+    return [
+        HOW_TO_READ,
+        *trust(run.model, scores, pcc, coverage),
+        *width_of_bars(run),
+        *likeness_of_slides(run),
+        RESEARCH_ONLY,
+    ]
 
 
 def width_of_bars(run: ReportedRun) -> list[str]:
@@ -136,6 +151,11 @@ def width_of_bars(run: ReportedRun) -> list[str]:
             patients = counted(bars.n_patients, "training patient")
             found[f"Error bars for a {bars.kind}, from {patients}: {bars.basis}."] = None
     return list(found)
+
+
+def likeness_of_slides(run: ReportedRun) -> list[str]:
+    """Whether each slide is like the training slides."""
+    return [f"Slide {p.section} is {p.likeness.line()}." for p in run.main if p.likeness is not None]
 
 
 def calibration_of(run: ReportedRun) -> Calibration | None:
@@ -218,6 +238,10 @@ def _tissue(
     slide = Picture(
         draw_slide(thumbnail, spots, extent), f"H&E of {prediction.section}", counted(len(prediction.spots), "spot")
     )
+    if prediction.likeness is not None:
+        picture = Picture(draw_gene(spots, [distance_layer(prediction.likeness)], extent), "Distance from training")
+        remark = f"1 is usual for training spots, the limit is {prediction.likeness.spot_limit:.2f}"
+        maps.append(GeneMaps("Distance from training", remark, picture))
     return Tissue(prediction.section, slide, maps)
 
 

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from eosin.models.parts.principal import mean_and_scale
 from eosin.row_blocks import row_blocks
+from eosin.types import Likeness
 
 N_COMPONENTS = 20
 _SPOT_SHARE = 0.95
@@ -24,7 +25,7 @@ _SPOT_SHARE = 0.95
 _MARGIN = 1.25
 """By which factor a slide's median may exceed the largest median of unseen training slides."""
 _ROWS_AT_ONCE = 8192
-_MOST_FOLDS = 8
+_MOST_FOLDS, _MOST_SPOTS = 8, 20_000
 _LEAST = 1e-6
 
 
@@ -51,13 +52,15 @@ class FeatureSpace:
     @classmethod
     def of(cls, features: np.ndarray, n_components: int = N_COMPONENTS) -> FeatureSpace:
         """Of the features [s f] of training spots."""
+        from sklearn.utils.extmath import randomized_svd
+
         mean, scale = mean_and_scale(features)
         z = (features - mean) / scale
-        eigenvalues, basis = np.linalg.eigh(z.T @ z / len(z))
-        keep = np.argsort(eigenvalues)[::-1][: max(1, min(n_components, len(z) - 1, len(eigenvalues) - 1))]
-        sd = np.sqrt(np.maximum(eigenvalues[keep], _LEAST))
-        left = float(np.maximum(eigenvalues.sum() - eigenvalues[keep].sum(), 0))
-        return cls(mean, scale, basis[:, keep], sd, max(np.sqrt(left), np.sqrt(_LEAST)))
+        n_kept = max(1, min(n_components, len(z) - 1, z.shape[1] - 1))
+        _, singular, axes = randomized_svd(z, n_kept, random_state=0)
+        variances = np.square(singular) / len(z)
+        left = max(float(np.square(z).sum() / len(z) - variances.sum()), _LEAST)
+        return cls(mean, scale, axes.T, np.sqrt(np.maximum(variances, _LEAST)), np.sqrt(left))
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Distance [s] of each spot's features [s f]; 1 is the usual size for training spots."""
@@ -90,21 +93,31 @@ class Distance:
     slide_limit: float
 
     @classmethod
-    def of(cls, features: np.ndarray, slide: np.ndarray) -> Distance:
-        """Of the features [s f] of training spots, and the slide [s] that each is of.
+    def of(cls, features: np.ndarray, slide: np.ndarray, patient: np.ndarray) -> Distance:
+        """Of the features [s f] of training spots, and the slide and the patient [s] that each is of.
 
-        One slide can leave out nothing but itself: then its own spots are what is usual, which is less than it should
-        be.
+        Patients are left out in turn, where there is one slides. One slide can leave out nothing but itself: then its
+        own spots are what is usual, which is less than it should be. Of very many spots some are taken.
         """
+        if len(features) > _MOST_SPOTS:
+            rows = np.linspace(0, len(features) - 1, _MOST_SPOTS).astype(int)
+            features, slide, patient = features[rows], slide[rows], patient[rows]
+        features = features.astype(np.float64)
         labels = np.unique(slide, return_inverse=True)[1].reshape(-1)
-        fold = labels % _MOST_FOLDS
+        units = patient if len(np.unique(patient)) > 1 else slide
+        fold = np.unique(units, return_inverse=True)[1].reshape(-1) % _MOST_FOLDS
         unseen = np.zeros(len(features))
         for number in np.unique(fold):
             outside = fold == number
             inside = ~outside if not outside.all() else outside
             unseen[outside] = FeatureSpace.of(features[inside]).distances(features[outside])
         medians = [float(np.median(unseen[labels == label])) for label in np.unique(labels)]
-        return cls(FeatureSpace.of(features), float(np.quantile(unseen, _SPOT_SHARE)), _MARGIN * max(medians))
+        limits = (float(np.quantile(unseen, _SPOT_SHARE)), _MARGIN * max(medians))
+        return cls(FeatureSpace.of(features), *(max(limit, _LEAST) for limit in limits))
+
+    def likeness(self, features: np.ndarray) -> Likeness:
+        """Of a slide's features [s f]."""
+        return Likeness(self.space.distances(features), self.spot_limit, self.slide_limit)
 
     def arrays(self) -> dict[str, Tensor]:
         """All numbers as tensors; `of_arrays` takes them back."""

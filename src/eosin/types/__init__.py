@@ -11,6 +11,7 @@ from eosin.types.error_bars import ErrorBars
 from eosin.types.features import Features
 from eosin.types.gene_trust import GeneTrust
 from eosin.types.identifiers import first_repeat
+from eosin.types.likeness import Likeness
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots, check_mpp
 from eosin.types.prediction import Prediction
@@ -24,6 +25,7 @@ __all__ = [
     "GenePanel",
     "GeneTrust",
     "Image",
+    "Likeness",
     "Prediction",
     "Section",
     "Spots",

@@ -12,6 +12,7 @@ from eosin.errors import EosinError
 from eosin.types.display import first_of, html_table, one_line, thumbnail_of
 from eosin.types.error_bars import ErrorBars
 from eosin.types.gene_trust import GeneTrust
+from eosin.types.likeness import Likeness
 from eosin.types.panel import GenePanel
 from eosin.types.places import Image, Spots
 from eosin.types.spread import variance_of_draws
@@ -43,6 +44,8 @@ class Prediction:
         [s g] float32 mean, where the model knows it better than a few draws do; None: the mean of the draws.
     trust
         How far the model is to be trusted on each gene, as its training told; None where that is not known.
+    likeness
+        How like the training slides the slide is; None where that is not known.
     error_bars
         The distribution of measured values around the mean; None: the spread of the draws stands for it.
 
@@ -64,6 +67,7 @@ class Prediction:
     centre: np.ndarray | None = None
     error_bars: ErrorBars | None = None
     trust: GeneTrust | None = None
+    likeness: Likeness | None = None
 
     def __post_init__(self) -> None:
         draws = np.asarray(self.draws, dtype=np.float32)
@@ -78,7 +82,12 @@ class Prediction:
             object.__setattr__(self, "centre", centre)
         n_scales = len(self.panel) if self.error_bars is None else len(self.error_bars.scale)
         n_verdicts = len(self.panel) if self.trust is None else len(self.trust.inner_pcc)
-        if centre.shape != draws.shape[1:] or not n_scales == n_verdicts == len(self.panel):
+        n_distances = len(self.spots) if self.likeness is None else len(self.likeness.distance)
+        if (
+            centre.shape != draws.shape[1:]
+            or n_distances != len(self.spots)
+            or not n_scales == n_verdicts == len(self.panel)
+        ):
             raise EosinError(f"prediction of '{self.section}': mean, error bars or verdicts do not fit spots and genes")
         if not np.isfinite(draws).all() or not np.isfinite(centre).all():
             raise EosinError(
@@ -109,7 +118,8 @@ class Prediction:
         """Some of its spots."""
         spots = Spots(self.spots.xy_um[rows], self.spots.diameter_um, tuple(np.array(self.spots.ids)[rows]))
         centre = None if self.centre is None else self.centre[rows]
-        return replace(self, spots=spots, draws=self.draws[:, rows], centre=centre)
+        likeness = None if self.likeness is None else self.likeness.of_spots(rows)
+        return replace(self, spots=spots, draws=self.draws[:, rows], centre=centre, likeness=likeness)
 
     def of_genes(self, columns: list[int], panel: GenePanel) -> Prediction:
         """Some of its genes, in the order of `columns`; `panel` holds them."""

@@ -15,7 +15,7 @@ import pytest
 from eosin.data import Thumbnails, add_layers, read_prediction, to_anndata, write_prediction
 from eosin.data.h5ad import write_h5ad
 from eosin.errors import EosinError
-from eosin.types import ErrorBars, GenePanel, GeneTrust, Image, Prediction, Spots
+from eosin.types import ErrorBars, GenePanel, GeneTrust, Image, Likeness, Prediction, Spots
 
 matplotlib.use("Agg")
 
@@ -253,7 +253,8 @@ def test_error_bars_and_verdicts_come_back_and_draws_only_when_asked_for(tmp_pat
     bars = ErrorBars(np.array([0.5, 1.5]), np.array([0.01, 0.5, 0.99]), np.array([-2.0, 0.0, 2.5]), 0.0, basis="x")
     trust = GeneTrust(np.array([0.7, np.nan]), np.array([0.2, np.nan]), "known patient")
     draws, centre = rng.normal(size=(4, 3, 2)).astype(np.float32), rng.normal(size=(3, 2)).astype(np.float32)
-    given = Prediction("A1", spots, GenePanel(("A", "B")), draws, "m", 0, centre=centre, error_bars=bars, trust=trust)
+    said = {"centre": centre, "error_bars": bars, "trust": trust, "likeness": Likeness(np.array([1, 2, 9]), 2.5, 1.5)}
+    given = Prediction("A1", spots, GenePanel(("A", "B")), draws, "m", 0, **said)
     for keep in (None, True):
         write_prediction(given, tmp_path / "p.h5ad", draws=keep)
         adata = anndata.read_h5ad(tmp_path / "p.h5ad")
@@ -262,6 +263,8 @@ def test_error_bars_and_verdicts_come_back_and_draws_only_when_asked_for(tmp_pat
         again = read_prediction(tmp_path / "p.h5ad")
         assert np.array_equal(again.mean, centre) and np.array_equal(again.quantile(0.1), given.quantile(0.1))
         assert again.n_draws == (4 if keep else 1) and again.error_bars is not None and again.error_bars.basis == "x"
+        assert list(adata.obs["ood"]) == [False, False, True] and again.likeness is not None
+        assert again.likeness.line() == said["likeness"].line() and again.likeness.verdict == "unlike training"
         assert again.trust is not None and again.trust.kind == "known patient"
         assert np.allclose(again.trust.inner_pcc, trust.inner_pcc, equal_nan=True)
         if keep:

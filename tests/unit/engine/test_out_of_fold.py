@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+import eosin
 import toy
 from eosin.engine import load, predict, train
 from eosin.engine.out_of_fold import errors_of
+from eosin.errors import EosinError
 from eosin.genes import target
 from eosin.models import MODELS
 from eosin.types import Section
@@ -92,3 +94,18 @@ def test_a_network_that_adds_nothing_has_the_bars_of_its_base() -> None:
     idle = train(sections, model="stflow", panel="var:6", settings=settings)
     assert base is not None and idle.metrics["network"] == "added nothing" and idle.errors is not None
     assert np.allclose(idle.errors.new.scale, base.new.scale)
+
+
+def test_a_slide_unlike_training_is_told_in_the_prediction_and_refused_where_asked(tmp_path: Path) -> None:
+    *training, judged = cohort()
+    trained = train(training, model="ridge", panel="var:6", out=tmp_path / "run")
+    seen = predict(load(tmp_path / "run"), judged)
+    assert seen.likeness is not None and seen.likeness.verdict != "unlike training"
+    features = judged.need_features()
+    odd = judged.with_features(replace(features, values=3 * features.values + 2))
+    told = predict(trained, odd)
+    assert told.likeness is not None and told.likeness.verdict == "unlike training"
+    assert "unlike training" in told.provenance["remarks"]["slide"]
+    with pytest.raises(EosinError, match="unlike training"):
+        eosin.predict(trained, odd, strict=True)
+    assert eosin.predict(trained, odd).likeness is not None

@@ -26,7 +26,7 @@ class TrainSettings(Settings):
     early_stopping: bool = Field(True, description="hold out a group of the training sections to choose the epoch")
     patience: int = Field(4, ge=1, description="epochs without gain on the held-out group after which to stop")
     least_gain: float = Field(
-        0.002,
+        0.005,
         ge=0,
         description="by how much an epoch must be better on the held-out group of the training sections than the "
         "closed-form base alone; less is chance, and the network is left out",

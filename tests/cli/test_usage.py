@@ -172,6 +172,8 @@ ANSWERED_AT_ONCE = (
     "train . --model stflw -o run",
     "train . --model stflow:papr -o run",
     "train . --reader absent -o run",
+    "train . --encoder unii -o run",
+    "encode . --encoder unii?tile_um=100 -o f",
     "bench . --models ridge,stflw -o out",
     "study priorz . -o out",
     "predict . . --reader absent -o p.h5ad",
@@ -215,5 +217,5 @@ def test_a_wrong_path_is_answered_without_torch(answers: dict[str, tuple[int, bo
     fine = line.startswith("list ") and "modells" not in line
     wrong_usage = "--seed x" in line or "--no-such-flag" in line
     assert code == (0 if fine else 2 if wrong_usage else 1), err
-    words = ("absent", "modells", "stflw", "papr", "priorz", "x", "--no-such-flag")
+    words = ("absent", "modells", "stflw", "papr", "priorz", "unii", "x", "--no-such-flag")
     assert fine or any(word in line and word in err for word in words)

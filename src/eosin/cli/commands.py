@@ -12,7 +12,7 @@ from typing import Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
-from eosin.api.parts.catalogue import need_shipped
+from eosin.api.parts.catalogue import need_encoder, need_shipped
 from eosin.cli.comparisons import bench, report, score, study
 from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
@@ -87,6 +87,7 @@ def encode(
         Sections at a time; more than one are encoded in processes of their own.
     """
     need_existing(data)
+    need_encoder(encoding.encoder)
     need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.encode import encode as run
 
@@ -132,6 +133,7 @@ def train(
 
     need_existing(data)
     need_shipped("models", [model])
+    need_encoder(None if training.features else training.encoder)  # features of other tools have names of their own
     need_shipped("readers", names_of(reading.reader) or ())
     tables = over(read_toml(settings) if settings else {})
     from eosin.api.train import train as run

@@ -7,6 +7,7 @@ names, where a module was added to a room, or where a registry is loaded already
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
@@ -52,6 +53,18 @@ def contents(lists: Mapping[str, Rows]) -> str:
     """The text of the file."""
     rooms = sorted(set(_ROOMS.values()))
     return json.dumps({"modules": {room: modules_of(room) for room in rooms}, **lists}, indent=1) + "\n"
+
+
+def need_encoder(spec: str | None) -> None:
+    """Refuse an encoder whose name eosin does not ship: the first of a spec as `stain+uni?tile_um=100`.
+
+    Raises
+    ------
+    EosinError
+        No such encoder.
+    """
+    if spec:
+        need_shipped("encoders", [re.split(r"[+?@:;]", spec)[0]])
 
 
 def need_shipped(kind: str, names: Sequence[str]) -> None:

@@ -1,6 +1,6 @@
 """Coverage of error bars on new patients of simulated cohorts.
 
-    python benchmarks/trust_simulated.py [--patients 3,5,8] [--sd 0.15,0.5] [--cohorts 20] [--models kernel,ridge,stflow]
+    python benchmarks/trust_simulated.py [--patients 3,5,8] [--sd 0.15,0.5] [--cohorts 20] [--models kernel,ridge]
 
 A cohort has K training patients with two sections each, and two new patients with one. Encoder `stain`. For every K and
 size of patient differences: share of values inside the 90 % interval on the new patients, mean over cohorts and the

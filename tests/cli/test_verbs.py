@@ -509,7 +509,7 @@ def test_demo_writes_what_it_says(eosin: Run, monkeypatch: pytest.MonkeyPatch, t
     from eosin.apps import demo
     from eosin.simulation.cohort import simulate
 
-    def smaller(*, seed: int):
+    def smaller(*, seed: int, **of_the_real_one: object):
         return simulate(n_sections=3, n_patients=2, size_um=500, mpp=MPP, n_genes=20, seed=seed)
 
     monkeypatch.setattr(demo, "simulate", smaller)
@@ -517,6 +517,8 @@ def test_demo_writes_what_it_says(eosin: Run, monkeypatch: pytest.MonkeyPatch, t
     said = eosin("demo", "-o", "demo", "--seed", 3)
     assert said.code == 0, said.err
     assert "Simulated 3 sections of 2 patients" in said.out
+    assert "90 % intervals for a new patient, from 1 training patient, hold" in said.out
+    assert "of 8 genes can be read" in said.out and "The slide is" in said.out
     assert "stflow" in said.out and "ridge" in said.out
     for name in ("scores.json", "prediction.h5ad", "report.html"):
         assert (tmp_path / "demo" / name).is_file()

@@ -15,9 +15,13 @@ from eosin.reporting import write_report
 from eosin.scores.results import pick
 from eosin.simulation.cohort import simulate, write_cohort
 from eosin.storage.files import write_json
+from eosin.types import Prediction
+from eosin.types.gene_trust import MAP
 
 log = logging.getLogger("eosin")
 
+COHORT = {"n_sections": 11, "n_patients": 6, "size_um": 1400.0}
+"""Two sections each of five patients to train on, and one of a sixth."""
 MODELS = ("gene-mean", "ridge", "stflow")
 GENES = "var:50"
 ENCODER = "stain"
@@ -38,7 +42,7 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
         A few lines that say what was done and where the files are.
     """
     out, started = Path(out), time.monotonic()
-    cohort = simulate(seed=seed)
+    cohort = simulate(seed=seed, **COHORT)
     data = write_cohort(cohort, out / "data")
     sections = encode(data, out=out / "features", encoder=ENCODER)
     held_out = next(s for s in sections if sum(t.patient == s.patient for t in sections) == 1)
@@ -61,6 +65,7 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
         settings=dict(predictions[0].provenance),
         notes=["Simulated tissue: the numbers show that the machinery works, not how well it does on patients."],
     )
+    coverage = next(pick(cell["metrics"], "coverage_90") for cell in scores["cells"] if cell["model"] == "stflow")
     pcc = {cell["model"]: pick(cell["metrics"], "pcc.mean") for cell in scores["cells"]}
     return [
         f"Simulated {counted(len(sections), 'section')} of {counted(len({s.patient for s in sections}), 'patient')}.",
@@ -69,9 +74,26 @@ def demo(out: str | Path = "demo", *, seed: int = 0) -> list[str]:
         "Correlation with the measured counts, mean over genes: "
         + ", ".join(f"{model} {'undefined' if value is None else f'{value:.3f}'}" for model, value in pcc.items())
         + ".",
+        *_verdicts(predictions[0], coverage),
         f"Look at {out / 'report.html'}, {out / 'prediction.h5ad'} (scanpy) and {out / 'scores.json'}.",
         f"It took {time.monotonic() - started:.0f} s.",
     ]
+
+
+def _verdicts(prediction: Prediction, coverage: float | None) -> list[str]:
+    """What the model says of how far to trust its prediction, and whether that was right."""
+    lines, bars, trust, likeness = [], prediction.error_bars, prediction.trust, prediction.likeness
+    if bars is not None and coverage is not None:
+        patients = counted(bars.n_patients, "training patient")
+        lines.append(
+            f"Its 90 % intervals for a {bars.kind}, from {patients}, hold {coverage:.0%} of the measured values."
+        )
+    if trust is not None:
+        readable = trust.verdicts.count(MAP)
+        lines.append(
+            f"By what training held out, the maps of {readable} of {counted(len(trust.verdicts), 'gene')} can be read."
+        )
+    return lines if likeness is None else [*lines, f"The slide is {likeness.line()}."]
 
 
 def _predictions(folder: Path, model: str) -> list[Path]:

@@ -97,7 +97,7 @@ class ErrorModel:
             arrays |= {f"{name}.{part}": getattr(errors, part) for part in ("scale", "level", "shape")}
             if errors.genes is not None:
                 arrays |= {f"{name}.{part}": getattr(errors.genes, part) for part in ("inner_pcc", "beyond_depth")}
-        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+        return {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}  # no two may share memory
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> ErrorModel:

@@ -24,7 +24,7 @@ class LevelVariance:
     source
         What it was measured on.
     worth
-        How many units (patients or slides) it counts as beside those of a cohort.
+        How many units (patients or slides) it counts as beside those of a cohort; half as many for `own`.
     """
 
     common: float
@@ -67,11 +67,12 @@ class LevelVariance:
         of_slide = np.stack([shared**2, np.square(shifts - shared[:, None]).mean(1)], 1)  # [n 2]
         measured = np.mean([of_slide[units == unit].mean(0) for unit in numbers], axis=0)
         prior = np.array([self.common, self.own])
-        common, own = (self.worth * prior + len(numbers) * measured) / (self.worth + len(numbers))
+        worth = np.array([self.worth, self.worth / 2])  # a unit shows its own shift on every gene, the common one once
+        common, own = (worth * prior + len(numbers) * measured) / (worth + len(numbers))
         return replace(self, common=float(common), own=float(own), worth=self.worth + len(numbers))
 
 
-OF_PATIENTS = LevelVariance(0.26, 0.53, "six patients of her2st (Andersson et al. 2021)", worth=2)
+OF_PATIENTS = LevelVariance(0.26, 0.53, "six patients of her2st (Andersson et al. 2021)", worth=1)
 """Patients; two of them differ by twice that. For panels of 50 genes; made by benchmarks/level_prior.py."""
 OF_SLIDES = LevelVariance(0.04, 0.035, "slides of six patients of her2st (Andersson et al. 2021)", worth=1)
 """Slides of a patient, likewise."""

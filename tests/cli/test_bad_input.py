@@ -652,7 +652,7 @@ def words_of(case: str, ground: Ground) -> list[object]:
     return [one for word in WRITERS[case] for one in known.get(word, [word])]
 
 
-def one_section(*, seed: int) -> object:
+def one_section(*, seed: int, **of_the_real_one: object) -> object:
     from eosin.simulation.cohort import simulate
 
     return simulate(n_sections=1, n_patients=1, size_um=400, mpp=4, n_genes=20, seed=seed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,11 @@ class TiffSlideSource:
 
         self._path, self._lock = path, threading.Lock()
         try:
-            with quiet():
+            with quiet(), contextlib.ExitStack() as open_until_it_is_read:
                 self._slide: Any = tiffslide.TiffSlide(path)
+                open_until_it_is_read.callback(self._slide.close)
                 self.levels = levels_of(list(self._slide.level_dimensions))
+                open_until_it_is_read.pop_all()
         except Exception as error:  # a damaged file makes the parsers below tiffslide raise anything
             raise EosinError(f"tiffslide cannot open it ({error})", file=path, fix=_DAMAGED) from error
 

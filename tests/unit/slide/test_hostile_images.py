@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+import tiffslide
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -83,6 +84,27 @@ def test_bytes_changed_anywhere(tmp_path: Path, kind: str, data: st.DataObject) 
     path = tmp_path / "changed.svs"
     path.write_bytes(content)
     _use(path)
+
+
+def test_a_slide_whose_levels_cannot_be_read_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eosin.slide import vendor
+
+    path, opened = tmp_path / "ome.tif", []
+
+    class Watched(tiffslide.TiffSlide):
+        def __init__(self, file: Path):
+            super().__init__(file)
+            opened.append(self.ts_tifffile.filehandle)
+
+    def no_levels(_: object) -> None:
+        raise ValueError("no levels")
+
+    path.write_bytes(GOOD["ome"])
+    monkeypatch.setattr(tiffslide, "TiffSlide", Watched)
+    monkeypatch.setattr(vendor, "levels_of", no_levels)
+    with pytest.raises(EosinError, match="cannot open it"):
+        vendor.TiffSlideSource(path)
+    assert len(opened) == 1 and opened[0].closed
 
 
 @pytest.mark.parametrize("kind", KINDS)

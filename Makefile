@@ -2,7 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-export UV_LINK_MODE ?= copy
+# Links into uv's cache instead of a second copy: half the disk (uv copies by itself where the two lie on different disks).
+export UV_LINK_MODE ?= hardlink
 # Threads that spin while they wait make a shared machine ten times slower.
 export GOMP_SPINCOUNT ?= 1000
 # Where this is set, every process compiles its libraries again: 10 s of a core for each that trains.

@@ -80,11 +80,9 @@ def predict(
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=encoding.commercial_only)
     prediction = engine.predict(trained, ready, draws=drawing.draws, seed=drawing.seed)
     likeness = prediction.likeness
-    if likeness is not None and likeness.verdict == UNLIKE:
-        if drawing.strict:
-            fix = "check scale, focus, staining and tissue, or leave out --strict"
-            raise EosinError(f"section '{prediction.section}' is {likeness.line()}", fix=fix)
-        log.warning("%s: %s", prediction.section, likeness.line())
+    if drawing.strict and likeness is not None and likeness.verdict == UNLIKE:
+        fix = "check scale, focus, staining and tissue, or leave out --strict"
+        raise EosinError(f"section '{prediction.section}' is {likeness.line()}", fix=fix)
     if out is not None:
         save_prediction(prediction, out, keep_draws=drawing.keep_draws or None)
     return prediction

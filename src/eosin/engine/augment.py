@@ -5,15 +5,14 @@ The features of the seven turns were encoded beforehand. Positions, expression a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from eosin.errors import EosinError
+from eosin.models.parts.named_arrays import json_array, json_of
 from eosin.types import Batch
 
 
@@ -55,8 +54,8 @@ class Turning:
 
     def state(self) -> Tensor:
         """The state of its random stream, as bytes."""
-        return torch.frombuffer(bytearray(json.dumps(self.rng.bit_generator.state).encode()), dtype=torch.uint8)
+        return json_array(self.rng.bit_generator.state)
 
     def restore(self, state: Tensor) -> None:
         """Continue the random stream from a `state`."""
-        self.rng.bit_generator.state = json.loads(state.numpy().tobytes())
+        self.rng.bit_generator.state = json_of(state)

@@ -28,6 +28,7 @@ from torch import Tensor
 from eosin.encoders.parts.versions import with_version
 from eosin.errors import EosinError
 from eosin.models import MODELS, Model, ModelEntry
+from eosin.models.parts.named_arrays import below, under
 from eosin.plurals import counted
 from eosin.storage.files import atomic_file, fingerprint, read_json, write_json
 from eosin.trust import Distance, ErrorModel
@@ -138,7 +139,7 @@ class Trained:
             partial.write_text(self._card(), encoding="utf-8")
         arrays = self.model.arrays()
         for prefix, part in ((_ERRORS, self.errors), (_DISTANCE, self.distance)):
-            arrays |= {} if part is None else {f"{prefix}{name}": value for name, value in part.arrays().items()}
+            arrays |= {} if part is None else under(prefix, part.arrays())
         write_arrays(folder / "model.safetensors", arrays, {"config_sha256": _sha(config)})
         return folder
 
@@ -196,10 +197,7 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
     model_settings = {**entry.older, **config["model_settings"]}
     settings = entry.settings.of(model_settings, source=str(folder / "config.json"))
     model = entry.build(settings, config["n_features"], panel)
-    of_errors, of_distance = (
-        {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
-        for prefix in (_ERRORS, _DISTANCE)
-    )
+    of_errors, of_distance = below(_ERRORS, arrays), below(_DISTANCE, arrays)
     try:
         model.load_arrays({name: v for name, v in arrays.items() if not name.startswith((_ERRORS, _DISTANCE))})
         errors = ErrorModel.of_arrays(of_errors) if of_errors else None

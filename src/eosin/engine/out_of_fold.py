@@ -16,11 +16,9 @@ import torch
 from eosin.models import Model, Solved, Training
 from eosin.models.parts.base_model import BaseModel
 from eosin.models.parts.on_base import OnBase
-from eosin.models.parts.patients import SpotOrigins, within_sections
+from eosin.models.parts.patients import MOST_FOLDS, SpotOrigins, within_sections
 from eosin.trust import ErrorModel, LeftOver, learn_errors
 
-MOST_FOLDS = 8
-"""More groups than this are held out several at a time."""
 Predict = Callable[[np.ndarray], np.ndarray]
 """Labels [s] -> prediction [s g] of each spot from spots of other labels."""
 
@@ -59,9 +57,9 @@ def errors_of(
         return _rescaled(learn_errors(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
     groups = _for_new(training, origins)
     new = _left_over(training, origins, groups, predict, depth)
-    known_groups = _for_known(origins)
-    same = known_groups is not None and np.array_equal(_renumbered(known_groups), _renumbered(groups))
-    known = None if known_groups is None or same else _left_over(training, origins, known_groups, predict, depth)
+    known_groups = origins.siblings_in_folds()
+    more = known_groups.max() >= 0 and not np.array_equal(_renumbered(known_groups), _renumbered(groups))
+    known = _left_over(training, origins, known_groups, predict, depth) if more else None
     errors = learn_errors(new, known, within, patients)
     if held_out_scale is not None:
         ratio = np.sqrt(np.mean(np.square(held_out_scale) / np.square(np.maximum(new.scale(), 1e-6))))
@@ -107,20 +105,6 @@ def _for_new(training: Training, origins: SpotOrigins) -> np.ndarray:
         if len(np.unique(labels)) > 1:
             return labels % MOST_FOLDS
     return training.groups
-
-
-def _for_known(origins: SpotOrigins) -> np.ndarray | None:
-    """[s] what is held out for errors at a new section of a known patient; None where no patient has two sections.
-
-    The first sections of all patients together, then the second ones, and so on; -1 for a patient's only section.
-    """
-    labels = np.full(len(origins.section), -1)
-    for patient in np.unique(origins.patient) if origins.names else ():
-        own = origins.patient == patient
-        sections = np.unique(origins.section[own])
-        if len(sections) > 1:
-            labels[own] = np.searchsorted(sections, origins.section[own]) % MOST_FOLDS
-    return labels if labels.max() >= 0 else None
 
 
 def _left_over(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -19,6 +18,7 @@ from eosin.engine.train_settings import TrainSettings
 from eosin.engine.weight_average import WeightAverage, copy_weights, load_weights
 from eosin.errors import EosinError
 from eosin.models import Learned, Training
+from eosin.models.parts.named_arrays import below, json_array, json_of, under
 
 
 class Phase:
@@ -116,13 +116,10 @@ class Phase:
     def state(self) -> dict[str, Tensor]:
         """All that the next epoch depends on, on the CPU; `restore` takes it back."""
         average = {} if self.average is None else self.average.weights
-        arrays = {f"weights.{k}": v for k, v in copy_weights(self.model).items()}
-        arrays |= {f"average.{k}": v for k, v in average.items()}
-        arrays |= {f"best.{k}": v for k, v in self.best.items()}
+        arrays = under("weights.", copy_weights(self.model)) | under("average.", average) | under("best.", self.best)
         for number, slots in self.optimiser.state_dict()["state"].items():
             arrays |= {f"optimiser.{number}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
-        choice = json.dumps(self.choice.bit_generator.state).encode()
-        arrays["random.choice"] = torch.frombuffer(bytearray(choice), dtype=torch.uint8)
+        arrays["random.choice"] = json_array(self.choice.bit_generator.state)
         arrays["random.turning"] = self.turning.state()
         arrays["random.noise"] = self.noise.get_state()
         arrays["random.torch"] = torch.get_rng_state()
@@ -133,16 +130,16 @@ class Phase:
     def restore(self, arrays: Mapping[str, Tensor]) -> None:
         """Continue from a `state`."""
         device = self.accelerator.device
-        load_weights(self.model, _group(arrays, "weights"))
-        self.best = {name: value.to(device) for name, value in _group(arrays, "best").items()}
+        load_weights(self.model, below("weights.", arrays))
+        self.best = {name: value.to(device) for name, value in below("best.", arrays).items()}
         if self.average is not None:
-            self.average.weights = {name: value.to(device) for name, value in _group(arrays, "average").items()}
+            self.average.weights = {name: value.to(device) for name, value in below("average.", arrays).items()}
         optimiser: dict[str, Any] = {**self.optimiser.state_dict(), "state": {}}
-        for name, value in _group(arrays, "optimiser").items():
+        for name, value in below("optimiser.", arrays).items():
             number, slot = name.split(".")
             optimiser["state"].setdefault(int(number), {})[slot] = value
         self.optimiser.load_state_dict(optimiser)
-        self.choice.bit_generator.state = json.loads(arrays["random.choice"].numpy().tobytes())
+        self.choice.bit_generator.state = json_of(arrays["random.choice"])
         self.turning.restore(arrays["random.turning"])
         self.noise.set_state(arrays["random.noise"])
         torch.set_rng_state(arrays["random.torch"])
@@ -152,9 +149,3 @@ class Phase:
     def finished(self) -> Learned:
         """The model on the CPU, in evaluation mode."""
         return self.model.cpu().eval()
-
-
-def _group(arrays: Mapping[str, Tensor], group: str) -> dict[str, Tensor]:
-    """The arrays called `{group}.NAME`, by NAME."""
-    start = f"{group}."
-    return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}

@@ -12,10 +12,10 @@ from eosin.engine.checkpoint import Trained
 from eosin.engine.verdict import ADDED_NOTHING
 from eosin.errors import EosinError
 from eosin.models import Learned, Model
-from eosin.models.parts.on_base import OnBase
+from eosin.models.parts.on_base import OnBase, OnBaseContext
 from eosin.progress import task
 from eosin.types import Batch, Prediction, Section
-from eosin.types.likeness import LIKE
+from eosin.types.likeness import LIKE, UNLIKE
 
 log = logging.getLogger("eosin")
 
@@ -71,7 +71,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         context = model.prepare(batch)
         drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
         tick(len(drawn))  # one of a point model
-        centre = _mean_of_base(trained, batch)
+        centre = _mean_of_base(trained, context)
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
     remarks = {**model.remarks(batch)}
     if "network_note" in trained.metrics:
@@ -80,7 +80,8 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     if likeness is not None and likeness.verdict != LIKE:
         remarks["slide"] = likeness.line()
     for what, remark in remarks.items():
-        log.info("%s: %s: %s", section.name, what, remark)
+        unlike = what == "slide" and likeness is not None and likeness.verdict == UNLIKE
+        log.log(logging.WARNING if unlike else logging.INFO, "%s: %s: %s", section.name, what, remark)
     if remarks:
         provenance["remarks"] = remarks
     return Prediction(
@@ -100,9 +101,9 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     )
 
 
-def _mean_of_base(trained: Trained, batch: Batch) -> np.ndarray | None:
+def _mean_of_base(trained: Trained, context: OnBaseContext) -> np.ndarray | None:
     """[s g] what the base says, where the network added nothing to it: its mean, without the noise of a few draws."""
     model = trained.model
     if trained.metrics.get("network") != ADDED_NOTHING or not isinstance(model, OnBase) or model.base is None:
         return None
-    return model.base.predict(batch).astype(np.float32)
+    return context.base.float().cpu().numpy()

@@ -6,6 +6,8 @@ NaN, never an exception or a warning.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from eosin.metrics.matched import MatchedSection, MatchedSections
@@ -69,6 +71,13 @@ def mae(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Mean absolute error over spots and genes, in model values."""
     truth, predicted = _pair(truth, predicted)
     return float(np.mean(np.abs(truth - predicted))) if truth.size else np.nan
+
+
+def mean_of_rows(rows: Sequence[np.ndarray], n_genes: int) -> np.ndarray:
+    """Mean [g] over rows [g] of what is not NaN; NaN for a gene that no row defines, or without rows."""
+    values = np.array(rows, dtype=np.float64).reshape(-1, n_genes)
+    known = ~np.isnan(values)
+    return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
 
 
 def mean_defined(values: np.ndarray) -> float:
@@ -158,7 +167,7 @@ register(
     Metric(
         key="mse",
         function=lambda section: mse(section.truth, section.mean),
-        definition="mean squared error of the mean of the draws",
+        definition="mean squared error of the predicted mean",
         better="down",
         group=ACCURACY,
         label="MSE",
@@ -169,7 +178,7 @@ register(
     Metric(
         key="mae",
         function=lambda section: mae(section.truth, section.mean),
-        definition="mean absolute error of the mean of the draws",
+        definition="mean absolute error of the predicted mean",
         better="down",
         group=ACCURACY,
         label="MAE",

@@ -25,7 +25,7 @@ class MatchedSection:
     genes
         (g) names of the columns.
     truth, mean
-        [s g] measured values, and the mean of the draws.
+        [s g] measured values, and the predicted mean.
     draws
         [k s g]; k is 1 for a point model.
     xy_um

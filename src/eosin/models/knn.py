@@ -20,6 +20,7 @@ from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.parts.choose import choose
+from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.retrieval import (
     COSINE_DISTANCE,
     EUCLIDEAN_DISTANCE,
@@ -95,13 +96,12 @@ class KNN(Solved):
     def arrays(self) -> dict[str, Tensor]:
         """Mapped features and expression of the training spots, the chosen number, and the map of features."""
         own = {"keys": self.keys, "values": self.values, "k": torch.tensor([self.k])}
-        return own | {f"inputs.{name}": value for name, value in self.inputs.state_dict().items()}
+        return own | under("inputs.", self.inputs.state_dict())
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
         """Take what `arrays` gave."""
         self.keys, self.values, self.k = arrays["keys"], arrays["values"], int(arrays["k"])
-        inputs = {k.removeprefix("inputs."): v for k, v in arrays.items() if k.startswith("inputs.")}
-        self.inputs.load_state_dict(inputs)
+        self.inputs.load_state_dict(below("inputs.", arrays))
 
     @property
     def n_parameters(self) -> int:

@@ -20,6 +20,7 @@ from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.parts.choose import best, can_hold_out, folds, mean_correlation, middle, predict_held_out
+from eosin.models.parts.named_arrays import below, tensors, under
 from eosin.models.parts.patients import Levels, SpotOrigins, within_sections
 from eosin.models.parts.principal import Fit
 from eosin.types import Batch, GenePanel
@@ -177,14 +178,14 @@ class Ridge(Solved):
             parts["known.weight"] = self.known.weight
             parts["known.chosen"] = np.array([self.known.penalty, self.known.mix])
         levels = {} if self.levels is None else self.levels.arrays()
-        arrays = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
-        return arrays | {f"levels.{name}": value for name, value in levels.items()}
+        arrays = tensors(parts)
+        return arrays | under("levels.", levels)
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
         """Take what `arrays` gave, also that of versions without levels."""
         self.new = self.known = RidgeHead(arrays["weight"].numpy(), *arrays["chosen"].tolist())
         self.intercept = arrays["intercept"].numpy()
-        levels = {name.removeprefix("levels."): value for name, value in arrays.items() if name.startswith("levels.")}
+        levels = below("levels.", arrays)
         self.levels = Levels.of_arrays(levels) if levels else None
         if levels:
             self.mean = arrays["mean"].numpy()

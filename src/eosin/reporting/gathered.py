@@ -9,7 +9,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.genes import target
-from eosin.metrics import pcc_counted
+from eosin.metrics import mean_of_rows, pcc_counted
 from eosin.types import ErrorBars, GenePanel, Prediction, Section
 
 _MOST_VALUES = 2_000_000  # values behind the calibration chart; more would change no line on it
@@ -43,9 +43,7 @@ class ReportedRun:
         rows = [pcc_counted(self.truth[p.section], p.mean) for p in predictions if p.section in self.truth]
         if not rows:
             return None
-        values = np.array(rows, dtype=float)
-        known = ~np.isnan(values)
-        return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)
+        return mean_of_rows(rows, len(rows[0]))
 
     def truth_and_draws(self) -> tuple[np.ndarray, np.ndarray]:
         """Truth [n g] and draws [k n g] of all measured spots; where those are very many, evenly thinned."""

@@ -20,7 +20,7 @@ def overview_figure(
     thumbnail: Thumbnail | None = None,
     dpi: int = 144,
 ) -> bytes:
-    """One picture of a result: a row per gene with H&E, measured, predicted mean and predicted sd.
+    """One picture of a result: a row per gene with H&E, measured and predicted mean.
 
     Parameters
     ----------

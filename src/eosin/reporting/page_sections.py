@@ -127,9 +127,13 @@ def origin_warnings(prediction: Prediction) -> list[str]:
     return sentences
 
 
-def reading(run: ReportedRun, scores: Mapping[str, Mapping[str, Any]], pcc: np.ndarray | None) -> list[str]:
-    """Sentences on how to read the page, and on how far to trust the model."""
-    found = calibration_of(run)
+def reading(
+    run: ReportedRun,
+    scores: Mapping[str, Mapping[str, Any]],
+    pcc: np.ndarray | None,
+    found: Calibration | None,
+) -> list[str]:
+    """Sentences on how to read the page, and on how far to trust the model, whose calibration was found."""
     coverage = None
     if found is not None:
         place = int(np.argmin(np.abs(found.promised - 0.9)))
@@ -197,9 +201,8 @@ def gene_accuracy(run: ReportedRun, pcc: np.ndarray | None) -> GeneAccuracy | No
     )
 
 
-def calibration_picture(run: ReportedRun) -> Picture | None:
-    """The chart of intervals and error bars; None without truth, and for a point model."""
-    found = calibration_of(run)
+def calibration_picture(run: ReportedRun, found: Calibration | None) -> Picture | None:
+    """The chart of intervals and error bars; None where no calibration was found."""
     if found is None:
         return None
     caption = (

@@ -60,7 +60,7 @@ def write_report(
     check_genes(genes or (), run.main[0].panel)
     scores = scores or {}
     pcc = run.pcc(run.main)
-    shown = choose_genes(run, pcc, genes or ())
+    shown, calibration = choose_genes(run, pcc, genes or ()), sections.calibration_of(run)
     n_sections = len(run.main)
     return write_page(
         path,
@@ -69,12 +69,12 @@ def write_report(
         lead=(run.model, sections.count(n_sections, "section"), when or now(), f"eosin {sections.version('eosin')}"),
         key_figures=sections.key_figures(run, scores, pcc),
         remarks=[*notes, *sections.remarks(run, truth)],
-        reading=sections.reading(run, scores, pcc),
+        reading=sections.reading(run, scores, pcc, calibration),
         score_tables=score_tables(scores) if scores else None,
         section_table=section_table(scores),
         has_truth=pcc is not None,
         gene_accuracy=sections.gene_accuracy(run, pcc),
-        calibration=sections.calibration_picture(run),
+        calibration=sections.calibration_picture(run, calibration),
         n_sections=n_sections,
         tissues=sections.tissues(run, shown, thumbnails),
         origin=sections.origin(run, settings or {}, thumbnails),

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eosin.models.parts.patients import MOST_FOLDS
 from eosin.models.parts.principal import mean_and_scale
 from eosin.row_blocks import row_blocks
 from eosin.types import Likeness
@@ -25,7 +26,7 @@ _SPOT_SHARE = 0.95
 _MARGIN = 1.25
 """By which factor a slide's median may exceed the largest median of unseen training slides."""
 _ROWS_AT_ONCE = 8192
-_MOST_FOLDS, _MOST_SPOTS = 8, 20_000
+_MOST_SPOTS = 20_000
 _LEAST = 1e-6
 
 
@@ -105,7 +106,7 @@ class Distance:
         features = features.astype(np.float64)
         labels = np.unique(slide, return_inverse=True)[1].reshape(-1)
         units = patient if len(np.unique(patient)) > 1 else slide
-        fold = np.unique(units, return_inverse=True)[1].reshape(-1) % _MOST_FOLDS
+        fold = np.unique(units, return_inverse=True)[1].reshape(-1) % MOST_FOLDS
         unseen = np.zeros(len(features))
         for number in np.unique(fold):
             outside = fold == number

@@ -10,7 +10,6 @@ kinds of error bars. Source: docs/trust.md.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eosin.models.parts.named_arrays import json_array, json_of
 from eosin.models.parts.patients import KINDS
 from eosin.trust.genes import trust_in_genes
 from eosin.trust.left_over import LeftOver
@@ -92,17 +92,18 @@ class ErrorModel:
         kinds = (self.new, self.known)
         held_out = [None if kind.genes is None else kind.genes.kind for kind in kinds]
         texts = {"patients": self.patients, "basis": [kind.basis for kind in kinds], "held out": held_out}
-        arrays = {"text": np.frombuffer(json.dumps(texts).encode(), dtype=np.uint8).copy()}
+        arrays: dict[str, np.ndarray] = {}
         for name, errors in zip(("new", "known"), kinds):
             arrays |= {f"{name}.{part}": getattr(errors, part) for part in ("scale", "level", "shape")}
             if errors.genes is not None:
                 arrays |= {f"{name}.{part}": getattr(errors.genes, part) for part in ("inner_pcc", "beyond_depth")}
-        return {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}  # no two may share memory
+        own = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}  # no two may share memory
+        return {"text": json_array(texts), **own}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> ErrorModel:
         """What `arrays` gave."""
-        texts = json.loads(arrays["text"].numpy().tobytes())
+        texts = json_of(arrays["text"])
 
         def kind(number: int, name: str) -> KindOfErrors:
             scale, level, shape = (arrays[f"{name}.{part}"].numpy() for part in ("scale", "level", "shape"))

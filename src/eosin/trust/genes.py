@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eosin.metrics import pearson_per_gene
+from eosin.metrics import mean_of_rows, pearson_per_gene
 from eosin.trust.left_over import LeftOver
 from eosin.types import GeneTrust
 
@@ -27,10 +27,10 @@ def trust_in_genes(left_over: LeftOver, kind: str) -> GeneTrust | None:
     predicted = target - left_over.residual
     slides = [left_over.slide == slide for slide in np.unique(left_over.slide)]
     slides = [rows for rows in slides if rows.sum() >= _FEWEST_SPOTS]
-    nothing = np.full(target.shape[1], np.nan)
     plain = [pearson_per_gene(target[rows], predicted[rows]) for rows in slides]
     given = [] if depth is None else [partial_pcc(target[r], predicted[r], depth[r]) for r in slides]
-    return GeneTrust(_mean(plain, nothing), _mean(given, nothing), kind)
+    n_genes = target.shape[1]
+    return GeneTrust(mean_of_rows(plain, n_genes), mean_of_rows(given, n_genes), kind)
 
 
 def partial_pcc(truth: np.ndarray, predicted: np.ndarray, depth: np.ndarray) -> np.ndarray:
@@ -41,12 +41,3 @@ def partial_pcc(truth: np.ndarray, predicted: np.ndarray, depth: np.ndarray) -> 
     scale = [np.maximum(np.abs(values).max(0), 1e-12) for values in (truth, predicted)]
     constant = np.any([np.abs(v).max(0) < 1e-7 * s for v, s in zip(left, scale)], axis=0)
     return np.where(constant, np.nan, pearson_per_gene(*left))
-
-
-def _mean(rows: list[np.ndarray], nothing: np.ndarray) -> np.ndarray:
-    """Mean [g] over the rows that are known; NaN for a gene that varies in none."""
-    if not rows:
-        return nothing
-    values = np.stack(rows)
-    known = ~np.isnan(values)
-    return np.where(known.any(0), np.where(known, values, 0).sum(0) / np.maximum(known.sum(0), 1), np.nan)

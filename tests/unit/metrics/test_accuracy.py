@@ -5,7 +5,17 @@ import warnings
 import numpy as np
 import pytest
 
-from eosin.metrics import is_constant, mae, mean_defined, mse, pcc_counted, pcc_summary, pcc_top, pearson_per_gene
+from eosin.metrics import (
+    is_constant,
+    mae,
+    mean_defined,
+    mean_of_rows,
+    mse,
+    pcc_counted,
+    pcc_summary,
+    pcc_top,
+    pearson_per_gene,
+)
 
 # Three spots; genes: perfect, inverted, constant truth, constant prediction.
 TRUTH = np.array([[0.0, 0.0, 5.0, 1.0], [1.0, 1.0, 5.0, 2.0], [2.0, 2.0, 5.0, 3.0]])
@@ -86,3 +96,9 @@ def test_errors_by_hand():
 def test_shapes_that_would_broadcast_are_refused():
     with pytest.raises(ValueError, match=r"\[s g\]"):
         pearson_per_gene(TRUTH, PREDICTED[:, :1])
+
+
+def test_mean_of_rows_leaves_out_what_is_not_defined() -> None:
+    rows = [np.array([1.0, np.nan, np.nan]), np.array([3.0, 5.0, np.nan])]
+    np.testing.assert_array_equal(mean_of_rows(rows, 3), [2.0, 5.0, np.nan])
+    assert np.isnan(mean_of_rows([], 2)).tolist() == [True, True]

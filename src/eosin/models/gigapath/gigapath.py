@@ -35,6 +35,7 @@ from eosin.encoders.parts.weights import load_local
 from eosin.errors import EosinError
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.gigapath.longnet import SlideEncoder, branches
+from eosin.models.parts.named_arrays import below
 from eosin.models.parts.scaling import InputMap
 from eosin.types import Batch, GenePanel
 
@@ -144,19 +145,14 @@ class GigaPath(Solved):
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
         """Take what `arrays` gave."""
-        self.inputs.load_state_dict(_group("inputs", arrays))
-        self.slide.load_state_dict(_group("slide", arrays))
-        self.head.load_arrays(_group("head", arrays))
+        self.inputs.load_state_dict(below("inputs.", arrays))
+        self.slide.load_state_dict(below("slide.", arrays))
+        self.head.load_arrays(below("head.", arrays))
 
     @property
     def n_parameters(self) -> int:
         """Those of the head: the slide encoder is frozen."""
         return self.head.n_parameters
-
-
-def _group(group: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The arrays called `{group}.NAME`, by NAME."""
-    return {name.removeprefix(f"{group}."): v for name, v in arrays.items() if name.startswith(f"{group}.")}
 
 
 def load_weights(slide: SlideEncoder, file: str | Path) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from eosin.geometry.registration import Placement, Reference
 from eosin.models.kernel.context import Context
 from eosin.models.kernel.gram import half_whitened, scales
+from eosin.models.parts.named_arrays import tensors
 from eosin.models.parts.patients import SpotOrigins
 from eosin.types import Batch
 
@@ -119,7 +119,7 @@ class Atlas:
         parts = {"mean": self.mean, "scale": self.scale, "basis": self.basis}
         for number, reference in enumerate(self.references):
             parts |= {f"reference.{number}.xy_um": reference.xy_um, f"reference.{number}.values": reference.values}
-        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
+        return tensors(parts)
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> Atlas:

@@ -22,9 +22,10 @@ from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.kernel.atlas import NOWHERE
 from eosin.models.kernel.context import Context
 from eosin.models.kernel.heads import Head, Judged, choice_genes, choose_head, mixed
-from eosin.models.kernel.member import Member, Near, below
+from eosin.models.kernel.member import Member, Near
 from eosin.models.kernel.registered import Registered, agreement, of_rows
 from eosin.models.kernel.settings import KernelSettings
+from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.patients import KINDS, Levels, SpotOrigins
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
@@ -186,11 +187,11 @@ class Kernel(Solved):
         """Members, heads, levels and the numbers of features of the members."""
         heads = [[(head.penalty, head.smoothing) for head in pair] for pair in self.heads]
         arrays = {"blocks": torch.tensor(self.blocks), "heads": torch.tensor(heads, dtype=torch.float64)}
-        arrays |= {f"levels.{name}": value for name, value in self.levels.arrays().items()}
+        arrays |= under("levels.", self.levels.arrays())
         for number, member in enumerate(self.members):
-            arrays |= {f"member.{number}.{name}": value for name, value in member.arrays().items()}
+            arrays |= under(f"member.{number}.", member.arrays())
         if self.registered is not None:
-            arrays |= {f"registered.{name}": value for name, value in self.registered.arrays().items()}
+            arrays |= under("registered.", self.registered.arrays())
             arrays["genes"] = torch.from_numpy(self.genes)
         return arrays
 

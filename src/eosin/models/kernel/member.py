@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from eosin.models.kernel.atlas import Places
@@ -14,6 +13,7 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.gram import NUMBERS_AT_ONCE, Likeness, Look
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.kernel.spectrum import Spectrum
+from eosin.models.parts.named_arrays import below, tensors, under
 from eosin.models.parts.patients import within_sections
 from eosin.row_blocks import row_blocks
 
@@ -138,11 +138,7 @@ class Member:
     def arrays(self) -> dict[str, Tensor]:
         """Kernel, anchors and regression, by name."""
         looks = {"anchors.linear": self.anchors.linear, "anchors.curved": self.anchors.curved}
-        return (
-            {f"likeness.{name}": value for name, value in self.likeness.arrays().items()}
-            | {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in looks.items()}
-            | {f"spectrum.{name}": value for name, value in self.spectrum.arrays().items()}
-        )
+        return under("likeness.", self.likeness.arrays()) | tensors(looks) | under("spectrum.", self.spectrum.arrays())
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> Member:
@@ -155,8 +151,8 @@ class Member:
         assert self.near is not None
         places = self.near.places
         own = {"frame": places.frame, "xy": places.xy, "part": np.array([self.near.weight, self.near.length])}
-        arrays = {f"near.{name}": torch.from_numpy(np.ascontiguousarray(value)) for name, value in own.items()}
-        return arrays | {f"spectrum.{name}": value for name, value in self.spectrum.arrays().items()}
+        arrays = under("near.", tensors(own))
+        return arrays | under("spectrum.", self.spectrum.arrays())
 
     @classmethod
     def of_arrays_of_places(cls, arrays: Mapping[str, Tensor], kernel: Member) -> Member:
@@ -170,11 +166,6 @@ def centred(target: np.ndarray, section: np.ndarray, rows: np.ndarray, settings:
     """Values [r g] of some spots less the mean of their section, or of all where sections are not centred."""
     values = target[rows]
     return within_sections(values, section[rows]) if settings.centre_sections else values - values.mean(0)
-
-
-def below(prefix: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The arrays whose name starts with `prefix`, by the rest of it."""
-    return {name.removeprefix(prefix): value for name, value in arrays.items() if name.startswith(prefix)}
 
 
 def landmarks(section: np.ndarray, rows: np.ndarray, settings: KernelSettings) -> np.ndarray:

@@ -20,8 +20,9 @@ from eosin.metrics import pearson_per_gene
 from eosin.models.kernel.atlas import NOWHERE, Atlas, Places
 from eosin.models.kernel.context import Context
 from eosin.models.kernel.heads import Chosen, Head, Judged, choose_head, score
-from eosin.models.kernel.member import Member, Near, below, landmarks
+from eosin.models.kernel.member import Member, Near, landmarks
 from eosin.models.kernel.settings import KernelSettings
+from eosin.models.parts.named_arrays import below, under
 from eosin.types import Batch
 
 _WITHIN, _ACROSS, _MARGIN = 0.6, 0.7, 0.15
@@ -126,9 +127,9 @@ class Registered:
         heads = [(head.penalty, head.smoothing) for head in (*self.heads, self.head_alone)]
         arrays = {"heads": torch.tensor(heads, dtype=torch.float64)}
         arrays["needed"] = torch.tensor(self.needed, dtype=torch.float64)
-        arrays |= {f"atlas.{name}": value for name, value in self.atlas.arrays().items()}
+        arrays |= under("atlas.", self.atlas.arrays())
         for number, member in enumerate((*self.members, self.places_alone)):
-            arrays |= {f"member.{number}.{name}": value for name, value in member.arrays_of_places().items()}
+            arrays |= under(f"member.{number}.", member.arrays_of_places())
         return arrays
 
     @classmethod

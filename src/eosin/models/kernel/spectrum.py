@@ -10,6 +10,7 @@ import torch
 from scipy.linalg import eigh
 from torch import Tensor
 
+from eosin.models.parts.named_arrays import tensors
 from eosin.row_blocks import row_blocks
 
 KernelRows = Callable[[slice], np.ndarray]
@@ -84,7 +85,7 @@ class Spectrum:
     def arrays(self) -> dict[str, Tensor]:
         """All of it; values per gene in float32, since these grow with the panel."""
         parts = {"back": self.back, "shift": self.shift, "eigenvalues": self.eigenvalues}
-        arrays = {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
+        arrays = tensors(parts)
         return arrays | {"cross": torch.from_numpy(np.ascontiguousarray(self.cross))}
 
     @classmethod

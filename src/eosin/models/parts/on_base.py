@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from torch import Tensor
 from eosin.config import Settings, need_known
 from eosin.models.base import MODELS, Learned, Training
 from eosin.models.parts.base_model import DEFAULT_BASE, NO_BASE, BaseModel, base_of
+from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.patients import SpotOrigins, within_sections
 from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.types import Batch, GenePanel
@@ -41,6 +42,15 @@ class OnBaseSettings(Settings, ABC):
         if name != NO_BASE and isinstance(name, str):
             need_known(name, [*MODELS, NO_BASE], "base")
         return name
+
+
+class OnBaseContext(Protocol):
+    """What every model on a base keeps of a prepared batch."""
+
+    @property
+    def base(self) -> Tensor:
+        """The base's prediction [s g]; [1 1] of zero without a base."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -154,12 +164,12 @@ class OnBase(Learned):
     def arrays(self) -> dict[str, Tensor]:
         """The network's, the units', and behind the prefix `base.` the base's."""
         own = super().arrays()
-        return own if self.base is None else own | {f"base.{k}": v for k, v in self.base.arrays().items()}
+        return own if self.base is None else own | under("base.", self.base.arrays())
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
         """Take back what `arrays` gave."""
         if self.base is not None:
-            self.base.load_arrays({k.removeprefix("base."): v for k, v in arrays.items() if k.startswith("base.")})
+            self.base.load_arrays(below("base.", arrays))
         super().load_arrays({k: v for k, v in arrays.items() if not k.startswith("base.")})
 
     @property

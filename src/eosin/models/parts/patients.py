@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from eosin.geometry.grouping import regions
 from eosin.models.base import Training
+from eosin.models.parts.named_arrays import json_array, json_of, tensors
 from eosin.types import Batch
 
+MOST_FOLDS = 8
+"""More groups than this are held out several at a time."""
 KINDS = ("new patient", "known patient")
 """How a patient is predicted, by whether there was one in training."""
 
@@ -84,26 +85,30 @@ class SpotOrigins:
                 labels[rows] = self.section[rows[0]]
         return labels
 
-    def sections_in_folds(self, most: int = 8) -> np.ndarray:
-        """[s] labels of sections held out together, so that siblings of each stay.
+    def siblings_in_folds(self) -> np.ndarray:
+        """[s] labels of sections held out together, so that siblings of each stay; -1 for a patient's only section.
 
-        The first sections of all patients who have several, then the second ones, and so on; patients' only sections in
-        turn. `groups` where there is one section, or where the batch does not name patients.
+        The first sections of all patients who have several, then the second ones, and so on.
         """
-        numbers = np.unique(self.section)
-        if len(numbers) < 2 or not self.names:
+        labels = np.full(len(self.section), -1)
+        for patient in np.unique(self.patient) if self.names else ():
+            own = self.patient == patient
+            sections = np.unique(self.section[own])
+            if len(sections) > 1:
+                labels[own] = np.searchsorted(sections, self.section[own]) % MOST_FOLDS
+        return labels
+
+    def sections_in_folds(self) -> np.ndarray:
+        """[s] the labels of `siblings_in_folds`, and patients' only sections in turn beside them.
+
+        `groups` where there is one section, or where the batch does not name patients.
+        """
+        if len(np.unique(self.section)) < 2 or not self.names:
             return self.groups()
-        rank_of, n_single = {}, 0
-        for patient in np.unique(self.patient):
-            own = np.unique(self.section[self.patient == patient])
-            if len(own) > 1:
-                rank_of |= {number: rank for rank, number in enumerate(own)}
-            else:
-                rank_of[own[0]], n_single = n_single, n_single + 1
-        ranks = np.array([rank_of[number] for number in numbers]) % most
-        if len(np.unique(ranks)) == 1:  # one section each of one patient, or a single fold
-            ranks = np.arange(len(numbers)) % most
-        return ranks[np.searchsorted(numbers, self.section)]
+        labels = self.siblings_in_folds()
+        for count, section in enumerate(np.unique(self.section[labels < 0])):
+            labels[self.section == section] = count % MOST_FOLDS
+        return labels
 
     def take(self, rows: np.ndarray) -> SpotOrigins:
         """The origins of some spots; a patient who has none of them is not in it."""
@@ -190,12 +195,9 @@ class Levels:
 
     def arrays(self) -> dict[str, Tensor]:
         """Levels and names as tensors; `of_arrays` takes them back."""
-        names = np.frombuffer(json.dumps(self.patients).encode(), dtype=np.uint8).copy()
-        parts = {"overall": self.overall, "own": self.own, "patients": names}
-        return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in parts.items()}
+        return {**tensors({"overall": self.overall, "own": self.own}), "patients": json_array(self.patients)}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> Levels:
         """What `arrays` gave."""
-        names = json.loads(arrays["patients"].numpy().tobytes())
-        return cls(arrays["overall"].numpy(), tuple(names), arrays["own"].numpy())
+        return cls(arrays["overall"].numpy(), tuple(json_of(arrays["patients"])), arrays["own"].numpy())

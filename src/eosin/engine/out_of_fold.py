@@ -52,7 +52,7 @@ def errors_of(
     patients = tuple(dict.fromkeys(training.batch.patients))
     predict = _out_of_fold(model, build, training)
     if predict is None:  # a network without a base: as if the image told nothing, unless sections outside say more
-        level = LeftOver(within_sections(training.target, part), part, origins.patient)
+        level = LeftOver(within_sections(training.target, part), part, origins.patient, xy_um=origins.xy_um)
         scale = within if held_out_scale is None else held_out_scale
         return _rescaled(learn_errors(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
     groups = _for_new(training, origins)
@@ -114,7 +114,7 @@ def _left_over(
     measured = training.target[rows]
     residual = measured - predict(labels)[rows]
     own_depth = None if depth is None else depth[rows]
-    return LeftOver(residual, origins.section[rows], origins.patient[rows], measured, own_depth)
+    return LeftOver(residual, origins.section[rows], origins.patient[rows], measured, own_depth, origins.xy_um[rows])
 
 
 def _renumbered(labels: np.ndarray) -> np.ndarray:

@@ -68,10 +68,8 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         model.to(place)
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
         batch = Batch.of([section])
-        context = model.prepare(batch)
-        drawn = model.draw(context, draws, torch.Generator().manual_seed(seed))
-        tick(len(drawn))  # one of a point model
-        centre = _mean_of_base(trained, context)
+        drawn, centre = _draws_and_mean(trained, section, batch, draws, seed)
+        tick(draws)
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
     remarks = {**model.remarks(batch)}
     if "network_note" in trained.metrics:
@@ -88,17 +86,40 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         section.name,
         section.spots,
         trained.panel,
-        drawn.float().cpu().numpy(),
+        drawn,
         trained.name,
         seed,
         section.image,
         provenance,
-        mirrored=model.mirrored,
+        mirrored=model.mirrored and trained.errors is None,  # levels are drawn one by one
         centre=centre,
         error_bars=None if trained.errors is None else trained.errors.bars(section.patient, smallest=0.0),
         likeness=likeness,
         trust=None if trained.errors is None else trained.errors.trust(section.patient),
     )
+
+
+def _draws_and_mean(
+    trained: Trained, section: Section, batch: Batch, n_draws: int, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Draws [k s g], and the mean [s g] where it is known better than a few draws tell it.
+
+    A model that generates, and whose network took part, draws itself, and its draws get levels of the slide on top. The
+    draws of all others are made of their mean and of the error model: levels, and noise as it lies in space.
+    """
+    model, errors, patient = trained.model, trained.errors, section.patient
+    context = model.prepare(batch)
+    mean = _mean_of_base(trained, context)
+    if mean is None or errors is None or not errors.can_draw(patient):
+        drawn = model.draw(context, n_draws, torch.Generator().manual_seed(seed)).float().cpu().numpy()
+        if errors is None:
+            return drawn, mean
+        mean = drawn.mean(0, dtype=np.float64).astype(np.float32) if mean is None else mean
+        if model.generates:
+            return errors.with_levels(drawn, patient, seed), mean
+        if not errors.can_draw(patient):
+            return drawn, mean
+    return errors.draws(mean, batch.xy_um, patient, n_draws, seed), mean
 
 
 def _mean_of_base(trained: Trained, context: OnBaseContext) -> np.ndarray | None:

@@ -22,11 +22,12 @@ class Prior(nn.Module, ABC):
     """What a flow starts from. Its parameters, where it has any, are buffers and travel with the checkpoint.
 
     `of_residuals` says that the draws are of what a baseline leaves over, not of expression itself; `mirrored` that
-    draws 2i and 2i + 1 lie opposite each other (`mirrored.py`).
+    draws 2i and 2i + 1 lie opposite each other (`mirrored.py`); `generates` that draws differ at all.
     """
 
     of_residuals: bool = False
     mirrored: bool = False
+    generates: bool = True
 
     @abstractmethod
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
@@ -41,6 +42,8 @@ class Prior(nn.Module, ABC):
 
 class Zero(Prior):
     """No expression anywhere."""
+
+    generates = False
 
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
         """[k s g] of zeros."""

@@ -65,6 +65,11 @@ class Model(ABC):
         """Draws [k s g] in the panel's values; a point model gives k = 1 whatever was asked."""
 
     @property
+    def generates(self) -> bool:
+        """Whether draws are of a distribution that the model learned; a point model gives its mean."""
+        return False
+
+    @property
     def mirrored(self) -> bool:
         """Whether draws 2i and 2i + 1 of `draw` start from opposite noise and see no other noise."""
         return False

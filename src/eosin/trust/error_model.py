@@ -15,13 +15,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.special import ndtr, ndtri
 from torch import Tensor
 
-from eosin.models.parts.named_arrays import json_array, json_of
+from eosin.models.parts.named_arrays import below, json_array, json_of, under
 from eosin.models.parts.patients import KINDS
 from eosin.trust.genes import trust_in_genes
 from eosin.trust.left_over import LeftOver
 from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance
+from eosin.trust.spatial_noise import SpatialNoise
 from eosin.types import ErrorBars, GeneTrust
 
 PROBABILITIES = np.arange(1, 1000) / 1000
@@ -46,6 +48,10 @@ class KindOfErrors:
         In words, what they were learned from.
     genes
         How well each gene was predicted where it was held out; None where that is not known.
+    common
+        Share of the level's variance by which all genes of a slide are shifted alike.
+    noise
+        How the noise within a slide lies in space and among genes; None in files of before.
     """
 
     scale: np.ndarray
@@ -53,6 +59,32 @@ class KindOfErrors:
     shape: np.ndarray
     basis: str
     genes: GeneTrust | None = None
+    common: float = 0.0
+    noise: SpatialNoise | None = None
+
+    def arrays(self) -> dict[str, Tensor]:
+        """All numbers as tensors; texts are kept by the `ErrorModel`."""
+        own = {part: getattr(self, part) for part in ("scale", "level", "shape")} | {"common": np.array(self.common)}
+        if self.genes is not None:
+            own |= {part: getattr(self.genes, part) for part in ("inner_pcc", "beyond_depth")}
+        arrays = {name: torch.from_numpy(np.array(value)) for name, value in own.items()}  # no two may share memory
+        return arrays | ({} if self.noise is None else under("noise.", self.noise.arrays()))
+
+    @classmethod
+    def of_arrays(cls, arrays: Mapping[str, Tensor], basis: str, held_out: str | None) -> KindOfErrors:
+        """What `arrays` gave."""
+        scale, level, shape = (arrays[part].numpy() for part in ("scale", "level", "shape"))
+        genes = None
+        if held_out is not None:
+            genes = GeneTrust(*(arrays[part].numpy() for part in ("inner_pcc", "beyond_depth")), kind=held_out)
+        common = float(arrays["common"]) if "common" in arrays else 0.0
+        of_noise = below("noise.", arrays)
+        return cls(scale, level, shape, basis, genes, common, SpatialNoise.of_arrays(of_noise) if of_noise else None)
+
+    def levels(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
+        """[k 1 g] levels of a slide, independent draws."""
+        shared, own = rng.standard_normal((n_draws, 1, 1)), rng.standard_normal((n_draws, 1, len(self.level)))
+        return self.level * (np.sqrt(self.common) * shared + np.sqrt(1 - self.common) * own)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +116,38 @@ class ErrorModel:
         """How well each gene is predicted at a slide of some patient, as training told; None where it did not."""
         return self._for(patient).genes
 
+    def can_draw(self, patient: str) -> bool:
+        """Whether `draws` knows how noise lies in space; files of before do not say it."""
+        return self._for(patient).noise is not None
+
+    def draws(self, mean: np.ndarray, xy_um: np.ndarray, patient: str, n_draws: int, seed: int) -> np.ndarray:
+        """What could be measured at spots of one slide: [k s g] float32, none below 0.
+
+        Parameters
+        ----------
+        mean
+            [s g] what is predicted.
+        xy_um
+            [s 2] where the spots lie.
+        patient
+            Whose slide it is.
+        n_draws, seed
+            Number of draws k; the same seed gives the same draws.
+        """
+        errors, rng = self._for(patient), np.random.default_rng(seed)
+        assert errors.noise is not None
+        centre = mean + errors.levels(n_draws, rng)
+        result = np.empty((n_draws, *mean.shape), dtype=np.float32)
+        for rows, noise in errors.noise.draws(xy_um, n_draws, rng):
+            shaped = np.interp(ndtr(noise), PROBABILITIES, errors.shape)
+            result[:, rows] = np.maximum(centre[:, rows] + errors.scale * shaped, 0)
+        return result
+
+    def with_levels(self, drawn: np.ndarray, patient: str, seed: int) -> np.ndarray:
+        """A model's own draws [k s g] of what lies within a slide, each with a level of the slide added."""
+        levels = self._for(patient).levels(len(drawn), np.random.default_rng(seed))
+        return np.maximum(drawn + levels.astype(np.float32), 0)
+
     def _for(self, patient: str) -> KindOfErrors:
         return self.known if patient in self.patients else self.new
 
@@ -92,29 +156,17 @@ class ErrorModel:
         kinds = (self.new, self.known)
         held_out = [None if kind.genes is None else kind.genes.kind for kind in kinds]
         texts = {"patients": self.patients, "basis": [kind.basis for kind in kinds], "held out": held_out}
-        arrays: dict[str, np.ndarray] = {}
-        for name, errors in zip(("new", "known"), kinds):
-            arrays |= {f"{name}.{part}": getattr(errors, part) for part in ("scale", "level", "shape")}
-            if errors.genes is not None:
-                arrays |= {f"{name}.{part}": getattr(errors.genes, part) for part in ("inner_pcc", "beyond_depth")}
-        own = {name: torch.from_numpy(np.array(value)) for name, value in arrays.items()}  # no two may share memory
-        return {"text": json_array(texts), **own}
+        return {"text": json_array(texts), **under("new.", self.new.arrays()), **under("known.", self.known.arrays())}
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> ErrorModel:
         """What `arrays` gave."""
         texts = json_of(arrays["text"])
-
-        def kind(number: int, name: str) -> KindOfErrors:
-            scale, level, shape = (arrays[f"{name}.{part}"].numpy() for part in ("scale", "level", "shape"))
-            held_out, genes = texts["held out"][number], None
-            if held_out is not None:
-                genes = GeneTrust(
-                    *(arrays[f"{name}.{part}"].numpy() for part in ("inner_pcc", "beyond_depth")), kind=held_out
-                )
-            return KindOfErrors(scale, level, shape, texts["basis"][number], genes)
-
-        return cls(kind(0, "new"), kind(1, "known"), tuple(texts["patients"]))
+        new, known = (
+            KindOfErrors.of_arrays(below(prefix, arrays), basis, held_out)
+            for prefix, basis, held_out in zip(("new.", "known."), texts["basis"], texts["held out"])
+        )
+        return cls(new, known, tuple(texts["patients"]))
 
 
 def learn_errors(
@@ -167,7 +219,13 @@ def learn_errors(
 
 def _kind(left_over: LeftOver, level: LevelVariance, unit: np.ndarray, basis: str, held_out: str) -> KindOfErrors:
     scale, genes = np.maximum(left_over.scale(), _LEAST), trust_in_genes(left_over, held_out)
-    return KindOfErrors(scale, unit * np.sqrt(level.total), shape_of(left_over.within() / scale), basis, genes)
+    standardised = left_over.within() / scale
+    shape, common = shape_of(standardised), level.common / level.total if level.total > 0 else 0.0
+    noise = None
+    if left_over.xy_um is not None:
+        normal = ndtri(np.interp(standardised, shape, PROBABILITIES))  # as normal numbers: the shape is put on later
+        noise = SpatialNoise.fit(normal, left_over.slide, left_over.xy_um)
+    return KindOfErrors(scale, unit * np.sqrt(level.total), shape, basis, genes, common, noise)
 
 
 def shape_of(standardised: np.ndarray) -> np.ndarray:
@@ -177,8 +235,6 @@ def shape_of(standardised: np.ndarray) -> np.ndarray:
 
 def with_normal(shape: np.ndarray, ratio: float) -> np.ndarray:
     """The shape [q] of noise of that shape plus normal noise of `ratio` times its variance; of variance 1 again."""
-    from scipy.special import ndtri
-
     if ratio <= 0:
         return shape
     normal = ndtri((np.arange(_NORMAL_POINTS) + 0.5) / _NORMAL_POINTS)

@@ -25,6 +25,8 @@ class LeftOver:
         [r g] the measured values; None where only misses are known.
     depth
         [r] logarithm of the library size of each spot; None where it is not known.
+    xy_um
+        [r 2] where the spots lie; None where that is not known.
     """
 
     residual: np.ndarray
@@ -32,6 +34,7 @@ class LeftOver:
     patient: np.ndarray
     measured: np.ndarray | None = None
     depth: np.ndarray | None = None
+    xy_um: np.ndarray | None = None
 
     def within(self) -> np.ndarray:
         """Residuals [r g] less their mean over the slide, float64."""

@@ -45,6 +45,44 @@ def test_every_kind_of_model_has_error_bars_that_a_checkpoint_keeps(model: str, 
     assert known is not None and known.kind == "known patient"
 
 
+@pytest.mark.parametrize("model", ["ridge", "histogene"])
+def test_a_point_model_draws_what_could_be_measured(model: str) -> None:
+    *training, judged = [toy.serial(name, seed=i) for i, name in enumerate(("A1", "A2", "A3", "B1"))]
+    settings = {"model": SMALL.get(model, {}), "train": {"epochs": 1} if model in SMALL else {}}
+    trained = train(training, model=model, settings=settings, panel="var:6")
+    assert trained.errors is not None
+    made = predict(trained, replace(judged, patient="A"), draws=200)
+    bars = made.error_bars
+    assert bars is not None and made.draws.shape[0] == 200 and (made.draws >= 0).all() and not made.mirrored
+    assert np.array_equal(made.mean, predict(trained, replace(judged, patient="A"), draws=1).mean)
+    high = made.mean > 1.5 * bars.scale.max()  # where clipping at 0 takes nothing away
+    np.testing.assert_allclose(made.draws.std(0)[high], made.sd[high], rtol=0.3)
+    noise = (made.draws - made.mean) / bars.scale
+    levels = noise.mean(1, keepdims=True)
+    assert levels.std() > 0.1  # a slide is shifted as a whole
+    assert np.array_equal(
+        predict(trained, judged, draws=3, seed=4).draws, predict(trained, judged, draws=3, seed=4).draws
+    )
+    assert not np.array_equal(
+        predict(trained, judged, draws=3, seed=4).draws, predict(trained, judged, draws=3, seed=5).draws
+    )
+
+
+def test_a_network_that_draws_gets_levels_on_top_and_keeps_its_mean() -> None:
+    *training, judged = cohort()
+    settings = {"model": {**SMALL["stflow"], "base": "none"}, "train": {"epochs": 1}}
+    trained = train(training, model="stflow", settings=settings, panel="var:6")
+    assert trained.errors is not None
+    own, made = predict(replace(trained, errors=None), judged, draws=8), predict(trained, judged, draws=8)
+    np.testing.assert_allclose(made.mean, own.mean, atol=1e-6)
+    added = made.draws - own.draws
+    kept = (made.draws > 0).all(1)  # [k g] where nothing was clipped at 0
+    assert kept.any()
+    np.testing.assert_allclose(added.std(1)[kept], 0, atol=1e-5)  # one number for each gene and draw
+    assert np.abs(added.mean(1)[kept]).min() > 1e-3
+    assert not made.mirrored
+
+
 def test_misses_are_out_of_fold() -> None:
     """A model that learns its training spots by heart must not look exact."""
     sections = cohort()[:4]

@@ -12,7 +12,10 @@ from eosin.engine.checkpoint import with_settings
 from eosin.errors import EosinError
 from eosin.models import MODELS
 
-STEM = {"model": {"depth": 1, "width": 16, "n_heads": 2, "n_times": 60, "n_steps": 4}, "train": {"epochs": 1}}
+STEM = {
+    "model": {"base": "none", "depth": 1, "width": 16, "n_heads": 2, "n_times": 60, "n_steps": 4},
+    "train": {"epochs": 1},
+}
 
 
 @pytest.fixture(scope="module")

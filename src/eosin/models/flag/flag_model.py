@@ -72,6 +72,11 @@ class GraphModel(OnBase):
             self.alignment.vectors.copy_(torch.from_numpy(vectors))
 
     @property
+    def generates(self) -> bool:
+        """Whether the process does; a regression gives its mean."""
+        return self.process.generates
+
+    @property
     def mirrored(self) -> bool:
         """Whether the process's draws are mirrored."""
         return self.process.mirrored

@@ -26,6 +26,11 @@ class Process(nn.Module, ABC):
     """From values to what an objective compares, and from a network to draws."""
 
     @property
+    def generates(self) -> bool:
+        """Whether draws differ from one another."""
+        return False
+
+    @property
     def mirrored(self) -> bool:
         """Whether draws 2i and 2i + 1 start from opposite noise."""
         return False
@@ -74,6 +79,11 @@ class Diffusion(Process):
         self.state, self.output, self.noise, self.levels, self.clock = state, output, noise, levels, clock
         self.n_genes, self.levels_per_step, self.time_scale = n_genes, levels_per_step, time_scale
         self.starts = starts
+
+    @property
+    def generates(self) -> bool:
+        """Draws are those of the diffusion."""
+        return True
 
     @property
     def mirrored(self) -> bool:

@@ -117,6 +117,11 @@ class FlowModel(OnBase):
         self.prior.observe(training.counts, left_over if self.prior.of_residuals else training.target)
 
     @property
+    def generates(self) -> bool:
+        """Whether the prior has any noise; from a fixed start all draws are one."""
+        return self.prior.generates
+
+    @property
     def mirrored(self) -> bool:
         """Whether the prior's draws are: the sampler adds no noise."""
         return self.prior.mirrored

@@ -104,6 +104,11 @@ class Stem(OnBase):
         """Nothing more is fitted."""
 
     @property
+    def generates(self) -> bool:
+        """Draws are those of the diffusion."""
+        return True
+
+    @property
     def mirrored(self) -> bool:
         """Whether draws start from mirrored noise and the sampler adds none of its own."""
         return self.noise is mirrored and not self.sampler.adds_noise

@@ -2,8 +2,8 @@
 
     python benchmarks/draws_her2st.py DATA --features FOLDER [--models kernel,ridge] [--only lso,b-c,c-b]
 
-Of each draw of a test section, then their mean: correlation over genes of Moran's I with the truth's (SSC), mean Moran's
-I and that of the truth, gene-gene similarity (GSC), relative distance of variances (RVD).
+Of each draw of a test section, then their mean: correlation over genes of Moran's I with the truth's (SSC), mean
+Moran's I and that of the truth, gene-gene similarity (GSC), relative distance of variances (RVD).
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ def choose(prediction: Prediction, truth: Section) -> list[str]:
 def draw(demo: Path, out: Path) -> list[str]:
     """Write the picture; returns the genes shown."""
     prediction = read_prediction(demo / "prediction.h5ad")
-    truth = truth_of(prediction, demo / "data")
+    truth = truth_of(prediction.section, demo / "data")
     genes = choose(prediction, truth)
     small = thumbnails([prediction]).get(prediction.section)
     with atomic_file(out) as partial:

@@ -15,7 +15,9 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "apply_calibration": "eosin.api.calibrate",
     "bench": "eosin.api.bench",
+    "calibrate": "eosin.api.calibrate",
     "encode": "eosin.api.encode",
     "export": "eosin.exporting",
     "fetch": "eosin.fetching",

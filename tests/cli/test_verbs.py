@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from cli.conftest import ENCODER, MPP, NARROW, Ground, Run, files_below
+from eosin.api.score import score as eosin_score
 from eosin.cli import main
 from eosin.data import read_prediction
 from eosin.engine import load
@@ -278,6 +279,67 @@ def test_report_of_a_prediction_stands_alone(eosin: Run, ground: Ground) -> None
     text = check_alone(Path("r.html"))
     assert gene in text and "A1" in text and "stflow" in text
     assert "data:image/" in text
+
+
+def other_tool(ground: Ground, path: str) -> None:
+    """A prediction as another tool would write it: no record of eosin, spots in another order."""
+    import anndata
+
+    ours = anndata.read_h5ad(ground.prediction)
+    rows = np.random.default_rng(0).permutation(len(ours))
+    theirs = anndata.AnnData(np.asarray(ours.X)[rows], obs=ours.obs[[]].iloc[rows], var=ours.var[[]])
+    theirs.obsm["spatial"] = np.asarray(ours.obsm["spatial"])[rows]
+    theirs.write_h5ad(path)
+
+
+def test_score_takes_any_tools_file_and_sets_the_ridge_beside(eosin: Run, ground: Ground) -> None:
+    other_tool(ground, "A1.h5ad")
+    refused = eosin("score", "A1.h5ad", ground.data)
+    assert refused.code == 1 and "does not say on which scale its values are" in refused.err
+    flags = ("--features", ground.features, "--encoder", ENCODER)
+    said = eosin("score", "A1.h5ad", ground.data, "--scale", "log1p", *flags)
+    assert said.code == 0, said.err
+    ours = eosin_score(ground.prediction, ground.data)
+    assert f"pcc mean: {ours['pcc']['mean']:.4g}" in said.out
+    assert re.search(r"pcc mean of the tuned ridge: \S+, trained on A2, B1, B2", said.out)
+    assert "scale: log1p" in said.out
+
+
+def test_calibrate_any_tools_file_and_apply_it(eosin: Run, ground: Ground) -> None:
+    other_tool(ground, "A1.h5ad")
+    said = eosin("calibrate", "A1.h5ad", "--truth", ground.data, "--scale", "log1p", "-o", "cal.safetensors")
+    assert said.code == 0, said.err
+    assert "6 genes, 1 section, 1 patient: prior for patients" in said.out
+    flags = ("--apply", "cal.safetensors", "--scale", "log1p", "--mpp", 1.0)
+    said = eosin("calibrate", "A1.h5ad", *flags, "-o", "done.h5ad")
+    assert said.code == 0, said.err
+    done = read_prediction("done.h5ad")
+    assert done.error_bars is not None and done.trust is not None and (done.sd > 0).all()
+    few = eosin(
+        "calibrate",
+        "A1.h5ad",
+        "--truth",
+        ground.data,
+        "--scale",
+        "log1p",
+        "--calibrate",
+        "conformal",
+        "-o",
+        "c.safetensors",
+    )
+    assert few.code == 1 and "need at least 9 patients, here are 1" in few.err and not Path("c.safetensors").exists()
+    neither = eosin("calibrate", "A1.h5ad", "-o", "c.safetensors")
+    assert neither.code == 1 and "either --truth or --apply is needed" in neither.err
+    other_way = eosin(
+        "predict", ground.ridge, ground.data, "--section", "B2", "--calibration", "cal.safetensors", "-o", "p.h5ad"
+    )
+    assert other_way.code == 0, other_way.err
+    assert "calibration" in read_prediction("p.h5ad").provenance
+
+
+def test_a_file_that_is_no_calibration_is_refused(eosin: Run, ground: Ground) -> None:
+    said = eosin("calibrate", ground.prediction, "--apply", ground.ridge / "model.safetensors", "-o", "d.h5ad")
+    assert said.code == 1 and "is no calibration of eosin's" in said.err
 
 
 def test_report_without_truth_says_no_scores(eosin: Run, ground: Ground) -> None:

@@ -13,6 +13,7 @@ from eosin.api.parts.outputs import need_other_file, need_suffix
 from eosin.api.parts.sections import open_target
 from eosin.api.parts.thumbnails import save_prediction
 from eosin.engine import Trained
+from eosin.engine.calibration_file import read_calibration
 from eosin.errors import EosinError
 from eosin.features import need_commercial
 from eosin.features.feature_section import is_feature_file, section_of_features
@@ -69,6 +70,7 @@ def predict(
     need_suffix(out, (".h5ad",), "a prediction is an AnnData file")
     need_other_file(out, target)
     laid = layout_of(layout)
+    calibration = None if drawing.calibration is None else read_calibration(drawing.calibration)
     trained = model if isinstance(model, Trained) else engine.load(model)
     if trained.metrics.get("finished") is False:
         log.warning("model '%s' is not trained to its end; go on with: eosin train --resume", trained.name)
@@ -83,6 +85,8 @@ def predict(
     if drawing.strict and likeness is not None and likeness.verdict == UNLIKE:
         fix = "check scale, focus, staining and tissue, or leave out --strict"
         raise EosinError(f"section '{prediction.section}' is {likeness.line()}", fix=fix)
+    if calibration is not None:
+        prediction = calibration.apply(prediction)
     if out is not None:
         save_prediction(prediction, out, keep_draws=drawing.keep_draws or None)
     return prediction

@@ -69,7 +69,7 @@ def report(
         return write_bench_report(out, _compared(read_json(Path(path))))
     lists = GeneLists.of(names_of(biomarkers), pathways)
     prediction = path if isinstance(path, Prediction) else door.read_prediction(path)
-    measured = [] if truth is None else [truth_of(prediction, truth, reading)]
+    measured = [] if truth is None else [truth_of(prediction.section, truth, reading)]
     scores = None
     if measured:
         own = score_predictions(prediction, measured[0], biomarkers=lists.biomarkers, pathways=lists.pathways)

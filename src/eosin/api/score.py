@@ -6,22 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from eosin import data as door
-from eosin.api.parts.sections import Data, truth_of
+from eosin.api.calibrate import AnyPrediction, judged
+from eosin.api.parts.beside import ridge_beside
+from eosin.api.parts.sections import Data
 from eosin.metrics.gene_lists import GeneLists
-from eosin.options import ReadOptions, names_of, takes_options
+from eosin.options import FeatureOptions, ReadOptions, names_of, takes_options
 from eosin.scores.scoring import score as score_predictions
-from eosin.types import Prediction
 
 
-@takes_options(hide=("sections",))
+@takes_options(hide=("sections", "tile_um", "symmetries", "device", "precision", "commercial_only"))
 def score(
-    prediction: Prediction | str | Path,
+    prediction: AnyPrediction,
     truth: Data,
     *,
+    scale: str | None = None,
     biomarkers: str | Sequence[str] | None = None,
     pathways: str | Path | Mapping[str, Sequence[str]] | None = None,
     need_domains: bool = False,
+    encoding: FeatureOptions = FeatureOptions(),
     reading: ReadOptions = ReadOptions(),
 ) -> dict[str, Any]:
     """Compare a prediction with the measured section of the same name (or the only one there).
@@ -29,9 +31,12 @@ def score(
     Parameters
     ----------
     prediction
-        A prediction, or the `.h5ad` that `predict` wrote.
+        A prediction, the `.h5ad` that `predict` wrote, or one of any other tool.
     truth
-        The measured section: a data folder, or sections that were read.
+        The measured section: a data folder, or sections that were read. Given `features` as well, the tuned ridge is
+        trained on its other sections and stands beside, under `ridge`.
+    scale
+        Of another tool's values: `log1p`, `log1p_cp10k`, `log2p1` or `counts`. It is never guessed.
     biomarkers
         Genes to score by name; those that the panel lacks are named under `missing`. By default STFlow's four, where
         the panel holds one.
@@ -59,12 +64,15 @@ def score(
     True
     """
     lists = GeneLists.of(names_of(biomarkers), pathways)  # a broken file is refused before anything is read
-    if not isinstance(prediction, Prediction):
-        prediction = door.read_prediction(prediction)
-    return score_predictions(
-        prediction,
-        truth_of(prediction, truth, reading),
-        biomarkers=lists.biomarkers,
-        pathways=lists.pathways,
-        need_domains=need_domains,
-    )
+    prediction, section = judged(prediction, truth, scale, reading)
+    options: dict[str, Any] = {
+        "biomarkers": lists.biomarkers,
+        "pathways": lists.pathways,
+        "need_domains": need_domains,
+    }
+    scores = score_predictions(prediction, section, **options)
+    scores["scale"] = prediction.panel.transform
+    if encoding.features is not None:
+        beside, trained_on = ridge_beside(prediction, section, truth, encoding, reading)
+        scores["ridge"] = {**score_predictions(beside, section, **options), "trained_on": trained_on}
+    return scores

@@ -14,6 +14,12 @@ from eosin.options import BenchSettings, described, names_of
 
 _LINES = described(BenchSettings)
 Biomarkers = Annotated[list[str] | None, Parameter(help=_LINES["biomarkers"])]
+Scale = Annotated[
+    str | None,
+    Parameter(
+        help="Scale of another tool's values: `log1p`, `log1p_cp10k`, `log2p1` or `counts`; it is never guessed."
+    ),
+]
 Pathways = Annotated[Path | None, Parameter(help=_LINES["pathways"])]
 
 
@@ -21,6 +27,9 @@ def score(
     prediction: Path,
     truth: Path,
     *,
+    scale: Scale = None,
+    features: Path | None = None,
+    encoder: str | None = None,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
     json: Flag = False,
@@ -31,9 +40,13 @@ def score(
     Parameters
     ----------
     prediction
-        What `eosin predict` wrote.
+        What `eosin predict` wrote, or an .h5ad of any other tool.
     truth
         Data folder with the measured section.
+    features
+        Folder of feature files: the tuned ridge, trained on the other sections of TRUTH, stands beside.
+    encoder
+        Of these features.
     json
         Print every number, by gene and section too, as JSON.
     """
@@ -44,7 +57,9 @@ def score(
     from eosin.cli import show
     from eosin.cli.score_lines import score_lines
 
-    scores = run(prediction, truth, biomarkers=listed(biomarkers), pathways=pathways, **given(reading))
+    options = {"biomarkers": listed(biomarkers), "pathways": pathways, "scale": scale, "features": features}
+    options |= {} if encoder is None else {"encoder": encoder}
+    scores = run(prediction, truth, **options, **given(reading))
     show.lines([dumps(scores, indent=1)] if json else score_lines(scores))
 
 

@@ -20,13 +20,17 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
         As `eosin.score` gives them.
     """
     lines = [f"pcc mean: {_number(scores['pcc']['mean'])}"]
+    if "ridge" in scores:
+        trained_on = ", ".join(scores["ridge"]["trained_on"])
+        ridge = scores["ridge"]["pcc"]["mean"]
+        lines.append(f"pcc mean of the tuned ridge: {_number(ridge)}, trained on {trained_on}")
     for key in _MAIN:
         if key in scores:
             expected = f", expected {_number(scores[f'{key}_expected'])}" if f"{key}_expected" in scores else ""
             lines.append(f"{key}: {_number(scores[key])}{expected}")
     lines += [f"{name}: {_inline(scores[name])}" for name in ("biomarkers", "pathways") if name in scores]
     lines += [f"{key}: {_inline(_at(scores, key))}" for key in _of_other_packages() if _at(scores, key, "") != ""]
-    size = {key: scores[key] for key in ("n_sections", "n_spots", "n_genes", "n_draws")}
+    size = {key: scores[key] for key in ("n_sections", "n_spots", "n_genes", "n_draws", "scale") if key in scores}
     return [*lines, _inline(size), "every number: --json; what they mean: docs/metrics.md"]
 
 

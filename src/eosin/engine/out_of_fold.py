@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from eosin.errors import EosinError
 from eosin.models import Model, Solved, Training
 from eosin.models.parts.base_model import BaseModel
 from eosin.models.parts.on_base import OnBase
@@ -29,6 +30,8 @@ def errors_of(
     training: Training,
     held_out_scale: np.ndarray | None,
     depth: np.ndarray | None = None,
+    *,
+    conformal: bool = False,
 ) -> ErrorModel:
     """The error model of a trained model.
 
@@ -45,12 +48,23 @@ def errors_of(
         none did, and for other models.
     depth
         [s] logarithm of the library size of the training spots; None where it is not known.
+    conformal
+        Make the intervals for new patients distribution-free.
+
+    Raises
+    ------
+    EosinError
+        Conformal intervals are asked for of too few patients, or of a network without a base, which predicts nothing
+        out of fold.
     """
     origins = SpotOrigins.of(training)
     part = training.batch.part_of_spot()
     within = np.sqrt(np.square(within_sections(training.target, part)).mean(0))
     patients = tuple(dict.fromkeys(training.batch.patients))
     predict = _out_of_fold(model, build, training)
+    if predict is None and conformal:
+        fix = "train it on a base (--model.base kernel), or leave --calibrate at 'levels'"
+        raise EosinError("conformal intervals need predictions of patients that were held out", fix=fix)
     if predict is None:  # a network without a base: as if the image told nothing, unless sections outside say more
         level = LeftOver(within_sections(training.target, part), part, origins.patient, xy_um=origins.xy_um)
         scale = within if held_out_scale is None else held_out_scale
@@ -61,6 +75,8 @@ def errors_of(
     more = known_groups.max() >= 0 and not np.array_equal(_renumbered(known_groups), _renumbered(groups))
     known = _left_over(training, origins, known_groups, predict, depth) if more else None
     errors = learn_errors(new, known, within, patients)
+    if conformal:
+        errors = errors.made_conformal(new)
     if held_out_scale is not None:
         ratio = np.sqrt(np.mean(np.square(held_out_scale) / np.square(np.maximum(new.scale(), 1e-6))))
         errors = _rescaled(errors, np.full(len(within), ratio))

@@ -26,7 +26,7 @@ from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.models.parts.patients import SpotOrigins
 from eosin.storage.files import fingerprint
-from eosin.trust import Distance, ErrorModel
+from eosin.trust import Distance, ErrorModel, need_patients
 from eosin.types import Batch, Features, GenePanel, Section
 
 log = logging.getLogger("eosin")
@@ -84,6 +84,9 @@ def train(
     if isinstance(panel, str):
         panel = choose_panel(panel, sections, transform=transform)
     panel = with_ids(panel, sections)
+    conformal = train_settings.calibrate == "conformal"
+    if conformal:
+        need_patients(len({section.patient for section in sections}))  # before hours of training
     training = gather(sections, panel)
     n_features = training.batch.features.shape[1]
     features = sections[0].need_features()
@@ -115,7 +118,9 @@ def train(
     untrained = build()
     if isinstance(untrained, Solved):
         untrained.solve(training)
-        result = trained(untrained, {}, errors_of(untrained, build, training, None, depth_of(sections)))
+        result = trained(
+            untrained, {}, errors_of(untrained, build, training, None, depth_of(sections), conformal=conformal)
+        )
     elif isinstance(untrained, Learned):
         key = run_key(sections, model, model_settings, train_settings, panel, seed, validate)
         held_out = None if validate is None else _held_out(validate, features, panel, train_settings)
@@ -123,7 +128,7 @@ def train(
         fitted, metrics = fitting.run(resume=resume, save_model=lambda m, x: trained(m, x).save(out) if out else None)
         scale = fitting.held_out_scale if metrics["epochs"] or not fitted.starts_from_base else None
         depth = depth_of(sections) if fitting.used is training else None  # without a refit some spots were left out
-        result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale, depth))
+        result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale, depth, conformal=conformal))
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
     if "network_note" in result.metrics:

@@ -23,6 +23,11 @@ class TrainSettings(Settings):
     weight_decay: float = Field(0.01, ge=0, description="decoupled weight decay; 0 is plain Adam")
     clip: float = Field(1.0, gt=0, description="largest norm of a gradient")
     ema: float = Field(0.98, ge=0, lt=1, description="decay of the averaged weights that are kept; 0 keeps the last")
+    calibrate: Literal["levels", "conformal"] = Field(
+        "levels",
+        description="how intervals for new patients are made: `levels` of slides and noise, or `conformal`, which "
+        "holds whatever the distribution and needs 9 patients",
+    )
     early_stopping: bool = Field(True, description="hold out a group of the training sections to choose the epoch")
     patience: int = Field(4, ge=1, description="epochs without gain on the held-out group after which to stop")
     least_gain: float = Field(

@@ -146,12 +146,15 @@ class DrawOptions:
         Write every draw as well, as `obsm["draws"]` [s k g].
     strict
         Refuse a slide that is unlike the training slides.
+    calibration
+        What `eosin calibrate` wrote: its intervals and verdicts in the place of the model's own.
     """
 
     draws: int = 16
     seed: int = 0
     keep_draws: bool = False
     strict: bool = False
+    calibration: str | Path | None = None
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ kinds of error bars. Source: docs/trust.md.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from torch import Tensor
 
 from eosin.models.parts.named_arrays import below, json_array, json_of, under
 from eosin.models.parts.patients import KINDS
+from eosin.trust.conformal import conformal_shape, need_patients
 from eosin.trust.genes import trust_in_genes
 from eosin.trust.left_over import LeftOver
 from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance
@@ -52,6 +53,9 @@ class KindOfErrors:
         Share of the level's variance by which all genes of a slide are shifted alike.
     noise
         How the noise within a slide lies in space and among genes; None in files of before.
+    conformal
+        [q] distribution-free quantiles of level and noise together, divided by their joint sd; None where intervals
+        are made of the two.
     """
 
     scale: np.ndarray
@@ -61,10 +65,26 @@ class KindOfErrors:
     genes: GeneTrust | None = None
     common: float = 0.0
     noise: SpatialNoise | None = None
+    conformal: np.ndarray | None = None
+
+    @property
+    def total(self) -> np.ndarray:
+        """[g] sd of level and noise together."""
+        return np.hypot(self.scale, self.level)
+
+    def bars(self) -> tuple[np.ndarray, np.ndarray]:
+        """Scale [g], and quantiles [q] of the shape of mean 0 and variance 1, of what a measured value misses."""
+        if self.conformal is not None:
+            width = max(float(np.sqrt(np.square(self.conformal).mean())), _LEAST)
+            return self.total * width, self.conformal / width
+        ratio = float(np.mean(np.square(self.level) / np.square(self.scale)))
+        return self.total, with_normal(self.shape, ratio)
 
     def arrays(self) -> dict[str, Tensor]:
         """All numbers as tensors; texts are kept by the `ErrorModel`."""
         own = {part: getattr(self, part) for part in ("scale", "level", "shape")} | {"common": np.array(self.common)}
+        if self.conformal is not None:
+            own["conformal"] = self.conformal
         if self.genes is not None:
             own |= {part: getattr(self.genes, part) for part in ("inner_pcc", "beyond_depth")}
         arrays = {name: torch.from_numpy(np.array(value)) for name, value in own.items()}  # no two may share memory
@@ -79,7 +99,9 @@ class KindOfErrors:
             genes = GeneTrust(*(arrays[part].numpy() for part in ("inner_pcc", "beyond_depth")), kind=held_out)
         common = float(arrays["common"]) if "common" in arrays else 0.0
         of_noise = below("noise.", arrays)
-        return cls(scale, level, shape, basis, genes, common, SpatialNoise.of_arrays(of_noise) if of_noise else None)
+        noise = SpatialNoise.of_arrays(of_noise) if of_noise else None
+        conformal = arrays["conformal"].numpy() if "conformal" in arrays else None
+        return cls(scale, level, shape, basis, genes, common, noise, conformal)
 
     def levels(self, n_draws: int, rng: np.random.Generator) -> np.ndarray:
         """[k 1 g] levels of a slide, independent draws."""
@@ -106,15 +128,27 @@ class ErrorModel:
     def bars(self, patient: str, *, smallest: float | None) -> ErrorBars:
         """Error bars of a slide of some patient; no value is below `smallest`."""
         errors = self._for(patient)
-        total = np.hypot(errors.scale, errors.level)
-        ratio = float(np.mean(np.square(errors.level) / np.square(errors.scale)))
-        shape = with_normal(errors.shape, ratio)
+        scale, shape = errors.bars()
         kind = KINDS[int(patient in self.patients)]
-        return ErrorBars(total, PROBABILITIES, shape, smallest, kind, len(self.patients), errors.basis)
+        return ErrorBars(scale, PROBABILITIES, shape, smallest, kind, len(self.patients), errors.basis)
 
     def trust(self, patient: str) -> GeneTrust | None:
         """How well each gene is predicted at a slide of some patient, as training told; None where it did not."""
         return self._for(patient).genes
+
+    def made_conformal(self, left_over: LeftOver) -> ErrorModel:
+        """The same with distribution-free intervals for new patients, of spots whose patient was held out.
+
+        Raises
+        ------
+        EosinError
+            Too few patients.
+        """
+        n = len(np.unique(left_over.patient))
+        need_patients(n)
+        quantiles = conformal_shape(left_over.residual / self.new.total, left_over.patient, PROBABILITIES)
+        basis = f"distribution-free (conformal) up to {n / (n + 1):.0%}, patients as units: {n} of them"
+        return replace(self, new=replace(self.new, conformal=quantiles, basis=basis))
 
     def can_draw(self, patient: str) -> bool:
         """Whether `draws` knows how noise lies in space; files of before do not say it."""

@@ -12,7 +12,7 @@ from eosin.api.parts.bare_image import ON_TISSUE, is_bare_image, need_no_layout,
 from eosin.errors import EosinError
 from eosin.options import ReadOptions
 from eosin.slide import Layout
-from eosin.types import Prediction, Section
+from eosin.types import Section
 
 log = logging.getLogger("eosin")
 
@@ -56,24 +56,22 @@ def open_target(
     return door.read(path, reading=replace(reading, sections=names))[0]
 
 
-def truth_of(prediction: Prediction, truth: Data, reading: ReadOptions = AS_IT_IS) -> Section:
+def truth_of(predicted: str, truth: Data, reading: ReadOptions = AS_IT_IS) -> Section:
     """The measured section that a prediction is of: the one of its name, or the only one there under its name."""
     if isinstance(truth, str | Path):
         chosen, _ = door.recognise(truth, reading.reader)
         names = chosen.names(Path(truth))
-        wanted = prediction.section if prediction.section in names else names[0]
-        if len(names) > 1 and wanted != prediction.section:
-            raise EosinError(
-                f"has no section '{prediction.section}'", file=truth, fix="give the data that the prediction is of"
-            )
+        wanted = predicted if predicted in names else names[0]
+        if len(names) > 1 and wanted != predicted:
+            raise EosinError(f"has no section '{predicted}'", file=truth, fix="give the data that the prediction is of")
         (section,) = door.read(truth, reading=replace(reading, sections=(wanted,)))
-        return _called(section, prediction.section)
+        return _called(section, predicted)
     for section in truth:
-        if section.name == prediction.section:
+        if section.name == predicted:
             return section
     if len(truth) == 1:
-        return _called(truth[0], prediction.section)
-    raise EosinError(f"no section is called '{prediction.section}'", fix="give the section that the prediction is of")
+        return _called(truth[0], predicted)
+    raise EosinError(f"no section is called '{predicted}'", fix="give the section that the prediction is of")
 
 
 def _called(section: Section, name: str) -> Section:

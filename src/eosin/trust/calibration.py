@@ -1,0 +1,194 @@
+"""Error bars and verdicts for predictions of any tool, learned from patients whose truth is known.
+
+Predictions and measured values of calibration patients are compared; what is left over is taken for what a model leaves
+over of patients it has not seen. The mean miss of a gene over patients is added to later predictions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from eosin.errors import EosinError
+from eosin.genes import target, totals
+from eosin.models.parts.named_arrays import below, tensors, under
+from eosin.models.parts.patients import within_sections
+from eosin.plurals import counted
+from eosin.trust.error_model import ErrorModel, learn_errors
+from eosin.trust.left_over import LeftOver
+from eosin.types import GenePanel, Prediction, Section
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What was learned from the misses of a tool's predictions.
+
+    Attributes
+    ----------
+    panel
+        The genes, and the scale of the values.
+    offset
+        [g] what is added to a predicted mean.
+    errors
+        Error bars around it.
+    made_of
+        Model and encoder of the predictions, their sections and patients: JSON-able.
+    """
+
+    panel: GenePanel
+    offset: np.ndarray
+    errors: ErrorModel
+    made_of: Mapping[str, Any]
+
+    @classmethod
+    def learn(cls, pairs: Sequence[tuple[Prediction, Section]], *, conformal: bool = False) -> Calibration:
+        """Of predictions, and the measured section of each, which their model must not have seen.
+
+        Genes that all predictions have are calibrated.
+
+        Raises
+        ------
+        EosinError
+            No prediction, one section twice, no gene in common, several models, encoders or scales; too few patients
+            for conformal intervals; a model that was trained on one of the sections.
+        """
+        if not pairs:
+            raise EosinError("there is no prediction to calibrate", fix="predict at least one measured section")
+        made_of = _one_kind(pairs)
+        first = pairs[0][0].panel
+        genes = [g for g in first.names if all(g in p.panel.names for p, _ in pairs)]
+        if not genes:
+            raise EosinError("the predictions have no gene in common", fix="calibrate predictions of one panel")
+        panel = GenePanel(tuple(genes), first.transform, "calibrated")
+        measured, missed, slide, patient, depth, xy = [], [], [], [], [], []
+        names = tuple(dict.fromkeys(section.patient for _, section in pairs))
+        for number, (prediction, section) in enumerate(pairs):
+            columns = [prediction.panel.names.index(gene) for gene in genes]
+            truth = target(_same_spots(section, prediction), panel)
+            measured.append(truth)
+            missed.append(truth - prediction.mean[:, columns])
+            slide.append(np.full(len(truth), number))
+            patient.append(np.full(len(truth), names.index(section.patient)))
+            depth.append(np.log1p(totals(_same_spots(section, prediction))))
+            xy.append(prediction.spots.xy_um)
+        residual, slides, patients = np.concatenate(missed), np.concatenate(slide), np.concatenate(patient)
+        offset = np.mean([residual[patients == p].mean(0, dtype=np.float64) for p in range(len(names))], axis=0)
+        truth = np.concatenate(measured)
+        missing = residual - _offset_of_others(residual, patients, len(names))
+        left_over = LeftOver(missing, slides, patients, truth, np.concatenate(depth), np.concatenate(xy))
+        within = np.sqrt(np.square(within_sections(truth, slides)).mean(0))
+        errors = learn_errors(left_over, None, within, names)
+        if conformal:
+            errors = errors.made_conformal(left_over)
+        return cls(panel, offset, errors, made_of)
+
+    def apply(self, prediction: Prediction) -> Prediction:
+        """A prediction of the same kind for a new patient: mean with the offset, error bars, verdicts on genes.
+
+        Raises
+        ------
+        EosinError
+            Another scale, encoder or model than those calibrated, or a gene that was not.
+        """
+        self._need_same_kind(prediction)
+        place = {gene: j for j, gene in enumerate(self.panel.names)}
+        unknown = [gene for gene in prediction.panel.names if gene not in place]
+        if unknown:
+            raise EosinError(
+                f"{counted(len(unknown), 'gene')} of the prediction were not calibrated, first '{unknown[0]}'",
+                fix="calibrate predictions of the same panel",
+            )
+        columns = [place[gene] for gene in prediction.panel.names]
+        mean = np.maximum(prediction.mean + self.offset[columns], 0).astype(np.float32)
+        new = self.errors.new
+        bars = self.errors.bars("", smallest=0.0).of_genes(columns)
+        trust = None if new.genes is None else new.genes.of_genes(columns)
+        provenance = {**prediction.provenance, "calibration": dict(self.made_of)}
+        return replace(
+            prediction,
+            draws=mean[None],
+            mirrored=False,
+            centre=mean,
+            error_bars=bars,
+            trust=trust,
+            provenance=provenance,
+        )
+
+    def _need_same_kind(self, prediction: Prediction) -> None:
+        theirs = _kind(prediction)
+        for key, ours in self.made_of["kind"].items():
+            if theirs.get(key) != ours:
+                raise EosinError(
+                    f"the calibration is of {key} '{ours}', the prediction of {key} '{theirs.get(key)}'",
+                    fix="calibrate predictions that were made in the same way",
+                )
+
+    def arrays(self) -> dict[str, Tensor]:
+        """All numbers as tensors; `of` takes them back, beside `facts`."""
+        return tensors({"offset": self.offset}) | under("errors.", self.errors.arrays())
+
+    def facts(self) -> dict[str, Any]:
+        """What the arrays do not hold, JSON-able."""
+        return {"genes": list(self.panel.names), "transform": self.panel.transform, "made_of": dict(self.made_of)}
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Tensor], facts: Mapping[str, Any]) -> Calibration:
+        """What `arrays` and `facts` gave."""
+        panel = GenePanel(tuple(facts["genes"]), facts["transform"], "calibrated")
+        errors = ErrorModel.of_arrays(below("errors.", arrays))
+        return cls(panel, arrays["offset"].numpy(), errors, facts["made_of"])
+
+
+def _kind(prediction: Prediction) -> dict[str, str | None]:
+    """How a prediction was made: what a calibration holds for. Files of other tools say their scale only."""
+    record = prediction.provenance
+    kind: dict[str, str | None] = {"scale": prediction.panel.transform}
+    if record:
+        kind |= {"model": str(record.get("model", prediction.model)), "encoder": str(record.get("encoder_key"))}
+    return kind
+
+
+def _one_kind(pairs: Sequence[tuple[Prediction, Section]]) -> dict[str, Any]:
+    kinds = [_kind(prediction) for prediction, _ in pairs]
+    for (prediction, _), kind in zip(pairs, kinds):
+        if kind != kinds[0]:
+            key = next(key for key in kind | kinds[0] if kind.get(key) != kinds[0].get(key))
+            raise EosinError(
+                f"predictions of '{pairs[0][0].section}' and '{prediction.section}' differ in their {key}: "
+                f"'{kinds[0].get(key)}' and '{kind.get(key)}'",
+                fix="calibrate predictions that were made in the same way",
+            )
+        if prediction.section in prediction.provenance.get("trained_on", ()):
+            raise EosinError(
+                f"section '{prediction.section}' was trained on, so its misses are too small",
+                fix="calibrate on sections that the model has not seen",
+            )
+    sections = [prediction.section for prediction, _ in pairs]
+    if len(set(sections)) < len(sections):
+        raise EosinError("a section is given twice", fix="give one prediction of each section")
+    patients = list(dict.fromkeys(section.patient for _, section in pairs))
+    return {"kind": kinds[0], "sections": sections, "patients": patients}
+
+
+def _same_spots(section: Section, prediction: Prediction) -> Section:
+    """The measured section at the predicted spots, in their order."""
+    place = {id_: row for row, id_ in enumerate(section.spots.ids)}
+    unknown = [id_ for id_ in prediction.spots.ids if id_ not in place]
+    if unknown:
+        raise EosinError(
+            f"section '{section.name}': {len(unknown)} of {len(prediction.spots)} predicted spots were not measured, "
+            f"first '{unknown[0]}'",
+            fix="predict at the measured spots",
+        )
+    return section.take(np.array([place[id_] for id_ in prediction.spots.ids]))
+
+
+def _offset_of_others(residual: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:
+    """[n g] the offset that all other patients give, as it is for a new one; a single patient's own."""
+    means = np.stack([residual[patient == number].mean(0, dtype=np.float64) for number in range(n_patients)])
+    others = (means.sum(0) - means) / (n_patients - 1) if n_patients > 1 else means
+    return others[patient]

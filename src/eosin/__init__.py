@@ -15,6 +15,7 @@ from typing import Any
 __version__ = "0.1.0"
 
 _HOME = {
+    "adapt": "eosin.api.adapt",
     "apply_calibration": "eosin.api.calibrate",
     "bench": "eosin.api.bench",
     "calibrate": "eosin.api.calibrate",

@@ -337,6 +337,28 @@ def test_calibrate_any_tools_file_and_apply_it(eosin: Run, ground: Ground) -> No
     assert "calibration" in read_prediction("p.h5ad").provenance
 
 
+def test_adapt_by_a_few_measured_spots(eosin: Run, ground: Ground) -> None:
+    flags = ("--features", ground.features)
+    refused = eosin("adapt", ground.ridge, ground.data, "--section", "A2", *flags, "--spots", 5, "-o", "adapted")
+    assert refused.code == 1 and "was trained on section 'A2'" in refused.err and not Path("adapted").exists()
+    said = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "--spots", 5, "-o", "adapted")
+    assert said.code == 0, said.err
+    assert "ridge: patient A by 5 spots of section A1; in adapted" in said.out
+    done = eosin("predict", "adapted", ground.data, "--section", "A1", *flags, "-o", "p.h5ad")
+    assert done.code == 0 and "adapted: to 5 spots of A1" in done.err
+    made = read_prediction("p.h5ad")
+    Path("spots.csv").write_text("barcode,x\n" + "".join(f"{id_},1\n" for id_ in made.spots.ids[:5]))
+    named = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "--spots", "spots.csv", "-o", "named")
+    assert named.code == 0, named.err
+    again = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "-o", "named")
+    assert again.code == 1 and "holds a trained model" in again.err
+    many = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "--spots", 10_000, "-o", "many")
+    assert many.code == 1 and "spots, not 10000; take 1 to" in many.err
+    Path("other.csv").write_text("barcode\nnobody\n")
+    other = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "--spots", "other.csv", "-o", "many")
+    assert other.code == 1 and "1 spot of 1 not in section 'A1', first 'nobody'" in other.err
+
+
 def test_a_file_that_is_no_calibration_is_refused(eosin: Run, ground: Ground) -> None:
     said = eosin("calibrate", ground.prediction, "--apply", ground.ridge / "model.safetensors", "-o", "d.h5ad")
     assert said.code == 1 and "is no calibration of eosin's" in said.err

@@ -31,7 +31,7 @@ from eosin.cli.flags import (
 )
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
-from eosin.cli.trusting import calibrate
+from eosin.cli.trusting import adapt, calibrate
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, described, names_of
 from eosin.plurals import counted
@@ -206,7 +206,7 @@ def tissue_(image: Path, *, out: Out, mpp: Annotated[float | None, Parameter(hel
     _say(f"{found.area_um2 / 1e6:.3g} mm² of tissue, {found.mask.mean():.0%} of the image, in {out}")
 
 
-for verb in (score, report, bench, study, calibrate, export, fetch, doctor):
+for verb in (score, report, bench, study, adapt, calibrate, export, fetch, doctor):
     app.command(verb)
 
 

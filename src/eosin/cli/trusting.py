@@ -1,12 +1,12 @@
-"""The commands about how far to trust predictions of any tool. `cli` takes them up."""
+"""The commands that use patients measured after training, for a model and for any tool. `cli` takes them up."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from eosin.cli.comparisons import Scale
-from eosin.cli.existing import need_existing
-from eosin.cli.flags import OneReading, Out, given, unset
+from eosin.cli.existing import need_checkpoint, need_existing
+from eosin.cli.flags import OneReading, Out, Predicting, given, unset
 from eosin.errors import EosinError
 from eosin.plurals import counted
 
@@ -61,3 +61,44 @@ def calibrate(
     usable = 0 if genes is None else genes.verdicts.count("map")
     size = ", ".join(counted(len(found.made_of[what]), what[:-1]) for what in ("sections", "patients"))
     show.lines([f"{counted(len(found.panel), 'gene')}, {size}: {basis}; {usable} can be read as maps; in {out}"])
+
+
+def adapt(
+    run: Path,
+    target: Path,
+    *,
+    out: Out,
+    section: str | None = None,
+    spots: str | None = None,
+    seed: int = 0,
+    predicting: Predicting = unset(Predicting),
+    reading: OneReading = unset(OneReading),
+) -> None:
+    """Update a trained model by a few measured spots of a patient, or one section: level, mean, intervals; in seconds.
+
+    Parameters
+    ----------
+    run
+        Checkpoint folder; it stays as it is.
+    target
+        Measured section, or a data folder.
+    out
+        Checkpoint folder to write; it predicts this patient better, and others as before.
+    section
+        Which section of a data folder.
+    spots
+        A number of spots, drawn at random, or a table with one name a row; by default all that are measured.
+    seed
+        Of the random spots.
+    """
+    need_checkpoint(run)
+    need_existing(target)
+    from eosin.api.adapt import adapt as make
+    from eosin.cli import show
+
+    options = given(predicting) | given(reading)
+    done = make(run, target, section=section, spots=spots, seed=seed, out=out, **options)
+    assert done.adaptation is not None
+    last = done.adaptation.measured[-1]
+    measured = f"{counted(len(last.rows), 'spot')} of section {last.section.name}"
+    show.lines([f"{done.name}: patient {last.section.patient} by {measured}; in {out}"])

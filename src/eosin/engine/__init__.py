@@ -1,5 +1,6 @@
 """Training, prediction and checkpoints, for every model alike."""
 
+from eosin.engine.adapt import adapt
 from eosin.engine.checkpoint import Trained, load, versions, with_settings
 from eosin.engine.predict import device_for, predict
 from eosin.engine.selection import Validation
@@ -10,6 +11,7 @@ __all__ = [
     "TrainSettings",
     "Trained",
     "Validation",
+    "adapt",
     "device_for",
     "load",
     "predict",

@@ -26,6 +26,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from eosin.encoders.parts.versions import with_version
+from eosin.engine.adaptation import Adaptation, MeasuredSpots
 from eosin.errors import EosinError
 from eosin.models import MODELS, Model, ModelEntry
 from eosin.models.parts.named_arrays import below, under
@@ -36,7 +37,7 @@ from eosin.types import GenePanel
 from eosin.types.display import first_of, html_table, one_line
 
 SCHEMA = 1
-_ERRORS, _DISTANCE = "errors.", "distance."
+_ERRORS, _DISTANCE, _MEASURED = "errors.", "distance.", "measured."
 """Before the names of the arrays that are not the model's own."""
 
 
@@ -69,6 +70,8 @@ class Trained:
         unfinished training.
     distance
         Where the features of the training slides lie; None likewise.
+    adaptation
+        Spots of patients that were measured after training; None where there are none.
     """
 
     model: Model
@@ -86,6 +89,7 @@ class Trained:
     commercial: bool = False
     errors: ErrorModel | None = None
     distance: Distance | None = None
+    adaptation: Adaptation | None = None
 
     def __repr__(self) -> str:
         facts = self._facts()
@@ -125,6 +129,7 @@ class Trained:
             "n_parameters": self.model.n_parameters,
             "seed": self.seed,
             "trained_on": [dict(section) for section in self.trained_on],
+            **({} if self.adaptation is None else {"adapted_to": self.adaptation.facts()}),
             "versions": versions(),
         }
 
@@ -140,6 +145,8 @@ class Trained:
         arrays = self.model.arrays()
         for prefix, part in ((_ERRORS, self.errors), (_DISTANCE, self.distance)):
             arrays |= {} if part is None else under(prefix, part.arrays())
+        for number, spots in enumerate(() if self.adaptation is None else self.adaptation.measured):
+            arrays |= under(f"{_MEASURED}{number}.", spots.arrays())
         write_arrays(folder / "model.safetensors", arrays, {"config_sha256": _sha(config)})
         return folder
 
@@ -199,9 +206,12 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
     model = entry.build(settings, config["n_features"], panel)
     of_errors, of_distance = below(_ERRORS, arrays), below(_DISTANCE, arrays)
     try:
-        model.load_arrays({name: v for name, v in arrays.items() if not name.startswith((_ERRORS, _DISTANCE))})
+        beside = (_ERRORS, _DISTANCE, _MEASURED)
+        model.load_arrays({name: v for name, v in arrays.items() if not name.startswith(beside)})
         errors = ErrorModel.of_arrays(of_errors) if of_errors else None
         distance = Distance.of_arrays(of_distance) if of_distance else None
+        numbers = range(len(config.get("adapted_to", ())))
+        measured = tuple(MeasuredSpots.of_arrays(below(f"{_MEASURED}{n}.", arrays)) for n in numbers)
     except (RuntimeError, KeyError, ValueError) as error:
         raise EosinError(
             f"does not fit its config.json ({str(error).splitlines()[0]})",
@@ -225,6 +235,7 @@ def _rebuild(folder: Path, config: dict[str, Any], arrays: dict[str, Tensor]) ->
         commercial=config.get("commercial", False),
         errors=errors,
         distance=distance,
+        adaptation=Adaptation(measured) if measured else None,
     )
 
 

@@ -13,7 +13,9 @@ from eosin.engine.verdict import ADDED_NOTHING
 from eosin.errors import EosinError
 from eosin.models import Learned, Model
 from eosin.models.parts.on_base import OnBase, OnBaseContext
+from eosin.plurals import counted
 from eosin.progress import task
+from eosin.trust import ErrorModel
 from eosin.types import Batch, Prediction, Section
 from eosin.types.likeness import LIKE, UNLIKE
 
@@ -68,10 +70,15 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         model.to(place)
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
         batch = Batch.of([section])
-        drawn, centre = _draws_and_mean(trained, section, batch, draws, seed)
+        drawn, centre, errors = _draws_and_mean(trained, section, batch, draws, seed)
         tick(draws)
-    provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
+    own = None if trained.adaptation is None else trained.adaptation.of_patient(section.patient)
+    measured = [] if own is None else own.facts()
+    seen = [s["name"] for s in (*trained.trained_on, *measured)]  # also one of which some spots were measured
+    provenance = {**trained.config(), "trained_on": seen}
     remarks = {**model.remarks(batch)}
+    if measured:
+        remarks["adapted"] = "to " + ", ".join(f"{counted(m['n_spots'], 'spot')} of {m['name']}" for m in measured)
     if "network_note" in trained.metrics:
         remarks["network"] = trained.metrics["network_note"]
     likeness = None if trained.distance is None else trained.distance.likeness(features.values)
@@ -93,33 +100,40 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         provenance,
         mirrored=model.mirrored and trained.errors is None,  # levels are drawn one by one
         centre=centre,
-        error_bars=None if trained.errors is None else trained.errors.bars(section.patient, smallest=0.0),
+        error_bars=None if errors is None else errors.bars(section.patient, smallest=0.0),
         likeness=likeness,
-        trust=None if trained.errors is None else trained.errors.trust(section.patient),
+        trust=None if errors is None else errors.trust(section.patient),
     )
 
 
 def _draws_and_mean(
     trained: Trained, section: Section, batch: Batch, n_draws: int, seed: int
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """Draws [k s g], and the mean [s g] where it is known better than a few draws tell it.
+) -> tuple[np.ndarray, np.ndarray | None, ErrorModel | None]:
+    """Draws [k s g], the mean [s g] where it is known better than a few draws tell it, and the errors around it.
 
     A model that generates, and whose network took part, draws itself, and its draws get levels of the slide on top. The
-    draws of all others are made of their mean and of the error model: levels, and noise as it lies in space.
+    draws of all others are made of their mean and of the error model: levels, and noise as it lies in space. Spots of
+    the patient that were measured after training move the mean and change the errors.
     """
     model, errors, patient = trained.model, trained.errors, section.patient
     context = model.prepare(batch)
     mean = _mean_of_base(trained, context)
+    own = None
     if mean is None or errors is None or not errors.can_draw(patient):
-        drawn = model.draw(context, n_draws, torch.Generator().manual_seed(seed)).float().cpu().numpy()
+        own = model.draw(context, n_draws, torch.Generator().manual_seed(seed)).float().cpu().numpy()
         if errors is None:
-            return drawn, mean
-        mean = drawn.mean(0, dtype=np.float64).astype(np.float32) if mean is None else mean
-        if model.generates:
-            return errors.with_levels(drawn, patient, seed), mean
-        if not errors.can_draw(patient):
-            return drawn, mean
-    return errors.draws(mean, batch.xy_um, patient, n_draws, seed), mean
+            return own, mean, None
+        mean = own.mean(0, dtype=np.float64).astype(np.float32) if mean is None else mean
+    measured = None if trained.adaptation is None else trained.adaptation.of_patient(patient)
+    added: np.ndarray | float = 0.0
+    if measured is not None:
+        added, errors = measured.update(model, trained.distance, errors, section, batch)
+        mean = np.maximum(mean + added, 0).astype(np.float32)
+    if own is not None and model.generates:
+        return errors.with_levels((own + added).astype(np.float32), patient, seed), mean, errors
+    if own is not None and not errors.can_draw(patient):
+        return (own + added).astype(np.float32), mean, errors
+    return errors.draws(mean, batch.xy_um, patient, n_draws, seed), mean, errors
 
 
 def _mean_of_base(trained: Trained, context: OnBaseContext) -> np.ndarray | None:

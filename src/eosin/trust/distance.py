@@ -74,6 +74,13 @@ class FeatureSpace:
             result[rows] = np.sqrt((within + across / self.across**2) / 2)
         return result
 
+    def alike(self, one: np.ndarray, other: np.ndarray) -> np.ndarray:
+        """[s t] Gaussian kernel between features [s f] and [t f], as wide as training spots lie apart."""
+        from scipy.spatial.distance import cdist
+
+        places = [((features - self.mean) / self.scale) @ self.basis / self.sd for features in (one, other)]
+        return np.exp(cdist(places[0], places[1], "sqeuclidean") / (-4 * len(self.sd)))
+
 
 @dataclass(frozen=True, eq=False)
 class Distance:

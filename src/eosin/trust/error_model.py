@@ -127,14 +127,14 @@ class ErrorModel:
 
     def bars(self, patient: str, *, smallest: float | None) -> ErrorBars:
         """Error bars of a slide of some patient; no value is below `smallest`."""
-        errors = self._for(patient)
+        errors = self.of_patient(patient)
         scale, shape = errors.bars()
         kind = KINDS[int(patient in self.patients)]
         return ErrorBars(scale, PROBABILITIES, shape, smallest, kind, len(self.patients), errors.basis)
 
     def trust(self, patient: str) -> GeneTrust | None:
         """How well each gene is predicted at a slide of some patient, as training told; None where it did not."""
-        return self._for(patient).genes
+        return self.of_patient(patient).genes
 
     def made_conformal(self, left_over: LeftOver) -> ErrorModel:
         """The same with distribution-free intervals for new patients, of spots whose patient was held out.
@@ -152,7 +152,7 @@ class ErrorModel:
 
     def can_draw(self, patient: str) -> bool:
         """Whether `draws` knows how noise lies in space; files of before do not say it."""
-        return self._for(patient).noise is not None
+        return self.of_patient(patient).noise is not None
 
     def draws(self, mean: np.ndarray, xy_um: np.ndarray, patient: str, n_draws: int, seed: int) -> np.ndarray:
         """What could be measured at spots of one slide: [k s g] float32, none below 0.
@@ -168,7 +168,7 @@ class ErrorModel:
         n_draws, seed
             Number of draws k; the same seed gives the same draws.
         """
-        errors, rng = self._for(patient), np.random.default_rng(seed)
+        errors, rng = self.of_patient(patient), np.random.default_rng(seed)
         assert errors.noise is not None
         centre = mean + errors.levels(n_draws, rng)
         result = np.empty((n_draws, *mean.shape), dtype=np.float32)
@@ -179,10 +179,11 @@ class ErrorModel:
 
     def with_levels(self, drawn: np.ndarray, patient: str, seed: int) -> np.ndarray:
         """A model's own draws [k s g] of what lies within a slide, each with a level of the slide added."""
-        levels = self._for(patient).levels(len(drawn), np.random.default_rng(seed))
+        levels = self.of_patient(patient).levels(len(drawn), np.random.default_rng(seed))
         return np.maximum(drawn + levels.astype(np.float32), 0)
 
-    def _for(self, patient: str) -> KindOfErrors:
+    def of_patient(self, patient: str) -> KindOfErrors:
+        """Those at a slide of some patient."""
         return self.known if patient in self.patients else self.new
 
     def arrays(self) -> dict[str, Tensor]:

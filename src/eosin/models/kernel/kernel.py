@@ -153,6 +153,15 @@ class Kernel(Solved):
             result[outside] = total / len(self.heads) + level
         return result
 
+    def alike(self, one: Batch, rows: np.ndarray, other: Batch, other_rows: np.ndarray) -> np.ndarray:
+        """[r t] the kernel between some spots of two batches, mean over members."""
+        total = np.zeros((len(rows), len(other_rows)))
+        for member, context, beside in zip(self.members, self._contexts(one), self._contexts(other)):
+            look = member.likeness.look(beside, other_rows)
+            for block in row_blocks(len(rows), budget=_ROWS_AT_ONCE):
+                total[block] += member.likeness.between(member.likeness.look(context, rows[block]), look)
+        return total / max(len(self.members), 1)
+
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
         """[1 s g]."""
         return torch.from_numpy(self.predict(context).astype(np.float32))[None]

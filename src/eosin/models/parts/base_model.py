@@ -56,6 +56,15 @@ class BaseModel(Protocol):
         ...
 
 
+@runtime_checkable
+class SeesAlike(Protocol):
+    """A model with a kernel: it says how alike two spots look to it."""
+
+    def alike(self, one: Batch, rows: np.ndarray, other: Batch, other_rows: np.ndarray) -> np.ndarray:
+        """[r t] between spots `rows` of a batch and spots `other_rows` of another."""
+        ...
+
+
 def base_of(name: str, n_features: int, panel: GenePanel) -> BaseModel | None:
     """The untrained base that a setting asks for, with its own default settings.
 

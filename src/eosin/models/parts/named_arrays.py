@@ -13,7 +13,7 @@ from torch import Tensor
 
 def tensors(arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     """Each array as a tensor on the CPU."""
-    return {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}
+    return {name: torch.from_numpy(np.require(value, requirements=["C", "W"])) for name, value in arrays.items()}
 
 
 def under(prefix: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -27,4 +27,4 @@ def test_feature_files_without_our_key_train_and_predict(tmp_path):
     assert trained.encoder == DEFAULT_ENCODER  # believed to be what was asked for
     unmeasured = replace(bare[3], counts=None, genes=None)
     prediction = predict(tmp_path / "run", unmeasured, features=folder)
-    assert prediction.draws.shape == (1, 40, 5)
+    assert prediction.mean.shape == (40, 5)

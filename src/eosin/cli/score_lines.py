@@ -10,6 +10,13 @@ from eosin.metrics import all_metrics
 _MAIN = ("mse", "rvd", "gsc", "ssc", "crps", "coverage_90", "ari", "nmi")
 """Numbers that have a line each, where the score holds them."""
 
+_BEYOND = {
+    "pcc_depth": "library size alone",
+    "pcc_given_depth": "given library size",
+    "first_component": "share of one map for all genes",
+}
+"""What stands beside the correlation, in words."""
+
 
 def score_lines(scores: Mapping[str, Any]) -> list[str]:
     """The headline, the main errors and structure, what was asked for by name, metrics of other packages, the size.
@@ -19,7 +26,8 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
     scores
         As `eosin.score` gives them.
     """
-    lines = [f"pcc mean: {_number(scores['pcc']['mean'])}"]
+    beyond = ", ".join(f"{words} {_number(scores[key])}" for key, words in _BEYOND.items() if key in scores)
+    lines = [f"pcc mean: {_number(scores['pcc']['mean'])}" + (f" ({beyond})" if beyond else "")]
     if "ridge" in scores:
         trained_on = ", ".join(scores["ridge"]["trained_on"])
         ridge = scores["ridge"]["pcc"]["mean"]

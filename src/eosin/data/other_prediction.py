@@ -171,8 +171,15 @@ class OtherPrediction:
 
 
 def is_of_eosin(path: str | Path) -> bool:
-    """Whether eosin wrote a prediction file."""
-    return our_record(read_h5ad(path), path).get("kind") == "prediction"
+    """Whether eosin wrote a prediction file.
+
+    Raises
+    ------
+    EosinError
+        It wrote something else there, as a measured section.
+    """
+    adata = read_h5ad(path)
+    return bool(our_record(adata, path)) and bool(our_record(adata, path, "prediction"))
 
 
 def read_other(path: str | Path) -> OtherPrediction:

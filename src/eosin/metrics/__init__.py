@@ -24,6 +24,7 @@ from eosin.metrics.calibration import (
     shares_between_draws,
 )
 from eosin.metrics.conventions import PccSummary, pcc_summary
+from eosin.metrics.depth import first_component, has_depth, partial_pcc
 from eosin.metrics.differential import deg_overlap, marker_overlap, wilcoxon
 from eosin.metrics.distribution import energy_distance, energy_distance_per_gene
 from eosin.metrics.domains import DomainScore, domain_score, find_domains, has_label, need_labels
@@ -60,7 +61,9 @@ __all__ = [
     "energy_distance_per_gene",
     "expected_coverage",
     "find_domains",
+    "first_component",
     "gsc",
+    "has_depth",
     "has_draws",
     "has_label",
     "has_labels",
@@ -74,6 +77,7 @@ __all__ = [
     "morans_i",
     "mse",
     "need_labels",
+    "partial_pcc",
     "pathway_agreement",
     "pcc_counted",
     "pcc_summary",

@@ -36,6 +36,8 @@ class MatchedSection:
         Whether draws 2i and 2i + 1 start from opposite noise.
     error_bars
         The distribution of values around the mean; None: the draws stand for it.
+    depth
+        [s] ln(1 + counts over all measured genes); None where it is not known.
     """
 
     name: str
@@ -47,6 +49,7 @@ class MatchedSection:
     labels: np.ndarray | None = None
     mirrored: bool = False
     error_bars: ErrorBars | None = None
+    depth: np.ndarray | None = None
     _results: dict[Callable[..., Any], Any] = field(default_factory=dict, init=False, repr=False)
 
     def once(self, compute: Callable[[MatchedSection], T]) -> T:

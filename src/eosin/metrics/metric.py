@@ -12,13 +12,14 @@ from eosin.errors import EosinError
 from eosin.metrics.matched import always
 
 ACCURACY = "Accuracy of the mean"
+DEPTH = "Beyond library size"
 STRUCTURE = "Variation and structure"
 ERROR_BARS = "Error bars"
 DOMAINS = "Domains and marker genes"
 BIOMARKERS = "Biomarkers"
 PATHWAYS = "Pathways"
 CONVENTIONS = "Correlation by other conventions"
-GROUPS = (ACCURACY, STRUCTURE, ERROR_BARS, DOMAINS, BIOMARKERS, PATHWAYS, CONVENTIONS)
+GROUPS = (ACCURACY, DEPTH, STRUCTURE, ERROR_BARS, DOMAINS, BIOMARKERS, PATHWAYS, CONVENTIONS)
 """Titles of the tables on a page, in their order; other titles come after them."""
 
 

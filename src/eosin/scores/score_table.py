@@ -15,9 +15,11 @@ import numpy as np
 from eosin.metrics import METRICS
 from eosin.scores import results
 from eosin.scores.metric_columns import AnyColumn
-from eosin.scores.results import PCC, Cells, Summary
+from eosin.scores.results import PCC, Cells, Summary, pick
 
 C = TypeVar("C", bound=AnyColumn)
+_BEYOND = ("pcc_depth", "pcc_given_depth", "first_component")
+"""What a correlation owes to library size stands beside it wherever a score has it."""
 Row = tuple[str, str]
 """Model and encoder."""
 
@@ -79,7 +81,10 @@ def shown(scores: Mapping[str, Any]) -> list[tuple[str, str]]:
     """The metrics that a grid's tables show on the terminal, the headline first, each with its title."""
     stamp = scores.get("protocol") or {}
     first = results.headline(scores)
-    keys = dict.fromkeys([first, *stamp.get("metrics", (PCC, "mse"))])
+    known = [
+        key for key in _BEYOND if any(pick(cell.get("metrics") or {}, key) is not None for cell in scores["cells"])
+    ]
+    keys = dict.fromkeys([first, *stamp.get("metrics", (PCC, "mse")), *known])
     titles = {key: METRICS[key].definition for key in keys}
     titles[first] = f"headline, {results.pooling(scores)}: {titles[first]}"
     return list(titles.items())

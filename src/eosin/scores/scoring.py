@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.genes import target
+from eosin.genes import target, totals
 from eosin.metrics import MatchedSection, MatchedSections, all_metrics
 from eosin.metrics.accuracy import gene_means, mean_defined
 from eosin.metrics.conventions import summaries_of
@@ -221,6 +221,7 @@ def _matched(prediction: Prediction, section: Section, *, need_domains: bool) ->
         labels,
         prediction.mirrored,
         prediction.error_bars,
+        np.log1p(totals(measured)),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eosin.metrics import mean_of_rows, pearson_per_gene
+from eosin.metrics.depth import partial_pcc
 from eosin.trust.left_over import LeftOver
 from eosin.types import GeneTrust
 
@@ -31,13 +32,3 @@ def trust_in_genes(left_over: LeftOver, kind: str) -> GeneTrust | None:
     given = [] if depth is None else [partial_pcc(target[r], predicted[r], depth[r]) for r in slides]
     n_genes = target.shape[1]
     return GeneTrust(mean_of_rows(plain, n_genes), mean_of_rows(given, n_genes), kind)
-
-
-def partial_pcc(truth: np.ndarray, predicted: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Correlation [g] of truth and prediction [r g] after the straight line in depth [r] is taken from both."""
-    line = np.stack([np.ones(len(depth)), depth], 1)
-    basis, _ = np.linalg.qr(line)
-    left = [values - basis @ (basis.T @ values) for values in (truth.astype(float), predicted.astype(float))]
-    scale = [np.maximum(np.abs(values).max(0), 1e-12) for values in (truth, predicted)]
-    constant = np.any([np.abs(v).max(0) < 1e-7 * s for v, s in zip(left, scale)], axis=0)
-    return np.where(constant, np.nan, pearson_per_gene(*left))

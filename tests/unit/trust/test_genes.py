@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from eosin.metrics.depth import partial_pcc
 from eosin.trust import LeftOver
-from eosin.trust.genes import partial_pcc, trust_in_genes
+from eosin.trust.genes import trust_in_genes
 
 
 def made(n: int = 400) -> tuple[LeftOver, np.ndarray]:

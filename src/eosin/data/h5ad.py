@@ -6,10 +6,10 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -19,7 +19,11 @@ from eosin.storage.files import atomic_file
 from eosin.storage.hdf5 import open_foreign
 
 if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
     from anndata import AnnData
+
+T = TypeVar("T")
 
 _SEAL = b"\neosin seal sha256 "
 
@@ -44,17 +48,40 @@ def read_h5ad(path: str | Path) -> AnnData:
         return read_anndata(path)
 
 
-def peek_h5ad(path: str | Path, key: str) -> list[str] | None:
-    """One column of an `.h5ad` file, as texts, without reading the rest; `None` where there is none."""
-    from anndata.io import read_elem
+def peek_h5ad(path: str | Path, look: Callable[[Any], T]) -> T:
+    """What `look` finds in an `.h5ad` file, which it is handed open, so that the rest need not be read.
 
+    Raises
+    ------
+    EosinError
+        As `read_h5ad`.
+    """
     path = Path(path)
     if not path.is_file():
         raise EosinError("no such file", file=path, fix="check the path")
     with _readable(path), _opened(path) as file:
-        if key not in file:
-            return None
-        return list(map(str, np.asarray(read_elem(file[key]))))
+        return look(file)
+
+
+def obs_of(file: h5py.File) -> pd.DataFrame:
+    """The table of spots of an open `.h5ad` file as anndata reads it, in the files of its old versions too."""
+    import h5py
+    from anndata.io import read_elem
+    from anndata.io import read_h5ad as read_anndata
+
+    if isinstance(file["obs"], h5py.Dataset):  # before anndata 0.7; its categories are in uns
+        whole = read_anndata(file.filename, backed="r")
+        try:
+            return whole.obs
+        finally:
+            whole.file.close()
+    return read_elem(file["obs"])
+
+
+def libraries_in(file: h5py.File) -> list[str]:
+    """The libraries that `uns["spatial"]` of an open `.h5ad` file names."""
+    group = file.get("uns/spatial")
+    return list(group.keys()) if hasattr(group, "keys") else []
 
 
 def _opened(path: Path) -> AbstractContextManager[Any]:

@@ -82,6 +82,17 @@ class Reader(ABC):
         fix = f"leave it out, or give data of {' or '.join(_pooling())}"
         raise EosinError(f"reader '{self.name}' reads spots as they are and cannot take --bin-um {bin_um:g}", fix=fix)
 
+    def told(self, *, library: str | None = None, positions_um: bool = False) -> Reader:
+        """The same reader, told which column names libraries, or that positions are µm. Only where files leave it open.
+
+        Raises
+        ------
+        EosinError
+            Its files say themselves which spot is whose and in which unit.
+        """
+        flag = f"--library {library}" if library is not None else "--positions-um"
+        raise EosinError(f"reader '{self.name}' cannot take {flag}", fix="leave it out; it is for AnnData (.h5ad)")
+
     def calling(self, naming: Naming) -> Self:
         """The same reader, which calls genes by `naming`."""
         other = copy.copy(self)
@@ -134,6 +145,21 @@ def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]
     return fitting[0]
 
 
+def reader_for(path: str | Path, reading: ReadOptions) -> Reader:
+    """The reader for `path` as the options ask for it: which sections there are may depend on them.
+
+    Raises
+    ------
+    EosinError
+        As `recognise`, and for an option that the reader has no use for.
+    """
+    chosen, _ = recognise(path, reading.reader)
+    chosen = chosen if reading.bin_um is None else chosen.pooled(reading.bin_um)
+    if reading.library is None and not reading.positions_um:
+        return chosen
+    return chosen.told(library=reading.library, positions_um=reading.positions_um)
+
+
 @takes_options()
 def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Section]:
     """Read measured sections.
@@ -149,8 +175,7 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
         As `recognise`, the reader and `eosin.genes.renaming.rename`, and for a section that is not there.
     """
     path = Path(path)
-    chosen, _ = recognise(path, reading.reader)
-    chosen = chosen if reading.bin_um is None else chosen.pooled(reading.bin_um)
+    chosen = reader_for(path, reading)
     chosen = chosen.calling(naming_of(reading.gene_names if reading.gene_table is None else None, reading.duplicates))
     call = _renaming(reading)
     known = chosen.names(path)

@@ -16,6 +16,7 @@ from scipy import sparse
 
 from eosin.data.foreign import foreign_diameter_px, gene_names
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
+from eosin.data.missing import names_no_patient
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image
 from eosin.errors import EosinError
@@ -125,7 +126,7 @@ def _diameter(adata: AnnData, facts: dict[str, Any], platform: str, mpp: float) 
 def _patient(facts: dict[str, Any], name: str) -> str:
     """Patient within its dataset, since "Patient 1" is in many; the sample itself where none is given."""
     patient = facts.get("patient")
-    if patient is None or patient == "" or (isinstance(patient, float) and math.isnan(patient)):
+    if names_no_patient(patient):
         return name
     dataset = facts.get("dataset_title")
     return f"{dataset}/{patient}" if isinstance(dataset, str) and dataset else str(patient)

@@ -5,6 +5,9 @@ A file that holds several libraries (`obs["library_id"]`, as scanpy and squidpy 
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,19 +15,19 @@ import numpy as np
 
 from eosin.config import need_known
 from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_tissue, patient_of
-from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial, width_at
+from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial, width_at
+from eosin.data.libraries import LIBRARY, check_apart, library_of_spots
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
-from eosin.data.section_parts import SectionParts, find_image
+from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
-from eosin.genes.columns import AS_GIVEN, Naming
 from eosin.geometry import nearest_spacing
 from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
+    import h5py
     from anndata import AnnData
 
-LIBRARY = "library_id"
 _PITCH_UM = (1.0, 1000.0)  # outside, no spots of any platform lie
 
 
@@ -33,6 +36,8 @@ class SingleFile(Reader):
 
     name = "h5ad"
     platform = "various"
+    library: str | None = None
+    positions_um: bool = False
     looks_for = "one .h5ad file with obsm['spatial'], or a folder of such files"
 
     def recognise(self, path: Path) -> str | None:
@@ -44,22 +49,37 @@ class SingleFile(Reader):
 
     def names(self, path: Path) -> list[str]:
         """A section per file, or per library of a file with several."""
-        return list(_sections(path))
+        return list(_sections(path, self.library))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
         """One file, or one library of it."""
-        known = _sections(path, name)
+        known = _sections(path, self.library, name)
         if name not in known:
-            need_known(name, _sections(path), "section", file=path)
+            need_known(name, _sections(path, self.library), "section", file=path)
         file, library = known[name]
-        return read_section_file(file, mpp=mpp, name=name, library=library, naming=self.naming)
+        adata = read_h5ad(file)
+        record = our_record(adata, file)
+        if record.get("kind") == "prediction":
+            fix = "give a measured section here, and predictions to eosin score or eosin report"
+            raise EosinError("is a prediction, not a measured section", file=file, fix=fix)
+        if record.get("kind") == "section":
+            return own_section(adata, record, file, mpp)
+        adata, library, notes = _of_library(adata, library, self.library, file)
+        parts = _foreign_parts(adata, record, file, mpp, name, library)
+        return replace(parts, notes=[*notes, *parts.notes]).section(self.naming)
+
+    def told(self, *, library: str | None = None, positions_um: bool = False) -> SingleFile:
+        """The same reader, told the column of `obs` that names libraries, or that positions are µm."""
+        other = copy.copy(self)
+        other.library, other.positions_um = library, positions_um
+        return other
 
 
 def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(f for f in path.glob("*.h5ad") if not f.name.startswith("."))
 
 
-def _sections(path: Path, name: str | None = None) -> dict[str, tuple[Path, str | None]]:
+def _sections(path: Path, column: str | None, name: str | None = None) -> dict[str, tuple[Path, str | None]]:
     """Sections by name: the file each is in, and its library where the file has several.
 
     With a `name`, only files that may hold it are opened: `{name}.h5ad`, or `{file}.h5ad` of a name `{file}-{library}`.
@@ -68,51 +88,36 @@ def _sections(path: Path, name: str | None = None) -> dict[str, tuple[Path, str 
     for file in _files(path):
         if name is not None and name != file.stem and not name.startswith(f"{file.stem}-"):
             continue
-        libraries = sorted(set(peek_h5ad(file, f"obs/{LIBRARY}") or ()))
+        libraries = peek_h5ad(file, partial(_libraries, column=column, path=file))
         for library in libraries if len(libraries) > 1 else [None]:
             sections[file.stem if library is None else f"{file.stem}-{library}"] = file, library
     return sections
 
 
-def read_section_file(
-    path: str | Path,
-    *,
-    mpp: float | None = None,
-    name: str | None = None,
-    library: str | None = None,
-    naming: Naming = AS_GIVEN,
-) -> Section:
-    """Read one `.h5ad` file of measured spots.
+def _libraries(file: h5py.File, column: str | None, path: Path) -> list[str]:
+    """The libraries that the spots of an open file are of, in order."""
+    if "obs" not in file:
+        return []
+    _, of_spot = library_of_spots(obs_of(file), libraries_in(file), column, path)
+    return sorted(set(of_spot) - {""})
 
-    Parameters
-    ----------
-    path
-        A section that eosin wrote, or an AnnData with raw counts and `obsm["spatial"]` in pixels.
-    mpp
-        µm per pixel; needed where `uns["eosin"]["mpp"]` does not say it.
-    name
-        The section's name where the file has none.
-    library
-        Only the spots with this `obs["library_id"]`.
-    naming
-        What genes are to be called.
 
-    Raises
-    ------
-    EosinError
-        The file is missing or broken, is a prediction, or its scale is unknown.
+def _of_library(
+    adata: AnnData, library: str | None, column: str | None, path: Path
+) -> tuple[AnnData, str | None, list[str]]:
+    """The spots of one library, its name where `uns["spatial"]` knows it, and a note on how it was told.
+
+    A file of one library is taken whole.
     """
-    path = Path(path)
-    adata = read_h5ad(path)
-    record = our_record(adata, path)
-    if record.get("kind") == "prediction":
-        fix = "give a measured section here, and predictions to eosin score or eosin report"
-        raise EosinError("is a prediction, not a measured section", file=path, fix=fix)
-    if record.get("kind") == "section":
-        return own_section(adata, record, path, mpp)
-    if library is not None:
-        adata = adata[np.flatnonzero(np.asarray(adata.obs[LIBRARY].astype(str)) == library)].copy()
-    return _foreign_parts(adata, record, path, mpp, name or path.stem, library).section(naming)
+    uns = adata.uns.get("spatial")
+    keys = list(uns) if isinstance(uns, dict) else []
+    told_by, of_spot = library_of_spots(adata.obs, keys, column, path)
+    if library is None:
+        known = set(of_spot) - {""}
+        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, []
+    notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
+    notes += left_out(int((of_spot == "").sum()), len(of_spot), f"spots of the file have no obs['{told_by}']")
+    return adata[np.flatnonzero(of_spot == library)].copy(), library, notes
 
 
 def _foreign_parts(
@@ -121,6 +126,7 @@ def _foreign_parts(
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
     adata, notes = on_tissue(adata)
     xy = spatial(adata, path)
+    check_apart(xy, adata.obs, path)
     in_um = record.get("spatial_unit") == "um"
     scale = mpp if mpp is not None else record.get("mpp")
     if scale is None and not in_um:
@@ -138,6 +144,7 @@ def _foreign_parts(
         diameter_um = pitch_um / 2 if pitch_um > 0 else 100.0
         notes.append(f"spot diameter assumed to be half the pitch, {diameter_um:.3g} µm")
     image, image_notes = _image(path, library, scale)
+    patient, patient_notes = patient_of(adata, name)
     return SectionParts(
         path,
         name,
@@ -146,10 +153,10 @@ def _foreign_parts(
         adata.obs_names,
         counts,
         genes,
-        patient=patient_of(adata, name),
+        patient=patient,
         image=image,
         domains=domains_of(adata),
-        notes=[*notes, *image_notes],
+        notes=[*notes, *patient_notes, *image_notes],
     )
 
 

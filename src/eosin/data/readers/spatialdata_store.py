@@ -167,6 +167,7 @@ def _parts(sdata: Any, place: _Place, name: str, mpp: float | None) -> SectionPa
         notes.append(f"the image is reduced {reduced:.3g} times: {scale:.3g} µm/px")
     counts, genes, count_notes = counts_of(adata, store)
     file, image_notes = _image_file(sdata, image, place, record)
+    patient, patient_notes = (str(record["patient"]), []) if "patient" in record else patient_of(adata, name)
     return SectionParts(
         store,
         str(record["name"]) if len(_places_of(store)) == 1 and "name" in record else name,
@@ -175,11 +176,11 @@ def _parts(sdata: Any, place: _Place, name: str, mpp: float | None) -> SectionPa
         adata.obs_names,
         counts,
         genes,
-        patient=str(record["patient"]) if "patient" in record else patient_of(adata, name),
+        patient=patient,
         image=file and Image(file, scale),
         domains=domains_of(adata),
         platform=str(record.get("platform", "unknown")),
-        notes=[*notes, *count_notes, *image_notes],
+        notes=[*notes, *count_notes, *patient_notes, *image_notes],
     )
 
 

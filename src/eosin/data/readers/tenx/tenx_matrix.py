@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.reader import blame
+from eosin.data.section_parts import with_names
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.storage.hdf5 import open_foreign
@@ -162,7 +163,6 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     """What the genes are called, the map [features g] from columns of the file to them, and notes."""
     names = features.get("name", features.get("id", np.zeros(0, dtype="S1"))).astype(object)
     ids = features["id"].astype(object) if "id" in features else np.full(len(names), b"", dtype=object)
-    names = np.where(names == b"", ids, names)  # a gene without a symbol
     kept = np.ones(len(names), dtype=bool)
     if "feature_type" in features:
         kept = features["feature_type"] == GENE_EXPRESSION.encode()
@@ -170,6 +170,10 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     if n_others := int((~kept).sum()):
         notes.append(f"{n_others} features of other types than gene expression were left out")
     in_file = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
+    in_file, named, nameless = with_names(in_file)  # a gene without a symbol
+    if named is not None:
+        kept[np.delete(np.flatnonzero(kept), named)] = False
+        notes += nameless
     columns = naming.columns(in_file)
     ones = np.ones(len(in_file), dtype=np.float32)
     selected = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(in_file)))), (len(names), len(in_file)))

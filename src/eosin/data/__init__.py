@@ -2,7 +2,9 @@
 
 `reader` what a reader is, how one is chosen and run; `readers/` one file a platform; `check` the promises of a reader.
 `section_parts` the last step of every reader; `count_table`, `h5ad`, `foreign` (AnnData of other tools), `libraries`
-(which spot is of which section), `missing` (values that say nothing), `pooling` (molecules and small bins to squares) and `spatialdata_image` the steps that several share.
+(which spot is of which section), `missing` (values that say nothing), `array_map` (places on the capture area against
+pixels), `foreign_scale` (facts of scale in an AnnData), `pooling` (molecules and small bins to squares) and
+`spatialdata_image` the steps that several share.
 `splits` who is learned from and who is judged on; `anndata_door` and `spatialdata_door` predictions and sections as
 scverse's objects.
 """

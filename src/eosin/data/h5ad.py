@@ -183,7 +183,44 @@ def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     return xy[:, :2]
 
 
-_X_AND_Y = (("x", "y"), ("pxl_col_in_fullres", "pxl_row_in_fullres"), ("x_centroid", "y_centroid"))
+_X_AND_Y_UM = (("x_um", "y_um"), ("x_centroid", "y_centroid"), ("center_x", "center_y"), ("x_location", "y_location"))
+"""Columns that tools give positions in µm: Xenium's cells and molecules, MERSCOPE's cells."""
+_X_AND_Y = (
+    *_X_AND_Y_UM,
+    ("x", "y"),
+    ("pxl_col_in_fullres", "pxl_row_in_fullres"),
+    ("imagecol", "imagerow"),  # Seurat's
+    ("pxl_col", "pxl_row"),
+    ("pixel_x", "pixel_y"),
+    ("x_pixel", "y_pixel"),
+    ("x_px", "y_px"),
+    ("xaxis", "yaxis"),
+    ("x_coord", "y_coord"),
+    ("centerx_global_px", "centery_global_px"),
+    ("col", "row"),
+    ("column", "row"),
+)
+
+
+def is_in_um(adata: AnnData) -> bool:
+    """Whether positions are µm by the columns they are in: those of `obsm["spatial"]`, or equal ones of `obs`."""
+    table = adata.obsm["spatial"]
+    named = {str(column).lower() for column in getattr(table, "columns", ())}
+    if any(set(pair) <= named for pair in _X_AND_Y_UM):
+        return True
+    for pair in _X_AND_Y_UM[:-1]:
+        if set(pair) <= set(adata.obs):
+            own = np.asarray(adata.obs[list(pair)].apply(_numbers), dtype=np.float64)
+            given = np.asarray(_x_before_y(table), dtype=np.float64)[:, :2]
+            if own.shape == given.shape and np.allclose(own, given, rtol=1e-4, atol=0.01):
+                return True
+    return False
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce")
 
 
 def _x_before_y(table: Any) -> Any:

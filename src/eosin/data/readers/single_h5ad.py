@@ -14,21 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.config import need_known
-from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_tissue, patient_of
-from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial, width_at
+from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
+from eosin.data.foreign_scale import ScaleFacts, factors_of, scale_of_anndata
+from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial
 from eosin.data.libraries import LIBRARY, check_apart, library_of_spots
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
 from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
-from eosin.geometry import nearest_spacing
-from eosin.types import Image, Section, check_mpp
+from eosin.types import Image, Section
 
 if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
-
-_PITCH_UM = (1.0, 1000.0)  # outside, no spots of any platform lie
 
 
 class SingleFile(Reader):
@@ -65,7 +63,7 @@ class SingleFile(Reader):
         if record.get("kind") == "section":
             return own_section(adata, record, file, mpp)
         adata, library, notes = _of_library(adata, library, self.library, file)
-        parts = _foreign_parts(adata, record, file, mpp, name, library)
+        parts = _foreign_parts(adata, record, file, mpp, name, library, positions_um=self.positions_um)
         return replace(parts, notes=[*notes, *parts.notes]).section(self.naming)
 
     def told(self, *, library: str | None = None, positions_um: bool = False) -> SingleFile:
@@ -121,50 +119,39 @@ def _of_library(
 
 
 def _foreign_parts(
-    adata: AnnData, record: dict[str, Any], path: Path, mpp: float | None, name: str, library: str | None
+    adata: AnnData,
+    record: dict[str, Any],
+    path: Path,
+    mpp: float | None,
+    name: str,
+    library: str | None,
+    *,
+    positions_um: bool,
 ) -> SectionParts:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
     adata, notes = on_tissue(adata)
     xy = spatial(adata, path)
     check_apart(xy, adata.obs, path)
-    in_um = record.get("spatial_unit") == "um"
-    scale = mpp if mpp is not None else record.get("mpp")
-    if scale is None and not in_um:
-        raise _no_scale(xy, path)
-    scale = None if scale is None else check_mpp(scale, path)
-    unit_um = 1.0 if in_um or scale is None else scale
+    scale = scale_of_anndata(
+        ScaleFacts(adata, xy, path, record, factors_of(adata, library)), mpp, positions_um=positions_um
+    )
     counts, genes, count_notes = counts_of(adata, path)
-    xy_um = xy * unit_um
-    diameter_um = width_at(record, None if in_um else scale) or foreign_diameter_px(adata, library) * unit_um
-    notes += count_notes
-    pitch_um = nearest_spacing(xy_um[np.isfinite(xy_um).all(1)])
-    if np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
-        notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
-    if not diameter_um:
-        diameter_um = pitch_um / 2 if pitch_um > 0 else 100.0
-        notes.append(f"spot diameter assumed to be half the pitch, {diameter_um:.3g} µm")
-    image, image_notes = _image(path, library, scale)
+    image, image_notes = _image(path, library, scale.mpp)
     patient, patient_notes = patient_of(adata, name)
     return SectionParts(
         path,
         name,
-        xy_um,
-        diameter_um,
+        xy * scale.unit_um,
+        scale.diameter_um,
         adata.obs_names,
         counts,
         genes,
         patient=patient,
         image=image,
         domains=domains_of(adata),
-        notes=[*notes, *patient_notes, *image_notes],
+        platform=scale.platform,
+        notes=[*notes, *count_notes, *scale.notes, *patient_notes, *image_notes],
     )
-
-
-def _no_scale(xy: np.ndarray, path: Path) -> EosinError:
-    pitch = nearest_spacing(xy[np.isfinite(xy).all(1)])
-    hint = f"; if the spots are Visium's, 100 µm apart, it is {100 / pitch:.4g}" if pitch > 0 else ""
-    fix = f"give --mpp, the µm per pixel of the full-resolution image{hint}"
-    return EosinError("does not say the scale of obsm['spatial']", file=path, fix=fix)
 
 
 def _image(path: Path, library: str | None, scale: float | None) -> tuple[Image | None, list[str]]:

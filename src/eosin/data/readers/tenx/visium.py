@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eosin.data.array_map import PITCH_UM, ArrayMap, array_map
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
@@ -21,7 +22,6 @@ from eosin.types import Image, check_mpp
 if TYPE_CHECKING:
     import pandas as pd
 
-PITCH_UM = 100.0
 DIAMETER_UM = 55.0
 _TOLERANCE = 0.1
 _OF_VISIUM_HD = (
@@ -106,7 +106,8 @@ def scale_of_lattice(
     EosinError
         Image and lattice contradict each other: positions, windows and distances would all be wrong together.
     """
-    lattice = _mpp_of_lattice(positions)
+    fitted = lattice_of(positions)
+    lattice = None if fitted is None else PITCH_UM / fitted.pitch
     of_image = None if mpp is not None or slide is None else _mpp_of_image(slide)
     known, source = (mpp, "as given") if mpp is not None else (of_image, "as the image says")
     if known is None:
@@ -122,22 +123,9 @@ def scale_of_lattice(
     return check_mpp(known, file), [note]
 
 
-def _mpp_of_lattice(positions: pd.DataFrame) -> float | None:
-    """µm per pixel from a fit of the pixels to the array: also right where few spots have a neighbour.
-
-    Columns are half a pitch apart and rows √3/2 of one, since every other place of a row is void.
-    """
-    array = positions[["array_col", "array_row"]].to_numpy(np.float64) * (PITCH_UM * np.array([0.5, np.sqrt(0.75)]))
-    if len(array) < 3 or np.linalg.matrix_rank(array_um := array - array.mean(0)) < 2:
-        return None
-    px = pixels(positions)
-    try:
-        with np.errstate(all="ignore"):
-            px_per_um, *_ = np.linalg.lstsq(array_um, px - px.mean(0), rcond=None)
-            area = abs(np.linalg.det(px_per_um))
-    except np.linalg.LinAlgError:  # numbers beyond any image
-        return None
-    return float(1 / np.sqrt(area)) if area > 0 else None
+def lattice_of(positions: pd.DataFrame) -> ArrayMap | None:
+    """The map from the array to pixels: right also where few spots have a neighbour; None where too few fix it."""
+    return array_map(positions[["array_col", "array_row"]].to_numpy(np.float64), pixels(positions), hexagonal=True)
 
 
 def _mpp_of_image(slide: Path) -> float | None:

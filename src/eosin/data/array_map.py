@@ -79,9 +79,9 @@ def array_map(array: np.ndarray, xy: np.ndarray, *, hexagonal: bool | None = Non
         return None
     if hexagonal is None:
         hexagonal = bool(np.all((array[:, 0] + array[:, 1]) % 2 == array[0].sum() % 2))
-    array, xy = array - array.mean(0), xy - xy.mean(0)
     try:
         with np.errstate(all="ignore"):
+            array, xy = array - array.mean(0), xy - xy.mean(0)
             if np.linalg.matrix_rank(array) < 2:
                 return None
             per_step, *_ = np.linalg.lstsq(array, xy, rcond=None)

@@ -152,7 +152,7 @@ def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool
     platform = "Visium HD" if facts.bin_um is not None else "Visium" if facts.is_visium else "unknown"
     notes += _odd_pitch(facts, pitch_um)
     diameter_um, width_notes = _diameter(facts, None if in_um else scale, unit_um, pitch_um)
-    return ForeignScale(unit_um, scale, diameter_um, platform, tuple([*notes, *width_notes]))
+    return ForeignScale(unit_um, scale, diameter_um, platform, (*notes, *width_notes))
 
 
 def _mpp(facts: ScaleFacts, mpp: float | None, *, in_um: bool) -> tuple[float | None, list[str]]:

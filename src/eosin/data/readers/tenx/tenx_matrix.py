@@ -80,6 +80,7 @@ class FeatureMatrix(ABC):
 def open_matrix(place: Path, naming: Naming = AS_GIVEN) -> Iterator[FeatureMatrix]:
     """Open a matrix: an `.h5` file, or a folder with `matrix.mtx`, `features.tsv`, `barcodes.tsv` (also `.gz`).
 
+    In place of the folder stands the file `matrix.mtx` where all three have a prefix, as `GSM1_P1_matrix.mtx.gz`.
     `naming` says what genes are to be called; symbols unless it asks for ids.
 
     Raises
@@ -90,7 +91,9 @@ def open_matrix(place: Path, naming: Naming = AS_GIVEN) -> Iterator[FeatureMatri
     with contextlib.ExitStack() as stack:
         with reading(place, "a 10x matrix"):  # the opening only: what the caller raises later is its own
             matrix = (
-                _Text(place, naming) if place.is_dir() else _OnDisk(stack.enter_context(_open_h5(place)), place, naming)
+                _Text(place, naming)
+                if _is_text(place)
+                else _OnDisk(stack.enter_context(_open_h5(place)), place, naming)
             )
         yield matrix
 
@@ -142,18 +145,23 @@ class _OnDisk(FeatureMatrix):
             start = end
 
 
-class _Text(FeatureMatrix):
-    """A folder of text files, read whole."""
+def _is_text(place: Path) -> bool:
+    return place.is_dir() or place.name.endswith((".mtx", ".mtx.gz"))
 
-    def __init__(self, folder: Path, naming: Naming):
-        barcodes = [row[0] for row in _table(folder, "barcodes.tsv")]
-        rows = _table(folder, "features.tsv", "genes.tsv")
+
+class _Text(FeatureMatrix):
+    """Text files of a folder, those with a prefix where `place` is one of them; read whole."""
+
+    def __init__(self, place: Path, naming: Naming):
+        folder, prefix = (place, "") if place.is_dir() else (place.parent, place.name.partition("matrix.mtx")[0])
+        barcodes = [row[0] for row in _table(folder, f"{prefix}barcodes.tsv")]
+        rows = _table(folder, f"{prefix}features.tsv", f"{prefix}genes.tsv")
         if rows and any(len(row) != len(rows[0]) for row in rows):
             raise EosinError("features have rows of different lengths", file=folder, fix=AGAIN)
         columns = [np.array(column, dtype="S") for column in zip(*(map(str.encode, row) for row in rows))]
         features: dict[str, np.ndarray] = dict(zip(("id", "name", "feature_type"), columns))
         super().__init__([barcode.encode() for barcode in barcodes], features, folder, naming)
-        self._counts = _read_mtx(_one_of(folder, "matrix.mtx"), len(rows), len(barcodes))
+        self._counts = _read_mtx(_one_of(folder, f"{prefix}matrix.mtx"), len(rows), len(barcodes))
 
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
         yield 0, self._counts

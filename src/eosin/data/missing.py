@@ -20,6 +20,11 @@ def names_no_patient(value: object) -> bool:
     return is_missing(value) or as_text(value).strip().lower() in _NO_PATIENT
 
 
+def names_no_gene(value: object) -> bool:
+    """Whether a name is none: empty, or made of a missing value. `NA` is a gene, and `None` may be one."""
+    return as_text(value).strip().lower() in {"", "nan", "<na>"}
+
+
 def as_text(value: object) -> str:
     """A name as text: old files hold it as bytes, and a column of numbers with gaps turns 7 into 7.0."""
     if isinstance(value, bytes):

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from eosin.data.missing import is_missing
+from eosin.data.missing import is_missing, names_no_gene
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.types import Features, Image, Section, Spots
@@ -105,13 +105,11 @@ def with_names(genes: GeneNames) -> tuple[GeneNames, np.ndarray | None, list[str
     A tool that had no symbol for a gene leaves its name empty or writes `nan`: the Ensembl id stands in, and without
     one the column is no gene.
     """
-    if not any(map(is_missing, genes.names)):
+    if not any(map(names_no_gene, genes.names)):
         return genes, None, []
     ids = genes.ensembl or ("",) * len(genes)
-    names = tuple(
-        "" if is_missing(given) else given
-        for given in (beside if is_missing(name) else name for name, beside in zip(genes.names, ids))
-    )
+    names = tuple(beside if names_no_gene(name) else name for name, beside in zip(genes.names, ids))
+    names = tuple("" if names_no_gene(name) else name for name in names)
     kept = np.flatnonzero([bool(name) for name in names])
     notes = left_out(len(names) - len(kept), len(names), "features have no name")
     return replace(genes, names=names).take(kept), kept, notes

@@ -56,10 +56,14 @@ def _are_genes(var: pd.DataFrame) -> np.ndarray:
 
 
 def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
-    """The spots that lie in tissue by `obs["in_tissue"]`, or all where it says nothing; and a note on the others."""
-    if "in_tissue" not in adata.obs:
+    """The spots that lie in tissue by `obs["in_tissue"]`, or all where it says nothing; and a note on the others.
+
+    `obs["selected"]` says the same of legacy ST, beside whose positions `pixel_x` or `new_x` it stands.
+    """
+    column = "in_tissue" if "in_tissue" in adata.obs else "selected"
+    if column not in adata.obs or (column == "selected" and not {"pixel_x", "new_x"} & set(adata.obs)):
         return adata, []
-    kept = adata.obs["in_tissue"].astype(str).isin(("1", "1.0", "True")).to_numpy()
+    kept = np.isin(np.char.lower(column_texts(adata.obs[column]).astype(str)), ("1", "1.0", "true"))
     if kept.all() or not kept.any():
         return adata, []
     notes = left_out(int((~kept).sum()), len(kept), "spots are not in tissue")

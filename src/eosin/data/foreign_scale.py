@@ -247,11 +247,30 @@ def _positive(value: Any) -> float | None:
 
 def factors_of(adata: AnnData, library: str | None = None) -> Mapping[str, Any]:
     """`scalefactors` of a library in `uns["spatial"]`; of the first that has any where it is not named."""
+    return next((factors for entry in _entries(adata, library) if (factors := _part(entry, "scalefactors"))), {})
+
+
+def reduced_picture(adata: AnnData, library: str | None = None) -> tuple[tuple[int, int], float] | None:
+    """Height and width of a reduced picture in `uns["spatial"]`, and its pixels per pixel of the full one.
+
+    None where there is none, or a blank one that stands in for it.
+    """
+    for entry in _entries(adata, library):
+        images, factors = _part(entry, "images"), _part(entry, "scalefactors")
+        for name in ("hires", "lowres"):
+            pixels, factor = np.asarray(images.get(name, ())), _positive(factors.get(f"tissue_{name}_scalef"))
+            if factor is not None and pixels.ndim >= 2 and pixels.size and np.ptp(pixels[::7, ::7]) > 0:
+                return (pixels.shape[0], pixels.shape[1]), factor
+    return None
+
+
+def _entries(adata: AnnData, library: str | None) -> list[Any]:
     libraries = adata.uns.get("spatial")
     if not isinstance(libraries, dict):
-        return {}
-    for entry in [libraries[library]] if library in libraries else list(libraries.values()):
-        factors = entry.get("scalefactors") if isinstance(entry, dict) else None
-        if isinstance(factors, dict) and factors:
-            return factors
-    return {}
+        return []
+    return [libraries[library]] if library in libraries else list(libraries.values())
+
+
+def _part(entry: Any, name: str) -> Mapping[str, Any]:
+    part = entry.get(name) if isinstance(entry, dict) else None
+    return part if isinstance(part, dict) else {}

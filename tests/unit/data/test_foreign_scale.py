@@ -8,6 +8,7 @@ import anndata
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image as Picture
 from scipy import sparse
 
 from eosin.data import read
@@ -184,3 +185,33 @@ def test_turned_slides_are_right_and_mirrored_ones_are_not(turn: list[list[float
     found = array_map(frame[["array_col", "array_row"]].to_numpy(float), xy)
     assert found is not None and found.is_lattice and found.hexagonal and np.isclose(found.pitch, 200)
     assert [said in note for note in found.note()] == ([True] if said else [])
+
+
+# --- the picture, and spots beside the tissue -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("size", "ratio"), [((1000, 900), 1.0), ((2000, 1800), 2.0), ((500, 450), 0.5)])
+def test_an_image_beside_the_file_is_compared_with_the_one_within(
+    tmp_path: Path, size: tuple[int, int], ratio: float
+) -> None:
+    adata = of_frame(visium_positions(), tissue_hires_scalef=0.2)
+    adata.uns["spatial"]["S"]["images"]["hires"] = np.arange(180 * 200 * 3).reshape(180, 200, 3).astype(np.uint8)
+    file = put(adata, tmp_path)
+    expected = read(file)[0]
+    Picture.new("RGB", size).save(tmp_path / "S.png")
+    (one,) = read(file)
+    assert np.array_equal(one.spots.xy_um, expected.spots.xy_um)
+    assert one.image is not None and np.isclose(one.image.mpp, 0.5 / ratio)
+    assert any("scaled" in note for note in one.notes) == (ratio != 1.0)
+    assert np.allclose(read(file, mpp=0.5 / ratio)[0].spots.xy_um, one.spots.xy_um)  # of the image that is there
+    Picture.new("RGB", (900, 1000)).save(tmp_path / "S.png")
+    with pytest.raises(EosinError, match=r"has 900 x 1000 px, but the picture .* had 1000 x 900 px"):
+        read(file)
+
+
+@pytest.mark.parametrize("values", [(0, 1), (False, True), ("0", "1"), ("False", "True"), (0.0, 1.0)])
+def test_spots_beside_the_tissue_are_left_out_however_it_is_written(tmp_path: Path, values: tuple) -> None:
+    adata = of_frame(visium_positions())
+    adata.obs["in_tissue"] = [values[i > 3] for i in range(64)]
+    (one,) = read(put(adata, tmp_path))
+    assert len(one) == 60 and "4 of 64 spots are not in tissue and were left out" in one.notes

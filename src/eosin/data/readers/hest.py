@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data.foreign import foreign_diameter_px, gene_names
+from eosin.data.foreign import foreign_diameter_px, gene_names, on_tissue
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
 from eosin.data.missing import names_no_patient
 from eosin.data.reader import READERS, Reader
@@ -57,7 +57,7 @@ class Hest(Reader):
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
         """One sample; its scale and patient are in its metadata."""
         file = path / "st" / f"{name}.h5ad"
-        adata = read_h5ad(file)
+        adata, tissue_notes = on_tissue(read_h5ad(file))
         facts, notes = read_metadata(path / "metadata" / f"{name}.json")
         mpp = _mpp(adata, facts, mpp, file)
         xy_um = spatial(adata, file) * mpp
@@ -77,7 +77,7 @@ class Hest(Reader):
             patient=_patient(facts, name),
             image=image and Image(image, mpp),
             platform=platform,
-            notes=[*notes, *diameter_notes, *gene_notes, *image_notes, *_odd_pitch(xy_um, facts)],
+            notes=[*notes, *tissue_notes, *diameter_notes, *gene_notes, *image_notes, *_odd_pitch(xy_um, facts)],
         ).section(self.naming)
 
 

@@ -15,9 +15,10 @@ import numpy as np
 
 from eosin.config import need_known
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
-from eosin.data.foreign_scale import ScaleFacts, factors_of, scale_of_anndata
+from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata
 from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial
 from eosin.data.libraries import LIBRARY, check_apart, library_of_spots
+from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
 from eosin.data.section_parts import SectionParts, find_image, left_out
@@ -132,11 +133,12 @@ def _foreign_parts(
     adata, notes = on_tissue(adata)
     xy = spatial(adata, path)
     check_apart(xy, adata.obs, path)
-    scale = scale_of_anndata(
-        ScaleFacts(adata, xy, path, record, factors_of(adata, library)), mpp, positions_um=positions_um
-    )
+    file = _image_file(path, library)
+    ratio, ratio_notes = _ratio_to_stored(file, adata, library)
+    facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))
+    scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
     counts, genes, count_notes = counts_of(adata, path)
-    image, image_notes = _image(path, library, scale.mpp)
+    image, image_notes = _image(file, None if scale.mpp is None else scale.mpp / ratio)
     patient, patient_notes = patient_of(adata, name)
     return SectionParts(
         path,
@@ -150,15 +152,33 @@ def _foreign_parts(
         image=image,
         domains=domains_of(adata),
         platform=scale.platform,
-        notes=[*notes, *count_notes, *scale.notes, *patient_notes, *image_notes],
+        notes=[*notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
     )
 
 
-def _image(path: Path, library: str | None, scale: float | None) -> tuple[Image | None, list[str]]:
+def _image_file(path: Path, library: str | None) -> Path | None:
     """The image of the library's name, or the file's, beside the file."""
     stems = [path.stem] if library is None else [library, f"{path.stem}-{library}"]
     stems = [stem for stem in stems if not set(stem) & set("/\\\0")]  # a library may be called so, no file
-    file = find_image(path.with_name(stem) for stem in stems)
+    return find_image(path.with_name(stem) for stem in stems)
+
+
+def _ratio_to_stored(file: Path | None, adata: AnnData, library: str | None) -> tuple[float, list[str]]:
+    """How many times larger the image is than the picture of the positions, by the reduced one in `uns["spatial"]`."""
+    reduced = reduced_picture(adata, library)
+    if file is None or reduced is None:
+        return 1.0, []
+    from eosin.slide import size_of  # image libraries load only where a file is asked
+
+    try:
+        size_px = size_of(file)
+    except EosinError:
+        return 1.0, []  # whoever encodes it says what is wrong with it
+    (height, width), factor = reduced
+    return plain_ratio(file, size_px, (width / factor, height / factor), factor)
+
+
+def _image(file: Path | None, scale: float | None) -> tuple[Image | None, list[str]]:
     if file is None:
         return None, ["no image of the same name beside the file"]
     if scale is None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.config import need_known
-from eosin.data.foreign import counts_of, domains_of, patient_of
+from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.h5ad import our_record
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image, left_out
@@ -197,7 +197,9 @@ def _matched(sdata: Any, place: _Place) -> tuple[AnnData, Any, list[str]]:
         fix = f"its column '{facts['instance_key']}' must name rows of the shapes"
         raise EosinError(f"table '{place.table}' names no shape of '{place.region}'", file=place.store, fix=fix)
     notes = left_out(int((~kept).sum()), len(rows), "rows of the table have no shape")
-    return table[rows[kept]].copy(), shapes.iloc[at[kept]], notes
+    adata, tissue_notes = on_tissue(table[rows[kept]].copy())
+    at = shapes.index.get_indexer(adata.obs[facts["instance_key"]].to_numpy())
+    return adata, shapes.iloc[at], [*notes, *tissue_notes]
 
 
 def _circles(shapes: Any, store: Path) -> tuple[np.ndarray, float]:

@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from eosin.config import Registry, need_known
+from eosin.data.contents import no_reader_fits
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming, naming_of
 from eosin.genes.name_table import read_gene_table
@@ -138,7 +139,7 @@ def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]
     fitting = [(READERS[name], why) for name in READERS if (why := READERS[name].recognise(path)) is not None]
     if not fitting:
         known = "; ".join(f"{name}: {READERS[name].looks_for}" for name in READERS)
-        raise EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
+        raise no_reader_fits(path, _is_known, known)
     if len(fitting) > 1:
         names = " and ".join(f"'{one.name}'" for one, _ in fitting)
         raise EosinError(f"readers {names} both fit", file=path, fix="name one by --reader")
@@ -158,6 +159,14 @@ def reader_for(path: str | Path, reading: ReadOptions) -> Reader:
     if reading.library is None and not reading.positions_um:
         return chosen
     return chosen.told(library=reading.library, positions_um=reading.positions_um)
+
+
+def _is_known(path: Path) -> bool:
+    """Whether a reader knows a path; what is damaged there is for reading to say."""
+    try:
+        return any(READERS[name].recognise(path) is not None for name in READERS)
+    except EosinError:
+        return True
 
 
 @takes_options()

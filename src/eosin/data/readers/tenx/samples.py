@@ -54,13 +54,21 @@ class Sample:
 
     def _has_own(self, place: Path) -> bool:
         """Whether a folder is of this sample alone: called by its prefix, or not shared."""
-        return not self.prefix or (place != self.folder and place.name.startswith(self.prefix.rstrip(_ENDS)))
+        return not self.prefix or _prefix_of_place(place, self.folder) == self.prefix
 
 
 def spatial_places(folder: Path) -> list[Path]:
     """Where positions may lie: `spatial/`, the folder itself, and other folders that are called so."""
     others = sorted(place for place in folder.glob("*spatial*") if place.is_dir() and place.name != "spatial")
-    return [place for place in (folder / "spatial", folder, *others) if place.is_dir()]
+    inner = [place / "spatial" for place in others]  # of an archive that was unpacked into a folder of its name
+    return [place for place in (folder / "spatial", folder, *others, *inner) if place.is_dir()]
+
+
+def _prefix_of_place(place: Path, folder: Path) -> str:
+    """What stands before `spatial` in the name of a folder of positions, as `GSM1_P1_spatial/`."""
+    if place in (folder, folder / "spatial"):
+        return ""
+    return place.relative_to(folder).parts[0].partition("spatial")[0]
 
 
 def samples_in(folder: Path) -> dict[str, Sample]:
@@ -72,7 +80,7 @@ def samples_in(folder: Path) -> dict[str, Sample]:
         return _aggregated(folder)
     prefixes = set()
     for place in spatial_places(folder) if _may_hold_counts(folder) else [folder / "spatial"]:
-        own = "" if place.name == "spatial" or place == folder else place.name.partition("spatial")[0]
+        own = _prefix_of_place(place, folder)
         prefixes |= {match["prefix"] or own for name in _names(place) if (match := _POSITIONS.fullmatch(name))}
     if not prefixes:
         facts = folder / "spatial" / "scalefactors_json.json"

@@ -15,6 +15,7 @@ import numpy as np
 
 from eosin.config import Registry, need_known
 from eosin.data.contents import no_reader_fits
+from eosin.data.gene_overlap import overlap_note, shared_genes
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming, naming_of
 from eosin.genes.name_table import read_gene_table
@@ -201,6 +202,9 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
             found.append(call(chosen.read_section(path, name, mpp=reading.mpp)))
             tick()
     _log_notes(path, found)
+    note, is_warning = overlap_note(found)
+    if note is not None:
+        log.log(logging.WARNING if is_warning else logging.INFO, "%s: %s", path, note)
     return found
 
 
@@ -236,6 +240,8 @@ def describe(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[
     chosen, reason = recognise(path, reading.reader)
     sections = read(path, reading=replace(reading, reader=chosen.name))
     facts = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
+    if (shared := shared_genes(sections)) is not None:
+        facts["genes_in_all"] = shared
     return {**facts, "sections": [_describe(section) for section in sections]}
 
 

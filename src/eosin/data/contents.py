@@ -29,6 +29,8 @@ _OF_OTHER_KIND = {
     ".safetensors": "weights",
     ".pdf": "a document",
 } | dict.fromkeys(_TABLES, "a table")
+_OWN_FOLDERS = ("spatial.tar", "binned_outputs.tar", "segmented_outputs.tar")
+"""Archives of 10x's that hold a folder of this name."""
 _WAYS_OUT = {
     ".rds": "write it as .h5ad first (in R: zellkonverter or anndataR)",
     ".rdata": "write it as .h5ad first (in R: zellkonverter or anndataR)",
@@ -76,7 +78,9 @@ def no_reader_fits(path: Path, fits: Callable[[Path], bool], known: str) -> Eosi
 def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str) -> str:
     if found.packed:
         others = f" (and {len(found.packed) - 1} more)" if len(found.packed) > 1 else ""
-        return f"unpack {unpack_command(found.packed[0])}{others}"
+        own = [file for file in found.packed if any(word in file.name for word in _OWN_FOLDERS)]
+        alone = len({file.parent for file in own}) == len(own)  # else they would be mixed
+        return f"unpack {unpack_command(found.packed[0], has_own_folder=alone and found.packed[0] in own)}{others}"
     inner = [folder for folder in sorted(path.glob("*")) if folder.is_dir() and not folder.name.startswith(".")]
     if fitting := [folder.name for folder in inner[:_MOST_FOLDERS] if fits(folder)]:
         return f"give one of the folders in it: {', '.join(fitting[:6])}" + (", ..." if len(fitting) > 6 else "")

@@ -19,13 +19,18 @@ def is_packed(file: Path) -> bool:
     return file.name.lower().endswith((*ARCHIVES, *_SINGLE))
 
 
-def unpack_command(file: Path) -> str:
-    """The command that unpacks a file beside itself: an archive into a folder of its name."""
+def unpack_command(file: Path, *, has_own_folder: bool = False) -> str:
+    """The command that unpacks a file beside itself.
+
+    An archive goes into a folder of its name, unless it `has_own_folder` within: 10x's hold `spatial/` or
+    `binned_outputs/`.
+    """
     name = file.name.lower()
     suffix = next((suffix for suffix in sorted(ARCHIVES, key=len, reverse=True) if name.endswith(suffix)), None)
     if suffix is None:
         return f"{_COMMANDS[Path(name).suffix]} '{file}'"
-    target = file.with_name(file.name[: -len(suffix)])
+    target = file.parent if has_own_folder else file.with_name(file.name[: -len(suffix)])
     if suffix == ".zip":
         return f"unzip '{file}' -d '{target}'"
-    return f"mkdir -p '{target}' && tar -xf '{file}' -C '{target}'"
+    made = "" if has_own_folder else f"mkdir -p '{target}' && "
+    return f"{made}tar -xf '{file}' -C '{target}'"

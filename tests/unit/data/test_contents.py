@@ -46,7 +46,7 @@ def test_folders_that_readers_know_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "command"),
     [
-        ("V1_spatial.tar.gz", "tar -xf '{}/V1_spatial.tar.gz' -C '{}/V1_spatial'"),
+        ("V1_spatial.tar.gz", "tar -xf '{}/V1_spatial.tar.gz' -C '{}"),
         ("GSE1_RAW.tar", "tar -xf '{}/GSE1_RAW.tar' -C '{}/GSE1_RAW'"),
         ("slide.zarr.zip", "unzip '{}/slide.zarr.zip' -d '{}/slide.zarr'"),
         ("cohort.h5ad.gz", "gunzip -k '{}/cohort.h5ad.gz'"),
@@ -61,6 +61,14 @@ def test_packed_files_are_named_with_the_command(tmp_path: Path, name: str, comm
         with pytest.raises(EosinError) as error:
             verb(file)
         assert command in str(error.value) and "not an image that" not in str(error.value)
+
+
+def test_archives_of_10x_are_unpacked_beside_the_matrix_unless_there_are_several(tmp_path: Path) -> None:
+    placeholder(tmp_path / "V1_filtered_feature_bc_matrix.h5")
+    file = placeholder(tmp_path / "V1_spatial.tar.gz")
+    assert refusal(tmp_path).endswith(f"unpack tar -xf '{file}' -C '{tmp_path}'")
+    placeholder(tmp_path / "V2_spatial.tar.gz")
+    assert refusal(tmp_path).endswith(f"-C '{tmp_path}/V1_spatial' (and 1 more)")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,9 @@ _AGGREGATED = re.compile(r"aggr_tissue_positions(_list)?\.csv(\.gz)?")
 _ACCESSION = re.compile(r"GS[EM]\d+[_.-]?")
 _MTX = re.compile(r"(?P<prefix>.*)matrix\.mtx(\.gz)?")
 _ENDS = "_-. "
+_JOINTS = ("", "spatial_", "spatial-", "spatial.")
+"""What stands between prefix and name where `spatial/` was made part of the names."""
+_FLATTENED = re.compile(r"spatial[_.-]$")
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class Sample:
         """The first file of these names, packed by gzip or not, with the sample's prefix or in a folder of its own."""
         for place in [self.spatial] if self.spatial is not None else spatial_places(self.folder):
             for name in names:
-                for called in (f"{self.prefix}{name}", *([name] if self._has_own(place) else [])):
+                joined = [f"{self.prefix}{joint}{name}" for joint in _JOINTS]
+                for called in (*joined, *([name] if self._has_own(place) else [])):
                     for file in (place / called, place / f"{called}.gz"):
                         if file.is_file():
                             return file
@@ -81,7 +85,8 @@ def samples_in(folder: Path) -> dict[str, Sample]:
     prefixes = set()
     for place in spatial_places(folder) if _may_hold_counts(folder) else [folder / "spatial"]:
         own = _prefix_of_place(place, folder)
-        prefixes |= {match["prefix"] or own for name in _names(place) if (match := _POSITIONS.fullmatch(name))}
+        matches = [match for name in _names(place) if (match := _POSITIONS.fullmatch(name))]
+        prefixes |= {_FLATTENED.sub("", match["prefix"]) or own for match in matches}
     if not prefixes:
         facts = folder / "spatial" / "scalefactors_json.json"
         return {"": Sample(folder)} if facts.is_file() else {}
@@ -117,6 +122,10 @@ def _aggregated(folder: Path) -> dict[str, Sample]:
     except (OSError, ValueError, csv.Error) as error:
         raise EosinError(f"not readable as a table ({error})", file=file, fix="copy it from outs/ again") from error
     libraries = [row[0].strip() for row in rows[1:]]
+    if (
+        odd := next((name for name in libraries if name in ("", ".", "..") or set(name) & set("/\\\0")), None)
+    ) is not None:
+        raise EosinError(f"names a library '{odd}', which is no folder of spatial/", file=file, fix="name it otherwise")
     return {
         name: Sample(folder, spatial=folder / "spatial" / name, ending=f"-{i}") for i, name in enumerate(libraries, 1)
     }

@@ -28,7 +28,7 @@ def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tupl
     """
     folder = sample.folder
     home = folder.parent if folder.name == "outs" else folder
-    inside = list(dict.fromkeys([home, folder, *([] if beside is None else [beside])]))
+    inside: list[Path] = list(dict.fromkeys((home, folder, beside or folder)))
     if (file := find_image([place / name for place in (*inside, home.resolve().parent)], _SUFFIXES)) is not None:
         return file, []
     own = name if sample.ending else sample.prefix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 from abc import abstractmethod
 from dataclasses import replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres")
+_TIGHTEST_TABLE = 40
+"""gzip packs tables of positions 3 to 6 to 1."""
 _MOST_JSON = 1 << 20  # bytes; scale factors are a few hundred
 
 
@@ -63,7 +66,8 @@ def read_positions(file: Path) -> pd.DataFrame:
     import pandas as pd
 
     with reading(file, "a table of positions"):
-        frame = pd.read_csv(file, header=None, dtype=str, keep_default_na=False)
+        source = _unpacked(file) if file.suffix == ".gz" else file
+        frame = pd.read_csv(source, header=None, dtype=str, keep_default_na=False)
     if frame.shape[1] != len(COLUMNS):
         fix = f"its columns are {', '.join(COLUMNS)}"
         raise EosinError(f"has {frame.shape[1]} columns, expected {len(COLUMNS)}", file=file, fix=fix)
@@ -76,6 +80,16 @@ def read_positions(file: Path) -> pd.DataFrame:
     else:
         frame = frame.set_axis(list(COLUMNS), axis=1)
     return check_positions(frame, file)
+
+
+def _unpacked(file: Path) -> io.BytesIO:
+    """A packed table in memory; refused where it unpacks to more than any table of numbers does."""
+    most = _TIGHTEST_TABLE * file.stat().st_size + _MOST_JSON
+    with gzip.open(file) as stream:
+        text = stream.read(most + 1)
+    if len(text) > most:
+        raise EosinError(f"unpacks to over {most // 1_000_000} MB", file=file, fix=AGAIN)
+    return io.BytesIO(text)
 
 
 def check_positions(frame: pd.DataFrame, file: Path) -> pd.DataFrame:

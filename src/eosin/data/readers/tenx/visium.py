@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIAMETER_UM = 55.0
-_TOLERANCE = 0.1
+_TOLERANCE, _SAME = 0.1, 0.02
 _LEAST_SHARE, _MOST_SHARE = 0.45, 0.8
 """Of the pitch that a spot's width may be: 0.55 as printed, 0.65 as Space Ranger writes it."""
 _OF_VISIUM_HD = (
@@ -61,8 +61,10 @@ class Visium(tenx.TenxReader):
         file, matrix_notes = find_matrix(sample)
         slide, slide_notes = find_slide(sample, name)
         ratio, ratio_notes = slide_ratio(slide, sample)
+        factors = tenx.read_factors(sample)
         scale, scale_notes = scale_of_lattice(positions, slide, mpp, places, ratio=ratio)
-        _check_width(positions, tenx.read_factors(sample).get("spot_diameter_fullres"), places)
+        _check_stored(factors.get("microns_per_pixel"), scale, mpp, ratio, places)
+        _check_width(positions, factors.get("spot_diameter_fullres"), places)
         with open_matrix(file, self.naming) as matrix:
             rows, kept, row_notes = join(matrix.barcodes, positions, file, sample.ending)
             counts = matrix.rows(rows)
@@ -106,6 +108,16 @@ def join(
     if not on.any():
         raise no_match(barcodes, file)
     return wanted[on], positions.iloc[place[on]], notes
+
+
+def _check_stored(stored: float | None, scale: float, mpp: float | None, ratio: float, file: Path) -> None:
+    """Refuse a scale, as given or as measured, that the scale factors contradict where they hold one."""
+    if stored is None or abs(scale / stored - 1) <= (_TOLERANCE if mpp is None else _SAME):
+        return
+    told = "--mpp says" if mpp is not None else "image or lattice say"
+    problem = f"{told} {scale / ratio:.4g} µm per pixel, microns_per_pixel says {stored / ratio:.4g}"
+    fix = "leave --mpp out" if mpp is not None else "take positions and scalefactors_json.json of one run"
+    raise EosinError(problem, file=file, fix=fix)
 
 
 def _check_width(positions: pd.DataFrame, width_px: float | None, file: Path) -> None:

@@ -65,6 +65,17 @@ def test_a_flat_folder_of_several_samples(tmp_path: Path, *, packed: bool) -> No
         assert any("tissue_hires_image.png.gz is packed" in note and "gunzip" in note for note in left.notes)
 
 
+def test_spatial_may_have_become_part_of_the_names(tmp_path: Path) -> None:
+    folder = flat(tmp_path / "GSE1", {"GSM11_P1_": 1, "GSM12_P2_": 2}, packed=False)
+    for file in sorted(folder.glob("*")):
+        if file.suffix != ".h5":
+            accession, patient, rest = file.name.split("_", 2)
+            file.rename(folder / f"{accession}_{patient}_spatial_{rest}")
+    found = read(folder)
+    assert [one.name for one in found] == ["P1", "P2"] and all(one.image is not None for one in found)
+    assert found[1].counts is not None and np.array_equal(found[1].counts.toarray(), counts(62, 2))
+
+
 def test_names_that_differ_by_their_accession_only_keep_it(tmp_path: Path) -> None:
     found = read(flat(tmp_path / "GSE1", {"GSM11_A_": 1, "GSM12_A_": 2}))
     assert [one.name for one in found] == ["GSM11_A", "GSM12_A"]
@@ -156,6 +167,23 @@ def test_aggregated_libraries_are_sections(tmp_path: Path, where: str) -> None:
     assert first.image.path.parent.name == "LV123" and np.isclose(first.image.mpp, 2 * second.image.mpp)
 
 
+@pytest.mark.parametrize("name", ["../other", "", ".."])
+def test_libraries_cannot_climb_out(tmp_path: Path, name: str) -> None:
+    outs = aggregated(tmp_path / "AGG" / "outs")
+    (outs / "aggregation.csv").write_text(f"library_id,molecule_h5\n{name},a.h5\n")
+    with pytest.raises(EosinError, match="which is no folder of spatial/"):
+        read(outs)
+
+
+def test_a_packed_table_that_unpacks_without_end_is_refused(tmp_path: Path) -> None:
+    path = whole(tmp_path / "S")
+    file = path / "spatial" / "tissue_positions_list.csv"
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(b"0" * 30_000_000))
+    file.unlink()
+    with pytest.raises(EosinError, match="unpacks to over"):
+        read(path)
+
+
 def test_a_matrix_of_several_samples_is_not_taken_for_one(tmp_path: Path) -> None:
     path, agg = whole(tmp_path / "S"), aggregated(tmp_path / "AGG")
     shutil.copy(agg / "filtered_feature_bc_matrix.h5", path / "filtered_feature_bc_matrix.h5")
@@ -223,6 +251,18 @@ def test_scale_factors_of_another_sample_are_refused(tmp_path: Path) -> None:
     facts = {"spot_diameter_fullres": 260.0, "tissue_hires_scalef": 0.2}
     (path / "spatial" / "scalefactors_json.json").write_text(json.dumps(facts))
     with pytest.raises(EosinError, match="spots lie 200 px apart, and the scale factors say that one is 260 px wide"):
+        read(path)
+
+
+def test_a_scale_among_the_scale_factors_is_compared(tmp_path: Path) -> None:
+    path = whole(tmp_path / "S")
+    facts = {"spot_diameter_fullres": 130.0, "tissue_hires_scalef": 0.2, "microns_per_pixel": 0.5}
+    (path / "spatial" / "scalefactors_json.json").write_text(json.dumps(facts))
+    assert len(read(path)) == len(read(path, mpp=0.5)) == 1
+    with pytest.raises(EosinError, match=r"--mpp says 0\.25 µm per pixel, microns_per_pixel says 0\.5"):
+        read(path, mpp=0.25)
+    (path / "spatial" / "scalefactors_json.json").write_text(json.dumps(facts | {"microns_per_pixel": 0.25}))
+    with pytest.raises(EosinError, match=r"image or lattice say 0\.5 µm per pixel, microns_per_pixel says 0\.25"):
         read(path)
 
 

@@ -12,6 +12,8 @@ import numpy as np
 
 PITCH_UM = 100.0
 """Of Visium, of every version."""
+LEAST_SHARE, MOST_SHARE = 0.45, 0.8
+"""Of the pitch that a spot's width may be: 0.55 as printed, 0.65 as Space Ranger writes it."""
 _FEWEST = 3
 _MOST_OFF, _MOST_STRETCH = 0.15, 0.05
 """Of a lattice: how far spots may lie off it, of its pitch; and how much longer one axis may be than the other."""
@@ -52,11 +54,13 @@ class ArrayMap:
         return self.off < _MOST_OFF * self.pitch and longer < (1 + _MOST_STRETCH) * shorter
 
     def note(self) -> list[str]:
-        """A note where the axes of the array run against those of the image.
+        """A note where array and image do not fit, or their axes run against one another.
 
         The capture area's columns lie along x and its rows along y, however the slide is turned: the determinant of
         the map is positive. It is negative where x and y were exchanged, or where the picture is mirrored.
         """
+        if not self.is_lattice:
+            return ["array_row, array_col and positions do not fit one lattice: the scale may be wrong"]
         if np.linalg.det(self.per_step) >= 0:
             return []
         across = abs(self.per_step[0, 1] * self.per_step[1, 0]) > abs(self.per_step[0, 0] * self.per_step[1, 1])

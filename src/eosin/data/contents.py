@@ -13,7 +13,7 @@ from eosin.plurals import counted
 
 _PICTURES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".btf", ".jpg", ".jpeg", ".png", ".czi", ".dcm")
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
-_MOST_FILES, _DEEPEST, _MOST_FOLDERS = 20_000, 4, 200
+_MOST_FILES, _DEEPEST, _MOST_FOLDERS = 20_000, 6, 200
 _OF_OTHER_KIND = {
     ".mtx": "a matrix of counts",
     ".loom": "a loom file",
@@ -81,9 +81,9 @@ def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str
         own = [file for file in found.packed if any(word in file.name for word in _OWN_FOLDERS)]
         alone = len({file.parent for file in own}) == len(own)  # else they would be mixed
         return f"unpack {unpack_command(found.packed[0], has_own_folder=alone and found.packed[0] in own)}{others}"
-    inner = [folder for folder in sorted(path.glob("*")) if folder.is_dir() and not folder.name.startswith(".")]
-    if fitting := [folder.name for folder in inner[:_MOST_FOLDERS] if fits(folder)]:
-        return f"give one of the folders in it: {', '.join(fitting[:6])}" + (", ..." if len(fitting) > 6 else "")
+    if fitting := _fitting(path, fits):
+        names = [str(folder.relative_to(path)) for folder in fitting]
+        return f"give one of the folders in it: {', '.join(names[:6])}" + (", ..." if len(names) > 6 else "")
     if found.matrices and not found.positions:
         return "put the positions of the spots beside the matrix, as spatial/tissue_positions.csv"
     if found.positions and not found.matrices:
@@ -93,6 +93,17 @@ def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str
             "put matrix and positions of a sample into one folder, as S1/filtered_feature_bc_matrix.h5 and S1/spatial/"
         )
     return f"known layouts are {known}"
+
+
+def _fitting(path: Path, fits: Callable[[Path], bool]) -> list[Path]:
+    """The folders within that a reader knows, of the first level on which there are any."""
+    level = [path]
+    for _ in range(_DEEPEST):
+        level = [inner for folder in level for inner in sorted(folder.glob("*")) if inner.is_dir()]
+        level = [folder for folder in level if not folder.name.startswith(".")][:_MOST_FOLDERS]
+        if fitting := [folder for folder in level if fits(folder)]:
+            return fitting
+    return []
 
 
 class _Found:

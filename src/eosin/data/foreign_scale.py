@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.array_map import PITCH_UM, ArrayMap, array_map
+from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, PITCH_UM, ArrayMap, array_map
 from eosin.data.h5ad import is_in_um, width_at
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
@@ -149,6 +149,7 @@ def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool
     unit_um = 1.0 if in_um or scale is None else scale
     pitch_um = facts.pitch * unit_um
     _check_bins(facts, pitch_um)
+    _check_width(facts)
     platform = "Visium HD" if facts.bin_um is not None else "Visium" if facts.is_visium else "unknown"
     notes += _odd_pitch(facts, pitch_um)
     diameter_um, width_notes = _diameter(facts, None if in_um else scale, unit_um, pitch_um)
@@ -212,6 +213,23 @@ def _check_bins(facts: ScaleFacts, pitch_um: float) -> None:
         problem = f"bins of {facts.bin_um:g} µm by their barcodes lie {pitch_um:.3g} µm apart at this scale"
         fix = f"by the bins it is {facts.bin_um / facts.pitch:.4g} µm per pixel: give that as --mpp, or no --mpp"
         raise EosinError(problem, file=facts.path, fix=fix)
+
+
+def _check_width(facts: ScaleFacts) -> None:
+    """Refuse positions of a reduced picture: a spot of Visium is 0.55 to 0.65 of the pitch wide."""
+    width_px = facts.number("spot_diameter_fullres")
+    if not facts.is_visium or width_px is None or LEAST_SHARE < width_px / facts.pitch < MOST_SHARE:
+        return
+    problem = f"spots lie {facts.pitch:.4g} px apart, and spot_diameter_fullres says that one is {width_px:.4g} px wide"
+    fix = "store positions in pixels of the full-resolution image"
+    for name in ("hires", "lowres"):
+        factor = facts.number(f"tissue_{name}_scalef")
+        if factor is not None and LEAST_SHARE < width_px * factor / facts.pitch < MOST_SHARE:
+            fix = (
+                f"positions seem to be pixels of the {name} picture: divide them by tissue_{name}_scalef, {factor:.4g}"
+            )
+            break
+    raise EosinError(problem, file=facts.path, fix=fix)
 
 
 def _odd_pitch(facts: ScaleFacts, pitch_um: float) -> list[str]:

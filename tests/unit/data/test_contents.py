@@ -41,6 +41,8 @@ def test_folders_that_readers_know_are_named(tmp_path: Path) -> None:
     legacy_st(tmp_path / "her2st")
     write_visium(tmp_path / "cohort" / "S1", counts(62), visium_positions())
     assert "give one of the folders in it: cohort, her2st" in refusal(tmp_path)
+    write_visium(tmp_path / "deep" / "GSE1" / "P1" / "S1" / "outs", counts(62), visium_positions())
+    assert "give one of the folders in it: GSE1/P1" in refusal(tmp_path / "deep")
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,16 @@ def test_a_hint_fits_the_platform(tmp_path: Path, xy: np.ndarray, factors: dict[
         read(put(adata, tmp_path))
 
 
+@pytest.mark.parametrize(("factor", "name"), [(0.2, "hires"), (0.05, "lowres")])
+def test_positions_of_a_reduced_picture_are_refused(tmp_path: Path, factor: float, name: str) -> None:
+    factors = {"spot_diameter_fullres": 130.0, f"tissue_{name}_scalef": factor}
+    adata = of_frame(visium_positions(), **factors)
+    read(put(adata, tmp_path))
+    adata.obsm["spatial"] = np.asarray(adata.obsm["spatial"]) * factor
+    with pytest.raises(EosinError, match=rf"one is 130 px wide; positions seem to be pixels of the {name} picture"):
+        read(put(adata, tmp_path))
+
+
 # --- µm -----------------------------------------------------------------------------------------------------------
 
 
@@ -215,3 +225,28 @@ def test_spots_beside_the_tissue_are_left_out_however_it_is_written(tmp_path: Pa
     adata.obs["in_tissue"] = [values[i > 3] for i in range(64)]
     (one,) = read(put(adata, tmp_path))
     assert len(one) == 60 and "4 of 64 spots are not in tissue and were left out" in one.notes
+
+
+# --- as public reports have them --------------------------------------------------------------------------------------
+
+
+def test_a_first_row_that_a_reader_lost_is_left_out(tmp_path: Path) -> None:
+    """Readers that took the first row for a heading left one spot without position, place and `in_tissue`."""
+    adata = of_frame(visium_positions())
+    adata.obs["in_tissue"] = 1.0
+    adata.obs = adata.obs.astype(float)
+    adata.obs.iloc[0] = np.nan
+    xy = np.asarray(adata.obsm["spatial"]).copy()
+    xy[0] = np.nan
+    adata.obsm["spatial"] = xy
+    (one,) = read(put(adata, tmp_path))
+    assert len(one) == 63 and np.allclose(one.spots.xy_um, xy[1:] * 0.5)
+    assert "1 of 64 spots are not in tissue and were left out" in one.notes
+
+
+def test_positions_that_are_texts_are_numbers(tmp_path: Path) -> None:
+    adata = of_frame(visium_positions())
+    expected = read(put(adata, tmp_path))[0].fingerprint()
+    texts = pd.DataFrame(np.asarray(adata.obsm["spatial"]).astype(str), index=adata.obs_names, columns=["x", "y"])
+    adata.obsm["spatial"] = texts
+    assert read(put(adata, tmp_path))[0].fingerprint() == expected

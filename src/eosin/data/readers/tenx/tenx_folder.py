@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres", "pxl_col_in_fullres")
 _TIGHTEST_TABLE = 40
 """gzip packs tables of positions 3 to 6 to 1."""
+_LONGEST_HEADING = 4096  # bytes
 _MOST_JSON = 1 << 20  # bytes; scale factors are a few hundred
 
 
@@ -66,8 +67,14 @@ def read_positions(file: Path) -> pd.DataFrame:
     import pandas as pd
 
     with reading(file, "a table of positions"):
-        source = _unpacked(file) if file.suffix == ".gz" else file
-        frame = pd.read_csv(source, header=None, dtype=str, keep_default_na=False)
+        source = _unpacked(file) if file.suffix == ".gz" else io.BytesIO(file.read_bytes())
+        first = source.readline(_LONGEST_HEADING)
+        source.seek(0)
+        separator = "," if b"," in first else "\t" if b"\t" in first else ";"
+        frame = pd.read_csv(source, sep=separator, header=None, dtype=str, keep_default_na=False)
+    heading = list(frame.iloc[0].str.strip())
+    if frame.shape[1] > len(COLUMNS) and set(COLUMNS) <= set(heading):  # a tool wrote row numbers beside them
+        frame = frame.iloc[:, [heading.index(name) for name in COLUMNS]]
     if frame.shape[1] != len(COLUMNS):
         fix = f"its columns are {', '.join(COLUMNS)}"
         raise EosinError(f"has {frame.shape[1]} columns, expected {len(COLUMNS)}", file=file, fix=fix)
@@ -97,6 +104,8 @@ def check_positions(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
     import pandas as pd
 
     frame = frame.reset_index(drop=True)
+    words = frame["in_tissue"].astype(str).str.strip().str.lower()
+    frame["in_tissue"] = words.replace({"true": "1", "false": "0"})
     for column in COLUMNS[1:]:
         numbers = pd.to_numeric(frame[column], errors="coerce")
         if not np.isfinite(numbers).all():

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eosin.data.array_map import PITCH_UM, ArrayMap, array_map
+from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, PITCH_UM, ArrayMap, array_map
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.barcodes import check_filtered, match_barcodes, no_match
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 DIAMETER_UM = 55.0
 _TOLERANCE, _SAME = 0.1, 0.02
-_LEAST_SHARE, _MOST_SHARE = 0.45, 0.8
-"""Of the pitch that a spot's width may be: 0.55 as printed, 0.65 as Space Ranger writes it."""
 _OF_VISIUM_HD = (
     "binned_outputs",
     "segmented_outputs",
@@ -126,7 +124,7 @@ def _check_width(positions: pd.DataFrame, width_px: float | None, file: Path) ->
     if width_px is None or fitted is None or not fitted.is_lattice:
         return
     share = width_px / fitted.pitch
-    if not _LEAST_SHARE < share < _MOST_SHARE:
+    if not LEAST_SHARE < share < MOST_SHARE:
         problem = f"spots lie {fitted.pitch:.4g} px apart, and the scale factors say that one is {width_px:.4g} px wide"
         fix = "take positions and scalefactors_json.json of one sample and one run; a spot is 0.55 to 0.65 of the pitch"
         raise EosinError(problem, file=file, fix=fix)
@@ -151,13 +149,13 @@ def scale_of_lattice(
     """
     fitted = lattice_of(positions)
     lattice = None if fitted is None else PITCH_UM / fitted.pitch
-    mirrored = fitted.note() if fitted is not None and fitted.is_lattice else []
+    odd = [] if fitted is None else fitted.note()
     of_image = None if mpp is not None or slide is None else _mpp_of_image(slide)
     known, source = (mpp, "as given") if mpp is not None else (of_image, "as the image says")
     if known is None:
         if lattice is None:
             raise EosinError("too few positions to find the scale from the pitch", file=file, fix="give --mpp")
-        return check_mpp(lattice, file), [f"{lattice:.4f} µm/px from the 100 µm pitch", *mirrored]
+        return check_mpp(lattice, file), [f"{lattice:.4f} µm/px from the 100 µm pitch", *odd]
     note = f"{known:.4g} µm/px {source}"
     check_mpp(known, file)
     if lattice is not None and abs(known * ratio / lattice - 1) > _TOLERANCE:
@@ -165,7 +163,7 @@ def scale_of_lattice(
         if mpp is None:
             fix = f"give the true scale by --mpp; by the pitch it is {lattice / ratio:.4g}"
             raise EosinError(f"{slide.name if slide else 'the image'}: {note}", file=file, fix=fix)
-    return known * ratio, [note, *mirrored]
+    return known * ratio, [note, *odd]
 
 
 def lattice_of(positions: pd.DataFrame) -> ArrayMap | None:

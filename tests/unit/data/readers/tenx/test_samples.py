@@ -136,6 +136,38 @@ def test_a_packed_matrix_names_the_command(tmp_path: Path) -> None:
         read(path)
 
 
+def rewritten(folder: Path, how) -> Path:
+    """A sample whose table of positions was rewritten by another tool."""
+    path = write_visium(folder, counts(62), visium_positions())
+    how(visium_positions()[COLUMNS], path / "spatial" / "tissue_positions.csv")
+    return path
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda frame, file: frame.to_csv(file),  # with row numbers
+        lambda frame, file: frame.to_csv(file, index=False, sep="\t"),
+        lambda frame, file: frame.to_csv(file, index=False, sep=";"),
+        lambda frame, file: frame.assign(in_tissue=frame["in_tissue"] == 1).to_csv(file, index=False),
+        lambda frame, file: file.write_bytes(
+            b"\xef\xbb\xbf" + frame.to_csv(index=False).replace("\n", "\r\n").encode()
+        ),
+    ],
+)
+def test_positions_that_another_tool_rewrote(tmp_path: Path, how) -> None:
+    expected = read(write_visium(tmp_path / "whole" / "S", counts(62), visium_positions()))[0]
+    assert read(rewritten(tmp_path / "S", how))[0].fingerprint() == expected.fingerprint()
+
+
+def test_files_that_another_system_left_are_passed_over(tmp_path: Path) -> None:
+    path = whole(tmp_path / "D" / "S")
+    for name in (".DS_Store", "S/._filtered_feature_bc_matrix.h5", "S/spatial/._tissue_positions.csv", "__MACOSX/a"):
+        (tmp_path / "D" / name).parent.mkdir(exist_ok=True)
+        (tmp_path / "D" / name).write_bytes(b"x")
+    assert [one.name for one in read(path.parent)] == ["S"]
+
+
 # --- several samples in one matrix ----------------------------------------------------------------------------------
 
 
@@ -264,6 +296,13 @@ def test_a_scale_among_the_scale_factors_is_compared(tmp_path: Path) -> None:
     (path / "spatial" / "scalefactors_json.json").write_text(json.dumps(facts | {"microns_per_pixel": 0.25}))
     with pytest.raises(EosinError, match=r"image or lattice say 0\.5 µm per pixel, microns_per_pixel says 0\.25"):
         read(path)
+
+
+def test_pixels_that_do_not_fit_the_array_are_said(tmp_path: Path) -> None:
+    frame = visium_positions()
+    frame.loc[30:, "pxl_row_in_fullres"] += 3000
+    (one,) = read(write_visium(tmp_path / "S", counts(62), frame), mpp=0.5)
+    assert any("do not fit one lattice" in note for note in one.notes)
 
 
 def test_exchanged_columns_of_positions_are_said(tmp_path: Path) -> None:

@@ -63,19 +63,27 @@ def peek_h5ad(path: str | Path, look: Callable[[Any], T]) -> T:
         return look(file)
 
 
-def obs_of(file: h5py.File) -> pd.DataFrame:
-    """The table of spots of an open `.h5ad` file as anndata reads it, in the files of its old versions too."""
+def obs_of(file: h5py.File, wanted: Callable[[str, Any], bool] = lambda name, column: True) -> pd.DataFrame:
+    """The table of spots of an open `.h5ad` file as anndata reads it, in the files of its old versions too.
+
+    `wanted` says of a column's name and its array or group in the file whether it is read; in old files all are.
+    """
     import h5py
+    import pandas as pd
     from anndata.io import read_elem
     from anndata.io import read_h5ad as read_anndata
 
-    if isinstance(file["obs"], h5py.Dataset):  # before anndata 0.7; its categories are in uns
+    obs = file["obs"]
+    if isinstance(obs, h5py.Dataset):  # before anndata 0.7; its categories are in uns
         whole = read_anndata(file.filename, backed="r")
         try:
             return whole.obs
         finally:
             whole.file.close()
-    return read_elem(file["obs"])
+    if "__categories" in obs or "column-order" not in obs.attrs:  # anndata 0.7; its columns are codes
+        return read_elem(obs)
+    names = [str(name) for name in obs.attrs["column-order"] if name in obs and wanted(str(name), obs[name])]
+    return pd.DataFrame({name: read_elem(obs[name]) for name in names})
 
 
 def libraries_in(file: h5py.File) -> list[str]:

@@ -63,6 +63,26 @@ def test_a_section_cut_out_of_a_cohort_knows_which_library_it_is(tmp_path: Path)
     assert one.name == "cohort" and one.spots.diameter_um == 100.0
 
 
+def test_libraries_that_no_column_tells_apart_are_said(tmp_path: Path) -> None:
+    adata = joined("cluster")[:20].copy()
+    adata.obs["cluster"] = "a"
+    (one,) = read(put(adata, tmp_path), mpp=0.25)
+    assert any("uns['spatial'] names 2 libraries (left, right) and no column tells" in note for note in one.notes)
+
+
+def test_measures_are_not_read_to_find_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from eosin.data import h5ad
+    from eosin.data.readers import single_h5ad
+
+    seen: list[str] = []
+    of = h5ad.obs_of
+    monkeypatch.setattr(single_h5ad, "obs_of", lambda file, wanted: seen.extend(made := of(file, wanted)) or made)
+    adata = joined()
+    adata.obs["total_counts"] = np.linspace(0, 1, 36)
+    assert len(read(put(adata, tmp_path), mpp=0.25)) == 2
+    assert set(seen) == {"sample"}
+
+
 def test_spots_on_one_another_are_refused_with_the_way_out(tmp_path: Path) -> None:
     adata = joined()
     del adata.uns["spatial"]

@@ -97,7 +97,17 @@ def _libraries(file: h5py.File, column: str | None, path: Path) -> list[str]:
     """The libraries that the spots of an open file are of, in order."""
     if "obs" not in file:
         return []
-    _, of_spot = library_of_spots(obs_of(file), libraries_in(file), column, path)
+    keys = libraries_in(file)
+
+    only = column if column is not None and column in file["obs"] else None
+
+    def may_name(name: str, stored: Any) -> bool:
+        """Columns that may be the one; numbers are measures, unless libraries are called by numbers."""
+        if only is not None or (column is None and not keys):
+            return name == (only or LIBRARY)
+        return getattr(getattr(stored, "dtype", None), "kind", "O") != "f" or any(key.isdigit() for key in keys)
+
+    _, of_spot = library_of_spots(obs_of(file, may_name), keys, column, path)
     return sorted(set(of_spot) - {""})
 
 
@@ -113,7 +123,12 @@ def _of_library(
     told_by, of_spot = library_of_spots(adata.obs, keys, column, path)
     if library is None:
         known = set(of_spot) - {""}
-        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, []
+        untold = len(keys) > 1 and not known & set(keys)
+        listed = ", ".join(map(str, keys[:4]))
+        note = (
+            f"uns['spatial'] names {len(keys)} libraries ({listed}) and no column tells whose a spot is: taken for one"
+        )
+        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, [note] if untold else []
     notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
     notes += left_out(int((of_spot == "").sum()), len(of_spot), f"spots of the file have no obs['{told_by}']")
     return adata[np.flatnonzero(of_spot == library)].copy(), library, notes

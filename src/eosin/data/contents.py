@@ -84,6 +84,8 @@ def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str
     if fitting := _fitting(path, fits):
         names = [str(folder.relative_to(path)) for folder in fitting]
         return f"give one of the folders in it: {', '.join(names[:6])}" + (", ..." if len(names) > 6 else "")
+    if any(file.name.startswith("aggr_tissue_positions") for file in found.positions):
+        return "put aggregation.csv of spaceranger aggr beside the matrix: it names the libraries, in their order"
     if found.matrices and not found.positions:
         return "put the positions of the spots beside the matrix, as spatial/tissue_positions.csv"
     if found.positions and not found.matrices:

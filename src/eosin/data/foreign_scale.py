@@ -119,6 +119,15 @@ class ScaleFacts:
         return _positive(self.factors.get(key))
 
     @property
+    def cell_area(self) -> float | None:
+        """Median area of cells in µm², as Xenium's tables have it."""
+        import pandas as pd
+
+        if "cell_area" not in self.adata.obs:
+            return None
+        return _positive(float(pd.to_numeric(self.adata.obs["cell_area"], errors="coerce").median()))
+
+    @property
     def stored(self) -> tuple[float, str] | None:
         """µm per pixel as Space Ranger wrote it, and where."""
         value = self.number("microns_per_pixel")
@@ -253,6 +262,9 @@ def _diameter(facts: ScaleFacts, scale: float | None, unit_um: float, pitch_um: 
         return facts.bin_um, [f"bins are {facts.bin_um:g} µm wide by their barcodes; {said}"] if said else []
     if width_px is not None:
         return width_px * unit_um, []
+    if (area_um2 := facts.cell_area) is not None:
+        width_um = 2 * float(np.sqrt(area_um2 / np.pi))
+        return width_um, [f"cells are {width_um:.3g} µm wide by the median of obs['cell_area']"]
     if facts.is_visium:
         return VISIUM_UM, [f"spot diameter {VISIUM_UM:g} µm, as Visium's"]
     assumed = pitch_um / 2 if pitch_um > 0 else 100.0

@@ -141,6 +141,23 @@ def test_centroids_are_um_by_their_columns(tmp_path: Path, names: tuple[str, str
     assert np.allclose(one.spots.xy_um, xy) and "positions are µm by the columns they are in" in one.notes
 
 
+def test_cells_are_as_wide_as_their_area_says(tmp_path: Path) -> None:
+    adata = cells(np.random.default_rng(0).uniform(0, 500, (36, 2)))
+    adata.obs["cell_area"] = np.pi * 36.0
+    (one,) = read(put(adata, tmp_path), positions_um=True)
+    assert one.spots.diameter_um == pytest.approx(12.0)
+
+
+def test_few_spots_without_position_are_left_out_and_many_refused(tmp_path: Path) -> None:
+    xy = np.random.default_rng(0).uniform(0, 500, (36, 2))
+    xy[5] = np.nan
+    (one,) = read(put(cells(xy), tmp_path), positions_um=True)
+    assert len(one) == 35 and "1 of 36 spots have no position and were left out" in one.notes
+    xy[:8] = np.nan
+    with pytest.raises(EosinError, match="the position of spot 'cell0' is not a finite number"):
+        read(put(cells(xy), tmp_path), positions_um=True)
+
+
 def test_positions_um_is_a_flag_and_mpp_then_the_images_scale(tmp_path: Path) -> None:
     xy = np.random.default_rng(0).uniform(0, 500, (36, 2))
     placeholder(tmp_path / "S.png")

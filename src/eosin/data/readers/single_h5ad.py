@@ -29,6 +29,9 @@ if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
 
+_MOST_WITHOUT = 0.05
+"""Share of spots that may have no position."""
+
 
 class SingleFile(Reader):
     """One `.h5ad` file, or a folder of them."""
@@ -146,7 +149,7 @@ def _foreign_parts(
 ) -> SectionParts:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
     adata, notes = on_tissue(adata)
-    xy = spatial(adata, path)
+    adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
     check_apart(xy, adata.obs, path)
     file = _image_file(path, library)
     ratio, ratio_notes = _ratio_to_stored(file, adata, library)
@@ -167,8 +170,17 @@ def _foreign_parts(
         image=image,
         domains=domains_of(adata),
         platform=scale.platform,
-        notes=[*notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
+        notes=[*notes, *place_notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
     )
+
+
+def _with_positions(adata: AnnData, xy: np.ndarray) -> tuple[AnnData, np.ndarray, list[str]]:
+    """The spots that have a position, as long as few have none; what many lack is for the record to refuse."""
+    finite = np.isfinite(xy).all(1)
+    n_without = int((~finite).sum())
+    if not 0 < n_without <= _MOST_WITHOUT * len(xy):
+        return adata, xy, []
+    return adata[np.flatnonzero(finite)].copy(), xy[finite], left_out(n_without, len(xy), "spots have no position")
 
 
 def _image_file(path: Path, library: str | None) -> Path | None:

@@ -80,7 +80,7 @@ def samples_in(folder: Path) -> dict[str, Sample]:
 
     They are told apart by what stands before `tissue_positions` in the names of files.
     """
-    if (folder / "aggregation.csv").is_file() and any(map(_AGGREGATED.fullmatch, _names(folder))):
+    if (folder / "aggregation.csv").is_file() and _may_hold_counts(folder):
         return _aggregated(folder)
     prefixes = set()
     for place in spatial_places(folder) if _may_hold_counts(folder) else [folder / "spatial"]:
@@ -173,13 +173,19 @@ def positions_of(sample: Sample) -> Path:
     EosinError
         There is none.
     """
-    if sample.ending:
-        return next(sample.folder / name for name in _names(sample.folder) if _AGGREGATED.fullmatch(name))
+    if (joint := joint_positions(sample)) is not None:
+        return joint
     file = sample.file("tissue_positions.csv", "tissue_positions_list.csv")
     if file is None:
         place = next(iter(spatial_places(sample.folder)), sample.folder)
         raise EosinError("no tissue_positions.csv", file=place, fix="copy all of Space Ranger's spatial/")
     return file
+
+
+def joint_positions(sample: Sample) -> Path | None:
+    """The table of all libraries that `spaceranger aggr` writes, whose barcodes end as those of its matrix."""
+    names = [name for name in _names(sample.folder) if _AGGREGATED.fullmatch(name)] if sample.ending else []
+    return sample.folder / names[0] if names else None
 
 
 def find_matrix(sample: Sample | Path, of: str = "bc") -> tuple[Path, list[str]]:

@@ -15,7 +15,7 @@ from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, PITCH_UM, ArrayMap, ar
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.barcodes import check_filtered, match_barcodes, no_match
-from eosin.data.readers.tenx.samples import Sample, find_matrix, positions_of, samples_in
+from eosin.data.readers.tenx.samples import Sample, find_matrix, joint_positions, positions_of, samples_in
 from eosin.data.readers.tenx.slide_files import find_slide, image_of, slide_ratio
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
 from eosin.data.readers.tenx.visium_hd_bins import sizes
@@ -54,7 +54,7 @@ class Visium(tenx.TenxReader):
         """Spots in tissue with their counts; the reduced image stands in for a slide that is not there."""
         places = positions_of(sample)
         positions = tenx.read_positions(places)
-        if sample.ending:
+        if joint_positions(sample) is not None:
             positions = positions[positions["barcode"].str.endswith(sample.ending)].reset_index(drop=True)
         file, matrix_notes = find_matrix(sample)
         slide, slide_notes = find_slide(sample, name)

@@ -199,6 +199,31 @@ def test_aggregated_libraries_are_sections(tmp_path: Path, where: str) -> None:
     assert first.image.path.parent.name == "LV123" and np.isclose(first.image.mpp, 2 * second.image.mpp)
 
 
+def test_aggregated_libraries_may_keep_their_own_positions(tmp_path: Path) -> None:
+    """Their barcodes end with `-1` in the tables of their own, whichever they are in the matrix."""
+    outs = aggregated(tmp_path / "AGG")
+    expected = read(outs)
+    (outs / "aggr_tissue_positions.csv").unlink()
+    letters = dict(zip(visium_positions()["barcode"], (f"{core}-1" for core in LONG)))
+    names = [letters[code][:-1] + str(i) for i in (1, 2) for code in visium_positions()["barcode"][2:]]
+    write_h5(outs / "filtered_feature_bc_matrix.h5", np.concatenate([counts(62, 1), counts(62, 2)]), names, GENES)
+    own = visium_positions().assign(barcode=list(letters.values()))[COLUMNS]
+    for name in ("LV123", "LB456"):
+        own.to_csv(outs / "spatial" / name / "tissue_positions.csv", index=False)
+    found = read(outs)
+    for one, other in zip(found, expected, strict=True):
+        assert one.counts is not None and other.counts is not None and one.name == other.name
+        assert np.array_equal(one.counts.toarray(), other.counts.toarray())
+        assert np.allclose(one.spots.xy_um, other.spots.xy_um, atol=1e-6)
+
+
+def test_aggregated_outputs_without_their_table_are_told_what_to_copy(tmp_path: Path) -> None:
+    outs = aggregated(tmp_path / "AGG")
+    (outs / "aggregation.csv").unlink()
+    with pytest.raises(EosinError, match=r"put aggregation\.csv of spaceranger aggr beside the matrix"):
+        read(outs)
+
+
 @pytest.mark.parametrize("name", ["../other", "", ".."])
 def test_libraries_cannot_climb_out(tmp_path: Path, name: str) -> None:
     outs = aggregated(tmp_path / "AGG" / "outs")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eosin import data as door
+from eosin.data.contents import other_file
 from eosin.data.h5ad import our_record, read_h5ad
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
@@ -55,6 +56,8 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
             return {"kind": "features", **feature_facts(path, mpp=reading.mpp)}
     if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
         return {"kind": "data", **door.describe(path, reading=reading)}
+    if (error := other_file(path)) is not None:
+        raise error
     with open_slide(path, mpp=reading.mpp) as slide:
         return {
             "kind": "slide",

@@ -59,7 +59,11 @@ def _check_section(reader: Reader, path: Path, name: str) -> None:
     _hold(f"'{name}' names a patient", kept=bool(section.patient))
     _hold(f"'{name}' has counts", kept=section.counts is not None and section.counts.nnz > 0)
     _hold(f"'{name}' is the same when read again", kept=_same(section, reader.read_section(path, name)))
-    half, whole = (reader.read_section(path, name, mpp=mpp).spots.xy_um for mpp in (0.5, 1.0))
+    try:
+        half, whole = (reader.read_section(path, name, mpp=mpp).spots.xy_um for mpp in (0.5, 1.0))
+    except EosinError as error:  # a scale that the file contradicts
+        _hold(f"'{name}': a given scale is used, or refused by name", kept="--mpp" in str(error))
+        return
     in_um = section.image is None and np.array_equal(half, whole)  # a file of µm has no scale to be given
     pooled = half.shape != whole.shape  # cells fall into other squares where their places are scaled
     _hold(f"'{name}': a given scale is used", kept=in_um or pooled or bool(np.allclose(2 * half, whole)))

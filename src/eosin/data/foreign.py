@@ -9,6 +9,8 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.h5ad import are_counts, raw_counts
+from eosin.data.libraries import column_texts
+from eosin.data.missing import as_text, is_missing, names_no_patient
 from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
 from eosin.data.section_parts import left_out
 from eosin.genes.columns import GeneNames
@@ -54,10 +56,14 @@ def _are_genes(var: pd.DataFrame) -> np.ndarray:
 
 
 def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
-    """The spots that lie in tissue by `obs["in_tissue"]`, or all where it says nothing; and a note on the others."""
-    if "in_tissue" not in adata.obs:
+    """The spots that lie in tissue by `obs["in_tissue"]`, or all where it says nothing; and a note on the others.
+
+    `obs["selected"]` says the same of legacy ST, beside whose positions `pixel_x` or `new_x` it stands.
+    """
+    column = "in_tissue" if "in_tissue" in adata.obs else "selected"
+    if column not in adata.obs or (column == "selected" and not {"pixel_x", "new_x"} & set(adata.obs)):
         return adata, []
-    kept = adata.obs["in_tissue"].astype(str).isin(("1", "1.0", "True")).to_numpy()
+    kept = np.isin(np.char.lower(column_texts(adata.obs[column]).astype(str)), ("1", "1.0", "true"))
     if kept.all() or not kept.any():
         return adata, []
     notes = left_out(int((~kept).sum()), len(kept), "spots are not in tissue")
@@ -66,7 +72,7 @@ def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
 
 def gene_names(var: pd.DataFrame) -> GeneNames:
     """What the rows of `var` are called: its index, and ids or symbols in the columns where tools put them."""
-    names = tuple(map(str, var.index))
+    names = tuple(map(as_text, var.index))
     ids, symbols = _column(var, _ID_COLUMNS), _column(var, _SYMBOL_COLUMNS)
     return GeneNames(
         names,
@@ -80,16 +86,26 @@ def _column(var: pd.DataFrame, known: tuple[str, ...]) -> tuple[str, ...] | None
     column = next((column for column in known if column in var), None)
     if column is None:
         return None
-    return tuple("" if missing else str(value) for value, missing in zip(var[column], var[column].isna()))
+    return tuple("" if is_missing(value) else as_text(value) for value in var[column])
 
 
-def patient_of(adata: AnnData, name: str) -> str:
-    """The patient of all spots by the first known column of `obs`; the section's name where there is no single one."""
-    for column in PATIENT_COLUMNS:
-        if column in adata.obs:
-            patients = set(map(str, adata.obs[column]))
-            return patients.pop() if len(patients) == 1 else name
-    return name
+def patient_of(adata: AnnData, name: str) -> tuple[str, list[str]]:
+    """The patient of all spots by the first column of `obs` that names one, and a note.
+
+    The section's own name stands in where no column does, and where its spots are of several patients. Spots whose
+    patient is missing do not vote.
+    """
+    there = [column for column in PATIENT_COLUMNS if column in adata.obs]
+    for column in there:
+        texts = column_texts(adata.obs[column])
+        patients = sorted({text for text in set(texts) if not names_no_patient(text)})
+        if len(patients) == 1:
+            return patients[0], []
+        if patients:
+            listed = ", ".join(patients[:4])
+            return name, [f"obs['{column}'] names {len(patients)} patients ({listed}): the section counts as its own"]
+    empty = [f"obs['{there[0]}'] names no patient: the section counts as its own"] if there else []
+    return name, empty
 
 
 def domains_of(adata: AnnData) -> tuple[str, ...] | None:

@@ -6,10 +6,10 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -19,7 +19,11 @@ from eosin.storage.files import atomic_file
 from eosin.storage.hdf5 import open_foreign
 
 if TYPE_CHECKING:
+    import h5py
+    import pandas as pd
     from anndata import AnnData
+
+T = TypeVar("T")
 
 _SEAL = b"\neosin seal sha256 "
 
@@ -44,17 +48,48 @@ def read_h5ad(path: str | Path) -> AnnData:
         return read_anndata(path)
 
 
-def peek_h5ad(path: str | Path, key: str) -> list[str] | None:
-    """One column of an `.h5ad` file, as texts, without reading the rest; `None` where there is none."""
-    from anndata.io import read_elem
+def peek_h5ad(path: str | Path, look: Callable[[Any], T]) -> T:
+    """What `look` finds in an `.h5ad` file, which it is handed open, so that the rest need not be read.
 
+    Raises
+    ------
+    EosinError
+        As `read_h5ad`.
+    """
     path = Path(path)
     if not path.is_file():
         raise EosinError("no such file", file=path, fix="check the path")
     with _readable(path), _opened(path) as file:
-        if key not in file:
-            return None
-        return list(map(str, np.asarray(read_elem(file[key]))))
+        return look(file)
+
+
+def obs_of(file: h5py.File, wanted: Callable[[str, Any], bool] = lambda name, column: True) -> pd.DataFrame:
+    """The table of spots of an open `.h5ad` file as anndata reads it, in the files of its old versions too.
+
+    `wanted` says of a column's name and its array or group in the file whether it is read; in old files all are.
+    """
+    import h5py
+    import pandas as pd
+    from anndata.io import read_elem
+    from anndata.io import read_h5ad as read_anndata
+
+    obs = file["obs"]
+    if isinstance(obs, h5py.Dataset):  # before anndata 0.7; its categories are in uns
+        whole = read_anndata(file.filename, backed="r")
+        try:
+            return whole.obs
+        finally:
+            whole.file.close()
+    if "__categories" in obs or "column-order" not in obs.attrs:  # anndata 0.7; its columns are codes
+        return read_elem(obs)
+    names = [str(name) for name in obs.attrs["column-order"] if name in obs and wanted(str(name), obs[name])]
+    return pd.DataFrame({name: read_elem(obs[name]) for name in names})
+
+
+def libraries_in(file: h5py.File) -> list[str]:
+    """The libraries that `uns["spatial"]` of an open `.h5ad` file names."""
+    group = file.get("uns/spatial")
+    return list(group.keys()) if hasattr(group, "keys") else []
 
 
 def _opened(path: Path) -> AbstractContextManager[Any]:
@@ -156,7 +191,44 @@ def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     return xy[:, :2]
 
 
-_X_AND_Y = (("x", "y"), ("pxl_col_in_fullres", "pxl_row_in_fullres"), ("x_centroid", "y_centroid"))
+_X_AND_Y_UM = (("x_um", "y_um"), ("x_centroid", "y_centroid"), ("center_x", "center_y"), ("x_location", "y_location"))
+"""Columns that tools give positions in µm: Xenium's cells and molecules, MERSCOPE's cells."""
+_X_AND_Y = (
+    *_X_AND_Y_UM,
+    ("x", "y"),
+    ("pxl_col_in_fullres", "pxl_row_in_fullres"),
+    ("imagecol", "imagerow"),  # Seurat's
+    ("pxl_col", "pxl_row"),
+    ("pixel_x", "pixel_y"),
+    ("x_pixel", "y_pixel"),
+    ("x_px", "y_px"),
+    ("xaxis", "yaxis"),
+    ("x_coord", "y_coord"),
+    ("centerx_global_px", "centery_global_px"),
+    ("col", "row"),
+    ("column", "row"),
+)
+
+
+def is_in_um(adata: AnnData) -> bool:
+    """Whether positions are µm by the columns they are in: those of `obsm["spatial"]`, or equal ones of `obs`."""
+    table = adata.obsm["spatial"]
+    named = {str(column).lower() for column in getattr(table, "columns", ())}
+    if any(set(pair) <= named for pair in _X_AND_Y_UM):
+        return True
+    for pair in _X_AND_Y_UM[:-1]:
+        if set(pair) <= set(adata.obs):
+            own = np.asarray(adata.obs[list(pair)].apply(_numbers), dtype=np.float64)
+            given = np.asarray(_x_before_y(table), dtype=np.float64)[:, :2]
+            if own.shape == given.shape and np.allclose(own, given, rtol=1e-4, atol=0.01):
+                return True
+    return False
+
+
+def _numbers(column: pd.Series) -> pd.Series:
+    import pandas as pd
+
+    return pd.to_numeric(column, errors="coerce")
 
 
 def _x_before_y(table: Any) -> Any:

@@ -14,6 +14,8 @@ from typing import Any, Self
 import numpy as np
 
 from eosin.config import Registry, need_known
+from eosin.data.contents import no_reader_fits
+from eosin.data.gene_overlap import overlap_note, shared_genes
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming, naming_of
 from eosin.genes.name_table import read_gene_table
@@ -82,6 +84,17 @@ class Reader(ABC):
         fix = f"leave it out, or give data of {' or '.join(_pooling())}"
         raise EosinError(f"reader '{self.name}' reads spots as they are and cannot take --bin-um {bin_um:g}", fix=fix)
 
+    def told(self, *, library: str | None = None, positions_um: bool = False) -> Reader:
+        """The same reader, told which column names libraries, or that positions are µm. Only where files leave it open.
+
+        Raises
+        ------
+        EosinError
+            Its files say themselves which spot is whose and in which unit.
+        """
+        flag = f"--library {library}" if library is not None else "--positions-um"
+        raise EosinError(f"reader '{self.name}' cannot take {flag}", fix="leave it out; it is for AnnData (.h5ad)")
+
     def calling(self, naming: Naming) -> Self:
         """The same reader, which calls genes by `naming`."""
         other = copy.copy(self)
@@ -127,11 +140,34 @@ def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]
     fitting = [(READERS[name], why) for name in READERS if (why := READERS[name].recognise(path)) is not None]
     if not fitting:
         known = "; ".join(f"{name}: {READERS[name].looks_for}" for name in READERS)
-        raise EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
+        raise no_reader_fits(path, _is_known, known)
     if len(fitting) > 1:
         names = " and ".join(f"'{one.name}'" for one, _ in fitting)
         raise EosinError(f"readers {names} both fit", file=path, fix="name one by --reader")
     return fitting[0]
+
+
+def reader_for(path: str | Path, reading: ReadOptions) -> Reader:
+    """The reader for `path` as the options ask for it: which sections there are may depend on them.
+
+    Raises
+    ------
+    EosinError
+        As `recognise`, and for an option that the reader has no use for.
+    """
+    chosen, _ = recognise(path, reading.reader)
+    chosen = chosen if reading.bin_um is None else chosen.pooled(reading.bin_um)
+    if reading.library is None and not reading.positions_um:
+        return chosen
+    return chosen.told(library=reading.library, positions_um=reading.positions_um)
+
+
+def _is_known(path: Path) -> bool:
+    """Whether a reader knows a path; what is damaged there is for reading to say."""
+    try:
+        return any(READERS[name].recognise(path) is not None for name in READERS)
+    except EosinError:
+        return True
 
 
 @takes_options()
@@ -149,8 +185,7 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
         As `recognise`, the reader and `eosin.genes.renaming.rename`, and for a section that is not there.
     """
     path = Path(path)
-    chosen, _ = recognise(path, reading.reader)
-    chosen = chosen if reading.bin_um is None else chosen.pooled(reading.bin_um)
+    chosen = reader_for(path, reading)
     chosen = chosen.calling(naming_of(reading.gene_names if reading.gene_table is None else None, reading.duplicates))
     call = _renaming(reading)
     known = chosen.names(path)
@@ -167,6 +202,9 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
             found.append(call(chosen.read_section(path, name, mpp=reading.mpp)))
             tick()
     _log_notes(path, found)
+    note, is_warning = overlap_note(found)
+    if note is not None:
+        log.log(logging.WARNING if is_warning else logging.INFO, "%s: %s", path, note)
     return found
 
 
@@ -202,6 +240,8 @@ def describe(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[
     chosen, reason = recognise(path, reading.reader)
     sections = read(path, reading=replace(reading, reader=chosen.name))
     facts = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
+    if (shared := shared_genes(sections)) is not None:
+        facts["genes_in_all"] = shared
     return {**facts, "sections": [_describe(section) for section in sections]}
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
+from eosin.data.missing import is_missing, names_no_gene
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.types import Features, Image, Section, Spots
@@ -72,12 +73,15 @@ class SectionParts:
         """
         counts, genes, notes = self.counts, self.genes, tuple(self.notes)
         with blame(self.file):
-            if naming is not None and counts is not None and genes is not None:
-                counts, genes, added_up = naming.counts(counts, genes)
-                notes = (*notes, *added_up)
+            if counts is not None and genes is not None:
+                genes, kept, nameless = with_names(genes)
+                counts, notes = counts if kept is None else sparse.csr_matrix(counts[:, kept]), (*notes, *nameless)
+                if naming is not None:
+                    counts, genes, added_up = naming.counts(counts, genes)
+                    notes = (*notes, *added_up)
             return Section(
                 name=self.name,
-                patient=self.name if self.patient is None else self.patient,
+                patient=self.name if self.patient is None or self._is_no_patient() else self.patient,
                 spots=Spots(self.xy_um, self.diameter_um, tuple(self.ids)),
                 image=self.image,
                 features=self.features,
@@ -89,6 +93,26 @@ class SectionParts:
                 platform=self.platform,
                 notes=notes,
             )
+
+    def _is_no_patient(self) -> bool:
+        """Whether the patient's name is a text made of a missing value: `nan` would be one patient of many sections."""
+        return self.patient != "" and is_missing(self.patient)
+
+
+def with_names(genes: GeneNames) -> tuple[GeneNames, np.ndarray | None, list[str]]:
+    """Genes that have a name, which columns they are (None for all), and a note on the others.
+
+    A tool that had no symbol for a gene leaves its name empty or writes `nan`: the Ensembl id stands in, and without
+    one the column is no gene.
+    """
+    if not any(map(names_no_gene, genes.names)):
+        return genes, None, []
+    ids = genes.ensembl or ("",) * len(genes)
+    names = tuple(beside if names_no_gene(name) else name for name, beside in zip(genes.names, ids))
+    names = tuple("" if names_no_gene(name) else name for name in names)
+    kept = np.flatnonzero([bool(name) for name in names])
+    notes = left_out(len(names) - len(kept), len(names), "features have no name")
+    return replace(genes, names=names).take(kept), kept, notes
 
 
 def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:

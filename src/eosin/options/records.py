@@ -53,6 +53,10 @@ class ReadOptions:
         µm per pixel at full resolution, for images that do not say it
     bin_um
         width of pseudo-spots, µm, for Visium HD and Xenium
+    library
+        column of obs that says of which library (section) a spot is, for an AnnData of several
+    positions_um
+        positions of an AnnData are µm, not pixels
     gene_names
         call genes by `symbol` or `ensembl`, as the files tell or by the gene table
     gene_table
@@ -66,6 +70,8 @@ class ReadOptions:
     reader: str | None = None
     mpp: float | None = None
     bin_um: float | None = None
+    library: str | None = None
+    positions_um: bool = False
     gene_names: str | None = None
     gene_table: str | Path | None = None
     duplicates: str = "sum"

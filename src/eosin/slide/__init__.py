@@ -6,7 +6,7 @@ The only package that uses libraries for slides, and, with `encoders`, the only 
 from eosin.slide.blocks import reading_order
 from eosin.slide.lattice import LATTICES, HexagonalLattice, Lattice, SquareLattice
 from eosin.slide.layout import AtPoints, Layout, OnTissue, layout_of
-from eosin.slide.opening import open_slide, scale_of
+from eosin.slide.opening import open_slide, scale_of, size_of
 from eosin.slide.outlines import read_tissue, write_tissue
 from eosin.slide.points import read_points
 from eosin.slide.slide import Slide
@@ -33,5 +33,6 @@ __all__ = [
     "read_tissue",
     "reading_order",
     "scale_of",
+    "size_of",
     "write_tissue",
 ]

@@ -71,6 +71,21 @@ def scale_of(path: str | Path) -> float | None:
         return None
 
 
+def size_of(path: str | Path) -> tuple[int, int]:
+    """Width and height of an image at full resolution, px; its scale is not asked for.
+
+    Raises
+    ------
+    EosinError
+        As `scale_of`.
+    """
+    source, _ = _open(_existing(path))
+    try:
+        return source.levels[0].width, source.levels[0].height
+    finally:
+        source.close()
+
+
 @functools.lru_cache(maxsize=1024)
 def _warn_of_other_scale(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
     """Warn, once per file, that the scale that was given differs from the file's own by more than 2 %."""

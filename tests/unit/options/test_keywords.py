@@ -9,6 +9,8 @@ import pytest
 
 from eosin.options import BenchSettings, FeatureOptions, LayoutOptions, ReadOptions, changed, described, takes_options
 
+FOR_ANNDATA = ["library", "positions_um"]
+
 
 @takes_options(hide=("duplicates",))
 def verb(
@@ -46,7 +48,17 @@ def test_unknown_and_hidden_names_are_refused(name: str) -> None:
 
 def test_the_signature_and_the_documentation_show_the_fields() -> None:
     shown = inspect.signature(verb).parameters
-    assert list(shown) == ["data", "mpp", "seed", "reader", "bin_um", "gene_names", "gene_table", "sections"]
+    assert list(shown) == [
+        "data",
+        "mpp",
+        "seed",
+        "reader",
+        "bin_um",
+        *FOR_ANNDATA,
+        "gene_names",
+        "gene_table",
+        "sections",
+    ]
     assert shown["bin_um"].default is None
     doc = inspect.getdoc(verb) or ""
     assert doc.index("bin_um\n    Width of pseudo-spots") < doc.index("Returns\n-------")

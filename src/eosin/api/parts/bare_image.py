@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from eosin.data.contents import other_file
 from eosin.data.reader import blame
 from eosin.errors import EosinError
 from eosin.plurals import counted
@@ -40,6 +41,8 @@ def name_of_image(path: Path) -> str:
 
 def section_of_image(path: str | Path, layout: Layout = ON_TISSUE, *, mpp: float | None = None) -> Section:
     """A section without counts: spots laid on a bare image."""
+    if (error := other_file(Path(path))) is not None:
+        raise error
     with blame(path), open_slide(path, mpp=mpp) as slide:
         spots = layout.lay(slide)
         image = Image(Path(path), slide.mpp)

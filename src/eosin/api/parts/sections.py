@@ -47,8 +47,7 @@ def open_target(
     need_no_layout(layout, path)
     names = None if section is None else [section]
     if names is None:
-        chosen, _ = door.recognise(path, reading.reader)
-        names = chosen.names(path)
+        names = door.reader_for(path, reading).names(path)
         if len(names) > 1:
             raise EosinError(
                 f"holds {len(names)} sections", file=path, fix="name one: --section " + "|".join(names[:8])
@@ -59,8 +58,7 @@ def open_target(
 def truth_of(predicted: str, truth: Data, reading: ReadOptions = AS_IT_IS) -> Section:
     """The measured section that a prediction is of: the one of its name, or the only one there under its name."""
     if isinstance(truth, str | Path):
-        chosen, _ = door.recognise(truth, reading.reader)
-        names = chosen.names(Path(truth))
+        names = door.reader_for(truth, reading).names(Path(truth))
         wanted = predicted if predicted in names else names[0]
         if len(names) > 1 and wanted != predicted:
             raise EosinError(f"has no section '{predicted}'", file=truth, fix="give the data that the prediction is of")

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data.foreign import foreign_diameter_px, gene_names
+from eosin.data.foreign import foreign_diameter_px, gene_names, on_tissue
 from eosin.data.h5ad import raw_counts, read_h5ad, spatial
+from eosin.data.missing import names_no_patient
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image
 from eosin.errors import EosinError
@@ -32,6 +33,12 @@ DIAMETER_UM = {"visium": 55.0, "spatial transcriptomics": 100.0, "visium hd": 10
 MPP_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
 _CONTROL = re.compile("^(BLANK|NegControl|antisense_|UnassignedCodeword|DeprecatedCodeword)|Control", re.IGNORECASE)
 _PITCH_TOLERANCE = 0.2
+_REPORT = "github.com/mahmoodlab/HEST/issues/126"
+_SAME_TISSUE = {"TENX128": "TENX155"}
+"""Samples that are in HEST-1k twice (metadata 1.1.2.0), from two pages of 10x; reported by its users."""
+_SAME_TISSUE_AGAIN = {twin: name for name, twin in _SAME_TISSUE.items()}
+_OF_ONE_STUDY = ("TENX153", "TENX154", "TENX155", "TENX156")
+"""Of 10x's study of colorectal cancer by Visium HD, which has five donors; the metadata name one patient."""
 
 
 class Hest(Reader):
@@ -56,7 +63,7 @@ class Hest(Reader):
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
         """One sample; its scale and patient are in its metadata."""
         file = path / "st" / f"{name}.h5ad"
-        adata = read_h5ad(file)
+        adata, tissue_notes = on_tissue(read_h5ad(file))
         facts, notes = read_metadata(path / "metadata" / f"{name}.json")
         mpp = _mpp(adata, facts, mpp, file)
         xy_um = spatial(adata, file) * mpp
@@ -73,11 +80,40 @@ class Hest(Reader):
             adata.obs_names,
             counts,
             genes,
-            patient=_patient(facts, name),
+            patient=_patient_of(path, facts, name),
             image=image and Image(image, mpp),
             platform=platform,
-            notes=[*notes, *diameter_notes, *gene_notes, *image_notes, *_odd_pitch(xy_um, facts)],
+            notes=[
+                *notes,
+                *known_faults(name),
+                *tissue_notes,
+                *diameter_notes,
+                *gene_notes,
+                *image_notes,
+                *_odd_pitch(xy_um, facts),
+            ],
         ).section(self.naming)
+
+
+def known_faults(name: str) -> list[str]:
+    """What is known to be wrong with a sample's metadata in the public release, with its source."""
+    if name in _OF_ONE_STUDY:
+        others = "the metadata call TENX153 to TENX156 one patient, their study has several"
+        twin = _SAME_TISSUE_AGAIN.get(name)
+        return [f"{others} ({_REPORT}); they are kept together", *([_twin_note(twin)] if twin else [])]
+    return [_twin_note(_SAME_TISSUE[name])] if name in _SAME_TISSUE else []
+
+
+def _twin_note(twin: str) -> str:
+    return f"the same tissue as {twin} ({_REPORT}); both count as one patient"
+
+
+def _patient_of(path: Path, facts: dict[str, Any], name: str) -> str:
+    """The patient by the metadata; of a sample that is in the release twice, that of the other one."""
+    twin = _SAME_TISSUE.get(name)
+    if twin is not None and (file := path / "metadata" / f"{twin}.json").exists():
+        return _patient(read_metadata(file)[0], twin)
+    return _patient(facts, name)
 
 
 def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
@@ -125,7 +161,7 @@ def _diameter(adata: AnnData, facts: dict[str, Any], platform: str, mpp: float) 
 def _patient(facts: dict[str, Any], name: str) -> str:
     """Patient within its dataset, since "Patient 1" is in many; the sample itself where none is given."""
     patient = facts.get("patient")
-    if patient is None or patient == "" or (isinstance(patient, float) and math.isnan(patient)):
+    if names_no_patient(patient):
         return name
     dataset = facts.get("dataset_title")
     return f"{dataset}/{patient}" if isinstance(dataset, str) and dataset else str(patient)

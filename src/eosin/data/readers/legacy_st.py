@@ -29,6 +29,8 @@ PITCH_UM = 200.0
 DIAMETER_UM = 100.0
 UNLABELLED = "unlabelled"
 _AGAIN = "the file is cut short or damaged; download it again"
+_NAMED = re.compile(r"(-?\d+\.?(\d*))x(-?\d+\.?(\d*))")
+"""Rows named by array positions, whole or adjusted."""
 
 
 class LegacySt(Reader):
@@ -50,11 +52,11 @@ class LegacySt(Reader):
         table = _either(root / "ST-cnts" / f"{name}.tsv.gz", root / "ST-cnts" / f"{name}.tsv")
         places = root / "ST-spotfiles" / f"{name}_selection.tsv"
         ids, genes, counts = read_count_table(table)
-        xy_px, rows, notes = _join(ids, places, table)
+        xy_px, rows, keys, notes = _join(ids, places, table)
         ids = [ids[row] for row in rows]
         mpp, scale_note = _scale(xy_px, mpp, places)
         image, image_notes = _image(root, name)
-        domains, label_notes = _domains(root, name, ids)
+        domains, label_notes = _domains(root, name, keys)
         letters = re.match("[A-Za-z]+", name)
         return SectionParts(
             table,
@@ -72,19 +74,74 @@ class LegacySt(Reader):
         ).section(self.naming)
 
 
-def _join(ids: list[str], places: Path, table: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Pixel positions [s 2] of the rows of the count table that have one, those rows, and notes on the others."""
+def _join(ids: list[str], places: Path, table: Path) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+    """Pixel positions [s 2] of the rows of the count table that have one, those rows, their keys, and notes.
+
+    Rows are named by whole array positions `{x}x{y}`, or by adjusted ones, which the file of positions has as `new_x`
+    and `new_y`. Positions that are not `selected` are beside the tissue.
+    """
     spots = read_columns(places, ("x", "y", "pixel_x", "pixel_y"))
     keys = _keys(spots)
-    place = dict(zip(keys, spots[["pixel_x", "pixel_y"]].to_numpy(np.float64)))
-    if len(place) != len(keys):
-        raise EosinError(f"{len(keys) - len(place)} array positions occur twice", file=places, fix="keep one of each")
-    rows = np.array([row for row, spot in enumerate(ids) if spot in place], dtype=int)
-    if len(rows) == 0:
-        raise EosinError(f"no row of the table has a position in {places.name}", file=table, fix="pair the right files")
-    notes = left_out(len(ids) - len(rows), len(ids), "rows of counts have no position")
-    notes += left_out(len(place.keys() - set(ids)), len(place), "positions have no counts")
-    return np.array([place[ids[row]] for row in rows]), rows, notes
+    if len(set(keys)) != len(keys):
+        n_twice = len(keys) - len(set(keys))
+        raise EosinError(f"{n_twice} array positions occur twice", file=places, fix="keep one of each")
+    row_of = dict(zip(keys, range(len(keys))))
+    notes = []
+    if not row_of.keys() & set(ids) and (adjusted := _adjusted(spots, ids)):
+        row_of, notes = adjusted, ["rows of counts are named by adjusted positions (new_x, new_y)"]
+    on_tissue = _selected(spots)
+    with_counts = np.array([row for row, spot in enumerate(ids) if spot in row_of], dtype=int)
+    if len(with_counts) == 0:
+        raise EosinError(
+            f"no row of the table has a position in {places.name}: '{ids[0]}' here, '{keys[0] if keys else ''}' there",
+            file=table,
+            fix="pair the right files",
+        )
+    notes += left_out(len(ids) - len(with_counts), len(ids), "rows of counts have no position")
+    at = np.array([row_of[ids[row]] for row in with_counts])
+    on = on_tissue[at]
+    notes += left_out(int((~on).sum()), len(on), "spots are beside the tissue (selected = 0)")
+    without = on_tissue.copy()
+    without[at] = False
+    notes += left_out(int(without.sum()), len(keys), "positions have no counts")
+    at = at[on]
+    xy_px = spots[["pixel_x", "pixel_y"]].to_numpy(np.float64)[at]
+    return xy_px, with_counts[on], [keys[place] for place in at], notes
+
+
+def _selected(spots: pd.DataFrame) -> np.ndarray:
+    """Which positions are in tissue by the column `selected` (or `in_tissue`); all where it is not there, or selects
+    none."""
+    column = next((column for column in ("selected", "in_tissue") if column in spots), None)
+    if column is None:
+        return np.ones(len(spots), bool)
+    selected = spots[column].astype(str).str.strip().str.lower().isin(("1", "1.0", "true")).to_numpy()
+    return selected if selected.any() else np.ones(len(spots), bool)
+
+
+def _adjusted(spots: pd.DataFrame, ids: list[str]) -> dict[str, int]:
+    """The position of each row that is named by adjusted places, `9.98x12.03`; empty where none is.
+
+    The number of digits in the names is the table's, so that both are compared as numbers to the coarser of the two.
+    """
+    if not {"new_x", "new_y"} <= set(spots):
+        return {}
+    try:
+        places = spots[["new_x", "new_y"]].to_numpy(np.float64)
+    except ValueError:
+        return {}
+    parsed = [_NAMED.fullmatch(spot) for spot in ids]
+    n_digits = max((len(part) for match in parsed if match for part in match.group(2, 4)), default=0)
+    key = {tuple(place): row for row, place in enumerate(np.round(places, n_digits).tolist())}
+    if len(key) < len(places):
+        return {}
+    found = {}
+    for spot, match in zip(ids, parsed):
+        if match is not None:
+            row = key.get((round(float(match.group(1)), n_digits), round(float(match.group(3)), n_digits)))
+            if row is not None:
+                found[spot] = row
+    return found
 
 
 def read_columns(file: Path, numeric: tuple[str, ...], text: tuple[str, ...] = ()) -> pd.DataFrame:
@@ -139,7 +196,7 @@ def _image(root: Path, name: str) -> tuple[Path | None, list[str]]:
     return images[0], [f"{len(images)} images, {images[0].name} is used"] if len(images) > 1 else []
 
 
-def _domains(root: Path, name: str, ids: list[str]) -> tuple[tuple[str, ...] | None, list[str]]:
+def _domains(root: Path, name: str, keys: list[str]) -> tuple[tuple[str, ...] | None, list[str]]:
     """A label per spot: the pathologist's where there is one, else the cluster's."""
     choices = [
         root / "ST-pat" / "lbl" / f"{name}_labeled_coordinates.tsv",
@@ -151,7 +208,7 @@ def _domains(root: Path, name: str, ids: list[str]) -> tuple[tuple[str, ...] | N
         return None, []
     frame = read_labels(file)
     label = dict(zip(_keys(frame), frame["label"].fillna(UNLABELLED)))
-    domains = tuple(str(label.get(spot, UNLABELLED)) for spot in ids)
+    domains = tuple(str(label.get(spot, UNLABELLED)) for spot in keys)
     n_unlabelled = domains.count(UNLABELLED)
     return domains, [f"{n_unlabelled} spots have no label in {file.name}"] if n_unlabelled else []
 

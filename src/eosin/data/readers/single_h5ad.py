@@ -5,27 +5,32 @@ A file that holds several libraries (`obs["library_id"]`, as scanpy and squidpy 
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eosin.config import need_known
-from eosin.data.foreign import counts_of, domains_of, foreign_diameter_px, on_tissue, patient_of
-from eosin.data.h5ad import our_record, peek_h5ad, read_h5ad, spatial, width_at
+from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
+from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata
+from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial
+from eosin.data.libraries import LIBRARY, check_apart, library_of_spots
+from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
-from eosin.data.section_parts import SectionParts, find_image
+from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
-from eosin.genes.columns import AS_GIVEN, Naming
-from eosin.geometry import nearest_spacing
-from eosin.types import Image, Section, check_mpp
+from eosin.types import Image, Section
 
 if TYPE_CHECKING:
+    import h5py
     from anndata import AnnData
 
-LIBRARY = "library_id"
-_PITCH_UM = (1.0, 1000.0)  # outside, no spots of any platform lie
+_MOST_WITHOUT = 0.05
+"""Share of spots that may have no position."""
 
 
 class SingleFile(Reader):
@@ -33,6 +38,8 @@ class SingleFile(Reader):
 
     name = "h5ad"
     platform = "various"
+    library: str | None = None
+    positions_um: bool = False
     looks_for = "one .h5ad file with obsm['spatial'], or a folder of such files"
 
     def recognise(self, path: Path) -> str | None:
@@ -44,22 +51,37 @@ class SingleFile(Reader):
 
     def names(self, path: Path) -> list[str]:
         """A section per file, or per library of a file with several."""
-        return list(_sections(path))
+        return list(_sections(path, self.library))
 
     def read_section(self, path: Path, name: str, *, mpp: float | None = None) -> Section:
         """One file, or one library of it."""
-        known = _sections(path, name)
+        known = _sections(path, self.library, name)
         if name not in known:
-            need_known(name, _sections(path), "section", file=path)
+            need_known(name, _sections(path, self.library), "section", file=path)
         file, library = known[name]
-        return read_section_file(file, mpp=mpp, name=name, library=library, naming=self.naming)
+        adata = read_h5ad(file)
+        record = our_record(adata, file)
+        if record.get("kind") == "prediction":
+            fix = "give a measured section here, and predictions to eosin score or eosin report"
+            raise EosinError("is a prediction, not a measured section", file=file, fix=fix)
+        if record.get("kind") == "section":
+            return own_section(adata, record, file, mpp)
+        adata, library, notes = _of_library(adata, library, self.library, file)
+        parts = _foreign_parts(adata, record, file, mpp, name, library, positions_um=self.positions_um)
+        return replace(parts, notes=[*notes, *parts.notes]).section(self.naming)
+
+    def told(self, *, library: str | None = None, positions_um: bool = False) -> SingleFile:
+        """The same reader, told the column of `obs` that names libraries, or that positions are µm."""
+        other = copy.copy(self)
+        other.library, other.positions_um = library, positions_um
+        return other
 
 
 def _files(path: Path) -> list[Path]:
     return [path] if path.is_file() else sorted(f for f in path.glob("*.h5ad") if not f.name.startswith("."))
 
 
-def _sections(path: Path, name: str | None = None) -> dict[str, tuple[Path, str | None]]:
+def _sections(path: Path, column: str | None, name: str | None = None) -> dict[str, tuple[Path, str | None]]:
     """Sections by name: the file each is in, and its library where the file has several.
 
     With a `name`, only files that may hold it are opened: `{name}.h5ad`, or `{file}.h5ad` of a name `{file}-{library}`.
@@ -68,103 +90,122 @@ def _sections(path: Path, name: str | None = None) -> dict[str, tuple[Path, str 
     for file in _files(path):
         if name is not None and name != file.stem and not name.startswith(f"{file.stem}-"):
             continue
-        libraries = sorted(set(peek_h5ad(file, f"obs/{LIBRARY}") or ()))
+        libraries = peek_h5ad(file, partial(_libraries, column=column, path=file))
         for library in libraries if len(libraries) > 1 else [None]:
             sections[file.stem if library is None else f"{file.stem}-{library}"] = file, library
     return sections
 
 
-def read_section_file(
-    path: str | Path,
-    *,
-    mpp: float | None = None,
-    name: str | None = None,
-    library: str | None = None,
-    naming: Naming = AS_GIVEN,
-) -> Section:
-    """Read one `.h5ad` file of measured spots.
+def _libraries(file: h5py.File, column: str | None, path: Path) -> list[str]:
+    """The libraries that the spots of an open file are of, in order."""
+    if "obs" not in file:
+        return []
+    keys = libraries_in(file)
 
-    Parameters
-    ----------
-    path
-        A section that eosin wrote, or an AnnData with raw counts and `obsm["spatial"]` in pixels.
-    mpp
-        µm per pixel; needed where `uns["eosin"]["mpp"]` does not say it.
-    name
-        The section's name where the file has none.
-    library
-        Only the spots with this `obs["library_id"]`.
-    naming
-        What genes are to be called.
+    only = column if column is not None and column in file["obs"] else None
 
-    Raises
-    ------
-    EosinError
-        The file is missing or broken, is a prediction, or its scale is unknown.
+    def may_name(name: str, stored: Any) -> bool:
+        """Columns that may be the one; numbers are measures, unless libraries are called by numbers."""
+        if only is not None or (column is None and not keys):
+            return name == (only or LIBRARY)
+        return getattr(getattr(stored, "dtype", None), "kind", "O") != "f" or any(key.isdigit() for key in keys)
+
+    _, of_spot = library_of_spots(obs_of(file, may_name), keys, column, path)
+    return sorted(set(of_spot) - {""})
+
+
+def _of_library(
+    adata: AnnData, library: str | None, column: str | None, path: Path
+) -> tuple[AnnData, str | None, list[str]]:
+    """The spots of one library, its name where `uns["spatial"]` knows it, and a note on how it was told.
+
+    A file of one library is taken whole.
     """
-    path = Path(path)
-    adata = read_h5ad(path)
-    record = our_record(adata, path)
-    if record.get("kind") == "prediction":
-        fix = "give a measured section here, and predictions to eosin score or eosin report"
-        raise EosinError("is a prediction, not a measured section", file=path, fix=fix)
-    if record.get("kind") == "section":
-        return own_section(adata, record, path, mpp)
-    if library is not None:
-        adata = adata[np.flatnonzero(np.asarray(adata.obs[LIBRARY].astype(str)) == library)].copy()
-    return _foreign_parts(adata, record, path, mpp, name or path.stem, library).section(naming)
+    uns = adata.uns.get("spatial")
+    keys = list(uns) if isinstance(uns, dict) else []
+    told_by, of_spot = library_of_spots(adata.obs, keys, column, path)
+    if library is None:
+        known = set(of_spot) - {""}
+        untold = len(keys) > 1 and not known & set(keys)
+        listed = ", ".join(map(str, keys[:4]))
+        note = (
+            f"uns['spatial'] names {len(keys)} libraries ({listed}) and no column tells whose a spot is: taken for one"
+        )
+        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, [note] if untold else []
+    notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
+    notes += left_out(int((of_spot == "").sum()), len(of_spot), f"spots of the file have no obs['{told_by}']")
+    return adata[np.flatnonzero(of_spot == library)].copy(), library, notes
 
 
 def _foreign_parts(
-    adata: AnnData, record: dict[str, Any], path: Path, mpp: float | None, name: str, library: str | None
+    adata: AnnData,
+    record: dict[str, Any],
+    path: Path,
+    mpp: float | None,
+    name: str,
+    library: str | None,
+    *,
+    positions_um: bool,
 ) -> SectionParts:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
     adata, notes = on_tissue(adata)
-    xy = spatial(adata, path)
-    in_um = record.get("spatial_unit") == "um"
-    scale = mpp if mpp is not None else record.get("mpp")
-    if scale is None and not in_um:
-        raise _no_scale(xy, path)
-    scale = None if scale is None else check_mpp(scale, path)
-    unit_um = 1.0 if in_um or scale is None else scale
+    adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
+    check_apart(xy, adata.obs, path)
+    file = _image_file(path, library)
+    ratio, ratio_notes = _ratio_to_stored(file, adata, library)
+    facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))
+    scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
     counts, genes, count_notes = counts_of(adata, path)
-    xy_um = xy * unit_um
-    diameter_um = width_at(record, None if in_um else scale) or foreign_diameter_px(adata, library) * unit_um
-    notes += count_notes
-    pitch_um = nearest_spacing(xy_um[np.isfinite(xy_um).all(1)])
-    if np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
-        notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
-    if not diameter_um:
-        diameter_um = pitch_um / 2 if pitch_um > 0 else 100.0
-        notes.append(f"spot diameter assumed to be half the pitch, {diameter_um:.3g} µm")
-    image, image_notes = _image(path, library, scale)
+    image, image_notes = _image(file, None if scale.mpp is None else scale.mpp / ratio)
+    patient, patient_notes = patient_of(adata, name)
     return SectionParts(
         path,
         name,
-        xy_um,
-        diameter_um,
+        xy * scale.unit_um,
+        scale.diameter_um,
         adata.obs_names,
         counts,
         genes,
-        patient=patient_of(adata, name),
+        patient=patient,
         image=image,
         domains=domains_of(adata),
-        notes=[*notes, *image_notes],
+        platform=scale.platform,
+        notes=[*notes, *place_notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
     )
 
 
-def _no_scale(xy: np.ndarray, path: Path) -> EosinError:
-    pitch = nearest_spacing(xy[np.isfinite(xy).all(1)])
-    hint = f"; if the spots are Visium's, 100 µm apart, it is {100 / pitch:.4g}" if pitch > 0 else ""
-    fix = f"give --mpp, the µm per pixel of the full-resolution image{hint}"
-    return EosinError("does not say the scale of obsm['spatial']", file=path, fix=fix)
+def _with_positions(adata: AnnData, xy: np.ndarray) -> tuple[AnnData, np.ndarray, list[str]]:
+    """The spots that have a position, as long as few have none; what many lack is for the record to refuse."""
+    finite = np.isfinite(xy).all(1)
+    n_without = int((~finite).sum())
+    if not 0 < n_without <= _MOST_WITHOUT * len(xy):
+        return adata, xy, []
+    return adata[np.flatnonzero(finite)].copy(), xy[finite], left_out(n_without, len(xy), "spots have no position")
 
 
-def _image(path: Path, library: str | None, scale: float | None) -> tuple[Image | None, list[str]]:
+def _image_file(path: Path, library: str | None) -> Path | None:
     """The image of the library's name, or the file's, beside the file."""
     stems = [path.stem] if library is None else [library, f"{path.stem}-{library}"]
     stems = [stem for stem in stems if not set(stem) & set("/\\\0")]  # a library may be called so, no file
-    file = find_image(path.with_name(stem) for stem in stems)
+    return find_image(path.with_name(stem) for stem in stems)
+
+
+def _ratio_to_stored(file: Path | None, adata: AnnData, library: str | None) -> tuple[float, list[str]]:
+    """How many times larger the image is than the picture of the positions, by the reduced one in `uns["spatial"]`."""
+    reduced = reduced_picture(adata, library)
+    if file is None or reduced is None:
+        return 1.0, []
+    from eosin.slide import size_of  # image libraries load only where a file is asked
+
+    try:
+        size_px = size_of(file)
+    except EosinError:
+        return 1.0, []  # whoever encodes it says what is wrong with it
+    (height, width), factor = reduced
+    return plain_ratio(file, size_px, (width / factor, height / factor), factor)
+
+
+def _image(file: Path | None, scale: float | None) -> tuple[Image | None, list[str]]:
     if file is None:
         return None, ["no image of the same name beside the file"]
     if scale is None:

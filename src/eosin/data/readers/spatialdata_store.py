@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.config import need_known
-from eosin.data.foreign import counts_of, domains_of, patient_of
+from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.h5ad import our_record
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image, left_out
@@ -167,6 +167,7 @@ def _parts(sdata: Any, place: _Place, name: str, mpp: float | None) -> SectionPa
         notes.append(f"the image is reduced {reduced:.3g} times: {scale:.3g} µm/px")
     counts, genes, count_notes = counts_of(adata, store)
     file, image_notes = _image_file(sdata, image, place, record)
+    patient, patient_notes = (str(record["patient"]), []) if "patient" in record else patient_of(adata, name)
     return SectionParts(
         store,
         str(record["name"]) if len(_places_of(store)) == 1 and "name" in record else name,
@@ -175,11 +176,11 @@ def _parts(sdata: Any, place: _Place, name: str, mpp: float | None) -> SectionPa
         adata.obs_names,
         counts,
         genes,
-        patient=str(record["patient"]) if "patient" in record else patient_of(adata, name),
+        patient=patient,
         image=file and Image(file, scale),
         domains=domains_of(adata),
         platform=str(record.get("platform", "unknown")),
-        notes=[*notes, *count_notes, *image_notes],
+        notes=[*notes, *count_notes, *patient_notes, *image_notes],
     )
 
 
@@ -196,7 +197,9 @@ def _matched(sdata: Any, place: _Place) -> tuple[AnnData, Any, list[str]]:
         fix = f"its column '{facts['instance_key']}' must name rows of the shapes"
         raise EosinError(f"table '{place.table}' names no shape of '{place.region}'", file=place.store, fix=fix)
     notes = left_out(int((~kept).sum()), len(rows), "rows of the table have no shape")
-    return table[rows[kept]].copy(), shapes.iloc[at[kept]], notes
+    adata, tissue_notes = on_tissue(table[rows[kept]].copy())
+    at = shapes.index.get_indexer(adata.obs[facts["instance_key"]].to_numpy())
+    return adata, shapes.iloc[at], [*notes, *tissue_notes]
 
 
 def _circles(shapes: Any, store: Path) -> tuple[np.ndarray, float]:

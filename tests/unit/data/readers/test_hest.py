@@ -147,3 +147,25 @@ def test_bench_rows_without_a_column_are_refused(tmp_path: Path) -> None:
     pd.read_csv(file).drop(columns="expr_path").to_csv(file)
     with pytest.raises(EosinError, match=r"train_0\.csv: a row has no 'expr_path'"):
         read(tmp_path)
+
+
+def test_known_duplicates_count_as_one_patient_and_wrong_ones_are_said(tmp_path: Path) -> None:
+    """Reported at github.com/mahmoodlab/HEST/issues/126: TENX128 is TENX155 from another page."""
+    hest(tmp_path)
+    for old, new, study in (("TENX1", "TENX128", "A page"), ("TENX2", "TENX155", "A study")):
+        (tmp_path / "st" / f"{old}.h5ad").rename(tmp_path / "st" / f"{new}.h5ad")
+        facts = json.loads((tmp_path / "metadata" / f"{old}.json").read_text()) | {"dataset_title": study}
+        (tmp_path / "metadata" / f"{new}.json").write_text(json.dumps(facts))
+    twin, one = read(tmp_path)
+    assert twin.patient == one.patient == "A study/Patient 1"
+    assert any("the same tissue as TENX155 (github.com/mahmoodlab/HEST/issues/126)" in note for note in twin.notes)
+    assert any("the same tissue as TENX128" in note for note in one.notes)
+    assert any("one patient, their study has several" in note for note in one.notes)
+
+
+@pytest.mark.parametrize("patient", ["nan", "None", "", "unknown"])
+def test_a_patient_that_is_not_named_is_none(tmp_path: Path, patient: str) -> None:
+    hest(tmp_path)
+    for file in (tmp_path / "metadata").glob("*.json"):
+        file.write_text(json.dumps(json.loads(file.read_text()) | {"patient": patient}))
+    assert [one.patient for one in read(tmp_path)] == ["TENX1", "TENX2"]

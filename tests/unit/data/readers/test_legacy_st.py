@@ -218,3 +218,56 @@ def test_labels_below_the_whole_position_belong_to_it(tmp_path: Path) -> None:
     file.write_text("Row.names\tlabel\tx\ty\na\tinvasive\t10.94\t9.97\nb\tfat\t12.03\t9.96\n")
     domains = read(tmp_path)[0].domains
     assert domains and domains[:3] == ("invasive", "fat", UNLABELLED)
+
+
+# --- spots beside the tissue, and rows named by adjusted positions ----------------------------------------------------
+
+
+def places_of(folder: Path, edit) -> Path:
+    """The layout with the table of positions of `A1` edited."""
+    legacy_st(folder, ("A1",))
+    file = folder / "ST-spotfiles" / "A1_selection.tsv"
+    edit(frame := pd.read_csv(file, sep="\t"))
+    frame.to_csv(file, sep="\t", index=False)
+    return folder
+
+
+@pytest.mark.parametrize("column", ["selected", "in_tissue"])
+def test_spots_that_are_not_selected_are_beside_the_tissue(tmp_path: Path, column: str) -> None:
+    def half(frame: pd.DataFrame) -> None:
+        del frame["selected"]
+        frame[column] = (frame["x"] < 13).astype(int)
+
+    expected = read(legacy_st(tmp_path / "all", ("A1",)))[0]
+    (one,) = read(places_of(tmp_path / "half", half))
+    kept = [row for row, spot in enumerate(expected.spots.ids) if int(spot.partition("x")[0]) < 13]
+    assert one.spots.ids == tuple(expected.spots.ids[row] for row in kept) and len(one) == 17
+    assert one.counts is not None and expected.counts is not None
+    assert np.array_equal(one.counts.toarray(), expected.counts.toarray()[kept])
+    assert "18 of 35 spots are beside the tissue (selected = 0) and were left out" in one.notes
+
+
+def test_a_column_that_selects_nothing_is_not_believed(tmp_path: Path) -> None:
+    assert len(read(places_of(tmp_path, lambda frame: frame.__setitem__("selected", 0)))[0]) == 35
+
+
+@pytest.mark.parametrize("form", ["{:.2f}x{:.2f}", "{:.3f}x{:.3f}", "{:.1f}x{:.1f}"])
+def test_rows_named_by_adjusted_positions_are_joined(tmp_path: Path, form: str) -> None:
+    st_labels(legacy_st(tmp_path, ("A1",)), "A1", {"11x10": "cancer", "12x10": "fat"})
+    expected = read(tmp_path)[0]
+    places = pd.read_csv(tmp_path / "ST-spotfiles" / "A1_selection.tsv", sep="\t")
+    adjusted = {f"{x}x{y}": form.format(*new) for x, y, *new in places[["x", "y", "new_x", "new_y"]].to_numpy(object)}
+    table = pd.read_csv(tmp_path / "ST-cnts" / "A1.tsv.gz", sep="\t", index_col=0)
+    table.rename(index=lambda spot: adjusted.get(spot, spot)).to_csv(tmp_path / "ST-cnts" / "A1.tsv.gz", sep="\t")
+    (one,) = read(tmp_path)
+    assert np.array_equal(one.spots.xy_um, expected.spots.xy_um) and one.domains == expected.domains
+    assert one.spots.ids[0] == adjusted[expected.spots.ids[0]]
+    assert any("adjusted positions (new_x, new_y)" in note for note in one.notes)
+
+
+def test_names_of_another_kind_are_shown_beside_those_of_the_positions(tmp_path: Path) -> None:
+    folder = legacy_st(tmp_path, ("A1",))
+    table = pd.read_csv(folder / "ST-cnts" / "A1.tsv.gz", sep="\t", index_col=0)
+    table.rename(index=lambda spot: spot.replace("x", "_")).to_csv(folder / "ST-cnts" / "A1.tsv.gz", sep="\t")
+    with pytest.raises(EosinError, match=r"no row of the table has a position in .*: '11_10' here, '10x10' there"):
+        read(folder)

@@ -244,3 +244,15 @@ def test_image_of_other_depth_is_not_taken_for_a_slide(tmp_path: Path) -> None:
 
     (one,) = read(changed(spatialdata(tmp_path / "slide1"), deep))
     assert one.image is None and any("no RGB image" in note for note in one.notes)
+
+
+def test_spots_beside_the_tissue_are_left_out_with_their_circles(tmp_path: Path) -> None:
+    whole = read(spatialdata(tmp_path / "slide1"))[0]
+
+    def off(sdata) -> None:
+        sdata.tables["table"].obs["in_tissue"] = (np.arange(36) > 5).astype(int)
+
+    (one,) = read(changed(tmp_path / "slide1.zarr", off))
+    place = dict(zip(whole.spots.ids, whole.spots.xy_um.tolist()))
+    assert one.spots.ids == whole.spots.ids[6:] and one.spots.xy_um.tolist() == [place[spot] for spot in one.spots.ids]
+    assert "6 of 36 spots are not in tissue and were left out" in one.notes

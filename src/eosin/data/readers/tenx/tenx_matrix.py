@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.reader import blame
+from eosin.data.section_parts import with_names
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.storage.hdf5 import open_foreign
@@ -79,6 +80,7 @@ class FeatureMatrix(ABC):
 def open_matrix(place: Path, naming: Naming = AS_GIVEN) -> Iterator[FeatureMatrix]:
     """Open a matrix: an `.h5` file, or a folder with `matrix.mtx`, `features.tsv`, `barcodes.tsv` (also `.gz`).
 
+    In place of the folder stands the file `matrix.mtx` where all three have a prefix, as `GSM1_P1_matrix.mtx.gz`.
     `naming` says what genes are to be called; symbols unless it asks for ids.
 
     Raises
@@ -89,7 +91,9 @@ def open_matrix(place: Path, naming: Naming = AS_GIVEN) -> Iterator[FeatureMatri
     with contextlib.ExitStack() as stack:
         with reading(place, "a 10x matrix"):  # the opening only: what the caller raises later is its own
             matrix = (
-                _Text(place, naming) if place.is_dir() else _OnDisk(stack.enter_context(_open_h5(place)), place, naming)
+                _Text(place, naming)
+                if _is_text(place)
+                else _OnDisk(stack.enter_context(_open_h5(place)), place, naming)
             )
         yield matrix
 
@@ -141,18 +145,23 @@ class _OnDisk(FeatureMatrix):
             start = end
 
 
-class _Text(FeatureMatrix):
-    """A folder of text files, read whole."""
+def _is_text(place: Path) -> bool:
+    return place.is_dir() or place.name.endswith((".mtx", ".mtx.gz"))
 
-    def __init__(self, folder: Path, naming: Naming):
-        barcodes = [row[0] for row in _table(folder, "barcodes.tsv")]
-        rows = _table(folder, "features.tsv", "genes.tsv")
+
+class _Text(FeatureMatrix):
+    """Text files of a folder, those with a prefix where `place` is one of them; read whole."""
+
+    def __init__(self, place: Path, naming: Naming):
+        folder, prefix = (place, "") if place.is_dir() else (place.parent, place.name.partition("matrix.mtx")[0])
+        barcodes = [row[0] for row in _table(folder, f"{prefix}barcodes.tsv")]
+        rows = _table(folder, f"{prefix}features.tsv", f"{prefix}genes.tsv")
         if rows and any(len(row) != len(rows[0]) for row in rows):
             raise EosinError("features have rows of different lengths", file=folder, fix=AGAIN)
         columns = [np.array(column, dtype="S") for column in zip(*(map(str.encode, row) for row in rows))]
         features: dict[str, np.ndarray] = dict(zip(("id", "name", "feature_type"), columns))
         super().__init__([barcode.encode() for barcode in barcodes], features, folder, naming)
-        self._counts = _read_mtx(_one_of(folder, "matrix.mtx"), len(rows), len(barcodes))
+        self._counts = _read_mtx(_one_of(folder, f"{prefix}matrix.mtx"), len(rows), len(barcodes))
 
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
         yield 0, self._counts
@@ -162,7 +171,6 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     """What the genes are called, the map [features g] from columns of the file to them, and notes."""
     names = features.get("name", features.get("id", np.zeros(0, dtype="S1"))).astype(object)
     ids = features["id"].astype(object) if "id" in features else np.full(len(names), b"", dtype=object)
-    names = np.where(names == b"", ids, names)  # a gene without a symbol
     kept = np.ones(len(names), dtype=bool)
     if "feature_type" in features:
         kept = features["feature_type"] == GENE_EXPRESSION.encode()
@@ -170,6 +178,10 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     if n_others := int((~kept).sum()):
         notes.append(f"{n_others} features of other types than gene expression were left out")
     in_file = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
+    in_file, named, nameless = with_names(in_file)  # a gene without a symbol
+    if named is not None:
+        kept[np.delete(np.flatnonzero(kept), named)] = False
+        notes += nameless
     columns = naming.columns(in_file)
     ones = np.ones(len(in_file), dtype=np.float32)
     selected = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(in_file)))), (len(names), len(in_file)))

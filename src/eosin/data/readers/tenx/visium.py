@@ -11,19 +11,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, PITCH_UM, ArrayMap, array_map
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.barcodes import check_filtered, match_barcodes, no_match
+from eosin.data.readers.tenx.samples import Sample, find_matrix, joint_positions, positions_of, samples_in
+from eosin.data.readers.tenx.slide_files import find_slide, image_of, slide_ratio
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
+from eosin.data.readers.tenx.visium_hd_bins import sizes
 from eosin.data.section_parts import SectionParts, left_out
 from eosin.errors import EosinError
-from eosin.types import Image, check_mpp
+from eosin.types import check_mpp
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PITCH_UM = 100.0
 DIAMETER_UM = 55.0
-_TOLERANCE = 0.1
+_TOLERANCE, _SAME = 0.1, 0.02
 _OF_VISIUM_HD = (
     "binned_outputs",
     "segmented_outputs",
@@ -40,25 +44,30 @@ class Visium(tenx.TenxReader):
     looks_for = "[{section}/][outs/]filtered_feature_bc_matrix.h5 with spatial/tissue_positions.csv"
     evidence = "Space Ranger outputs with spatial/tissue_positions"
 
-    def fits(self, folder: Path) -> bool:
-        """Whether a folder looks like outputs of Visium, not of Visium HD: its bins have their positions as Parquet."""
-        spatial = folder / "spatial"
-        if any((folder / name).exists() for name in _OF_VISIUM_HD):
-            return False
-        names = ("tissue_positions.csv", "tissue_positions_list.csv", "scalefactors_json.json")
-        return any((spatial / name).is_file() for name in names)
+    def samples_in(self, folder: Path) -> dict[str, Sample]:
+        """The samples in a folder; none where it is of Visium HD, whose positions are those of bins."""
+        if any((folder / name).exists() for name in _OF_VISIUM_HD) or sizes(folder):
+            return {}
+        return samples_in(folder)
 
-    def read_outputs(self, folder: Path, name: str, mpp: float | None) -> SectionParts:
+    def read_outputs(self, sample: Sample, name: str, mpp: float | None) -> SectionParts:
         """Spots in tissue with their counts; the reduced image stands in for a slide that is not there."""
-        places = tenx.positions_file(folder)
+        places = positions_of(sample)
         positions = tenx.read_positions(places)
-        file, matrix_notes = tenx.find_matrix(folder)
-        slide, slide_notes = tenx.find_slide(folder, name)
-        scale, scale_notes = scale_of_lattice(positions, slide, mpp, places)
+        if joint_positions(sample) is not None:
+            positions = positions[positions["barcode"].str.endswith(sample.ending)].reset_index(drop=True)
+        file, matrix_notes = find_matrix(sample)
+        slide, slide_notes = find_slide(sample, name)
+        ratio, ratio_notes = slide_ratio(slide, sample)
+        factors = tenx.read_factors(sample)
+        scale, scale_notes = scale_of_lattice(positions, slide, mpp, places, ratio=ratio)
+        _check_stored(factors.get("microns_per_pixel"), scale, mpp, ratio, places)
+        _check_width(positions, factors.get("spot_diameter_fullres"), places)
         with open_matrix(file, self.naming) as matrix:
-            rows, kept, row_notes = join(matrix.barcodes, positions, file)
+            rows, kept, row_notes = join(matrix.barcodes, positions, file, sample.ending)
             counts = matrix.rows(rows)
-        image, image_notes = image_of(slide, folder, scale)
+        image, image_notes = image_of(slide, sample, scale, ratio)
+        notes = [*row_notes, *scale_notes, *ratio_notes, *slide_notes, *image_notes]
         return SectionParts(
             file,
             name,
@@ -69,26 +78,56 @@ class Visium(tenx.TenxReader):
             matrix.genes,
             image=image,
             platform=self.platform,
-            notes=[*matrix_notes, *matrix.notes, *row_notes, *scale_notes, *slide_notes, *image_notes],
+            notes=[*matrix_notes, *matrix.notes, *notes],
         )
 
 
-def join(barcodes: np.ndarray, positions: pd.DataFrame, file: Path) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
-    """Rows of the matrix that lie in tissue, their positions in the same order, and notes on the rest."""
-    import pandas as pd
+def join(
+    barcodes: np.ndarray, positions: pd.DataFrame, file: Path, ending: str = ""
+) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
+    """Rows of the matrix that lie in tissue, their positions in the same order, and notes on the rest.
 
-    in_tissue = positions[positions["in_tissue"] == 1]
-    if in_tissue.empty:
+    `ending` is that of the sample's barcodes in a matrix of several samples, whose other rows are not looked at.
+
+    Raises
+    ------
+    EosinError
+        No barcode is among the positions in tissue, or a filtered matrix holds spots beside the tissue.
+    """
+    in_tissue = (positions["in_tissue"] == 1).to_numpy()
+    if not in_tissue.any():
         raise EosinError("no position is marked as in tissue", file=file, fix="detect tissue in Space Ranger again")
-    place = pd.Index(np.asarray(in_tissue["barcode"], dtype="S")).get_indexer(pd.Index(barcodes))
-    rows = np.flatnonzero(place >= 0)
-    if not len(rows):
-        example = f"'{barcodes[0].decode()}'" if len(barcodes) else "none"
-        problem = f"no barcode of the matrix ({example}) is among the positions in tissue"
-        raise EosinError(problem, file=file, fix="pair matrix and spatial/ of one sample")
-    notes = left_out(len(barcodes) - len(rows), len(barcodes), "rows of counts are not in tissue")
-    notes += left_out(len(in_tissue) - len(rows), len(in_tissue), "positions in tissue have no counts")
-    return rows, in_tissue.iloc[place[rows]], notes
+    wanted = np.flatnonzero(np.char.endswith(barcodes, ending.encode())) if ending else np.arange(len(barcodes))
+    place, notes = match_barcodes(barcodes[wanted], np.asarray(positions["barcode"], dtype="S"), file)
+    check_filtered(place, in_tissue, file)
+    on = (place >= 0) & in_tissue[place]
+    notes += left_out(int((~on).sum()), len(on), "rows of counts are not in tissue")
+    notes += left_out(int(in_tissue.sum() - on.sum()), int(in_tissue.sum()), "positions in tissue have no counts")
+    if not on.any():
+        raise no_match(barcodes, file)
+    return wanted[on], positions.iloc[place[on]], notes
+
+
+def _check_stored(stored: float | None, scale: float, mpp: float | None, ratio: float, file: Path) -> None:
+    """Refuse a scale, as given or as measured, that the scale factors contradict where they hold one."""
+    if stored is None or abs(scale / stored - 1) <= (_TOLERANCE if mpp is None else _SAME):
+        return
+    told = "--mpp says" if mpp is not None else "image or lattice say"
+    problem = f"{told} {scale / ratio:.4g} µm per pixel, microns_per_pixel says {stored / ratio:.4g}"
+    fix = "leave --mpp out" if mpp is not None else "take positions and scalefactors_json.json of one run"
+    raise EosinError(problem, file=file, fix=fix)
+
+
+def _check_width(positions: pd.DataFrame, width_px: float | None, file: Path) -> None:
+    """Refuse scale factors of another sample: a spot is as wide as they say, and as the distance of spots tells."""
+    fitted = lattice_of(positions)
+    if width_px is None or fitted is None or not fitted.is_lattice:
+        return
+    share = width_px / fitted.pitch
+    if not LEAST_SHARE < share < MOST_SHARE:
+        problem = f"spots lie {fitted.pitch:.4g} px apart, and the scale factors say that one is {width_px:.4g} px wide"
+        fix = "take positions and scalefactors_json.json of one sample and one run; a spot is 0.55 to 0.65 of the pitch"
+        raise EosinError(problem, file=file, fix=fix)
 
 
 def pixels(positions: pd.DataFrame) -> np.ndarray:
@@ -97,47 +136,39 @@ def pixels(positions: pd.DataFrame) -> np.ndarray:
 
 
 def scale_of_lattice(
-    positions: pd.DataFrame, slide: Path | None, mpp: float | None, file: Path
+    positions: pd.DataFrame, slide: Path | None, mpp: float | None, file: Path, *, ratio: float = 1.0
 ) -> tuple[float, list[str]]:
-    """µm per pixel: as given, else as the image says, else from the lattice; and a note on it.
+    """µm per pixel of the positions: as given, else as the image says, else from the lattice; and a note on it.
+
+    Where the image is `ratio` times larger than the picture of the positions, what is given or what it says is its own.
 
     Raises
     ------
     EosinError
         Image and lattice contradict each other: positions, windows and distances would all be wrong together.
     """
-    lattice = _mpp_of_lattice(positions)
+    fitted = lattice_of(positions)
+    lattice = None if fitted is None else PITCH_UM / fitted.pitch
+    odd = [] if fitted is None else fitted.note()
     of_image = None if mpp is not None or slide is None else _mpp_of_image(slide)
     known, source = (mpp, "as given") if mpp is not None else (of_image, "as the image says")
     if known is None:
         if lattice is None:
             raise EosinError("too few positions to find the scale from the pitch", file=file, fix="give --mpp")
-        return check_mpp(lattice, file), [f"{lattice:.4f} µm/px from the 100 µm pitch"]
+        return check_mpp(lattice, file), [f"{lattice:.4f} µm/px from the 100 µm pitch", *odd]
     note = f"{known:.4g} µm/px {source}"
-    if lattice is not None and abs(known / lattice - 1) > _TOLERANCE:
-        note += f", which makes the pitch {PITCH_UM * known / lattice:.0f} µm where 100 is usual"
+    check_mpp(known, file)
+    if lattice is not None and abs(known * ratio / lattice - 1) > _TOLERANCE:
+        note += f", which makes the pitch {PITCH_UM * known * ratio / lattice:.0f} µm where 100 is usual"
         if mpp is None:
-            fix = f"give the true scale by --mpp; by the pitch it is {lattice:.4g}"
+            fix = f"give the true scale by --mpp; by the pitch it is {lattice / ratio:.4g}"
             raise EosinError(f"{slide.name if slide else 'the image'}: {note}", file=file, fix=fix)
-    return check_mpp(known, file), [note]
+    return known * ratio, [note, *odd]
 
 
-def _mpp_of_lattice(positions: pd.DataFrame) -> float | None:
-    """µm per pixel from a fit of the pixels to the array: also right where few spots have a neighbour.
-
-    Columns are half a pitch apart and rows √3/2 of one, since every other place of a row is void.
-    """
-    array = positions[["array_col", "array_row"]].to_numpy(np.float64) * (PITCH_UM * np.array([0.5, np.sqrt(0.75)]))
-    if len(array) < 3 or np.linalg.matrix_rank(array_um := array - array.mean(0)) < 2:
-        return None
-    px = pixels(positions)
-    try:
-        with np.errstate(all="ignore"):
-            px_per_um, *_ = np.linalg.lstsq(array_um, px - px.mean(0), rcond=None)
-            area = abs(np.linalg.det(px_per_um))
-    except np.linalg.LinAlgError:  # numbers beyond any image
-        return None
-    return float(1 / np.sqrt(area)) if area > 0 else None
+def lattice_of(positions: pd.DataFrame) -> ArrayMap | None:
+    """The map from the array to pixels: right also where few spots have a neighbour; None where too few fix it."""
+    return array_map(positions[["array_col", "array_row"]].to_numpy(np.float64), pixels(positions), hexagonal=True)
 
 
 def _mpp_of_image(slide: Path) -> float | None:
@@ -147,20 +178,6 @@ def _mpp_of_image(slide: Path) -> float | None:
         return scale_of(slide)
     except EosinError:
         return None  # whoever encodes it says what is wrong with it
-
-
-def image_of(slide: Path | None, folder: Path, scale: float) -> tuple[Image | None, list[str]]:
-    """The slide, else the reduced image of the outputs; `scale` is µm per pixel at full resolution."""
-    if slide is not None:
-        return Image(slide, scale), []
-    file = folder / "spatial" / "tissue_hires_image.png"
-    factor = tenx.read_factors(folder).get("tissue_hires_scalef")
-    if not file.is_file() or factor is None:
-        return None, ["no tissue_hires_image.png with its scale either: no image"]
-    reduced = scale / factor
-    if not 0.05 <= reduced <= 10:
-        return None, [f"tissue_hires_image.png would have {reduced:.3g} µm/px and is not used: no image"]
-    return Image(file, reduced), [f"tissue_hires_image.png, {reduced:.3g} µm/px, is used: windows will be coarse"]
 
 
 READERS.add(Visium.name, Visium())

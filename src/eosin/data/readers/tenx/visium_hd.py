@@ -7,15 +7,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from eosin.data.pooling import check_width
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
-from eosin.data.readers.tenx.visium import image_of
-from eosin.data.readers.tenx.visium_hd_bins import sizes, squares_of_bins
+from eosin.data.readers.tenx.samples import Sample, samples_under
+from eosin.data.readers.tenx.slide_files import find_slide, image_of, slide_ratio
+from eosin.data.readers.tenx.visium_hd_bins import Squares, choose_bins, sizes, squares_of_bins
 from eosin.data.readers.tenx.visium_hd_cells import cell_folder, squares_of_cells
 from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
 from eosin.types import check_mpp
+
+_SAME, _NEAR = 0.02, 0.1
+"""How far two scales may differ: two that are written down, and one that is measured on positions."""
 
 
 class VisiumHd(tenx.TenxReader):
@@ -32,53 +38,72 @@ class VisiumHd(tenx.TenxReader):
         """The reader of squares of `bin_um` µm."""
         return VisiumHd(check_width(bin_um))
 
-    def fits(self, folder: Path) -> bool:
-        """Whether a folder holds bins or segmented cells."""
-        return bool(sizes(folder)) or cell_folder(folder) is not None
+    def samples_in(self, folder: Path) -> dict[str, Sample]:
+        """The one sample of a folder that holds bins or segmented cells."""
+        return {"": Sample(folder)} if sizes(folder) or cell_folder(folder) is not None else {}
 
     def recognise(self, path: Path) -> str | None:
         """The number of samples, and whether they are of bins or of cells."""
-        folders = tenx.samples(path, self.fits)
-        kind = "binned_outputs/" if any(map(sizes, folders.values())) else "segmented_outputs/"
-        return f"{len(folders)} Space Ranger outputs with {kind}" if folders else None
+        found = samples_under(path, self.samples_in)
+        kind = "binned_outputs/" if any(sizes(sample.folder) for sample in found.values()) else "segmented_outputs/"
+        return f"{len(found)} Space Ranger outputs with {kind}" if found else None
 
-    def read_outputs(self, folder: Path, name: str, mpp: float | None) -> SectionParts:
+    def read_outputs(self, sample: Sample, name: str, mpp: float | None) -> SectionParts:
         """Squares of bins, or of cells where there are no bins."""
-        if sizes(folder):
+        folder = sample.folder
+        has_bins = bool(sizes(folder))
+        place = choose_bins(folder, self.bin_um).folder if has_bins else cell_folder(folder) or folder
+        slide, slide_notes = find_slide(sample, name, beside=place)
+        ratio, ratio_notes = slide_ratio(slide, Sample(place))
+        scale, scale_notes = _scale(place, mpp, ratio)
+        if has_bins:
             squares = squares_of_bins(folder, self.bin_um, self.naming)
-            scale, scale_notes = _scale(squares.folder, mpp)
-            width_um = squares.width_um * scale / (tenx.read_factors(squares.folder).get("microns_per_pixel") or scale)
+            _check_pitch(squares, scale, place)
         else:
-            cells = cell_folder(folder) or folder
-            scale, scale_notes = _scale(cells, mpp)
-            squares = squares_of_cells(cells, self.bin_um, scale, self.naming)
-            width_um = squares.width_um
-        slide, slide_notes = tenx.find_slide(folder, name)
-        image, image_notes = image_of(slide, squares.folder, scale)
+            squares = squares_of_cells(place, self.bin_um, scale, self.naming)
+        image, image_notes = image_of(slide, Sample(place), scale, ratio)
         return SectionParts(
             squares.folder,
             name,
             squares.px * scale,
-            width_um,
+            squares.width_um,
             squares.ids,
             squares.counts,
             squares.genes,
             image=image,
             platform=self.platform,
-            notes=[*squares.notes, *scale_notes, *slide_notes, *image_notes],
+            notes=[*squares.notes, *scale_notes, *ratio_notes, *slide_notes, *image_notes],
         )
 
 
-def _scale(square: Path, mpp: float | None) -> tuple[float, list[str]]:
-    """µm per pixel as given, else by the scale factors in `square`, and a note on a contradiction."""
-    file = square / "spatial" / "scalefactors_json.json"
+def _scale(square: Path, mpp: float | None, ratio: float) -> tuple[float, list[str]]:
+    """µm per pixel of the positions by the scale factors in `square`, else as given, and a note on the latter.
+
+    Raises
+    ------
+    EosinError
+        What is given, µm per pixel of an image `ratio` times larger, contradicts the scale factors; or neither says it.
+    """
+    file = Sample(square).file("scalefactors_json.json") or square / "spatial" / "scalefactors_json.json"
     stored = tenx.read_factors(square).get("microns_per_pixel")
     if mpp is not None:
-        odd = "" if stored is None or abs(mpp / stored - 1) < 0.02 else f", the file says {stored:.4g}"
-        return check_mpp(mpp, file), [f"{mpp:g} µm/px as given{odd}"]
+        given = check_mpp(mpp, file) * ratio
+        if stored is not None and abs(given / stored - 1) > _SAME:
+            problem = f"--mpp says {mpp:g} µm per pixel, microns_per_pixel says {stored / ratio:g}"
+            raise EosinError(problem, file=file, fix="leave --mpp out")
+        return given, [f"{mpp:g} µm/px as given"]
     if stored is None:
         raise EosinError("does not say microns_per_pixel", file=file, fix="copy it from Space Ranger, or give --mpp")
     return check_mpp(stored, file), []
+
+
+def _check_pitch(squares: Squares, scale: float, place: Path) -> None:
+    """Refuse a scale by which squares are not as far apart as they are wide."""
+    pitch_um = squares.pitch_px * scale
+    if np.isfinite(pitch_um) and abs(pitch_um / squares.width_um - 1) > _NEAR:
+        problem = f"squares of {squares.width_um:g} µm lie {pitch_um:.3g} µm apart at {scale:.4g} µm per pixel"
+        fix = "take positions and scalefactors_json.json of one bin size and one run"
+        raise EosinError(problem, file=place, fix=fix)
 
 
 READERS.add(VisiumHd.name, VisiumHd())

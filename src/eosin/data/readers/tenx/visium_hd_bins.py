@@ -5,7 +5,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
+from eosin.data.array_map import array_map
 from eosin.data.pooling import Pool, square_ids
 from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.barcodes import check_filtered
+from eosin.data.readers.tenx.samples import Sample, find_matrix
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, FeatureMatrix, open_matrix, reading
 from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
@@ -24,6 +30,11 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 DEFAULT_UM = 16.0
+_LEAST_AS_IT_IS = 8.0
+_POSITIONS = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
+_BARCODE = re.compile(rb"s_(\d{3})um_\d+_\d+")
+_ENOUGH = 100_000
+"""Bins on which the pitch is measured."""
 _MOST_BINS, _WIDEST = 1 << 26, 1 << 16
 """In all, and along one side: an 11 mm square has 30 million bins of 2 µm, 5500 along a side."""
 _LEAST_COVER = 0.5
@@ -41,6 +52,8 @@ class Squares:
         Names; centres [s 2] in pixels of the full-resolution image; width.
     counts, genes
         Counts [s g], and what the genes are called.
+    pitch_px
+        Distance of the squares by the positions of bins, pixels; NaN where it is not measured.
     """
 
     folder: Path
@@ -50,6 +63,7 @@ class Squares:
     counts: sparse.csr_matrix
     genes: GeneNames
     notes: tuple[str, ...]
+    pitch_px: float = float("nan")
 
 
 @dataclass(frozen=True)
@@ -82,34 +96,94 @@ class Bins:
 
 def squares_of_bins(folder: Path, bin_um: float | None, naming: Naming) -> Squares:
     """The squares of `bin_um`, or of 16 µm: bins of that size, or several of a smaller one together."""
-    square, side, width_um = _choose(sizes(folder), bin_um, folder)
-    bins = read_bins(square / "spatial" / "tissue_positions.parquet")
-    file, matrix_notes = tenx.find_matrix(square)
+    chosen = choose_bins(folder, bin_um)
+    square, side, width_um = chosen.folder, chosen.side, chosen.width_um
+    bins = read_bins(_positions_file(square))
+    file, matrix_notes = find_matrix(square)
     with open_matrix(file, naming) as matrix:
         of_bin, tissue_notes = _join(matrix, bins, file)
         spots = _as_they_are(matrix, bins, of_bin) if side == 1 else _wider(matrix, bins, of_bin, side, width_um)
     ids, px, counts, cover_notes = spots
     width_note = f"squares of {width_um:g} µm" + ("" if side == 1 else f", {side} x {side} bins each")
     notes = (width_note, *matrix_notes, *matrix.notes, *tissue_notes, *cover_notes)
-    return Squares(square, ids, px, width_um, counts, matrix.genes, notes)
+    fitted = array_map(bins.array[:_ENOUGH].astype(np.float64), bins.px[:_ENOUGH], hexagonal=False)
+    pitch_px = fitted.pitch * side if fitted is not None and fitted.is_lattice else float("nan")
+    return Squares(square, ids, px, width_um, counts, matrix.genes, notes, pitch_px)
 
 
 def sizes(folder: Path) -> dict[int, Path]:
-    """The bin sizes in µm that are there, and their folders."""
+    """The bin sizes in µm that are there, and their folders: those of a sample, or a folder of bins alone."""
     folders = {}
-    for square in sorted((folder / "binned_outputs").glob("square_*um")):
-        if (match := re.fullmatch(r"square_(\d{1,4})um", square.name)) and int(match.group(1)) > 0:
-            folders[int(match.group(1))] = square
+    for place in (folder / "binned_outputs", folder):
+        for square in sorted(place.glob("square_*um")):
+            if (size := _size_by_name(square)) is not None and square.is_dir():
+                folders.setdefault(size, square)
+    if not folders and (size := _size_of_alone(folder)) is not None:
+        return {size: folder}
     return folders
 
 
-def _choose(folders: dict[int, Path], bin_um: float | None, folder: Path) -> tuple[Path, int, float]:
-    """The bins to read, how many along a square's side, and the square's width: the coarsest bins that divide it."""
+def _size_by_name(square: Path) -> int | None:
+    match = re.fullmatch(r"square_(\d{1,4})um", square.name)
+    return int(match.group(1)) if match and int(match.group(1)) > 0 else None
+
+
+def _size_of_alone(folder: Path) -> int | None:
+    """The bin size of a folder that holds positions of bins itself: by its name, its scale factors, or a barcode."""
+    positions = Sample(folder).file(*_POSITIONS)
+    if positions is None:
+        return None
+    if (size := _size_by_name(folder.resolve())) is not None:
+        return size
+    with contextlib.suppress(EosinError):
+        if bin_um := tenx.read_factors(folder).get("bin_size_um"):
+            return round(bin_um)
+    match = None if positions.name.endswith(".parquet") else _BARCODE.search(_beginning(positions))
+    return int(match.group(1)) if match and int(match.group(1)) > 0 else None
+
+
+def _beginning(file: Path) -> bytes:
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
+            return stream.read(400)
+    except (OSError, EOFError, zlib.error):
+        return b""  # whoever reads it says what is wrong with it
+
+
+def _positions_file(square: Path) -> Path:
+    """The table of positions of one bin size."""
+    return Sample(square).file(*_POSITIONS) or square / "spatial" / _POSITIONS[0]
+
+
+@dataclass(frozen=True)
+class ChosenBins:
+    """Bins to read: their folder, how many lie along a square's side, and the square's width in µm."""
+
+    folder: Path
+    side: int
+    width_um: float
+
+
+def choose_bins(folder: Path, bin_um: float | None) -> ChosenBins:
+    """The coarsest bins that divide the width `bin_um`; by default 16 µm, or the smallest bins there.
+
+    A folder of bins alone, out of `binned_outputs/`, is read as it is, unless its bins are of 2 µm.
+
+    Raises
+    ------
+    EosinError
+        No bins divide it.
+    """
+    folders = sizes(folder)
+    smallest = float(min(folders))
+    alone = len(folders) == 1 and not (folder / "binned_outputs").is_dir()
+    if bin_um is None and alone and smallest >= _LEAST_AS_IT_IS:
+        bin_um = smallest
     if bin_um is None:
-        bin_um = DEFAULT_UM if any(DEFAULT_UM % size == 0 for size in folders) else float(min(folders))
+        bin_um = DEFAULT_UM if any(DEFAULT_UM % size == 0 for size in folders) else smallest
     fitting = [size for size in sorted(folders, reverse=True) if bin_um % size == 0]
     if fitting:
-        return folders[fitting[0]], round(bin_um / fitting[0]), bin_um
+        return ChosenBins(folders[fitting[0]], round(bin_um / fitting[0]), bin_um)
     coarse = max(folders)
     near = sorted({max(1, int(bin_um // size)) * size for size in folders} | {int(bin_um // coarse + 1) * coarse})
     listed = ", ".join(f"{size}" for size in sorted(folders))
@@ -118,7 +192,7 @@ def _choose(folders: dict[int, Path], bin_um: float | None, folder: Path) -> tup
 
 
 def read_bins(file: Path) -> Bins:
-    """Read `tissue_positions.parquet`, piece by piece: bins of 2 µm are ten million.
+    """Read `tissue_positions.parquet`, piece by piece (bins of 2 µm are ten million), or a table of text made of it.
 
     Raises
     ------
@@ -129,6 +203,10 @@ def read_bins(file: Path) -> Bins:
 
     if not file.is_file():
         raise EosinError("no such file", file=file, fix="copy all of Space Ranger's binned_outputs/")
+    if not file.name.endswith(".parquet"):
+        frame = tenx.read_positions(file)
+        names = np.array([name.encode() for name in frame["barcode"]], dtype="S")
+        return _bins(names, frame[list(tenx.COLUMNS[1:])].to_numpy(np.float64), file)
     with reading(file, "a table of positions"), pq.ParquetFile(file) as table:
         missing = [column for column in tenx.COLUMNS if column not in table.schema_arrow.names]
         if missing:
@@ -138,7 +216,11 @@ def read_bins(file: Path) -> Bins:
             raise EosinError(f"declares {table.metadata.num_rows} bins", file=file, fix=AGAIN)
         pieces = [_piece(batch) for batch in table.iter_batches(1 << 17, columns=list(tenx.COLUMNS))]
     barcodes = np.concatenate([names for names, _ in pieces])
-    numbers = np.concatenate([values for _, values in pieces])
+    return _bins(barcodes, np.concatenate([values for _, values in pieces]), file)
+
+
+def _bins(barcodes: np.ndarray, numbers: np.ndarray, file: Path) -> Bins:
+    """The bins of a table: barcodes [n], and [n 5] its other columns in the order of `COLUMNS`."""
     if not np.isfinite(numbers).all():
         row = int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])
         raise EosinError(f"bin '{barcodes[row].decode()}' has no finite position", file=file, fix=AGAIN)
@@ -163,9 +245,11 @@ def _join(matrix: FeatureMatrix, bins: Bins, file: Path) -> tuple[np.ndarray, li
     if not (place >= 0).any():
         fix = "pair matrix and spatial/ of one sample and one bin size"
         raise EosinError("no barcode of the matrix is among the positions", file=file, fix=fix)
-    place = np.where((place >= 0) & bins.in_tissue[place], place, -1)
-    if not (place >= 0).any():
+    on = (place >= 0) & bins.in_tissue[place]
+    if not on.any():
         raise EosinError("no bin with counts is in tissue", file=file, fix="detect tissue in Space Ranger again")
+    check_filtered(place, bins.in_tissue, file)
+    place = np.where(on, place, -1)
     return place, left_out(int((place < 0).sum()), len(place), "rows of counts are not in tissue")
 
 

@@ -18,7 +18,7 @@ from scipy import sparse
 
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
-from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.samples import find_matrix
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.readers.tenx.visium_hd_bins import Squares
 from eosin.data.section_parts import left_out
@@ -60,7 +60,7 @@ def squares_of_cells(folder: Path, bin_um: float | None, mpp: float, naming: Nam
             "no cell_segmentations.geojson", file=folder, fix="copy all of Space Ranger's segmented_outputs/"
         )
     centres, pool = read_centres(outlines), Pool()
-    file, matrix_notes = tenx.find_matrix(folder, "cell")
+    file, matrix_notes = find_matrix(folder, "cell")
     with open_matrix(file, naming) as matrix:
         xy_px, drawn = _centres_of(matrix.barcodes, centres, file)
         squares = np.zeros((len(drawn), 2), dtype=np.int64)

@@ -1,12 +1,13 @@
 """Reader of Xenium: transcripts (or cells) pooled to square pseudo-spots, on the H&E image where one was aligned.
 
 `transcripts.parquet` or `.csv.gz`, else `cell_feature_matrix.h5` with `cells.parquet` or `.csv.gz`; positions are µm.
-`*he_image*.tif` with `*he_imagealignment.csv`, whose matrix maps pixels of the H&E image to pixels of the
-morphology image.
+`*he_image*.tif` with `*he_imagealignment.csv` (or as Xenium Explorer calls it), whose matrix maps pixels of the H&E
+image to pixels of the morphology image.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from scipy import sparse
 from eosin.data.pooling import Pool, centres_um, check_width, square_ids, squares_at
 from eosin.data.reader import READERS, blame
 from eosin.data.readers.tenx import tenx_folder as tenx
+from eosin.data.readers.tenx.samples import Sample
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.readers.tenx.xenium_genes import ids_of_genes
 from eosin.data.readers.tenx.xenium_transcripts import Transcripts, find_transcripts
@@ -31,6 +33,8 @@ DEFAULT_UM = 100.0
 PIXEL_UM = 0.2125
 """Pixels of the morphology image, where `experiment.xenium` does not say."""
 _STRETCH = 0.02
+_ALIGNMENT = re.compile(r"(he_?image|he)_?(alignment|matrix)\.csv$", re.IGNORECASE)
+"""10x serves `*he_imagealignment.csv`; Xenium Explorer exports `*_he_image_matrix.csv`, or a folder of `matrix.csv`."""
 _UNREAD = "transcripts.zarr.zip"
 """Recognised, so that one line can say what to copy instead."""
 
@@ -74,15 +78,15 @@ class Xenium(tenx.TenxReader):
         """The reader of squares of `bin_um` µm."""
         return Xenium(check_width(bin_um))
 
-    def fits(self, folder: Path) -> bool:
-        """Whether a folder holds transcripts, or a matrix of cells with their positions."""
+    def samples_in(self, folder: Path) -> dict[str, Sample]:
+        """The one sample of a folder that holds transcripts, or a matrix of cells with their positions."""
         names = ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "transcripts.csv", _UNREAD)
-        return any((folder / name).is_file() for name in names) or (
-            _cell_matrix(folder) is not None and any(_cell_files(folder))
-        )
+        has_cells = _cell_matrix(folder) is not None and any(_cell_files(folder))
+        return {"": Sample(folder)} if has_cells or any((folder / name).is_file() for name in names) else {}
 
-    def read_outputs(self, folder: Path, name: str, mpp: float | None) -> SectionParts:
+    def read_outputs(self, sample: Sample, name: str, mpp: float | None) -> SectionParts:
         """Squares of transcripts, or of cells where there is no table of transcripts."""
+        folder = sample.folder
         frame, frame_notes = read_frame(folder)
         scale = frame.mpp if mpp is None else check_mpp(mpp, folder)
         if mpp is not None and frame.image is not None:
@@ -183,7 +187,8 @@ def read_frame(folder: Path) -> tuple[Frame, list[str]]:
     """
     places = [folder, folder.parent] if folder.name == "outs" else [folder]
     images = [file for place in places for file in sorted(place.glob("*he_image*.tif*"))]
-    tables = [file for place in places for file in sorted(place.glob("*he_imagealignment.csv"))]
+    tables = [file for place in places for file in sorted(place.glob("*.csv")) if _ALIGNMENT.search(file.name)]
+    tables += [file for place in places for file in sorted(place.glob("*he*_alignment_files/matrix.csv"))]
     for files in (images, tables):
         if len(files) > 1:
             raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=folder, fix="keep one")

@@ -42,13 +42,15 @@ def test_bins_of_16_um_are_read_as_they_are(tmp_path: Path) -> None:
 
 def test_the_files_scale_and_a_given_one(tmp_path: Path) -> None:
     path = visium_hd(tmp_path / "H")
-    (one,) = read(path, mpp=0.5)
-    assert np.allclose(one.spots.xy_um, 2 * read(path)[0].spots.xy_um)
-    assert "0.5 µm/px as given, the file says 0.25" in one.notes and one.spots.diameter_um == 32
+    assert "0.25 µm/px as given" in read(path, mpp=0.25)[0].notes
+    with pytest.raises(EosinError, match=r"--mpp says 0\.5 µm per pixel, microns_per_pixel says 0\.25"):
+        read(path, mpp=0.5)
     (path / BINS / "spatial" / "scalefactors_json.json").write_text("{}")
     with pytest.raises(EosinError, match=r"scalefactors_json\.json: does not say microns_per_pixel.*--mpp"):
         read(path)
     assert len(read(path, mpp=0.25)) == 1
+    with pytest.raises(EosinError, match=r"squares of 16 µm lie 32 µm apart at 0\.5 µm per pixel"):
+        read(path, mpp=0.5)
 
 
 def by_hand(side: int, k: int, values: np.ndarray, frame: pd.DataFrame) -> np.ndarray:

@@ -147,6 +147,18 @@ def test_mirrored_or_stretched_images_are_told(tmp_path: Path) -> None:
     assert "mirrored" in notes and "stretches one direction by 8.3%" in notes
 
 
+@pytest.mark.parametrize(
+    "name", ["Slide_he_image_matrix.csv", "Slide_he_alignment.csv", "Slide_he_image_alignment_files/matrix.csv"]
+)
+def test_alignments_are_known_by_each_of_their_names(tmp_path: Path, name: str) -> None:
+    path = xenium(tmp_path, ["R"]) / "R"
+    align(path, np.diag([1.25, 1.25, 1.0]))
+    expected = read(path)[0]
+    (path / name).parent.mkdir(exist_ok=True)
+    (path / "Slide_he_imagealignment.csv").rename(path / name)
+    assert read(path)[0].fingerprint() == expected.fingerprint() and expected.image is not None
+
+
 def test_an_image_without_alignment_is_not_used(tmp_path: Path) -> None:
     path = one_region(tmp_path)
     align(path, QUARTER)

@@ -1,0 +1,168 @@
+"""What lies at a path that no reader knows, in words, and what to do: nothing unknown is called a damaged image."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from eosin.data.packed import is_packed, unpack_command
+from eosin.errors import EosinError
+from eosin.plurals import counted
+
+_PICTURES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".btf", ".jpg", ".jpeg", ".png", ".czi", ".dcm")
+_TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
+_MOST_FILES, _DEEPEST, _MOST_FOLDERS = 20_000, 6, 200
+_OF_OTHER_KIND = {
+    ".mtx": "a matrix of counts",
+    ".loom": "a loom file",
+    ".rds": "an object of R",
+    ".rdata": "objects of R",
+    ".rda": "objects of R",
+    ".json": "JSON",
+    ".geojson": "outlines",
+    ".npz": "arrays of NumPy",
+    ".npy": "an array of NumPy",
+    ".pt": "a pickle, which is never opened",
+    ".pkl": "a pickle, which is never opened",
+    ".safetensors": "weights",
+    ".pdf": "a document",
+} | dict.fromkeys(_TABLES, "a table")
+_OWN_FOLDERS = ("spatial.tar", "binned_outputs.tar", "segmented_outputs.tar")
+"""Archives of 10x's that hold a folder of this name."""
+_WAYS_OUT = {
+    ".rds": "write it as .h5ad first (in R: zellkonverter or anndataR)",
+    ".rdata": "write it as .h5ad first (in R: zellkonverter or anndataR)",
+    ".rda": "write it as .h5ad first (in R: zellkonverter or anndataR)",
+    ".loom": "write it as .h5ad first (anndata.io.read_loom)",
+    ".geojson": "give the image, and this file by --tissue",
+}
+
+
+def other_file(path: Path) -> EosinError | None:
+    """The error of a file that by its name is neither an image nor measured sections; None where it may be one."""
+    if is_packed(path):
+        return EosinError("is packed", file=path, fix=f"unpack it ({unpack_command(path)}) and give what is in it")
+    suffix = path.suffix.lower()
+    if suffix not in _OF_OTHER_KIND:
+        return None
+    fix = _WAYS_OUT.get(suffix, "give the image, or the folder that holds the counts with their positions")
+    return EosinError(f"is {_OF_OTHER_KIND[suffix]}, not an image", file=path, fix=fix)
+
+
+def no_reader_fits(path: Path, fits: Callable[[Path], bool], known: str) -> EosinError:
+    """The error of a path that no reader knows: what is there, what is missing, and what to do.
+
+    Parameters
+    ----------
+    fits
+        Whether a reader knows another path.
+    known
+        The known layouts, in words.
+    """
+    if path.is_file():
+        error = other_file(path)
+        if error is not None:
+            return EosinError(f"no reader fits: it {error.problem}", file=path, fix=error.fix)
+        if path.suffix.lower() in (".h5", ".hdf5"):
+            fix = "give the folder that holds it with the positions of its spots, as spatial/"
+            return EosinError("no reader fits: it is a file of its own, without positions", file=path, fix=fix)
+        return EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
+    found = _Found(path)
+    if not found.files:
+        return EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
+    return EosinError(f"no reader fits: it holds {found}", file=path, fix=_way_out(path, found, fits, known))
+
+
+def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str) -> str:
+    if found.packed:
+        others = f" (and {len(found.packed) - 1} more)" if len(found.packed) > 1 else ""
+        own = [file for file in found.packed if any(word in file.name for word in _OWN_FOLDERS)]
+        alone = len({file.parent for file in own}) == len(own)  # else they would be mixed
+        return f"unpack {unpack_command(found.packed[0], has_own_folder=alone and found.packed[0] in own)}{others}"
+    if fitting := _fitting(path, fits):
+        names = [str(folder.relative_to(path)) for folder in fitting]
+        return f"give one of the folders in it: {', '.join(names[:6])}" + (", ..." if len(names) > 6 else "")
+    if any(file.name.startswith("aggr_tissue_positions") for file in found.positions):
+        return "put aggregation.csv of spaceranger aggr beside the matrix: it names the libraries, in their order"
+    if found.matrices and not found.positions:
+        return "put the positions of the spots beside the matrix, as spatial/tissue_positions.csv"
+    if found.positions and not found.matrices:
+        return "put the matrix of counts beside the positions, as filtered_feature_bc_matrix.h5"
+    if found.matrices and found.positions:
+        return (
+            "put matrix and positions of a sample into one folder, as S1/filtered_feature_bc_matrix.h5 and S1/spatial/"
+        )
+    return f"known layouts are {known}"
+
+
+def _fitting(path: Path, fits: Callable[[Path], bool]) -> list[Path]:
+    """The folders within that a reader knows, of the first level on which there are any."""
+    level = [path]
+    for _ in range(_DEEPEST):
+        level = [inner for folder in level for inner in sorted(folder.glob("*")) if inner.is_dir()]
+        level = [folder for folder in level if not folder.name.startswith(".")][:_MOST_FOLDERS]
+        if fitting := [folder for folder in level if fits(folder)]:
+            return fitting
+    return []
+
+
+class _Found:
+    """What lies in a folder and those within, by the names of files.
+
+    Attributes
+    ----------
+    files, packed, matrices, positions, pictures, objects
+        All files; packed ones; matrices of counts; tables of positions; pictures; `.h5ad` files.
+    """
+
+    def __init__(self, folder: Path):
+        self.files = list(itertools.islice(_files(folder), _MOST_FILES))
+        named = [(file, file.name.lower().removesuffix(".gz")) for file in self.files]
+        self.matrices = [file for file, name in named if _is_matrix(name)]
+        self.positions = [file for file, name in named if "tissue_positions" in name or name == "cells.parquet"]
+        self.pictures = [file for file, name in named if name.endswith(_PICTURES)]
+        self.objects = [file for file, name in named if name.endswith((".h5ad", ".rds"))]
+        self.packed = [
+            file for file in self.files if is_packed(file) and not file.name.lower().endswith((*_READ_PACKED,))
+        ]
+
+    def __str__(self) -> str:
+        said = [
+            f"{self._matrices()} ({_size(self.matrices)})" if self.matrices else "",
+            f"positions of {counted(len(self.positions), 'sample')}" if self.positions else "",
+            counted(len(self.objects), "file") + " of R or AnnData" if self.objects else "",
+            counted(len(self.packed), "packed file") if self.packed else "",
+            counted(len(self.pictures), "picture") if self.pictures else "",
+        ]
+        there = ", ".join(filter(None, said)) or counted(len(self.files), "file") + " of no kind that eosin knows"
+        return there if self.pictures else f"{there}; no picture"
+
+    def _matrices(self) -> str:
+        return "1 matrix of counts" if len(self.matrices) == 1 else f"{len(self.matrices)} matrices of counts"
+
+
+def _size(files: list[Path]) -> str:
+    n_bytes = sum(file.stat().st_size for file in files)
+    return f"{n_bytes / 1e9:.1f} GB" if n_bytes >= 1e9 else f"{n_bytes / 1e6:.1f} MB"
+
+
+_READ_PACKED = (".csv.gz", ".tsv.gz", ".mtx.gz", ".json.gz", ".txt.gz")
+"""Read as they are."""
+
+
+def _is_matrix(name: str) -> bool:
+    return name.endswith("matrix.mtx") or (name.endswith(".h5") and "matri" in name) or name.endswith("_count.csv")
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files in a folder and those within, not too deep; links to folders are not followed."""
+    root = len(folder.parts)
+    for place, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".zarr"))
+        if len(Path(place).parts) - root >= _DEEPEST:
+            folders.clear()
+        yield from (
+            file for name in sorted(names) if not name.startswith(".") and (file := Path(place) / name).is_file()
+        )

@@ -1,0 +1,236 @@
+"""Samples of Space Ranger: which there are in a folder, and where the files of each lie.
+
+Space Ranger writes `outs/` with a matrix and `spatial/`. Public repositories serve the same files with a prefix before
+each name, packed, without `spatial/`, many samples in one folder; `spaceranger aggr` writes one matrix of several.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from eosin.data.packed import ARCHIVES, unpack_command
+from eosin.errors import EosinError
+
+_POSITIONS = re.compile(r"(?P<prefix>.*?)(?<!aggr_)tissue_positions(_list)?\.csv(\.gz)?")
+_AGGREGATED = re.compile(r"aggr_tissue_positions(_list)?\.csv(\.gz)?")
+_ACCESSION = re.compile(r"GS[EM]\d+[_.-]?")
+_MTX = re.compile(r"(?P<prefix>.*)matrix\.mtx(\.gz)?")
+_ENDS = "_-. "
+_JOINTS = ("", "spatial_", "spatial-", "spatial.")
+"""What stands between prefix and name where `spatial/` was made part of the names."""
+_FLATTENED = re.compile(r"spatial[_.-]$")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Where the files of one sample lie.
+
+    Attributes
+    ----------
+    folder
+        Holds the matrix, and the others where they are not in `spatial/`.
+    prefix
+        Before the names of the sample's files, where several samples share a folder.
+    spatial
+        Holds scale factors and reduced images; searched where None.
+    ending
+        Of the sample's barcodes in a matrix of several samples, as `-2`; empty for a matrix of its own.
+    """
+
+    folder: Path
+    prefix: str = ""
+    spatial: Path | None = None
+    ending: str = ""
+
+    def file(self, *names: str) -> Path | None:
+        """The first file of these names, packed by gzip or not, with the sample's prefix or in a folder of its own."""
+        for place in [self.spatial] if self.spatial is not None else spatial_places(self.folder):
+            for name in names:
+                joined = [f"{self.prefix}{joint}{name}" for joint in _JOINTS]
+                for called in (*joined, *([name] if self._has_own(place) else [])):
+                    for file in (place / called, place / f"{called}.gz"):
+                        if file.is_file():
+                            return file
+        return None
+
+    def _has_own(self, place: Path) -> bool:
+        """Whether a folder is of this sample alone: called by its prefix, or not shared."""
+        return not self.prefix or _prefix_of_place(place, self.folder) == self.prefix
+
+
+def spatial_places(folder: Path) -> list[Path]:
+    """Where positions may lie: `spatial/`, the folder itself, and other folders that are called so."""
+    others = sorted(place for place in folder.glob("*spatial*") if place.is_dir() and place.name != "spatial")
+    inner = [place / "spatial" for place in others]  # of an archive that was unpacked into a folder of its name
+    return [place for place in (folder / "spatial", folder, *others, *inner) if place.is_dir()]
+
+
+def _prefix_of_place(place: Path, folder: Path) -> str:
+    """What stands before `spatial` in the name of a folder of positions, as `GSM1_P1_spatial/`."""
+    if place in (folder, folder / "spatial"):
+        return ""
+    return place.relative_to(folder).parts[0].partition("spatial")[0]
+
+
+def samples_in(folder: Path) -> dict[str, Sample]:
+    """The samples whose files lie in a folder, by name; a single one is called `""`.
+
+    They are told apart by what stands before `tissue_positions` in the names of files.
+    """
+    if (folder / "aggregation.csv").is_file() and _may_hold_counts(folder):
+        return _aggregated(folder)
+    prefixes = set()
+    for place in spatial_places(folder) if _may_hold_counts(folder) else [folder / "spatial"]:
+        own = _prefix_of_place(place, folder)
+        matches = [match for name in _names(place) if (match := _POSITIONS.fullmatch(name))]
+        prefixes |= {_FLATTENED.sub("", match["prefix"]) or own for match in matches}
+    if not prefixes:
+        facts = folder / "spatial" / "scalefactors_json.json"
+        return {"": Sample(folder)} if facts.is_file() else {}
+    if len(prefixes) == 1:
+        return {"": Sample(folder, prefixes.pop())}
+    return {name: Sample(folder, prefix) for prefix, name in _called(prefixes).items()}
+
+
+def _may_hold_counts(folder: Path) -> bool:
+    """Whether a matrix is in a folder: positions that lie loose are a sample's only beside one."""
+    return any(
+        "_bc_matri" in place.name or _MTX.fullmatch(place.name)
+        for pattern in ("*", "*/*matrix.mtx*")
+        for place in folder.glob(pattern)
+    )
+
+
+def _called(prefixes: set[str]) -> dict[str, str]:
+    """Names of samples by prefix: without an accession where they stay different."""
+    full = {prefix: prefix.strip(_ENDS) or "sample" for prefix in sorted(prefixes)}
+    short = {prefix: _ACCESSION.sub("", name, count=1) or name for prefix, name in full.items()}
+    return short if len(set(short.values())) == len(short) else full
+
+
+def _aggregated(folder: Path) -> dict[str, Sample]:
+    """The libraries of `spaceranger aggr`, in the order of its table: barcodes of the second end with `-2`."""
+    import csv
+
+    file = folder / "aggregation.csv"
+    try:
+        with open(file, encoding="utf-8-sig", newline="") as text:
+            rows = [row for row in csv.reader(text) if row]
+    except (OSError, ValueError, csv.Error) as error:
+        raise EosinError(f"not readable as a table ({error})", file=file, fix="copy it from outs/ again") from error
+    libraries = [row[0].strip() for row in rows[1:]]
+    if (
+        odd := next((name for name in libraries if name in ("", ".", "..") or set(name) & set("/\\\0")), None)
+    ) is not None:
+        raise EosinError(f"names a library '{odd}', which is no folder of spatial/", file=file, fix="name it otherwise")
+    return {
+        name: Sample(folder, spatial=folder / "spatial" / name, ending=f"-{i}") for i, name in enumerate(libraries, 1)
+    }
+
+
+def samples_under(path: Path, look: Callable[[Path], dict[str, Sample]]) -> dict[str, Sample]:
+    """Sections under `path`: those in `path` itself or its `outs/`, else those of its subfolders.
+
+    A section is called as the folder that holds its `outs/`, as its own folder, or, where several lie in one folder, by
+    what stands before the names of its files. `look` finds the samples in one folder.
+    """
+    for folder in (path, path / "outs"):
+        if found := look(folder):
+            return {name or own_name(path): sample for name, sample in found.items()}
+    named: dict[str, Sample] = {}
+    for child in sorted(path.glob("*")):
+        if child.name.startswith("."):
+            continue
+        found = next((found for folder in (child, child / "outs") if (found := look(folder))), {})
+        for name, sample in found.items():
+            called = child.name if not name else name if name not in named else f"{child.name}-{name}"
+            named[called] = sample
+    return named
+
+
+def own_name(path: Path) -> str:
+    """The name of the sample that a folder is of: that of the folder which holds Space Ranger's own folders."""
+    whole = path.resolve()
+    if re.fullmatch(r"square_\d{1,4}um", whole.name) and whole.parent.name == "binned_outputs":
+        whole = whole.parent
+    for inner in ("binned_outputs", "outs"):
+        whole = whole.parent if whole.name == inner else whole
+    return whole.name
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(file.name for file in folder.glob("*") if file.is_file() and not file.name.startswith("."))
+
+
+def positions_of(sample: Sample) -> Path:
+    """The table of positions, whatever its version calls it.
+
+    Raises
+    ------
+    EosinError
+        There is none.
+    """
+    if (joint := joint_positions(sample)) is not None:
+        return joint
+    file = sample.file("tissue_positions.csv", "tissue_positions_list.csv")
+    if file is None:
+        place = next(iter(spatial_places(sample.folder)), sample.folder)
+        raise EosinError("no tissue_positions.csv", file=place, fix="copy all of Space Ranger's spatial/")
+    return file
+
+
+def joint_positions(sample: Sample) -> Path | None:
+    """The table of all libraries that `spaceranger aggr` writes, whose barcodes end as those of its matrix."""
+    names = [name for name in _names(sample.folder) if _AGGREGATED.fullmatch(name)] if sample.ending else []
+    return sample.folder / names[0] if names else None
+
+
+def find_matrix(sample: Sample | Path, of: str = "bc") -> tuple[Path, list[str]]:
+    """The matrix of counts of a sample, filtered rather than raw, HDF5 rather than text; and a note on a raw one.
+
+    `of` is what its columns are in its name: `bc` barcodes of spots or bins, `cell` cells. Text is a folder of
+    `matrix.mtx` and its names, or the file `matrix.mtx` itself where these have a prefix.
+
+    Raises
+    ------
+    EosinError
+        There is none, or it must be unpacked first, or two fit.
+    """
+    sample = Sample(sample) if isinstance(sample, Path) else sample
+    for kind in ("filtered", "raw"):
+        if (matrix := _matrix_of_kind(sample, f"{kind}_feature_{of}_matrix")) is not None:
+            return matrix, [] if kind == "filtered" else [f"counts are from {matrix.name}; there is no filtered one"]
+    loose = _loose_text(sample)
+    if len(loose) == 1:
+        return loose[0], []
+    if loose:
+        raise EosinError(f"{loose[0].name} and {loose[1].name} both fit", file=sample.folder, fix="keep one")
+    for file in sorted(sample.folder.glob("*feature_bc_matrix*")):
+        if file.name.endswith((".h5.gz", *ARCHIVES)):
+            raise EosinError("the matrix is packed", file=file, fix=unpack_command(file))
+    fix = "put Space Ranger's matrix there; of a download keep matrix and spatial/ together"
+    raise EosinError(f"no filtered_feature_{of}_matrix.h5", file=sample.folder, fix=fix)
+
+
+def _matrix_of_kind(sample: Sample, name: str) -> Path | None:
+    files = [file for file in sorted(sample.folder.glob(f"*{name}.h5")) if not file.name.startswith(".")]
+    files = [file for file in files if file.name.startswith(sample.prefix)] or (files if len(files) == 1 else [])
+    if len(files) > 1:
+        raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=sample.folder, fix="keep one")
+    texts = [place for place in (sample.folder / f"{sample.prefix}{name}", sample.folder / name) if place.is_dir()]
+    return next(iter([*files, *texts]), None)
+
+
+def _loose_text(sample: Sample) -> list[Path]:
+    """Files `matrix.mtx` of the sample that lie loose in its folder, else in folders within it; filtered ones first."""
+    for pattern in ("*matrix.mtx*", "*/*matrix.mtx*", "*/*/*matrix.mtx*"):
+        files = [file for file in sorted(sample.folder.glob(pattern)) if _MTX.fullmatch(file.name) and file.is_file()]
+        own = [file for file in files if str(file.relative_to(sample.folder)).startswith(sample.prefix)]
+        files = own if sample.prefix and own else files if len(files) == 1 or not sample.prefix else []
+        filtered = [file for file in files if "raw" not in str(file.relative_to(sample.folder)).lower()]
+        if files:
+            return filtered or files
+    return []

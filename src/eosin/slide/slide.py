@@ -67,6 +67,11 @@ class Slide:
         return isinstance(self._source, WholeImage)
 
     @property
+    def library(self) -> str:
+        """What decodes the file: OpenSlide, tiffslide, tifffile or Pillow."""
+        return self._source.library
+
+    @property
     def size_um(self) -> tuple[float, float]:
         """Width and height, µm."""
         return self.size_px[0] * self.mpp, self.size_px[1] * self.mpp

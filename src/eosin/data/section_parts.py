@@ -11,6 +11,7 @@ from scipy import sparse
 
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
+from eosin.slide import without_spots_off_image
 from eosin.types import Features, Image, Section, Spots
 
 
@@ -75,7 +76,7 @@ class SectionParts:
             if naming is not None and counts is not None and genes is not None:
                 counts, genes, added_up = naming.counts(counts, genes)
                 notes = (*notes, *added_up)
-            return Section(
+            section = Section(
                 name=self.name,
                 patient=self.name if self.patient is None else self.patient,
                 spots=Spots(self.xy_um, self.diameter_um, tuple(self.ids)),
@@ -89,6 +90,7 @@ class SectionParts:
                 platform=self.platform,
                 notes=notes,
             )
+        return without_spots_off_image(section)
 
 
 def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:

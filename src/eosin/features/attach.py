@@ -20,6 +20,7 @@ from eosin.features.feature_file import FeatureFile, read_attributes, read_featu
 from eosin.features.feature_section import features_of, key_of
 from eosin.features.foreign_tiles import width_of_tiles
 from eosin.features.unreadable import without_unreadable
+from eosin.slide import without_spots_off_image
 from eosin.types import Section
 
 _LOG = logging.getLogger("eosin")
@@ -36,7 +37,7 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
     ----------
     section
         Its name is that of the file. Its spots are matched by name, or by position where the file has no names. Spots
-        whose tile could not be read when they were encoded are left out.
+        off the image and those whose tile could not be read when they were encoded are left out.
     folder
         Holds `{section}.h5`, or `{encoder}-{hash}/{section}.h5` as `encode` writes.
     encoder
@@ -55,6 +56,7 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
     fitting, notes = _fitting(section, Path(folder), encoder)
     if not fitting:
         return None
+    section = without_spots_off_image(section, tell=True)
     if len(set(fitting.values())) > 1:
         raise EosinError(
             f"holds features of section '{section.name}' by several settings of '{encoder}'",

@@ -78,6 +78,28 @@ def scale_of(path: str | Path) -> float | None:
         return None
 
 
+def size_px_of(path: str | Path) -> tuple[int, int]:
+    """Width and height of an image at full resolution, whether or not it says its scale; nothing is decoded.
+
+    Raises
+    ------
+    EosinError
+        Not an image, damaged, or too large to decode whole.
+    """
+    path = _existing(path)
+    state = path.stat()
+    return _size_px(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _size_px(path: Path, changed_ns: int, n_bytes: int) -> tuple[int, int]:
+    """The size of an image, kept as long as the file is not changed."""
+    del changed_ns, n_bytes
+    source, _ = _open(path)
+    source.close()
+    return source.levels[0].width, source.levels[0].height
+
+
 @functools.lru_cache(maxsize=1024)
 def _warn_of_other_scale(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
     """Warn, once per file, that the scale that was given differs from the file's own by more than 2 %."""

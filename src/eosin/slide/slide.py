@@ -154,6 +154,11 @@ class Slide:
         """
         return self.overview(self.mpp * max(1.0, max(self.size_px) / max_px))
 
+    def overview_cost(self, um_per_px: float) -> int:
+        """Pixels that `overview` decodes; of an image that is decoded whole, none more than every window does."""
+        level = self._source.levels[choose_level(self._source.levels, max(um_per_px / self.mpp, 1.0))]
+        return 0 if self.whole else level.width * level.height
+
     def overview(self, um_per_px: float) -> tuple[np.ndarray, float]:
         """The whole slide at `um_per_px`, as uint8 [h w 3], and that scale (never finer than the slide's own)."""
         reduction = max(um_per_px / self.mpp, 1.0)

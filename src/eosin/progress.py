@@ -145,14 +145,18 @@ class Notes(logging.Handler):
     ----------
     show
         Where to write; may be replaced.
+    only
+        Whose notes to write, by the first part of the logger's name; empty for those of all libraries.
     """
 
-    def __init__(self, show: Show):
+    def __init__(self, show: Show, only: str = ""):
         super().__init__()
-        self.show = show
+        self.show, self.only = show, only
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write one record."""
+        """Write one record, if it is of those that are to be written."""
+        if self.only and record.name.partition(".")[0] != self.only:
+            return
         try:
             self.show.say(self.format(record))
         except (OSError, ValueError):  # the error stream is closed

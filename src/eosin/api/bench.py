@@ -21,6 +21,7 @@ from eosin.encoders.parts.field_of_view import with_tile
 from eosin.encoders.parts.spec_text import split_list
 from eosin.errors import EosinError
 from eosin.execution import Here, Processes
+from eosin.features import TileMatch
 from eosin.genes import choose_panel, tolerant
 from eosin.metrics.gene_lists import GeneLists
 from eosin.options import DEFAULT_ENCODER, BenchSettings, FeatureOptions, ReadOptions, names_of, takes_options
@@ -107,7 +108,12 @@ def bench(
     names = split_list(encoders, ENCODERS.__contains__) if isinstance(encoders, str) else encoders
     encoded = {
         str(encoder): with_features(
-            sections, encoder, encoding.features, symmetries=any(turned), commercial_only=encoding.commercial_only
+            sections,
+            encoder,
+            encoding.features,
+            symmetries=any(turned),
+            commercial_only=encoding.commercial_only,
+            match=TileMatch(encoding.match, encoding.match_um),
         )
         for encoder in (with_tile(name, encoding.tile_um) for name in names)
     }

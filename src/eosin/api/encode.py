@@ -18,7 +18,7 @@ from eosin.storage.user_cache import user_cache
 from eosin.types import Section
 
 
-@takes_options(hide=("features",))
+@takes_options(hide=("features", "match", "match_um"))
 def encode(
     data: Data,
     *,

@@ -65,6 +65,7 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
             "size_px": list(slide.size_px),
             "mpp": slide.mpp,
             "size_um": [round(float(x), 1) for x in slide.size_um],
+            "read_by": slide.library,
         }
 
 

@@ -15,7 +15,7 @@ from eosin.api.parts.thumbnails import save_prediction
 from eosin.engine import Trained
 from eosin.engine.calibration_file import read_calibration
 from eosin.errors import EosinError
-from eosin.features import need_commercial
+from eosin.features import TileMatch, need_commercial
 from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.options import DrawOptions, FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import Layout, layout_of
@@ -79,7 +79,8 @@ def predict(
     if encoding.commercial_only:
         need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
     to_predict = _section_of(target, section, trained, laid, reading)
-    (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=encoding.commercial_only)
+    match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
+    (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=strict, match=match)
     prediction = engine.predict(trained, ready, draws=drawing.draws, seed=drawing.seed)
     likeness = prediction.likeness
     if drawing.strict and likeness is not None and likeness.verdict == UNLIKE:

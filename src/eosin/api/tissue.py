@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from eosin.errors import EosinError
-from eosin.slide import Tissue, find_tissue, open_slide, write_tissue
+from eosin.slide import Tissue, find_tissue, open_slide, warn_of_little, write_tissue
 
 
 def tissue(path: str | Path, *, out: str | Path | None = None, mpp: float | None = None) -> Tissue:
@@ -37,6 +37,7 @@ def tissue(path: str | Path, *, out: str | Path | None = None, mpp: float | None
         found = find_tissue(slide)
         if not found.mask.any():
             raise EosinError("no tissue was found", file=path, fix="check the image, or draw a mask in QuPath")
+        warn_of_little(slide.path.name, slide.mpp, found.area_um2)
         if out is not None:
             write_tissue(out, found, slide.mpp)
     return found

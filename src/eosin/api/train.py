@@ -12,6 +12,7 @@ from eosin.config import read_toml
 from eosin.encoders.parts.field_of_view import with_tile
 from eosin.engine import Trained
 from eosin.errors import EosinError
+from eosin.features import TileMatch
 from eosin.genes import choose_panel, tolerant
 from eosin.options import FeatureOptions, PanelOptions, ReadOptions, takes_options
 
@@ -76,5 +77,6 @@ def train(
         tolerant(choosing.genes, choosing.missing_genes), measured, transform=choosing.transform
     )  # likewise a panel that cannot be had
     encoder = with_tile(encoding.encoder, encoding.tile_um)
-    ready = with_features(measured, encoder, features, symmetries=turned, commercial_only=commercial_only)
+    match = TileMatch(encoding.match, encoding.match_um)
+    ready = with_features(measured, encoder, features, symmetries=turned, commercial_only=commercial_only, match=match)
     return engine.train(ready, model=model, settings=tables, panel=panel, seed=seed, out=out, resume=resume)

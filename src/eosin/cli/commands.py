@@ -259,9 +259,10 @@ def _prepare_terminal(*, quiet: bool, verbose: bool) -> None:
     show = Bars() if sys.stderr.isatty() and not quiet else Lines()
     notes = next((handler for handler in logging.getLogger().handlers if isinstance(handler, Notes)), None)
     if notes is None:
-        logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[Notes(show)])
-    else:
-        notes.show = show
+        notes = Notes(show)
+        logging.basicConfig(format="%(message)s", level=logging.WARNING, handlers=[notes])
+    notes.show, notes.only = show, "" if verbose else "eosin"
+    logging.captureWarnings(True)  # what libraries warn of is theirs to mend: shown by -v only
     level = logging.WARNING if quiet else logging.DEBUG if verbose else logging.INFO
     logging.getLogger("eosin").setLevel(level)
     show_with(Silent() if quiet else show)

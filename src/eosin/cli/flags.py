@@ -73,7 +73,7 @@ if TYPE_CHECKING:  # for readers and type checkers a record of flags is the reco
 else:
     Reading = flags(ReadOptions)
     OneReading = flags(ReadOptions, hide=("sections",))
-    Encoding = flags(FeatureOptions, hide=("features",))
+    Encoding = flags(FeatureOptions, hide=("features", "match", "match_um"))
     Training = flags(FeatureOptions, hide=("symmetries", "device", "precision"))
     Predicting = flags(FeatureOptions, hide=("encoder", "tile_um", "symmetries", "device", "precision"))
     Laying = flags(LayoutOptions)

@@ -27,10 +27,10 @@ def ratio_to_reduced(slide: Path, reduced: Path, factor: float) -> tuple[float, 
     EosinError
         As `plain_ratio`.
     """
-    from eosin.slide import size_of  # image libraries load only where a file is asked
+    from eosin.slide import size_px_of  # image libraries load only where a file is asked
 
     try:
-        size_px, reduced_px = size_of(slide), size_of(reduced)
+        size_px, reduced_px = size_px_of(slide), size_px_of(reduced)
     except EosinError:
         return 1.0, []  # whoever encodes it says what is wrong with it
     return plain_ratio(slide, size_px, (reduced_px[0] / factor, reduced_px[1] / factor), factor)

@@ -12,6 +12,7 @@ from scipy import sparse
 from eosin.data.missing import is_missing, names_no_gene
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
+from eosin.slide import without_spots_off_image
 from eosin.types import Features, Image, Section, Spots
 
 
@@ -79,7 +80,7 @@ class SectionParts:
                 if naming is not None:
                     counts, genes, added_up = naming.counts(counts, genes)
                     notes = (*notes, *added_up)
-            return Section(
+            section = Section(
                 name=self.name,
                 patient=self.name if self.patient is None or self._is_no_patient() else self.patient,
                 spots=Spots(self.xy_um, self.diameter_um, tuple(self.ids)),
@@ -93,6 +94,7 @@ class SectionParts:
                 platform=self.platform,
                 notes=notes,
             )
+        return without_spots_off_image(section)
 
     def _is_no_patient(self) -> bool:
         """Whether the patient's name is a text made of a missing value: `nan` would be one patient of many sections."""

@@ -6,9 +6,12 @@ from eosin.features.feature_cache import feature_path, place_in_cache
 from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.feature_writing import write_features
 from eosin.features.licence import need_commercial
+from eosin.features.tile_matching import EXACT, TileMatch
 
 __all__ = [
+    "EXACT",
     "FeatureFile",
+    "TileMatch",
     "attach",
     "encode",
     "encoders_of",

@@ -19,7 +19,9 @@ from eosin.features.feature_cache import file_name
 from eosin.features.feature_file import FeatureFile, read_attributes, read_features
 from eosin.features.feature_section import features_of, key_of
 from eosin.features.foreign_tiles import width_of_tiles
+from eosin.features.tile_matching import EXACT, TileMatch, weights_of_tiles
 from eosin.features.unreadable import without_unreadable
+from eosin.slide import without_spots_off_image
 from eosin.types import Section
 
 _LOG = logging.getLogger("eosin")
@@ -29,14 +31,16 @@ _TOLERANCE_DIAMETERS = 0.25
 """How far a spot may lie from where it was encoded, in diameters: scales may differ by rounding."""
 
 
-def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool = False) -> Section | None:
+def attach(
+    section: Section, folder: str | Path, encoder: str, *, turned: bool = False, match: TileMatch = EXACT
+) -> Section | None:
     """The section with its features from a folder, or None where the folder holds none.
 
     Parameters
     ----------
     section
         Its name is that of the file. Its spots are matched by name, or by position where the file has no names. Spots
-        whose tile could not be read when they were encoded are left out.
+        off the image and those whose tile could not be read when they were encoded are left out.
     folder
         Holds `{section}.h5`, or `{encoder}-{hash}/{section}.h5` as `encode` writes.
     encoder
@@ -45,6 +49,9 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
         newest version, and where there are none those of an earlier one, with a note.
     turned
         Also read the features of turned tiles, where the file holds them.
+    match
+        How tiles are put onto spots. By another way than `exact`, spots without a tile near enough are left out with a
+        note.
 
     Raises
     ------
@@ -55,6 +62,7 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
     fitting, notes = _fitting(section, Path(folder), encoder)
     if not fitting:
         return None
+    section = without_spots_off_image(section, tell=True)
     if len(set(fitting.values())) > 1:
         raise EosinError(
             f"holds features of section '{section.name}' by several settings of '{encoder}'",
@@ -63,12 +71,32 @@ def attach(section: Section, folder: str | Path, encoder: str, *, turned: bool =
         )
     path = next(iter(fitting))
     file = read_features(path, turned=turned)
+    section = replace(section, notes=(*section.notes, *notes))
+    if match.how != "exact":
+        return _put_onto_spots(section, file, path, encoder, match)
     rows = _rows(section, file, path)
     features = features_of(file, encoder)
     in_file_order = len(rows) == len(features.values) and bool((rows == np.arange(len(rows))).all())
     features = features if in_file_order else features.take(rows)  # a copy is avoided where possible
-    attached = replace(section, features=features, notes=(*section.notes, *notes))
+    attached = replace(section, features=features)
     return without_unreadable(attached, file.readable[rows])
+
+
+def _put_onto_spots(section: Section, file: FeatureFile, path: Path, encoder: str, match: TileMatch) -> Section:
+    """The section with features of tiles on a grid of their own; without the spots that have no tile."""
+    weights = weights_of_tiles(section, file, path, match)
+    tiles = features_of(file, encoder)
+    turned = tiles.turned
+    if turned is not None:
+        turned = (weights @ turned.reshape(len(turned), -1)).reshape(-1, *turned.shape[1:]).astype(np.float32)
+    values = (weights @ tiles.values).astype(np.float32)
+    covered = np.diff(weights.indptr) > 0
+    note = f"features of {match.how} tiles ({len(file.values)} of {path.name})"
+    if not covered.all():
+        note += f"; {np.count_nonzero(~covered)} of {len(section)} spots have no tile near enough and were left out"
+    _LOG.info("section '%s': %s", section.name, note)
+    attached = replace(section, features=replace(tiles, values=values, turned=turned), notes=(*section.notes, note))
+    return attached if covered.all() else attached.take(np.flatnonzero(covered))
 
 
 def _fitting(section: Section, folder: Path, encoder: str) -> tuple[dict[Path, str], list[str]]:

@@ -26,12 +26,13 @@ from eosin.features.feature_file import FeatureFile
 from eosin.features.feature_writing import add_turned, write_features
 from eosin.features.image_hash import image_hash
 from eosin.features.journal import Journal
+from eosin.features.on_tissue import warn_of_spots_off_tissue
 from eosin.features.slide_facts import fact_attributes, facts_in
 from eosin.features.slide_sample import adapted
 from eosin.features.stream import Encoded, encode_tiles
 from eosin.features.turns import TURNS, UNTURNED
 from eosin.features.unreadable import without_unreadable
-from eosin.slide import Slide, open_slide
+from eosin.slide import Slide, describe_outside, open_slide, spots_off_image, without_spots_off_image
 from eosin.storage.lock import held
 from eosin.types import Features, Image, Section
 
@@ -47,7 +48,7 @@ def encode(
     symmetries: bool = False,
     device: str | None = None,
 ) -> Section:
-    """The section with features, without the spots whose tile cannot be read.
+    """The section with features, without the spots off the image and those whose tile cannot be read.
 
     Parameters
     ----------
@@ -76,11 +77,12 @@ def encode(
     Raises
     ------
     EosinError
-        No image, an image that cannot be read, spots outside the image, or a file that cannot be written.
+        No image, an image that cannot be read, most spots outside the image, or a file that cannot be written.
     """
     if section.image is None:
         raise EosinError(f"section '{section.name}' has no image", fix="give one, or features by --features")
-    job = _Job(section, section.image, mpp or section.image.mpp, encoder, batch, half, symmetries, device)
+    image, section = section.image, without_spots_off_image(section, mpp, tell=True)
+    job = _Job(section, image, mpp or image.mpp, encoder, batch, half, symmetries, device)
     if cache is None:
         return job.run(None, None)
     path = feature_path(cache, section.name, encoder)
@@ -111,7 +113,8 @@ def find_encoded(
     path = feature_path(cache, section.name, encoder)
     if section.image is None or not path.exists():
         return None
-    job = _Job(section, section.image, mpp or section.image.mpp, encoder, 1, False, symmetries, None)
+    image, section = section.image, without_spots_off_image(section, mpp, tell=True)
+    job = _Job(section, image, mpp or image.mpp, encoder, 1, False, symmetries, None)
     file, _ = look_at(path, job.stamp(), section, turned=symmetries)
     if file is None or not job.is_complete(file):
         return None
@@ -154,6 +157,7 @@ class _Job:
         devices = [self.encoder.device] if self.device is None else devices_of(self.device, self.encoder)
         with open_slide(self.image.path, mpp=self.mpp) as slide:
             _check_inside(self.section, slide)
+            warn_of_spots_off_tissue(self.section, slide)
             log_if_enlarged(self.encoder, slide.mpp)
             encoder = adapted(self.encoder.to(devices[0]), slide, self.section.spots.xy_um, self.section.name)
             facts = dict(encoder.slide_facts)
@@ -243,14 +247,13 @@ def _file_attributes(section: Section, slide: Slide, encoder: Encoder) -> dict[s
 
 
 def _check_inside(section: Section, slide: Slide) -> None:
-    """Refuse spots whose centre is off the image: a wrong scale or image. Windows across the border are fine."""
-    outside = np.any((section.spots.xy_um < 0) | (section.spots.xy_um > slide.size_um), axis=1)
+    """Refuse spots whose centre is off the image: few were left out before, so scale or image are wrong."""
+    outside = spots_off_image(section, slide.mpp)
     if outside.any():
         width, height = slide.size_um
-        first = section.spots.ids[int(np.flatnonzero(outside)[0])]
         raise EosinError(
-            f"section '{section.name}': {np.count_nonzero(outside)} of {len(section)} spots lie outside the image of "
-            f"{width:.0f} x {height:.0f} µm at {slide.mpp:.4g} µm per pixel, first '{first}'",
+            f"section '{section.name}': {describe_outside(section, outside)}, which is {width:.0f} x {height:.0f} µm "
+            f"at {slide.mpp:.4g} µm per pixel",
             file=slide.path,
             fix="check that the image belongs to these spots, and give its scale by --mpp",
         )

@@ -102,6 +102,11 @@ class FeatureOptions:
         `float16` or `bfloat16` for encoders with weights; `float32` by default
     commercial_only
         refuse what is not known to be licensed for commercial use
+    match
+        how tiles of --features are put onto spots: `exact` (one at every spot), `nearest`, or `overlap` (mean by area):
+        for grids of TRIDENT, CLAM and others
+    match_um
+        largest distance of a spot's centre from that of its tile, µm, with --match; by default they must touch
     """
 
     features: str | Path | None = None
@@ -111,6 +116,8 @@ class FeatureOptions:
     device: str = "auto"
     precision: str | None = None
     commercial_only: bool = False
+    match: str = "exact"
+    match_um: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "tile_um", widths_of(self.tile_um))

@@ -4,10 +4,12 @@ The only package that uses libraries for slides, and, with `encoders`, the only 
 """
 
 from eosin.slide.blocks import reading_order
+from eosin.slide.inside import describe_outside, spots_off_image, without_spots_off_image
 from eosin.slide.lattice import LATTICES, HexagonalLattice, Lattice, SquareLattice
 from eosin.slide.layout import AtPoints, Layout, OnTissue, layout_of
-from eosin.slide.opening import open_slide, scale_of, size_of
+from eosin.slide.opening import open_slide, scale_of, size_px_of
 from eosin.slide.outlines import read_tissue, write_tissue
+from eosin.slide.plausible import warn_of_little
 from eosin.slide.points import read_points
 from eosin.slide.slide import Slide
 from eosin.slide.thumbnail import thumbnail_of
@@ -26,6 +28,7 @@ __all__ = [
     "Slide",
     "SquareLattice",
     "Tissue",
+    "describe_outside",
     "find_tissue",
     "layout_of",
     "open_slide",
@@ -33,6 +36,9 @@ __all__ = [
     "read_tissue",
     "reading_order",
     "scale_of",
-    "size_of",
+    "size_px_of",
+    "spots_off_image",
+    "warn_of_little",
+    "without_spots_off_image",
     "write_tissue",
 ]

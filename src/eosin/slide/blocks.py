@@ -36,7 +36,7 @@ class Blocks:
     """
 
     def __init__(self, source: Source, budget_bytes: int):
-        self.levels = source.levels
+        self.levels, self.library = source.levels, source.library
         self._source, self._most = source, max(1, budget_bytes // (3 * BLOCK_PX**2))
         self._kept: OrderedDict[Key, Future[np.ndarray]] = OrderedDict()
         self._lock = threading.Lock()

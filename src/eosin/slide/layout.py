@@ -12,6 +12,7 @@ from eosin.errors import EosinError
 from eosin.options import LayoutOptions, takes_options
 from eosin.slide.lattice import LATTICES, Lattice, SquareLattice
 from eosin.slide.outlines import read_tissue
+from eosin.slide.plausible import warn_of_little
 from eosin.slide.points import read_points
 from eosin.slide.slide import Slide
 from eosin.slide.tissue import find_tissue
@@ -53,7 +54,9 @@ class OnTissue(Layout):
     def lay(self, slide: Slide) -> Spots:
         """Spots of the lattice on the slide's tissue."""
         tissue = find_tissue(slide) if self.mask is None else read_tissue(self.mask, slide)
-        return self.lattice.lay(tissue, self.spot_um)
+        spots = self.lattice.lay(tissue, self.spot_um)
+        warn_of_little(slide.path.name, slide.mpp, tissue.area_um2, len(spots))
+        return spots
 
 
 @dataclass(frozen=True)

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.slide.foreign_formats import check_upright, refuse_unread
 from eosin.slide.slide import Slide
 from eosin.slide.source import Source, check_claim
-from eosin.slide.tiff import TiffFacts, check_facts, is_tiff, open_plain, read_facts
+from eosin.slide.tiff import APERIO_YCBCR, TiffFacts, check_facts, is_tiff, open_plain, read_facts
+from eosin.slide.tiff_tiles import TiffTiles
 from eosin.slide.vendor import OpenSlideSource, TiffSlideSource
 from eosin.slide.whole import open_pillow
 from eosin.types import check_mpp
 
 _LOG = logging.getLogger("eosin")
 _FIX = "give the scale by --mpp"
+_FINEST_MPP = 0.08
+"""µm per pixel of the finest scanners of H&E (100x under oil); a file that says less is wrong, mostly by ten."""
 _TOLERANCE = 0.02
 
 
@@ -25,8 +30,9 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     """Open an image of tissue at a known scale.
 
     JPEG, PNG, TIFF (plain, pyramidal, BigTIFF, OME), SVS and the other formats of OpenSlide; recognised by content,
-    whatever the suffix. OpenSlide reads the formats that it supports, tiffslide other tiled TIFFs with reduced levels;
-    JPEG, PNG and plain TIFF are decoded once into memory when first read.
+    whatever the suffix. OpenSlide reads the formats that it supports, tiffslide other tiled TIFFs with reduced levels,
+    tifffile those of planes, JPEG 2000 and WebP; JPEG, PNG and plain TIFF are decoded once into memory when first read.
+    Which library reads a file is `Slide.library`.
 
     Parameters
     ----------
@@ -39,7 +45,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     Raises
     ------
     EosinError
-        Not an image, damaged, too large to decode whole, or of unknown, implausible or unequal scale.
+        Not an image, damaged, too large to decode whole, marked to be turned, or of unknown, implausible or unequal
+        scale.
     """
     path = _existing(path)
     source, scale_xy = _open(path)
@@ -71,19 +78,26 @@ def scale_of(path: str | Path) -> float | None:
         return None
 
 
-def size_of(path: str | Path) -> tuple[int, int]:
-    """Width and height of an image at full resolution, px; its scale is not asked for.
+def size_px_of(path: str | Path) -> tuple[int, int]:
+    """Width and height of an image at full resolution, whether or not it says its scale; nothing is decoded.
 
     Raises
     ------
     EosinError
-        As `scale_of`.
+        Not an image, damaged, or too large to decode whole.
     """
-    source, _ = _open(_existing(path))
-    try:
-        return source.levels[0].width, source.levels[0].height
-    finally:
-        source.close()
+    path = _existing(path)
+    state = path.stat()
+    return _size_px(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=1024)
+def _size_px(path: Path, changed_ns: int, n_bytes: int) -> tuple[int, int]:
+    """The size of an image, kept as long as the file is not changed."""
+    del changed_ns, n_bytes
+    source, _ = _open(path)
+    source.close()
+    return source.levels[0].width, source.levels[0].height
 
 
 @functools.lru_cache(maxsize=1024)
@@ -106,29 +120,76 @@ def _open(path: Path) -> tuple[Source, tuple[float, float] | None]:
 
     try:
         with open(path, "rb") as file:
-            tiff = is_tiff(file.read(4))
+            head = file.read(256)
     except OSError as error:
         raise EosinError(f"cannot be read ({error.strerror})", file=path, fix="check its permissions") from error
     vendor = openslide.OpenSlide.detect_format(path)
-    if vendor is not None and not tiff:
+    if is_tiff(head):
+        return _open_tiff(path, vendor)
+    if vendor is not None:
         source = OpenSlideSource(path)
         return source, source.scale_xy
-    return _open_tiff(path, vendor) if tiff else (open_pillow(path), None)
+    refuse_unread(head, path)
+    return open_pillow(path), None
 
 
 def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, tuple[float, float] | None]:
     if vendor not in (None, "generic-tiff"):
         return _open_scanner(path)
     facts = read_facts(path)
-    if vendor is None and not _has_tiled_pyramid(facts):
+    check_upright(facts.orientation, path)
+    if not facts.tiled or (facts.n_levels == 1 and (vendor is None or facts.n_planes > 1)):
         return open_plain(path, facts), facts.scale_xy
     check_facts(facts, path, whole=False)
-    source: OpenSlideSource | TiffSlideSource
-    source = OpenSlideSource(path) if vendor is not None else TiffSlideSource(path)
-    if vendor is not None and facts.n_levels > len(source.levels):  # OpenSlide does not find the levels of OME-TIFF
+    source = _open_tiles(path, facts, by_openslide=vendor is not None)
+    return source, facts.scale_xy or getattr(source, "scale_xy", None)
+
+
+def _open_tiles(path: Path, facts: TiffFacts, *, by_openslide: bool) -> Source:
+    """A tiled TIFF by the first library that reads it; the log says where it is not the first."""
+    refused: list[EosinError] = []
+    for library, opens in _libraries(path, facts, by_openslide=by_openslide).items():
+        try:
+            source = opens()
+        except EosinError as error:
+            refused.append(error)
+            continue
+        if _has_all(source, facts):
+            if refused:
+                _say_fallback(path, refused[0].problem, library)
+            return source
         source.close()
-        source = TiffSlideSource(path)
-    return source, facts.scale_xy or source.scale_xy
+        missing = f"{library} finds {len(source.levels)} of its {facts.n_levels} levels"
+        refused.append(EosinError(missing, file=path, fix="export it again as a tiled pyramidal TIFF"))
+    raise refused[-1]
+
+
+def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str, Callable[[], Source]]:
+    """The libraries that may read a tiled TIFF, in the order in which they are tried.
+
+    OpenSlide takes the first of several grey planes for the picture; tiffslide reads neither planes nor premultiplied
+    colours.
+    """
+    libraries: dict[str, Callable[[], Source]] = {}
+    if by_openslide and facts.n_planes == 1:
+        libraries["OpenSlide"] = lambda: OpenSlideSource(path)
+    interleaved = facts.n_planes == 1 and not facts.planar and not facts.premultiplied
+    if interleaved and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
+        libraries["tiffslide"] = lambda: TiffSlideSource(path)
+    libraries["tifffile"] = lambda: TiffTiles(path, facts)
+    return libraries
+
+
+def _has_all(source: Source, facts: TiffFacts) -> bool:
+    """Whether a library found the largest image, and its levels: OpenSlide does not find those of OME-TIFF."""
+    size_px = source.levels[0].width, source.levels[0].height
+    return size_px == facts.size_px and (len(source.levels) >= facts.n_levels or isinstance(source, TiffTiles))
+
+
+@functools.lru_cache(maxsize=1024)
+def _say_fallback(path: Path, problem: str, library: str) -> None:
+    """Say, once per file, that another library than the first reads it."""
+    _LOG.info("%s: read by %s (%s)", path, library, problem)
 
 
 def _open_scanner(path: Path) -> tuple[Source, tuple[float, float] | None]:
@@ -149,10 +210,6 @@ def _open_scanner(path: Path) -> tuple[Source, tuple[float, float] | None]:
     return source, source.scale_xy or (None if facts is None else facts.scale_xy)
 
 
-def _has_tiled_pyramid(facts: TiffFacts) -> bool:
-    return facts.tiled and facts.n_levels > 1
-
-
 def _agreed(scale_xy: tuple[float, float] | None, path: Path) -> float:
     """µm per pixel, the geometric mean of x and y; an `EosinError` where it is unknown, implausible or unequal."""
     if scale_xy is None:
@@ -165,6 +222,9 @@ def _agreed(scale_xy: tuple[float, float] | None, path: Path) -> float:
         raise EosinError(
             f"the file says {x:.4g} x {y:.4g} µm per pixel, which no microscope has", file=path, fix=_FIX
         ) from None
+    if mean < _FINEST_MPP:
+        said = f"the file says {mean:.4g} µm per pixel, finer than any scanner of H&E ({_FINEST_MPP:g})"
+        raise EosinError(said, file=path, fix=f"{_FIX}, for example {10 * mean:.3g} where a digit slipped")
     if abs(x - y) > _TOLERANCE * max(x, y):
         raise EosinError(f"pixels of {x:.4g} x {y:.4g} µm are not square", file=path, fix=_FIX)
     return mean

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,12 +17,22 @@ from eosin.storage.geojson import polygons_of, read_geometries, write_polygons
 if TYPE_CHECKING:
     from shapely import LinearRing, Polygon
 
+_LOG = logging.getLogger("eosin")
+_NO_TISSUE = re.compile(
+    r"\b(ignored?|exclu(de|ded|sion)|art[ei]fact(s|ual)?|necro(sis|tic|ses)|background|fold(s|ed)?|pens?|ink|bubbles?"
+    r"|blur(red|ry)?|out.of.focus|debris|dust|glass|white.?space|holes?|lum(en|ina)|(no|non|not).tissue)\b"
+)
+"""Words in the names of classes that hold no tissue to look at."""
 _FAR_PX = 1e7
 """Farther from the image no outline needs to be followed; larger numbers would overflow."""
 
 
 def read_tissue(path: str | Path, slide: Slide, um_per_px: float = 8.0) -> Tissue:
-    """The mask that a GeoJSON file draws on a slide: inside any polygon and in none of that polygon's holes.
+    """The mask that a GeoJSON file draws on a slide: inside any polygon, in none of its holes and in nothing ignored.
+
+    Polygons of a class that says "no tissue" (QuPath's `Ignore*` and other classes that end with `*` but for `Region*`,
+    Artifact, Necrosis, Background, Fold, Pen, Hole, ...) are cut out of all others. The log says what was cut out, and
+    which classes were joined.
 
     Parameters
     ----------
@@ -34,22 +46,23 @@ def read_tissue(path: str | Path, slide: Slide, um_per_px: float = 8.0) -> Tissu
     Raises
     ------
     EosinError
-        No GeoJSON, no polygon in it, or none on the slide.
+        No GeoJSON, no polygon in it, none on the slide, or all of it is cut out.
     """
     import shapely
 
-    try:
-        polygons = [polygon for geometry in read_geometries(path) for polygon in polygons_of(geometry)]
-    except ValueError as error:
-        raise EosinError(f"not usable as outlines ({error})", file=path, fix="export it again") from error
-    if not polygons:
+    outlined, labels = _labelled(path)
+    polygons = [polygon for polygon, label in zip(outlined, labels) if not is_no_tissue(label)]
+    ignored = [polygon for polygon, label in zip(outlined, labels) if is_no_tissue(label)]
+    if not outlined:
         raise EosinError("holds no polygon", file=path, fix="draw the tissue as closed outlines")
+    _say_classes(Path(path), labels)
+    if not polygons:
+        kinds = ", ".join(sorted(set(labels)))
+        fix = "draw the tissue as well, as an outline of another class"
+        raise EosinError(f"holds only outlines of what is no tissue ({kinds})", file=path, fix=fix)
     coarse = float(np.sqrt(slide.size_um[0] * slide.size_um[1] / MOST_PX))
     reduction = max(um_per_px, coarse, slide.mpp) / slide.mpp
-    width, height = (max(1, round(n / reduction)) for n in slide.size_px)
-    mask = np.zeros((height, width), dtype=bool)
-    for polygon in polygons:
-        _fill(mask, polygon, reduction)
+    mask = _drawn(polygons, slide, reduction)
     if not mask.any():
         left, top, right, bottom = shapely.total_bounds(polygons)
         raise EosinError(
@@ -58,7 +71,52 @@ def read_tissue(path: str | Path, slide: Slide, um_per_px: float = 8.0) -> Tissu
             file=path,
             fix="give outlines in full-resolution pixels of this slide",
         )
+    if ignored:
+        mask &= ~_drawn(ignored, slide, reduction)
+        if not mask.any():
+            fix = "check the classes of its outlines"
+            raise EosinError("outlines of what is no tissue cover all of its tissue", file=path, fix=fix)
     return Tissue(mask, slide.mpp * reduction)
+
+
+def is_no_tissue(label: str) -> bool:
+    """Whether a class says that its outlines hold no tissue to look at, by QuPath's `*` or by its name."""
+    name = label.strip().lower()
+    if name.endswith("*"):
+        return not name.startswith("region")
+    return _NO_TISSUE.search(name.replace("_", " ")) is not None
+
+
+def _labelled(path: str | Path) -> tuple[list[Polygon], list[str]]:
+    """The polygons of a file and the class of each."""
+    polygons, labels = [], []
+    try:
+        for geometry in read_geometries(path):
+            found = polygons_of(geometry)
+            polygons += found
+            labels += [geometry.label] * len(found)
+    except ValueError as error:
+        raise EosinError(f"not usable as outlines ({error})", file=path, fix="export it again") from error
+    return polygons, labels
+
+
+def _say_classes(path: Path, labels: list[str]) -> None:
+    """Say which classes were joined to the tissue and which were cut out, where there is a choice."""
+    joined = sorted({label or "no class" for label in labels if not is_no_tissue(label)})
+    cut = sorted({label for label in labels if is_no_tissue(label)})
+    if cut:
+        _LOG.info("%s: %s cut out of %s", path, ", ".join(cut), " and ".join(joined) or "nothing")
+    elif len(joined) > 1:
+        _LOG.info("%s: outlines of %s are joined to one tissue", path, " and ".join(joined))
+
+
+def _drawn(polygons: list[Polygon], slide: Slide, reduction: float) -> np.ndarray:
+    """The pixels [h w] of a slide's mask within any of the polygons."""
+    width, height = (max(1, round(n / reduction)) for n in slide.size_px)
+    mask = np.zeros((height, width), dtype=bool)
+    for polygon in polygons:
+        _fill(mask, polygon, reduction)
+    return mask
 
 
 def write_tissue(path: str | Path, tissue: Tissue, mpp: float) -> int:

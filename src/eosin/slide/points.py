@@ -79,6 +79,8 @@ def _of_geojson(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
     parts, names = [], []
     try:
         for geometry in read_geometries(path):
+            if geometry.label.endswith("*"):  # so QuPath marks what is to be ignored
+                continue
             points = points_of(geometry)
             parts.append(points)
             names += [geometry.name if geometry.kind == "Point" else None] * len(points)

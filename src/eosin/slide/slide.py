@@ -67,6 +67,11 @@ class Slide:
         return isinstance(self._source, WholeImage)
 
     @property
+    def library(self) -> str:
+        """What decodes the file: OpenSlide, tiffslide, tifffile or Pillow."""
+        return self._source.library
+
+    @property
     def size_um(self) -> tuple[float, float]:
         """Width and height, µm."""
         return self.size_px[0] * self.mpp, self.size_px[1] * self.mpp
@@ -148,6 +153,11 @@ class Slide:
         It is made block by block: memory holds no more than a block, even of a slide without reduced levels.
         """
         return self.overview(self.mpp * max(1.0, max(self.size_px) / max_px))
+
+    def overview_cost(self, um_per_px: float) -> int:
+        """Pixels that `overview` decodes; of an image that is decoded whole, none more than every window does."""
+        level = self._source.levels[choose_level(self._source.levels, max(um_per_px / self.mpp, 1.0))]
+        return 0 if self.whole else level.width * level.height
 
     def overview(self, um_per_px: float) -> tuple[np.ndarray, float]:
         """The whole slide at `um_per_px`, as uint8 [h w 3], and that scale (never finer than the slide's own)."""

@@ -54,9 +54,12 @@ class Source(Protocol):
     ----------
     levels
         Finest first.
+    library
+        What decodes the file.
     """
 
     levels: tuple[Level, ...]
+    library: str
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle that lies inside the level; `x`, `y` in pixels of that level."""
@@ -89,14 +92,25 @@ def levels_of(sizes_px: list[tuple[int, int]]) -> tuple[Level, ...]:
     return tuple(levels)
 
 
-def flat_rgb(rgba: np.ndarray) -> np.ndarray:
-    """RGB uint8 [h w 3] of an RGBA image [h w 4] on white: what a scanner did not record becomes background."""
+def flat_rgb(rgba: np.ndarray, *, premultiplied: bool = False) -> np.ndarray:
+    """RGB uint8 [h w 3] of an RGBA image [h w 4] on white: what a scanner did not record becomes background.
+
+    Parameters
+    ----------
+    rgba
+        Colours and opacity.
+    premultiplied
+        Whether the colours are multiplied by their opacity already.
+    """
     if rgba[..., 3].min() == 255:
         return np.ascontiguousarray(rgba[..., :3])
     flat = np.empty((*rgba.shape[:2], 3), np.uint8)
     for rows in row_blocks(len(rgba), budget=_ROWS):  # because the products need twice the memory of the image
         alpha = rgba[rows, :, 3:].astype(np.uint16)
-        flat[rows] = (rgba[rows, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
+        if premultiplied:
+            flat[rows] = np.minimum(rgba[rows, :, :3] + (255 - alpha), 255)
+        else:
+            flat[rows] = (rgba[rows, :, :3] * alpha + 255 * (255 - alpha) + 127) // 255
     return flat
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,14 @@ from eosin.slide.source import MAX_TILE_PIXELS, check_claim, quiet
 from eosin.slide.whole import WholeImage, as_rgb, check_size
 
 _UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_LOG = logging.getLogger("eosin")
+TO_RGB = "export it as 8-bit RGB, as by: vips colourspace IN OUT.tif[tile,pyramid,compression=jpeg] srgb"
+"""The way out for pixels that are not 8-bit RGB."""
+_COLOURS = {"r", "red", "g", "green", "b", "blue"}
+_PLANAR = 2
+_ASSOCIATED_ALPHA = 1
+APERIO_YCBCR = "APERIO_JP2000_YCBC"
+"""JPEG 2000 whose numbers are no RGB although they are marked so: OpenSlide alone converts them."""
 _INCH, _CENTIMETRE = 2, 3
 _UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
 
@@ -38,6 +48,16 @@ class TiffFacts:
         µm per pixel in x and y; None where the file does not state it.
     odd
         Why the pixels cannot be read as 8-bit RGB or grey; None where they can.
+    n_planes
+        Grey planes, each an image of its own, that make one picture: 3 for red, green and blue; else 1.
+    planar
+        Whether red, green and blue lie apart within one image.
+    premultiplied
+        Whether colours are stored multiplied by their opacity.
+    orientation
+        The orientation tag: 1 where rows run down and columns to the right.
+    codec
+        How tiles or strips are compressed, as tifffile calls it.
     """
 
     size_px: tuple[int, int]
@@ -47,6 +67,11 @@ class TiffFacts:
     n_levels: int
     scale_xy: tuple[float, float] | None
     odd: str | None
+    n_planes: int = 1
+    planar: bool = False
+    premultiplied: bool = False
+    orientation: int = 1
+    codec: str = "NONE"
 
 
 def is_tiff(head: bytes) -> bool:
@@ -66,8 +91,9 @@ def read_facts(path: Path) -> TiffFacts:
 
     try:
         with quiet(), path.open("rb") as handle, tifffile.TiffFile(handle) as file:
-            levels = _largest(file).levels
+            levels = largest_image(file).levels
             page: Any = levels[0].keyframe
+            sizes = dict(zip(levels[0].axes, levels[0].shape))
             facts = TiffFacts(
                 (page.imagewidth, page.imagelength),
                 max(levels[0].nbytes, 3 * page.imagewidth * page.imagelength),
@@ -75,7 +101,12 @@ def read_facts(path: Path) -> TiffFacts:
                 page.is_tiled,
                 len(levels),
                 _scale(file, page),
-                _oddity(page, dict(zip(levels[0].axes, levels[0].shape))),
+                _oddity(page, sizes),
+                sizes.get("C", 1),
+                _is_planar(page),
+                is_premultiplied(page),
+                _orientation(page),
+                page.compression.name,
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
         fix = "the file is incomplete or damaged: copy or export it again"
@@ -105,18 +136,53 @@ def check_facts(facts: TiffFacts, path: Path, *, whole: bool) -> None:
         fix = "convert it to a TIFF with tiles of 256 or 512 px"
         raise EosinError(f"claims tiles of {facts.tile_bytes:,} bytes", file=path, fix=fix)
     if facts.odd is not None:
-        raise EosinError(facts.odd, file=path, fix="export it as 8-bit RGB")
+        raise EosinError(facts.odd, file=path, fix=TO_RGB)
 
 
 def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
     """A TIFF that is decoded whole when first read, checked by `check_facts`."""
     check_facts(facts, path, whole=True)
-    return WholeImage(facts.size_px, lambda: _decode(path))
+    if facts.codec == APERIO_YCBCR:
+        raise EosinError("strips of JPEG 2000 in YCbCr, which are not read", file=path, fix=TO_RGB)
+    return WholeImage(facts.size_px, lambda: _decode(path), "tifffile")
 
 
-def _largest(file: Any) -> Any:
-    """The series of the largest image: the first may be a label or a thumbnail."""
+def largest_image(file: Any) -> Any:
+    """The series of the largest image of an open `TiffFile`: the first may be a label or a thumbnail."""
     return max(file.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
+
+
+def is_premultiplied(page: Any) -> bool:
+    """Whether a page stores colours multiplied by their opacity (TIFF's associated alpha)."""
+    return [int(kind) for kind in page.extrasamples] == [_ASSOCIATED_ALPHA]
+
+
+def order_of_planes(file: Any, path: Path) -> tuple[int, int, int]:
+    """Which of three grey planes are red, green and blue: by their names in OME-XML, else in their order.
+
+    Three planes of a microscope need not be colours: names that say something else are told in a warning.
+    """
+    names = re.findall(r'<(?:\w+:)?Channel\b[^>]*?\bName="([^"]*)"', file.ome_metadata or "")[:3]
+    colours = [name.strip().lower()[:1] if name.strip().lower() in _COLOURS else "" for name in names]
+    if sorted(colours) == ["b", "g", "r"]:
+        return colours.index("r"), colours.index("g"), colours.index("b")
+    if any(names):
+        _warn_of_planes(path, ", ".join(names)[:80])
+    return 0, 1, 2
+
+
+@functools.lru_cache(maxsize=1024)
+def _warn_of_planes(path: Path, names: str) -> None:
+    _LOG.warning("%s: three grey planes called %s are taken for red, green and blue", path, names)
+
+
+def _is_planar(page: Any) -> bool:
+    return page.samplesperpixel > 1 and int(page.planarconfig) == _PLANAR
+
+
+def _orientation(page: Any) -> int:
+    tag = page.tags.get("Orientation")
+    return 1 if tag is None else int(tag.value)
 
 
 def _oddity(page: Any, sizes: dict[str, int]) -> str | None:
@@ -126,8 +192,8 @@ def _oddity(page: Any, sizes: dict[str, int]) -> str | None:
     """
     if page.dtype != np.uint8:
         return f"pixels of type {page.dtype}, not 8-bit"
-    colours = page.photometric.name
-    if not (colours in ("RGB", "MINISBLACK") or (colours == "YCBCR" and page.compression.name.endswith("JPEG"))):
+    colours, stored = page.photometric.name, page.compression.name
+    if not (colours in ("RGB", "MINISBLACK") or (colours == "YCBCR" and stored.endswith(("JPEG", APERIO_YCBCR)))):
         return f"colours stored as {colours}, not as RGB"
     n_channels = sizes.get("C", 1) * sizes.get("S", 1)
     if n_channels not in (1, 3) and not (n_channels == 4 and colours == "RGB" and page.extrasamples):
@@ -149,14 +215,16 @@ def _decode(path: Path) -> np.ndarray:
 
     try:
         with quiet(), path.open("rb") as handle, tifffile.TiffFile(handle) as file:
-            level: Any = _largest(file).levels[0]
-            pixels, axes = level.asarray(), level.axes
+            level: Any = largest_image(file).levels[0]
+            pixels, axes, premultiplied = level.asarray(), level.axes, is_premultiplied(level.keyframe)
+            if axes == "CYX" and len(pixels) == 3:
+                pixels = pixels[list(order_of_planes(file, path))]
     except Exception as error:  # decoders raise anything on damaged strips
         fix = "the file is incomplete or damaged: copy or export it again"
         raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
     if axes in ("CYX", "SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
-    return as_rgb(pixels, path)
+    return as_rgb(pixels, path, premultiplied=premultiplied)
 
 
 def _scale(file: Any, page: Any) -> tuple[float, float] | None:

@@ -14,10 +14,13 @@ from eosin.slide.source import flat_rgb, levels_of, quiet
 from eosin.slide.whole import as_rgb
 
 _DAMAGED = "the file is incomplete or damaged: copy it again"
+_CONVERT = "convert it, as by: bfconvert IN OUT.ome.tif"
 
 
 class OpenSlideSource:
     """A source of pixels by OpenSlide; several threads may read at once without a lock."""
+
+    library = "OpenSlide"
 
     def __init__(self, path: Path):
         import openslide
@@ -27,7 +30,7 @@ class OpenSlideSource:
         try:
             self._slide = self._open(path)
         except openslide.OpenSlideError as error:
-            raise EosinError(f"OpenSlide cannot open it ({error})", file=path, fix=_DAMAGED) from error
+            raise EosinError(f"OpenSlide cannot open it ({error})", file=path, fix=_way_out(error)) from error
         self.levels = levels_of(list(self._slide.level_dimensions))
         self._downsamples = self._slide.level_downsamples
 
@@ -72,6 +75,8 @@ class OpenSlideSource:
 class TiffSlideSource:
     """A source of pixels by tiffslide; a lock admits one thread at a time."""
 
+    library = "tiffslide"
+
     def __init__(self, path: Path):
         import tiffslide
 
@@ -83,7 +88,7 @@ class TiffSlideSource:
                 self.levels = levels_of(list(self._slide.level_dimensions))
                 open_until_it_is_read.pop_all()
         except Exception as error:  # a damaged file makes the parsers below tiffslide raise anything
-            raise EosinError(f"tiffslide cannot open it ({error})", file=path, fix=_DAMAGED) from error
+            raise EosinError(f"tiffslide cannot open it ({error})", file=path, fix=_way_out(error)) from error
 
     @property
     def scale_xy(self) -> tuple[float, float] | None:
@@ -106,6 +111,11 @@ class TiffSlideSource:
     def close(self) -> None:
         """Close the file."""
         self._slide.close()
+
+
+def _way_out(error: Exception) -> str:
+    """What to do about a file that a library cannot open: not every one is damaged."""
+    return _CONVERT if "support" in str(error).lower() else _DAMAGED
 
 
 def _numbers(x: Any, y: Any) -> tuple[float, float] | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.slide.foreign_formats import check_upright
 from eosin.slide.source import MAX_PIXELS, Level, check_claim, flat_rgb
 
 Decode = Callable[[], np.ndarray]
@@ -16,6 +19,7 @@ Decode = Callable[[], np.ndarray]
 _PILLOW_LOCK = threading.Lock()
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "WEBP")
 """Formats that Pillow decodes itself. Others are not opened: some start programs (EPS) or read further files."""
+_ORIENTATION_TAG = 0x0112
 _SMALLEST_LEVEL_PX = 512
 _READABLE = "give a JPEG, PNG, TIFF, SVS or another format of OpenSlide"
 
@@ -31,9 +35,12 @@ class WholeImage:
         Width and height.
     decode
         Called once, returns RGB uint8 [h w 3].
+    library
+        What decodes it.
     """
 
-    def __init__(self, size_px: tuple[int, int], decode: Decode):
+    def __init__(self, size_px: tuple[int, int], decode: Decode, library: str):
+        self.library = library
         self.levels = _halvings(*size_px)
         self._decode = decode
         self._pixels: list[np.ndarray] = []
@@ -67,14 +74,16 @@ def open_pillow(path: Path) -> WholeImage:
     """
     image = _open(path)
     width, height = image.size
+    orientation = _orientation(image)
     image.close()
+    check_upright(orientation, path)
     check_size(width, height, path)
     check_claim(max(3, len(image.getbands())) * width * height, path, (width, height))
     if image.mode.startswith(("I", "F")):
         raise EosinError(
             f"an image of mode '{image.mode}', not of 8-bit colour", file=path, fix="export it as 8-bit RGB"
         )
-    return WholeImage((width, height), lambda: _decode_pillow(path))
+    return WholeImage((width, height), lambda: _decode_pillow(path), "Pillow")
 
 
 def check_size(width: int, height: int, path: Path) -> None:
@@ -93,8 +102,17 @@ def check_size(width: int, height: int, path: Path) -> None:
         )
 
 
-def as_rgb(pixels: np.ndarray, path: Path) -> np.ndarray:
+def as_rgb(pixels: np.ndarray, path: Path, *, premultiplied: bool = False) -> np.ndarray:
     """RGB uint8 [h w 3] of decoded pixels that are grey [h w], [h w 1], RGB [h w 3] or RGBA [h w 4].
+
+    Parameters
+    ----------
+    pixels
+        As a library decoded them.
+    path
+        The file, for the message.
+    premultiplied
+        Whether the colours of RGBA are multiplied by their opacity.
 
     Raises
     ------
@@ -110,7 +128,7 @@ def as_rgb(pixels: np.ndarray, path: Path) -> np.ndarray:
     if pixels.ndim == 3 and pixels.shape[2] == 3:
         return np.ascontiguousarray(pixels)
     if pixels.ndim == 3 and pixels.shape[2] == 4:
-        return flat_rgb(pixels)
+        return flat_rgb(pixels, premultiplied=premultiplied)
     raise EosinError(f"pixels of shape {pixels.shape}, not an RGB image", file=path, fix="export it as 8-bit RGB")
 
 
@@ -129,10 +147,28 @@ def _open(path: Path):
             Image.MAX_IMAGE_PIXELS = pillow_limit
 
 
+def _orientation(image: Any) -> int:
+    """The orientation in the EXIF that was read so far, or 1; EXIF that cannot be read says nothing.
+
+    Not by `getexif`, which decodes a PNG whole.
+    """
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of EXIF that is cut short
+            exif = Image.Exif()
+            exif.load(image.info["exif"])
+            return int(exif.get(_ORIENTATION_TAG, 1))
+    except Exception:  # none, or damaged: Pillow's parser raises anything
+        return 1
+
+
 def _decode_pillow(path: Path) -> np.ndarray:
     with _open(path) as image:
         try:
             image.load()
+            check_upright(_orientation(image), path)  # PNG may have its EXIF at the end
             if image.mode in ("RGB", "L", "RGBA"):
                 return as_rgb(np.asarray(image), path)
             transparent = "A" in image.mode or "transparency" in image.info

@@ -32,11 +32,14 @@ class Geometry:
         As the file has them: not checked yet.
     name
         What the file calls it, or None.
+    label
+        Its class, as `Tumor` or `Ignore*`; empty where it has none.
     """
 
     kind: str
     coordinates: Any
     name: str | None = None
+    label: str = ""
 
 
 def is_geojson(path: str | Path) -> bool:
@@ -45,9 +48,7 @@ def is_geojson(path: str | Path) -> bool:
 
 
 def read_geometries(path: str | Path) -> list[Geometry]:
-    """All geometries of a file: a FeatureCollection, a list of features, a feature or a bare geometry.
-
-    Features whose class ends with `*` are left out: so QuPath marks what is to be ignored.
+    """All geometries of a file, with their classes: a FeatureCollection, a list of features, a feature or a geometry.
 
     Raises
     ------
@@ -70,29 +71,39 @@ def read_geometries(path: str | Path) -> list[Geometry]:
         raise EosinError(f"not GeoJSON ({error})", file=path, fix=_FIX) from error
 
 
-def _walk(tree: Any, name: str | None = None) -> Iterator[Geometry]:
+def _walk(tree: Any, name: str | None = None, label: str = "") -> Iterator[Geometry]:
     if isinstance(tree, list):
         for branch in tree:
-            yield from _walk(branch)
+            yield from _walk(branch, name, label)
         return
     if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
         raise ValueError("an object without a type")
     if tree["type"] == "FeatureCollection":
         yield from _walk(list(tree["features"]))
     elif tree["type"] == "GeometryCollection":
-        yield from _walk(list(tree["geometries"]))
+        yield from _walk(list(tree["geometries"]), name, label)
     elif tree["type"] == "Feature":
         properties = tree.get("properties") or {}
-        if tree.get("geometry") is not None and not _class(properties).endswith("*"):
-            yield from _walk(tree["geometry"], _name(tree, properties))
+        if tree.get("geometry") is not None:
+            yield from _walk(tree["geometry"], _name(tree, properties), _label(properties))
     else:
-        yield Geometry(tree["type"], tree["coordinates"], name)
+        yield Geometry(tree["type"], tree["coordinates"], name, label)
 
 
-def _class(properties: dict[str, Any]) -> str:
-    """QuPath's class of an object; since 0.4 a class derived from others is a list of names."""
-    kind = properties.get("classification") or {}
-    return str(kind.get("name") or (kind.get("names") or [""])[-1])
+def _label(properties: dict[str, Any]) -> str:
+    """The class of an object: QuPath's, or what other tools write as text.
+
+    Since QuPath 0.4 a class derived from others is a list of names: of these one that is to be ignored counts, else the
+    last.
+    """
+    for key in ("classification", "class", "label", "type"):
+        value = properties.get(key)
+        if isinstance(value, dict):
+            names = [str(name) for name in value.get("names") or [value.get("name") or ""]]
+            value = next((name for name in names if name.endswith("*")), names[-1])
+        if isinstance(value, str) and value:
+            return value
+    return ""
 
 
 def _name(feature: dict[str, Any], properties: dict[str, Any]) -> str | None:

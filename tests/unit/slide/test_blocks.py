@@ -20,6 +20,8 @@ from unit.slide import pictures
 class Counted:
     """Pixels that say where they are; counts what is asked for. Everything that touches `bad` is damaged."""
 
+    library = "none"
+
     def __init__(self, width: int = 300, height: int = 200, bad: tuple[int, int] | None = None, seconds: float = 0):
         self.levels = (Level(width, height, 1.0), Level(width // 2, height // 2, 2.0))
         rng = np.random.default_rng(0)

@@ -57,7 +57,7 @@ def test_scales_that_files_say(tmp_path: Path, pixels: np.ndarray) -> None:
         assert scale_of(tmp_path / name) == (None if expected is None else pytest.approx(expected, rel=1e-4)), name
 
 
-@pytest.mark.parametrize(("mpp", "fine"), [(0.04, False), (0.051, True), (9.9, True), (11.0, False)])
+@pytest.mark.parametrize(("mpp", "fine"), [(0.04, False), (0.081, True), (9.9, True), (11.0, False)])
 def test_implausible_scales_are_refused_not_used(tmp_path: Path, pixels: np.ndarray, mpp: float, *, fine: bool) -> None:
     """Whoever says it: TIFF resolution, OME-XML, or the user."""
     tiff = pictures.save_plain(tmp_path / "t.tif", pixels, mpp)
@@ -72,6 +72,21 @@ def test_implausible_scales_are_refused_not_used(tmp_path: Path, pixels: np.ndar
                 open_slide(path)
             with pytest.raises(EosinError, match="not plausible"):
                 open_slide(path, mpp=mpp)
+
+
+@pytest.mark.parametrize("mpp", [0.0251, 0.05023, 0.079])
+def test_a_file_finer_than_any_scanner_is_refused_until_it_is_told(
+    tmp_path: Path, pixels: np.ndarray, mpp: float
+) -> None:
+    """Mostly a resolution that is ten times too fine: spots would lie on a tenth of the tissue."""
+    tiff = pictures.save_plain(tmp_path / "t.tif", pixels, mpp)
+    ome = pictures.save_ome(tmp_path / "o.ome.tif", pixels, mpp)
+    for path in (tiff, ome):
+        assert scale_of(path) is None
+        with pytest.raises(EosinError, match=r"the file says 0\.0.*µm per pixel.*; give the scale by --mpp"):
+            open_slide(path)
+        with open_slide(path, mpp=0.25) as slide:
+            assert slide.mpp == 0.25
 
 
 @pytest.mark.parametrize("mpp", [0.2125, 0.25, 0.2632, 0.5])

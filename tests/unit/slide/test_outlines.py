@@ -48,6 +48,7 @@ def _feature(geometry: dict, **about: object) -> dict:
 
 POLYGON = {"type": "Polygon", "coordinates": [SQUARE, HOLE]}
 BOTH = {"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE], [FAR]]}
+ONLY_FAR = {"type": "Polygon", "coordinates": [FAR]}
 IGNORED = {"name": "Ignore*", "color": [1, 2, 3]}
 
 
@@ -57,8 +58,8 @@ IGNORED = {"name": "Ignore*", "color": [1, 2, 3]}
         (POLYGON, False),
         (_feature(BOTH, objectType="annotation"), True),
         ({"type": "FeatureCollection", "features": [_feature(POLYGON), _feature(BOTH)]}, True),
-        ([_feature(POLYGON), _feature(BOTH, classification={"names": ["Stroma", "Ignore*"]})], False),
-        ([_feature(POLYGON, classification={"name": "Tissue"}), _feature(BOTH, classification=IGNORED)], False),
+        ([_feature(POLYGON), _feature(ONLY_FAR, classification={"names": ["Stroma", "Ignore*"]})], False),
+        ([_feature(ONLY_FAR, classification=IGNORED), _feature(BOTH, classification={"name": "Tissue"})], False),
         ({"type": "GeometryCollection", "geometries": [BOTH, {"type": "Point", "coordinates": [1, 1]}]}, True),
     ],
 )
@@ -73,6 +74,65 @@ def test_every_form_of_geojson_gives_the_mask_it_draws(tmp_path: Path, slide, tr
     on_edge[[2, 7], 40:47] = True
     on_edge[:, [14, 20, 39, 40, 47]] = True
     assert not wrong[~on_edge].any()
+
+
+LEFT = [[40, 40], [80, 40], [80, 80], [40, 80], [40, 40]]
+
+
+@pytest.mark.parametrize(
+    ("label", "cut"),
+    [("Ignore*", True), ("Artifact", True), ("Tissue fold", True), ("necrosis", True), ("Background", True),
+     ("Pen mark", True), ("My class*", True), ("Region*", False), ("Tumor", False), ("Peritoneum", False),
+     ("Penile tissue", False), ("out_of_focus", True), ("Whole tissue", False), ("Stroma", False), ("", False)],
+)  # fmt: skip
+@pytest.mark.parametrize("first", [False, True])
+@pytest.mark.parametrize("how", [lambda kind: {"name": kind}, lambda kind: {"names": ["Tumor", kind]}, str])
+def test_what_is_no_tissue_is_cut_out(tmp_path: Path, slide, label: str, how, *, cut: bool, first: bool) -> None:
+    """Whatever the order of the outlines; `Region*` is where something is."""
+    path = tmp_path / "m.geojson"
+    square = {"type": "Polygon", "coordinates": [SQUARE]}
+    half = {"type": "Polygon", "coordinates": [LEFT]}
+    features = [_feature(square, classification={"name": "Tissue"}), _feature(half, classification=how(label))]
+    path.write_text(json.dumps(features[:: -1 if first else 1]))
+    mask = read_tissue(path, slide).mask
+    assert mask[12:18, 22:28].all()
+    assert mask[12:18, 12:18].any() != cut and mask[12:18, 12:18].all() != cut
+
+
+def test_a_hole_in_what_is_cut_out_stays_tissue(tmp_path: Path, slide) -> None:
+    features = [
+        _feature({"type": "Polygon", "coordinates": [[[0, 0], [200, 0], [200, 100], [0, 100]]]}),
+        _feature({"type": "MultiPolygon", "coordinates": [[SQUARE, HOLE]]}, classification={"name": "Ignore*"}),
+    ]
+    (tmp_path / "m.geojson").write_text(json.dumps(features))
+    mask = read_tissue(tmp_path / "m.geojson", slide).mask
+    assert mask[14:16, 16:18].all() and mask[:8].all() and not mask[11, 11:29].any()
+
+
+def test_classes_are_named(tmp_path: Path, slide, caplog) -> None:
+    kinds = ("Tumor", "Stroma", "Artifact")
+    features = [_feature(ONLY_FAR, classification={"name": kind}) for kind in kinds]
+    features[2]["geometry"] = {"type": "Polygon", "coordinates": [LEFT]}
+    with caplog.at_level("INFO", "eosin"):
+        (tmp_path / "m.geojson").write_text(json.dumps(features))
+        read_tissue(tmp_path / "m.geojson", slide)
+        (tmp_path / "n.geojson").write_text(json.dumps(features[:2]))
+        read_tissue(tmp_path / "n.geojson", slide)
+        (tmp_path / "o.geojson").write_text(json.dumps(features[:1]))
+        read_tissue(tmp_path / "o.geojson", slide)
+    assert [line.split("geojson: ")[1] for line in caplog.messages] == [
+        "Artifact cut out of Stroma and Tumor",
+        "outlines of Stroma and Tumor are joined to one tissue",
+    ]
+
+
+def test_nothing_left_is_an_error(tmp_path: Path, slide) -> None:
+    ignored = _feature(ONLY_FAR, classification=IGNORED)
+    for features, told in (([ignored], r"only outlines of what is no tissue \(Ignore\*\)"),
+                           ([_feature(ONLY_FAR), ignored], "cover all of its tissue")):  # fmt: skip
+        (tmp_path / "m.geojson").write_text(json.dumps(features))
+        with pytest.raises(EosinError, match=told):
+            read_tissue(tmp_path / "m.geojson", slide)
 
 
 def test_an_outline_that_leaves_the_image_is_cut_not_bent(tmp_path: Path, slide) -> None:

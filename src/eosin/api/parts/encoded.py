@@ -12,7 +12,7 @@ from typing import Any
 from eosin import engine
 from eosin.encoders import Encoder, get_encoder
 from eosin.errors import EosinError
-from eosin.features import attach, encoders_of, need_commercial, place_in_cache
+from eosin.features import EXACT, TileMatch, attach, encoders_of, need_commercial, place_in_cache
 from eosin.features import encode as encode_section
 from eosin.storage.user_cache import user_cache
 from eosin.types import Section
@@ -36,6 +36,7 @@ def with_features(
     *,
     symmetries: bool = False,
     commercial_only: bool = False,
+    match: TileMatch = EXACT,
 ) -> list[Section]:
     """The sections with features: those they have, else those of the folder, else freshly made ones.
 
@@ -45,11 +46,15 @@ def with_features(
         With those of the turned tiles: of the folder where they are there, and freshly made.
     commercial_only
         Refuse features whose licence does not allow commercial use, or is not known; an encoder, before it is used.
+    match
+        How tiles of the folder are put onto spots.
     """
+    if match != EXACT and features is None:
+        raise EosinError("--match has no use without --features", fix="give the folder of feature files as well")
     if all(section.features is not None for section in sections):
         ready = list(sections)
     elif features is not None:
-        ready = _from_folder(sections, encoder, Path(features), symmetries=symmetries)
+        ready = _from_folder(sections, encoder, Path(features), symmetries=symmetries, match=match)
     else:
         built = get_encoder(encoder)
         if commercial_only:
@@ -68,17 +73,17 @@ def say_once_where(place: Path) -> None:
 
 
 def _from_folder(
-    sections: Sequence[Section], encoder: str | Encoder, folder: Path, *, symmetries: bool
+    sections: Sequence[Section], encoder: str | Encoder, folder: Path, *, symmetries: bool, match: TileMatch
 ) -> list[Section]:
     """The sections with the folder's features; the encoder, maybe gated, is only built where its name finds none."""
     name = encoder if isinstance(encoder, str) else encoder.spec
-    attached = [attach(section, folder, name, turned=symmetries) for section in sections]
+    attached = [attach(section, folder, name, turned=symmetries, match=match) for section in sections]
     if None not in attached:
         return [section for section in attached if section is not None]
     built = get_encoder(encoder)  # its settings may be written otherwise: its key tells
     ready = []
     for section, known in zip(sections, attached):
-        with_key = known or attach(section, folder, built.key, turned=symmetries)
+        with_key = known or attach(section, folder, built.key, turned=symmetries, match=match)
         if with_key is None:
             there = "".join(f", or give --encoder {shlex.quote(other)}" for other in encoders_of(section, folder)[:3])
             raise EosinError(

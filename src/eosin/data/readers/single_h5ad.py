@@ -195,10 +195,10 @@ def _ratio_to_stored(file: Path | None, adata: AnnData, library: str | None) -> 
     reduced = reduced_picture(adata, library)
     if file is None or reduced is None:
         return 1.0, []
-    from eosin.slide import size_of  # image libraries load only where a file is asked
+    from eosin.slide import size_px_of  # image libraries load only where a file is asked
 
     try:
-        size_px = size_of(file)
+        size_px = size_px_of(file)
     except EosinError:
         return 1.0, []  # whoever encodes it says what is wrong with it
     (height, width), factor = reduced

@@ -234,3 +234,30 @@ def test_a_scanner_s_file_with_forged_tiles_is_refused(tmp_path: Path) -> None:
             file.pages[0].tags[name].overwrite(32_768)  # pyright: ignore[reportAttributeAccessIssue]
     with pytest.raises(EosinError, match="claims tiles of"):
         open_slide(path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    places=st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=8),
+    kind=st.integers(0, 3),
+)
+def test_changed_bytes_of_planes_and_codecs_are_read_or_refused_in_one_line(tmp_path: Path, places, kind: int) -> None:
+    """Those that tifffile reads tile by tile."""
+    path = tmp_path / "s.tif"
+    grey = {"photometric": "minisblack", "ome": True, "metadata": {"axes": "CYX"}}
+    options = [
+        {"compression": "jpeg2000", "photometric": "rgb"},
+        {"compression": "webp", "photometric": "rgb"},
+        {"planarconfig": "separate", "photometric": "rgb", "compression": "jpeg2000"},
+        grey,
+    ][kind]
+    tifffile.imwrite(path, np.moveaxis(NOISE, -1, 0) if kind > 1 else NOISE, tile=(64, 64), **options)
+    content = bytearray(path.read_bytes())
+    for place, value in places:
+        content[place % len(content)] = value
+    path.write_bytes(content)
+    try:
+        with open_slide(path, mpp=0.5) as slide:
+            assert slide.read((20.0, 20.0), 30.0, 24).shape == (24, 24, 3)
+    except EosinError as error:
+        assert "\n" not in str(error)

@@ -92,16 +92,16 @@ def test_scale_from_a_system_in_um_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_shapes_and_image_may_each_be_shifted(tmp_path: Path) -> None:
-    """The image begins at (100, -50), and the shapes are moved by (50, 70), another way in x than in y."""
+    """The image begins at (300, 100), and the shapes are moved by (50, 70), another way in x than in y."""
 
     def shift(sdata: sd.SpatialData) -> None:
-        placed = Sequence([Scale([10.0, 10.0], axes=("x", "y")), Translation([100.0, -50.0], axes=("x", "y"))])
+        placed = Sequence([Scale([10.0, 10.0], axes=("x", "y")), Translation([300.0, 100.0], axes=("x", "y"))])
         set_transformation(sdata.images["he"], placed, "global")
         set_transformation(sdata.shapes["circles"], Translation([50.0, 70.0], axes=("x", "y")), "global")
 
     (one,) = read(changed(spatialdata(tmp_path / "slide1"), shift))
     row = [one.spots.ids.index(f"bc{j}") for j in range(36)]
-    assert np.allclose(one.spots.xy_um[row], (lattice(6, 400.0) + np.array([50 - 100, 70 + 50])) * 0.25)
+    assert np.allclose(one.spots.xy_um[row], (lattice(6, 400.0) + np.array([50 - 300, 70 - 100])) * 0.25)
     assert one.spots.diameter_um == pytest.approx(55)
 
 

@@ -34,6 +34,7 @@ def test_info_of_a_slide_gives_its_size_in_um(eosin: Run, ground: Ground) -> Non
     assert said.code == 0
     assert "size_px: 350, 350" in said.out
     assert "size_um: 700, 700" in said.out
+    assert "0.49 mm² of image, little for a slide: is it 2 µm per pixel?" in said.err
 
 
 def test_info_of_a_checkpoint_gives_model_panel_and_encoder(eosin: Run, ground: Ground) -> None:

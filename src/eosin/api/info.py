@@ -12,7 +12,7 @@ from eosin.data.contents import other_file
 from eosin.data.h5ad import our_record, read_h5ad
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
-from eosin.slide import open_slide
+from eosin.slide import open_slide, warn_of_little
 
 
 @takes_options()
@@ -59,6 +59,7 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
     if (error := other_file(path)) is not None:
         raise error
     with open_slide(path, mpp=reading.mpp) as slide:
+        warn_of_little(Path(path).name, slide.mpp, float(slide.size_um[0] * slide.size_um[1]), of="image")
         return {
             "kind": "slide",
             "path": str(path),

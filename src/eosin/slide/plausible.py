@@ -11,7 +11,9 @@ FEWEST_SPOTS = 20
 LEAST_TISSUE_MM2 = 1.0
 
 
-def warn_of_little(name: str, mpp: float, tissue_um2: float, n_spots: int | None = None) -> None:
+def warn_of_little(
+    name: str, mpp: float, tissue_um2: float, n_spots: int | None = None, *, of: str = "tissue"
+) -> None:
     """Warn in one line of fewer than 20 spots or less than 1 mm² of tissue; nothing is said of more.
 
     Parameters
@@ -24,10 +26,12 @@ def warn_of_little(name: str, mpp: float, tissue_um2: float, n_spots: int | None
         Area of tissue, µm².
     n_spots
         Number of spots; None where none were laid.
+    of
+        What the area is of: the whole image, where tissue was not looked for.
     """
     few = n_spots is not None and n_spots < FEWEST_SPOTS
     if not few and tissue_um2 >= LEAST_TISSUE_MM2 * 1e6:
         return
     spots = "" if n_spots is None else f"{counted(n_spots, 'spot')} on "
-    area = f"{tissue_um2 / 1e6:.2g} mm² of tissue"
+    area = f"{tissue_um2 / 1e6:.2g} mm² of {of}"
     _LOG.warning("%s: %s%s, little for a slide: is it %.4g µm per pixel? (--mpp)", name, spots, area, mpp)

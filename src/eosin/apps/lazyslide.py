@@ -107,7 +107,10 @@ class LazySlideModel:
         Returns
         -------
         dict
-            For each gene its mean [n], and with two draws or more `{gene}_sd` [n]; float32.
+            For each gene its mean [n], `{gene}_sd` [n], and `{gene}_trust` [n], the correlation that the gene reached
+            where it was held out in training, the same at every tile (from 0.5 on its map can be read); and
+            `eosin_distance` [n], how far each tile lies from training (1 is usual). float32; what a model of before
+            does not know is absent.
 
         Raises
         ------
@@ -128,7 +131,11 @@ class LazySlideModel:
         prediction = engine.predict(self._trained, section, draws=self._draws, seed=self._seed, device=device)
         genes = prediction.panel.names
         spread = {f"{gene}_sd": column for gene, column in zip(genes, prediction.sd.T)} if prediction.has_spread else {}
-        return {**dict(zip(genes, prediction.mean.T)), **spread}
+        trust, likeness = prediction.trust, prediction.likeness
+        reached = {} if trust is None else {f"{g}_trust": np.float32(r) for g, r in zip(genes, trust.inner_pcc)}
+        verdicts = {name: np.full(len(values), r, dtype=np.float32) for name, r in reached.items()}
+        distance = {} if likeness is None else {"eosin_distance": likeness.distance.astype(np.float32)}
+        return {**dict(zip(genes, prediction.mean.T)), **spread, **verdicts, **distance}
 
     def _need_width(self, values: np.ndarray) -> None:
         """Refuse features of another width: LazySlide does not say which encoder made them."""

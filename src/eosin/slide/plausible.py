@@ -11,9 +11,7 @@ FEWEST_SPOTS = 20
 LEAST_TISSUE_MM2 = 1.0
 
 
-def warn_of_little(
-    name: str, mpp: float, tissue_um2: float, n_spots: int | None = None, *, of: str = "tissue"
-) -> None:
+def warn_of_little(name: str, mpp: float, tissue_um2: float, n_spots: int | None = None, *, of: str = "tissue") -> None:
     """Warn in one line of fewer than 20 spots or less than 1 mm² of tissue; nothing is said of more.
 
     Parameters

@@ -67,6 +67,10 @@ def test_it_predicts_what_eosin_predicts(cohort, name: str) -> None:
     spread = [key for key in found if key.endswith("_sd")]
     assert len(spread) == len(genes)
     np.testing.assert_allclose(np.stack([found[key] for key in spread], 1), expected.sd, rtol=1e-3, atol=1e-5)
+    assert expected.trust is not None and expected.likeness is not None
+    trust = np.stack([found[f"{gene}_trust"] for gene in genes], 1)
+    np.testing.assert_allclose(trust, np.tile(expected.trust.inner_pcc, (len(one), 1)), rtol=1e-5)
+    np.testing.assert_allclose(found["eosin_distance"], expected.likeness.distance, rtol=1e-5)
 
 
 def test_where_tiles_lie_matters(cohort) -> None:

@@ -83,6 +83,19 @@ def test_a_network_that_draws_gets_levels_on_top_and_keeps_its_mean() -> None:
     assert not made.mirrored
 
 
+def test_conformal_intervals_of_a_training_need_nine_patients() -> None:
+    settings = {"train": {"calibrate": "conformal"}}
+    sections = [toy.section(f"{letter}1", 30) for letter in "ABCDEFGHI"]
+    with pytest.raises(EosinError, match="need at least 9 patients, here are 8"):
+        train(sections[:8], model="ridge", panel="var:6", settings=settings)
+    bars = predict(train(sections, model="ridge", panel="var:6", settings=settings), toy.section("Z1", 30)).error_bars
+    assert bars is not None and bars.basis.startswith("distribution-free (conformal) up to 90%")
+    levels = predict(train(sections, model="ridge", panel="var:6"), toy.section("Z1", 30)).error_bars
+    assert levels is not None and not np.allclose(
+        levels.quantile(np.zeros((1, 6)), 0.95), bars.quantile(np.zeros((1, 6)), 0.95)
+    )
+
+
 def test_misses_are_out_of_fold() -> None:
     """A model that learns its training spots by heart must not look exact."""
     sections = cohort()[:4]

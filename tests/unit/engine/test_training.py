@@ -139,7 +139,13 @@ CHANGES = {
 
 
 def test_every_training_setting_is_listed_here():
-    elsewhere = {"precision", "device", "augment", "least_gain"}  # `test_augment`, `test_selection`
+    elsewhere = {
+        "precision",
+        "device",
+        "augment",
+        "least_gain",
+        "calibrate",
+    }  # `test_augment`, `test_selection`, `test_out_of_fold`
     assert set(CHANGES) | elsewhere == set(TrainSettings.model_fields)
 
 

@@ -204,7 +204,7 @@ def test_only_training_expression_is_retrieved():
     """One retrieved spot is a row of the training target, exactly."""
     model = trained().model
     kept, model.n_retrieved = model.n_retrieved, 1
-    found = predict(trained(), toy.section("B2", 40)).draws[0]
+    found = predict(trained(), toy.section("B2", 40)).mean
     model.n_retrieved = kept
     rows = {row.tobytes() for row in model.arrays()["reference"].numpy()}
     assert all(row.tobytes() in rows for row in found)

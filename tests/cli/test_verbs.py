@@ -29,12 +29,12 @@ def test_info_of_data_names_reader_and_sections(eosin: Run, ground: Ground) -> N
     assert all(name in said.out for name in ("A1", "A2", "B1", "B2"))
 
 
-def test_info_of_a_slide_gives_its_size_in_um(eosin: Run, ground: Ground) -> None:
+def test_info_of_a_slide_gives_its_size_in_um(eosin: Run, ground: Ground, caplog: pytest.LogCaptureFixture) -> None:
     said = eosin("info", ground.image, "--mpp", MPP)
     assert said.code == 0
     assert "size_px: 350, 350" in said.out
     assert "size_um: 700, 700" in said.out
-    assert "0.49 mm² of image, little for a slide: is it 2 µm per pixel?" in said.err
+    assert "0.49 mm² of image, little for a slide: is it 2 µm per pixel?" in caplog.text
 
 
 def test_info_of_a_checkpoint_gives_model_panel_and_encoder(eosin: Run, ground: Ground) -> None:

@@ -8,16 +8,13 @@ spots; for a whole section: at the patient's other sections. Features as in kern
 
 from __future__ import annotations
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
-from kernel_her2st import PAIR, SPLITS
+from kernel_her2st import SPLITS, encoded, parser_of
 
-from eosin.api.encode import encode
 from eosin.engine import Trained, adapt, predict, train
 from eosin.genes import target
 from eosin.metrics import coverage_of_bars, mean_defined, pcc_counted
@@ -27,14 +24,12 @@ NUMBERS = (0, 10, 30, 100)
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--features", type=Path, required=True)
+    parser = parser_of(__doc__)
     parser.add_argument("--model", default="kernel")
     parser.add_argument("--only", default="b-c,c-b")
     parser.add_argument("--repeats", type=int, default=5)
     given = parser.parse_args(arguments)
-    sections = {s.name: s for s in encode(given.data, out=given.features, encoder=PAIR)}
+    sections = encoded(given.data, given.features)
     for split in given.only.split(","):
         ((training, test),) = SPLITS[split]
         trained = train([sections[name] for name in training], model=given.model)

@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from eosin.data import read
 from eosin.encoders import get_encoder
-from eosin.engine import predict, train
+from eosin.engine import Trained, predict, train
 from eosin.features import encode
 from eosin.genes import target
 from eosin.metrics import mean_defined, pcc_counted
@@ -54,6 +54,38 @@ def first_block(section: Section) -> Section:
     return section.with_features(replace(features, values=features.values[:, :width], key="first", blocks=()))
 
 
+def parser_of(doc: str) -> argparse.ArgumentParser:
+    """The arguments that all benchmarks on these sections take."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--features", type=Path, required=True)
+    return parser
+
+
+def encoded(data: Path, features: Path) -> dict[str, Section]:
+    """The sections by name, with features of `PAIR` that are kept in a folder."""
+    encoder = get_encoder(PAIR)
+    return {section.name: encode(section, encoder, cache=features) for section in read(data)}
+
+
+def test_sections(doc: str, arguments: Sequence[str]) -> Iterator[tuple[str, str, Iterator[tuple[Trained, Section]]]]:
+    """For each model and split that is asked for: its test sections, each with the model trained without it."""
+    parser = parser_of(doc)
+    parser.add_argument("--models", default="kernel,ridge")
+    parser.add_argument("--only", default="lso,b-c,c-b")
+    given = parser.parse_args(arguments)
+    sections = encoded(given.data, given.features)
+
+    def of_split(model: str, split: str) -> Iterator[tuple[Trained, Section]]:
+        for training, test in SPLITS[split]:
+            trained = train([sections[name] for name in training], model=model)
+            yield from ((trained, sections[name]) for name in test)
+
+    for model in given.models.split(","):
+        for split in given.only.split(","):
+            yield model, split, of_split(model, split)
+
+
 def measure(sections: dict[str, Section], model: str, settings: dict, split: str) -> dict[str, float]:
     """Mean PCC and MSE over the test sections of a split, and seconds of one training."""
     pcc, squared, seconds = [], [], []
@@ -69,16 +101,13 @@ def measure(sections: dict[str, Section], model: str, settings: dict, split: str
 
 
 def main(arguments: Sequence[str]) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("data", type=Path)
-    parser.add_argument("--features", type=Path, required=True)
+    parser = parser_of(__doc__)
     parser.add_argument("--models", default="ridge,kernel")
     parser.add_argument("--only", default=",".join(SPLITS))
     parser.add_argument("--one", action="store_true", help="the first encoder only")
     parser.add_argument("--set", default="{}", help="settings over the variant's, as JSON")
     given = parser.parse_args(arguments)
-    encoder = get_encoder(PAIR)
-    sections = {s.name: encode(s, encoder, cache=given.features) for s in read(given.data)}
+    sections = encoded(given.data, given.features)
     if given.one:
         sections = {name: first_block(section) for name, section in sections.items()}
     for name in given.models.split(","):

@@ -97,18 +97,19 @@ def rows_of(spots: SpotChoice, section: Section, seed: int) -> np.ndarray:
         if not 0 < int(spots) <= n:
             raise EosinError(f"section '{section.name}' has {n} spots, not {spots}", fix=f"take 1 to {n}")
         return np.sort(np.random.default_rng(seed).choice(n, int(spots), replace=False))
-    place = {id_: row for row, id_ in enumerate(section.spots.ids)}
-    names = _names_in(Path(spots), place) if isinstance(spots, str | Path) else list(spots)
-    unknown = [name for name in names if name not in place]
-    if unknown:
+    names = _names_in(Path(spots), section.spots.ids) if isinstance(spots, str | Path) else list(spots)
+    rows = section.spots.rows_of(names)
+    unknown = np.flatnonzero(rows < 0)
+    if len(unknown):
+        first = names[unknown[0]]
         raise EosinError(
-            f"{counted(len(unknown), 'spot')} of {len(names)} not in section '{section.name}', first '{unknown[0]}'",
+            f"{counted(len(unknown), 'spot')} of {len(names)} not in section '{section.name}', first '{first}'",
             fix=f"give names as '{section.spots.ids[0]}'",
         )
-    return np.unique([place[name] for name in names])
+    return np.unique(rows)
 
 
-def _names_in(file: Path, known: dict[str, int]) -> list[str]:
+def _names_in(file: Path, known: Sequence[str]) -> list[str]:
     """Names in the first column of a table; its first row may be a heading."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:

@@ -9,7 +9,7 @@ from typing import Any
 
 from eosin import data as door
 from eosin.data.contents import other_file
-from eosin.data.h5ad import our_record, read_h5ad
+from eosin.data.h5ad import kind_of
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
 from eosin.slide import open_slide, warn_of_little
@@ -43,11 +43,7 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
 
         trained = engine.load(path)
         return {"kind": "checkpoint", **trained.config(), "metrics": _short(trained.metrics)}
-    if (
-        path.is_file()
-        and path.suffix.lower() == ".h5ad"
-        and our_record(read_h5ad(path), path).get("kind") == "prediction"
-    ):
+    if path.is_file() and path.suffix.lower() == ".h5ad" and kind_of(path) == "prediction":
         return _prediction_facts(path)
     if reading.reader is None and path.suffix.lower() in {".h5", ".hdf5"}:
         from eosin.features.feature_facts import feature_facts, holds_features

@@ -14,6 +14,8 @@ PITCH_UM = 100.0
 """Of Visium, of every version."""
 LEAST_SHARE, MOST_SHARE = 0.45, 0.8
 """Of the pitch that a spot's width may be: 0.55 as printed, 0.65 as Space Ranger writes it."""
+SAME, NEAR = 0.02, 0.1
+"""How far two scales may differ: two that are written down, and one that is measured on positions."""
 _FEWEST = 3
 _MOST_OFF, _MOST_STRETCH = 0.15, 0.05
 """Of a lattice: how far spots may lie off it, of its pitch; and how much longer one axis may be than the other."""

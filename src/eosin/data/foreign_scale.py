@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, PITCH_UM, ArrayMap, array_map
+from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, NEAR, PITCH_UM, SAME, ArrayMap, array_map
 from eosin.data.h5ad import is_in_um, width_at
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _BIN = re.compile(r"(?:^|[^A-Za-z0-9])s_(\d{3})um_\d+_\d+")
-_SAME, _NEAR = 0.02, 0.1
-"""How far two scales may differ: two that are written down, and one that is measured on positions."""
 _NOTED_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
 VISIUM_UM = 55.0
 """Width of a spot of Visium, of every version."""
@@ -173,7 +171,7 @@ def _mpp(facts: ScaleFacts, mpp: float | None, *, in_um: bool) -> tuple[float | 
         check_mpp(mpp, path)
     if facts.stored is not None:
         for value, where in (told[0], told[2]):
-            if is_finite(value) and abs(value / facts.stored[0] - 1) > _SAME:
+            if is_finite(value) and abs(value / facts.stored[0] - 1) > SAME:
                 problem = f"{where} says {value:g} µm per pixel, {facts.stored[1]} says {facts.stored[0]:g}"
                 raise EosinError(problem, file=path, fix="leave out the wrong one")
     known = next((value for value, _ in told if value is not None), None)
@@ -218,7 +216,7 @@ def _check_bins(facts: ScaleFacts, pitch_um: float) -> None:
     """Refuse a scale by which bins are not as far apart as they are wide."""
     if facts.bin_um is None or facts.array is None or not facts.array.is_lattice:
         return
-    if abs(pitch_um / facts.bin_um - 1) > _NEAR:
+    if abs(pitch_um / facts.bin_um - 1) > NEAR:
         problem = f"bins of {facts.bin_um:g} µm by their barcodes lie {pitch_um:.3g} µm apart at this scale"
         fix = f"by the bins it is {facts.bin_um / facts.pitch:.4g} µm per pixel: give that as --mpp, or no --mpp"
         raise EosinError(problem, file=facts.path, fix=fix)
@@ -244,7 +242,7 @@ def _check_width(facts: ScaleFacts) -> None:
 def _odd_pitch(facts: ScaleFacts, pitch_um: float) -> list[str]:
     """Notes where spots are farther apart or nearer than those of the platform are."""
     notes = facts.array.note() if facts.array is not None and facts.array.is_lattice else []
-    if facts.is_visium and abs(pitch_um / PITCH_UM - 1) > _NEAR:
+    if facts.is_visium and abs(pitch_um / PITCH_UM - 1) > NEAR:
         notes.append(f"the pitch is {pitch_um:.3g} µm at this scale where Visium's is 100: the scale may be wrong")
     elif np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
         notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
@@ -257,7 +255,7 @@ def _diameter(facts: ScaleFacts, scale: float | None, unit_um: float, pitch_um: 
         return noted, []
     width_px = facts.number("spot_diameter_fullres")
     if facts.bin_um is not None:
-        odd = width_px is not None and abs(width_px * unit_um / facts.bin_um - 1) > _NEAR
+        odd = width_px is not None and abs(width_px * unit_um / facts.bin_um - 1) > NEAR
         said = f"spot_diameter_fullres says {width_px * unit_um:.3g} µm" if width_px and odd else ""
         return facts.bin_um, [f"bins are {facts.bin_um:g} µm wide by their barcodes; {said}"] if said else []
     if width_px is not None:

@@ -63,6 +63,23 @@ def peek_h5ad(path: str | Path, look: Callable[[Any], T]) -> T:
         return look(file)
 
 
+def kind_of(path: str | Path) -> str | None:
+    """What eosin's record in an `.h5ad` says that the file is, `section` or `prediction`; the rest is not read.
+
+    None where there is no record, `""` where a record does not say it.
+    """
+    return peek_h5ad(path, _kind_in)
+
+
+def _kind_in(file: h5py.File) -> str | None:
+    from anndata.io import read_elem
+
+    record = file.get("uns/eosin")
+    if record is None or (hasattr(record, "keys") and not len(record)):
+        return None
+    return str(_plain(read_elem(record["kind"]))) if hasattr(record, "keys") and "kind" in record else ""
+
+
 def obs_of(file: h5py.File, wanted: Callable[[str, Any], bool] = lambda name, column: True) -> pd.DataFrame:
     """The table of spots of an open `.h5ad` file as anndata reads it, in the files of its old versions too.
 

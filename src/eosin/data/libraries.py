@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
 LIBRARY = "library_id"
 """The column by its usual name; it counts also where `uns["spatial"]` does not hold its values."""
-_CORE = re.compile(r"(?:^|[^ACGT])([ACGT]{14,18}|s_\d+um_\d+_\d+)(?:[^ACGT\d]|$)")
+BARCODE_CORE = r"(?:^|[^ACGT])([ACGT]{14,18}|s_\d+um_\d+_\d+)(?:[^ACGT\d]|$)"
 """The part of a barcode that the capture area gives; tools put samples' names before it and numbers behind it."""
+_CORE = re.compile(BARCODE_CORE)
 _MOST_REPEATED = 0.05
 """Share of spots that may lie where another lies before they are taken for spots of several libraries."""
 _MOST_NUMBERS = 50

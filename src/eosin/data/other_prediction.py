@@ -12,7 +12,7 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from eosin.config import need_known
-from eosin.data.h5ad import are_counts, our_record, read_h5ad, spatial
+from eosin.data.h5ad import are_counts, kind_of, read_h5ad, spatial
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS
 from eosin.geometry.spacing import nearest_spacing
@@ -151,8 +151,7 @@ class OtherPrediction:
 
     def _rows(self, section: Section) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the section, and of this prediction, that are the same spots."""
-        place = {id_: row for row, id_ in enumerate(section.spots.ids)}
-        named = np.array([place.get(id_, -1) for id_ in self.ids])
+        named = section.spots.rows_of(self.ids)
         if (named >= 0).mean() >= 0.5:
             return named[named >= 0], np.flatnonzero(named >= 0)
         units = [("µm", 1.0)] + ([] if section.image is None else [("px", section.image.mpp)])
@@ -178,8 +177,10 @@ def is_of_eosin(path: str | Path) -> bool:
     EosinError
         It wrote something else there, as a measured section.
     """
-    adata = read_h5ad(path)
-    return bool(our_record(adata, path)) and bool(our_record(adata, path, "prediction"))
+    kind = kind_of(path)
+    if kind not in (None, "prediction"):
+        raise EosinError("is no prediction that eosin wrote", file=path, fix="give a prediction written by eosin")
+    return kind is not None
 
 
 def read_other(path: str | Path) -> OtherPrediction:

@@ -9,11 +9,6 @@ _SINGLE = (".gz", ".bz2", ".xz")
 _COMMANDS = {".gz": "gunzip -k", ".bz2": "bunzip2 -k", ".xz": "unxz -k"}
 
 
-def is_archive(file: Path) -> bool:
-    """Whether a file is called as an archive of several files, or as a zipped store."""
-    return file.name.lower().endswith(ARCHIVES)
-
-
 def is_packed(file: Path) -> bool:
     """Whether a file is called as an archive or as one packed file."""
     return file.name.lower().endswith((*ARCHIVES, *_SINGLE))

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from eosin.device import device_of
+from eosin.engine.adaptation import Adaptation
 from eosin.engine.checkpoint import Trained
 from eosin.engine.verdict import ADDED_NOTHING
 from eosin.errors import EosinError
@@ -68,17 +69,17 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     if isinstance(model, Learned):
         model.eval()
         model.to(place)
+    measured = None if trained.adaptation is None else trained.adaptation.of_patient(section.patient)
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
         batch = Batch.of([section])
-        drawn, centre, errors = _draws_and_mean(trained, section, batch, draws, seed)
+        drawn, centre, errors = _draws_and_mean(trained, section, batch, measured, n_draws=draws, seed=seed)
         tick(draws)
-    own = None if trained.adaptation is None else trained.adaptation.of_patient(section.patient)
-    measured = [] if own is None else own.facts()
-    seen = [s["name"] for s in (*trained.trained_on, *measured)]  # also one of which some spots were measured
+    adapted_to = [] if measured is None else measured.facts()
+    seen = [s["name"] for s in (*trained.trained_on, *adapted_to)]  # also one of which some spots were measured
     provenance = {**trained.config(), "trained_on": seen}
     remarks = {**model.remarks(batch)}
-    if measured:
-        remarks["adapted"] = "to " + ", ".join(f"{counted(m['n_spots'], 'spot')} of {m['name']}" for m in measured)
+    if adapted_to:
+        remarks["adapted"] = "to " + ", ".join(f"{counted(m['n_spots'], 'spot')} of {m['name']}" for m in adapted_to)
     if "network_note" in trained.metrics:
         remarks["network"] = trained.metrics["network_note"]
     likeness = None if trained.distance is None else trained.distance.likeness(features.values)
@@ -107,7 +108,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
 
 
 def _draws_and_mean(
-    trained: Trained, section: Section, batch: Batch, n_draws: int, seed: int
+    trained: Trained, section: Section, batch: Batch, measured: Adaptation | None, *, n_draws: int, seed: int
 ) -> tuple[np.ndarray, np.ndarray | None, ErrorModel | None]:
     """Draws [k s g], the mean [s g] where it is known better than a few draws tell it, and the errors around it.
 
@@ -124,7 +125,6 @@ def _draws_and_mean(
         if errors is None:
             return own, mean, None
         mean = own.mean(0, dtype=np.float64).astype(np.float32) if mean is None else mean
-    measured = None if trained.adaptation is None else trained.adaptation.of_patient(patient)
     added: np.ndarray | float = 0.0
     if measured is not None:
         added, errors = measured.update(model, trained.distance, errors, section, batch)

@@ -137,16 +137,16 @@ def truth_values(prediction: Prediction, truth: Section) -> np.ndarray:
     EosinError
         A spot or a gene of the prediction that the section does not have.
     """
-    row = {spot: i for i, spot in enumerate(truth.spots.ids)}
-    missing = [spot for spot in prediction.spots.ids if spot not in row]
-    if missing:
+    rows = truth.spots.rows_of(prediction.spots.ids)
+    missing = np.flatnonzero(rows < 0)
+    if len(missing):
         share = f"{len(missing)} of {len(prediction.spots)}"
         raise EosinError(
-            f"section '{truth.name}' lacks {share} predicted spots, first '{missing[0]}'",
+            f"section '{truth.name}' lacks {share} predicted spots, first '{prediction.spots.ids[missing[0]]}'",
             fix="give the measured section that was predicted",
         )
     values = target(truth, prediction.panel)  # before taking rows: a size factor counts all genes, not all spots
-    return np.asarray(values)[[row[spot] for spot in prediction.spots.ids]]
+    return np.asarray(values)[rows]
 
 
 def check_genes(genes: Sequence[str], panel: GenePanel) -> None:

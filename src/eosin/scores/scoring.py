@@ -199,15 +199,7 @@ def _match(
 def _matched(prediction: Prediction, section: Section, *, need_domains: bool) -> MatchedSection:
     if len(prediction.spots) == 0:
         raise EosinError(f"the prediction of '{section.name}' has no spots", fix="leave it out")
-    place = {id_: i for i, id_ in enumerate(section.spots.ids)}
-    missing = [id_ for id_ in prediction.spots.ids if id_ not in place]
-    if missing:
-        raise EosinError(
-            f"section '{section.name}': {len(missing)} of {len(prediction.spots)} predicted spots were not measured, "
-            f"first '{missing[0]}'",
-            fix="predict at the measured spots",
-        )
-    measured = section.take(np.array([place[id_] for id_ in prediction.spots.ids]))
+    measured = section.at(prediction.spots.ids)
     truth = target(measured, prediction.panel)
     labelled = measured.domains is not None and has_label(measured.domains).any()
     labels = need_labels(measured.domains, section.name) if labelled or need_domains else None

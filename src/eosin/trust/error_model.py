@@ -245,22 +245,31 @@ def learn_errors(
         shifts, _ = slides.shifts()
         level_of_slides = level_of_slides.updated(shifts / unit, np.arange(len(shifts)))
         known_basis = f"levels of {len(shifts)} slides, and a prior worth {of_slides.worth:g} more ({of_slides.source})"
+    within_new = _within(new, KINDS[int(n < 2)])
+    within_known = within_new if known is None else _within(known, KINDS[1])
     return ErrorModel(
-        _kind(new, level_of_patients, unit, basis, KINDS[int(n < 2)]),
-        _kind(known or new, level_of_slides, unit, known_basis, KINDS[int(n < 2 or known is not None)]),
+        _with_level(within_new, level_of_patients, unit, basis),
+        _with_level(within_known, level_of_slides, unit, known_basis),
         patients,
     )
 
 
-def _kind(left_over: LeftOver, level: LevelVariance, unit: np.ndarray, basis: str, held_out: str) -> KindOfErrors:
+def _with_level(errors: KindOfErrors, level: LevelVariance, unit: np.ndarray, basis: str) -> KindOfErrors:
+    """Errors within slides, with a level of the slide."""
+    common = level.common / level.total if level.total > 0 else 0.0
+    return replace(errors, level=unit * np.sqrt(level.total), common=common, basis=basis)
+
+
+def _within(left_over: LeftOver, held_out: str) -> KindOfErrors:
+    """Errors within slides, without a level."""
     scale, genes = np.maximum(left_over.scale(), _LEAST), trust_in_genes(left_over, held_out)
     standardised = left_over.within() / scale
-    shape, common = shape_of(standardised), level.common / level.total if level.total > 0 else 0.0
+    shape = shape_of(standardised)
     noise = None
     if left_over.xy_um is not None:
         normal = ndtri(np.interp(standardised, shape, PROBABILITIES))  # as normal numbers: the shape is put on later
         noise = SpatialNoise.fit(normal, left_over.slide, left_over.xy_um)
-    return KindOfErrors(scale, unit * np.sqrt(level.total), shape, basis, genes, common, noise)
+    return KindOfErrors(scale, np.zeros_like(scale), shape, "", genes, noise=noise)
 
 
 def shape_of(standardised: np.ndarray) -> np.ndarray:

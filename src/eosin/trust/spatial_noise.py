@@ -93,7 +93,8 @@ class SpatialNoise:
 
     def arrays(self) -> dict[str, Tensor]:
         """All numbers as tensors; `of_arrays` takes them back."""
-        return tensors({name: getattr(self, name) for name in ("lengths_um", "loadings", "alone")})
+        own = {name: getattr(self, name).copy() for name in ("lengths_um", "loadings", "alone")}
+        return tensors(own)  # copies: two kinds of errors may have one noise, and no two tensors may share memory
 
     @classmethod
     def of_arrays(cls, arrays: Mapping[str, Tensor]) -> SpatialNoise:

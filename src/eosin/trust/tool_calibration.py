@@ -68,12 +68,13 @@ class Calibration:
         names = tuple(dict.fromkeys(section.patient for _, section in pairs))
         for number, (prediction, section) in enumerate(pairs):
             columns = [prediction.panel.names.index(gene) for gene in genes]
-            truth = target(_same_spots(section, prediction), panel)
+            spots = section.at(prediction.spots.ids)
+            truth = target(spots, panel)
             measured.append(truth)
             missed.append(truth - prediction.mean[:, columns])
             slide.append(np.full(len(truth), number))
             patient.append(np.full(len(truth), names.index(section.patient)))
-            depth.append(np.log1p(totals(_same_spots(section, prediction))))
+            depth.append(np.log1p(totals(spots)))
             xy.append(prediction.spots.xy_um)
         residual, slides, patients = np.concatenate(missed), np.concatenate(slide), np.concatenate(patient)
         offset = np.mean([residual[patients == p].mean(0, dtype=np.float64) for p in range(len(names))], axis=0)
@@ -172,19 +173,6 @@ def _one_kind(pairs: Sequence[tuple[Prediction, Section]]) -> dict[str, Any]:
         raise EosinError("a section is given twice", fix="give one prediction of each section")
     patients = list(dict.fromkeys(section.patient for _, section in pairs))
     return {"kind": kinds[0], "sections": sections, "patients": patients}
-
-
-def _same_spots(section: Section, prediction: Prediction) -> Section:
-    """The measured section at the predicted spots, in their order."""
-    place = {id_: row for row, id_ in enumerate(section.spots.ids)}
-    unknown = [id_ for id_ in prediction.spots.ids if id_ not in place]
-    if unknown:
-        raise EosinError(
-            f"section '{section.name}': {len(unknown)} of {len(prediction.spots)} predicted spots were not measured, "
-            f"first '{unknown[0]}'",
-            fix="predict at the measured spots",
-        )
-    return section.take(np.array([place[id_] for id_ in prediction.spots.ids]))
 
 
 def _offset_of_others(residual: np.ndarray, patient: np.ndarray, n_patients: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
@@ -60,6 +61,11 @@ class Spots:
     def take(self, rows: np.ndarray) -> Spots:
         """Some of the spots, in the order of `rows`."""
         return Spots(self.xy_um[rows], self.diameter_um, tuple(np.asarray(self.ids, dtype=object)[rows]))
+
+    def rows_of(self, ids: Sequence[str]) -> np.ndarray:
+        """Row [n] of each named spot, -1 for a name that is not there."""
+        place = {id_: row for row, id_ in enumerate(self.ids)}
+        return np.array([place.get(id_, -1) for id_ in ids], dtype=np.int64)
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,24 @@ class Section:
             domains=None if self.domains is None else tuple(np.asarray(self.domains, dtype=object)[rows]),
         )
 
+    def at(self, ids: Sequence[str]) -> Section:
+        """The measured section at the predicted spots, by their names and in their order.
+
+        Raises
+        ------
+        EosinError
+            A predicted spot was not measured.
+        """
+        rows = self.spots.rows_of(ids)
+        missing = np.flatnonzero(rows < 0)
+        if len(missing):
+            raise EosinError(
+                f"section '{self.name}': {len(missing)} of {len(ids)} predicted spots were not measured, "
+                f"first '{ids[missing[0]]}'",
+                fix="predict at the measured spots",
+            )
+        return self.take(rows)
+
     def expression(self, names: Sequence[str]) -> np.ndarray:
         """Raw counts [s g] of the named genes, dense float32, in the order of `names`.
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from eosin import engine
 from eosin.api.parts.encoded import with_features
 from eosin.api.parts.sections import Data, sections_of
@@ -44,6 +42,5 @@ def ridge_beside(
     *training, judged = with_features([*others, section], encoding.encoder, encoding.features)
     panel = GenePanel(prediction.panel.names, prediction.panel.transform, "given", tuple(s.name for s in training))
     made = engine.predict(engine.train(training, model="ridge", panel=panel), judged)
-    place = {id_: row for row, id_ in enumerate(made.spots.ids)}
-    rows = np.array([place[id_] for id_ in prediction.spots.ids])
+    rows = made.spots.rows_of(prediction.spots.ids)
     return replace(made.of_spots(rows), section=prediction.section), [s.name for s in training]

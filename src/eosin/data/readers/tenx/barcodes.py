@@ -11,9 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from eosin.data.libraries import BARCODE_CORE
 from eosin.errors import EosinError
 
-_CORE = re.compile(rb"(?:^|[^ACGT])([ACGT]{14,18}|s_\d+um_\d+_\d+)(?:[^ACGT\d]|$)")
+_CORE = re.compile(BARCODE_CORE.encode())
 _MOST_BESIDE, _ALL = 0.01, 0.99
 """Share of a filtered matrix that may lie beside the tissue; and of all positions, from which on it is not filtered."""
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, PITCH_UM, ArrayMap, array_map
+from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, NEAR, PITCH_UM, SAME, ArrayMap, array_map
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.barcodes import check_filtered, match_barcodes, no_match
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIAMETER_UM = 55.0
-_TOLERANCE, _SAME = 0.1, 0.02
+
 _OF_VISIUM_HD = (
     "binned_outputs",
     "segmented_outputs",
@@ -110,7 +110,7 @@ def join(
 
 def _check_stored(stored: float | None, scale: float, mpp: float | None, ratio: float, file: Path) -> None:
     """Refuse a scale, as given or as measured, that the scale factors contradict where they hold one."""
-    if stored is None or abs(scale / stored - 1) <= (_TOLERANCE if mpp is None else _SAME):
+    if stored is None or abs(scale / stored - 1) <= (NEAR if mpp is None else SAME):
         return
     told = "--mpp says" if mpp is not None else "image or lattice say"
     problem = f"{told} {scale / ratio:.4g} µm per pixel, microns_per_pixel says {stored / ratio:.4g}"
@@ -158,7 +158,7 @@ def scale_of_lattice(
         return check_mpp(lattice, file), [f"{lattice:.4f} µm/px from the 100 µm pitch", *odd]
     note = f"{known:.4g} µm/px {source}"
     check_mpp(known, file)
-    if lattice is not None and abs(known * ratio / lattice - 1) > _TOLERANCE:
+    if lattice is not None and abs(known * ratio / lattice - 1) > NEAR:
         note += f", which makes the pitch {PITCH_UM * known * ratio / lattice:.0f} µm where 100 is usual"
         if mpp is None:
             fix = f"give the true scale by --mpp; by the pitch it is {lattice / ratio:.4g}"

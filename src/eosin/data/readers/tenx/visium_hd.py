@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eosin.data.array_map import NEAR, SAME
 from eosin.data.pooling import check_width
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
@@ -19,9 +20,6 @@ from eosin.data.readers.tenx.visium_hd_cells import cell_folder, squares_of_cell
 from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
 from eosin.types import check_mpp
-
-_SAME, _NEAR = 0.02, 0.1
-"""How far two scales may differ: two that are written down, and one that is measured on positions."""
 
 
 class VisiumHd(tenx.TenxReader):
@@ -88,7 +86,7 @@ def _scale(square: Path, mpp: float | None, ratio: float) -> tuple[float, list[s
     stored = tenx.read_factors(square).get("microns_per_pixel")
     if mpp is not None:
         given = check_mpp(mpp, file) * ratio
-        if stored is not None and abs(given / stored - 1) > _SAME:
+        if stored is not None and abs(given / stored - 1) > SAME:
             problem = f"--mpp says {mpp:g} µm per pixel, microns_per_pixel says {stored / ratio:g}"
             raise EosinError(problem, file=file, fix="leave --mpp out")
         return given, [f"{mpp:g} µm/px as given"]
@@ -100,7 +98,7 @@ def _scale(square: Path, mpp: float | None, ratio: float) -> tuple[float, list[s
 def _check_pitch(squares: Squares, scale: float, place: Path) -> None:
     """Refuse a scale by which squares are not as far apart as they are wide."""
     pitch_um = squares.pitch_px * scale
-    if np.isfinite(pitch_um) and abs(pitch_um / squares.width_um - 1) > _NEAR:
+    if np.isfinite(pitch_um) and abs(pitch_um / squares.width_um - 1) > NEAR:
         problem = f"squares of {squares.width_um:g} µm lie {pitch_um:.3g} µm apart at {scale:.4g} µm per pixel"
         fix = "take positions and scalefactors_json.json of one bin size and one run"
         raise EosinError(problem, file=place, fix=fix)

@@ -163,7 +163,7 @@ def predict(
     predicting: Predicting = unset(Predicting),
     laying: Laying = unset(Laying),
     reading: OneReading = unset(OneReading),
-) -> None:
+) -> int | None:
     """Predict the expression of a section, or of every slide of a cohort, with a trained model; needs no expression.
 
     A folder of slides or sections, or a table with a column `path`, is a cohort where OUT is not an .h5ad: one .h5ad
@@ -194,8 +194,7 @@ def predict(
     if section is None and out.suffix.lower() != ".h5ad" and is_cohort(target):
         options = given(running) | given(drawing) | given(predicting) | given(laying) | given(reading)
         settings = over({}).get("model")
-        _end_of_cohort(predict_cohort(run, target, out=out, settings=settings, **options), out)
-        return
+        return _end_of_cohort(predict_cohort(run, target, out=out, settings=settings, **options), out)
     if given(running):
         raise EosinError("--on and --shard are for cohorts", fix="give a folder or table of slides, and a folder by -o")
     options = given(drawing) | given(predicting) | given(laying) | given(reading)
@@ -205,17 +204,17 @@ def predict(
         [counted(len(done.spots), "spot"), counted(len(done.panel), "gene"), counted(done.n_draws, "draw")]
     )
     _say(f"{done.section}: {size} in {out}")
+    return None
 
 
-def _end_of_cohort(result: CohortResult, out: Path) -> None:
-    """One line on the cohort, one for each slide that failed, and exit code 3 where there is one."""
+def _end_of_cohort(result: CohortResult, out: Path) -> int:
+    """One line on the cohort, one for each slide that failed; exit code 3 where there is one, else 0."""
     n, n_failed = len(result.records), len(result.failed)
     kept = f", {result.n_kept} of them by an earlier run" if result.n_kept else ""
     for record in result.failed:
         _say(f"{record['id']}: {record['reason']}")
     _say(f"{n - n_failed} of {counted(n, 'slide')} done{kept}; {n_failed} failed; in {out}, see {result.summary}")
-    if n_failed:
-        raise SystemExit(3)
+    return 3 if n_failed else 0
 
 
 @app.command(name="tissue")
@@ -259,14 +258,17 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0 done, 1 an error the user can mend, 2 wrong usage)."""
+    """Run the command line; returns the exit code.
+
+    0 done, 1 an error that the user can mend, 2 wrong usage, 3 some slides of a cohort failed, 130 stopped by Ctrl-C.
+    """
     tokens = list(sys.argv[1:] if argv is None else argv)
     debug, quiet, verbose = "--debug" in tokens, not _QUIET.isdisjoint(tokens), not _VERBOSE.isdisjoint(tokens)
     try:
         tokens = take([token for token in tokens if token not in {"--debug"} | _QUIET | _VERBOSE])
         refuse_for(next((token for token in tokens if not token.startswith("-")), None))
         _prepare_terminal(quiet=quiet, verbose=verbose)
-        app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+        code = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         return 2
     except EosinError as error:
@@ -277,7 +279,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("stopped; what was finished is kept, and a training run goes on with --resume", 130)
     except BrokenPipeError:
         return 0
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _prepare_terminal(*, quiet: bool, verbose: bool) -> None:

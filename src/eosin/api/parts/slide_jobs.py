@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from contextlib import closing
@@ -101,13 +102,14 @@ class SlideJob(Job[dict[str, Any]]):
                 return {"id": self.entry.id, "status": _BUSY}
             if (found := self.kept()) is not None:
                 return found
-            files = self.work.files(self.entry)
+            started, files = time.monotonic(), self.work.files(self.entry)
             output, facts = self.work.make(self.entry, self.out)
             record = {
                 "id": self.entry.id,
                 "status": "done",
                 "path": str(self.entry.path),
                 "output": str(output.relative_to(self.out)),
+                "seconds": round(time.monotonic() - started, 2),
                 **facts,
                 "key": self.work.key(),
                 "files": files,

@@ -20,6 +20,7 @@ _HOME = {
     "bench": "eosin.api.bench",
     "calibrate": "eosin.api.calibrate",
     "encode": "eosin.api.encode",
+    "encode_cohort": "eosin.api.encode_cohort",
     "export": "eosin.exporting",
     "fetch": "eosin.fetching",
     "info": "eosin.api.info",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.conftest import MPP, Ground, Run
+from cli.conftest import ENCODER, MPP, Ground, Run
 from eosin.data import read_prediction
 from eosin.data.slide_entries import entries_of
 
@@ -80,3 +80,36 @@ def test_one_slide_is_no_cohort(eosin: Run, ground: Ground) -> None:
     assert "--on and --shard are for cohorts" in said.complaint
     several = eosin("predict", ground.ridge, ground.data, "-o", "p.h5ad")
     assert "name one: --section" in several.complaint and "or let -o name a folder" in several.complaint
+
+
+def test_slides_of_a_folder_are_encoded_and_then_predicted(eosin: Run, ground: Ground) -> None:
+    """Features are called by the slide's id, which names the outputs too."""
+    Path("slides").mkdir()
+    shutil.copy(ground.image, "slides/x.jpg")
+    shutil.copy(ground.data / "images" / "B1.jpg", "slides/y.jpg")
+    Path("slides/z.tif").write_bytes(b"II*\0 cut")
+    flags = ("--mpp", MPP, "--pitch-um", 150)
+    said = eosin("encode", "slides", *flags, "--encoder", ENCODER, "-o", "features")
+    assert said.code == 3 and "2 of 3 slides done; 1 failed; in features, see features/summary-encode.csv" in said.out
+    assert sorted(file.name for file in Path("features").rglob("*.h5")) == ["x.h5", "y.h5"]
+    again = eosin("encode", "slides", *flags, "--encoder", ENCODER, "-o", "features", "--on", "here")
+    assert "2 of them by an earlier run" in again.out
+    done = eosin("predict", ground.ridge, "slides", *flags, "--features", "features", "-o", "out")
+    assert done.code == 3 and "2 of 3 slides done" in done.out
+    assert not Path("eosin-cache").exists()  # nothing was encoded anew
+    made = read_prediction("out/x.h5ad")
+    assert made.section == "x" and summary()["x"]["patient"] == "x"
+
+
+def test_sections_of_one_name_are_called_by_their_folders(eosin: Run, ground: Ground) -> None:
+    """As the outputs of one vendor's pipeline are."""
+    rows = [f"{ground.data},run{i},A1,P{i}" for i in (1, 2)]
+    Path("cohort.csv").write_text("path,id,section,patient\n" + "\n".join(rows) + "\n")
+    said = eosin("predict", ground.ridge, "cohort.csv", "-o", "out")
+    assert said.code == 3  # the file says that A1 is of patient A
+    assert all("is of patient 'A' by its file" in row["reason"] for row in summary().values())
+    Path("cohort.csv").write_text("path,id,section\n" + "\n".join(f"{ground.data},run{i},A1" for i in (1, 2)) + "\n")
+    said = eosin("predict", ground.ridge, "cohort.csv", "-o", "out")
+    assert said.code == 0, said.err
+    one, other = read_prediction("out/run1.h5ad"), read_prediction("out/run2.h5ad")
+    assert (one.section, other.section) == ("run1", "run2") and np.array_equal(one.mean, other.mean)

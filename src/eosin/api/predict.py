@@ -78,7 +78,7 @@ def predict(
         trained = engine.with_settings(trained, settings)
     if encoding.commercial_only:
         need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
-    to_predict = section_to_predict(target, section, trained.encoder, laid, reading)
+    to_predict = _section_of(target, section, trained.encoder, laid, reading)
     match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=strict, match=match)
     prediction = engine.predict(trained, ready, draws=drawing.draws, seed=drawing.seed)
@@ -93,7 +93,7 @@ def predict(
     return prediction
 
 
-def section_to_predict(
+def _section_of(
     target: Section | str | Path, section: str | None, encoder: str, layout: Layout, reading: ReadOptions
 ) -> Section:
     """The section to predict, with features only where it came with them."""

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from eosin import engine
+from eosin.api.parts.entry_sections import content_of_section, files_of_entry, section_of_entry
 from eosin.api.parts.ledger import content_of
 from eosin.api.parts.outputs import need_folder, need_other_file
 from eosin.api.parts.slide_jobs import CohortResult, Work, do_all
-from eosin.api.predict import predict, section_to_predict
+from eosin.api.predict import predict
 from eosin.data.slide_entries import SlideEntry, entries_of, of_shard
 from eosin.engine import Trained
 from eosin.errors import EosinError
 from eosin.execution.by_name import execution_of
-from eosin.features import candidates
 from eosin.features.image_hash import image_hash
 from eosin.options import (
     CohortOptions,
@@ -71,44 +71,28 @@ class PredictWork(Work):
         return fingerprint(self.run_key, asdict(replace(self.drawing, calibration=calibration)), told, settings)
 
     def files(self, entry: SlideEntry) -> str:
-        """Hash of the slide, of its points and outlines, of its feature file, and of what the entry says of it."""
-        own = [content_of(path) for path in (entry.path, entry.points, entry.tissue) if path is not None]
-        features = []
-        if self.encoding.features is not None:
-            name = entry.section or entry.path.stem
-            features = [str(image_hash(file)) for file in candidates(name, Path(self.encoding.features))]
-        return fingerprint(own, features, _said(entry))
+        """Hash of the slide and of its feature file."""
+        return files_of_entry(entry, self.encoding.features)
 
     def content(self, entry: SlideEntry) -> str | None:
-        """For one of several sections: hash of the section and its image, whatever else lies beside it."""
-        if entry.section is None:
-            return None
-        return self._content_of(self._open(entry), entry)
+        """For one of several sections: hash of the section and its image."""
+        return None if entry.section is None else content_of_section(entry, self._open(entry))
 
     def _open(self, entry: SlideEntry) -> Section:
-        laid, encoder = layout_of(entry.layout(self.layout)), _loaded(self.run, self.run_key).encoder
-        return section_to_predict(entry.path, entry.section, encoder, laid, entry.reading(self.reading))
-
-    @staticmethod
-    def _content_of(section: Section, entry: SlideEntry) -> str:
-        image = None if section.image is None else image_hash(section.image.path)
-        return fingerprint(section.fingerprint(), section.patient, str(image), _said(entry))
+        encoder = _loaded(self.run, self.run_key).encoder
+        return section_of_entry(entry, self.layout, self.reading, encoder=encoder)
 
     def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
         """Predict, and write `{id}.h5ad`."""
         path = out / f"{entry.id}.h5ad"
         section = self._open(entry)
-        content = self._content_of(section, entry)
+        content = content_of_section(entry, section)
         options = {"drawing": self.drawing, "encoding": self.encoding, "settings": self.settings}
         made = predict(_loaded(self.run, self.run_key), section, out=path, **options)
         facts: dict[str, Any] = {"section": made.section, "patient": section.patient, "n_spots": len(made.spots)}
         if made.likeness is not None:
             facts["slide"] = made.likeness.line()
         return path, {**facts, "content": content}
-
-
-def _said(entry: SlideEntry) -> list[str]:
-    return [str(value) for value in (entry.id, entry.section, entry.patient, entry.mpp, entry.reader)]
 
 
 @takes_options(hide=("encoder", "tile_um", "symmetries", "device", "precision", "sections"))

@@ -76,16 +76,21 @@ def encode(
     *,
     out: Out = Path("features"),
     workers: int = 1,
+    running: Running = unset(Running),
     encoding: Encoding = unset(Encoding),
     laying: Laying = unset(Laying),
     reading: Reading = unset(Reading),
-) -> None:
+) -> int | None:
     """Encode every section's spots into one feature file each; skips what is done.
+
+    Of a table of slides, or a folder of slides that is no data folder, a slide that fails is a line of
+    OUT/summary-encode.csv and does not stop the others.
 
     Parameters
     ----------
     data
-        Folder of measured sections, or a bare image.
+        Folder of measured sections, a bare image, a folder of slides, or .csv, .tsv, .parquet of path, id, section,
+        patient, mpp, reader, points, tissue.
     out
         Folder of the feature files.
     workers
@@ -95,10 +100,17 @@ def encode(
     need_encoder(encoding.encoder)
     need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.encode import encode as run
+    from eosin.api.encode_cohort import encode_cohort
+    from eosin.data.slide_entries import is_cohort
 
     options = given(encoding) | given(laying) | given(reading)
+    if given(running) or is_cohort(data, several_of_data=False):
+        if workers != 1 or reading.sections:
+            raise EosinError("--workers and --sections are not for cohorts", fix="give --on processes:N, or a table")
+        return _end_of_cohort(encode_cohort(data, out=out, **given(running), **options), out)
     done = run(data, out=out, keep=False, workers=workers, **options)
     _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
+    return None
 
 
 @app.command

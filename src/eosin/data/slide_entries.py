@@ -67,15 +67,22 @@ class SlideEntry:
         return replace(common, **own)
 
 
-def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions()) -> bool:
-    """Whether a path holds several slides or sections: a manifest, a folder of slides, or data of several sections."""
+def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions(), *, several_of_data: bool = True) -> bool:
+    """Whether a path holds several slides or sections: a manifest, a folder of slides, or data of several sections.
+
+    Parameters
+    ----------
+    several_of_data
+        Whether a data folder of several sections counts.
+    """
     path = Path(path)
     if path.is_file() and path.suffix.lower() in MANIFESTS:
         return reading.reader is None
     if not path.is_dir():
         return False
     try:
-        return len(_of_folder(path, reading)) > 1
+        found = _of_folder(path, reading)
+        return len(found) > 1 and (several_of_data or any(entry.path != path for entry in found))
     except EosinError:
         return False
 
@@ -113,7 +120,7 @@ def entries_of(path: str | Path, reading: ReadOptions = ReadOptions()) -> list[S
 def _of_data(path: Path, reading: ReadOptions) -> list[SlideEntry]:
     """The sections of a path, as its reader lists them."""
     names = reader_for(path, reading).names(path)
-    return [SlideEntry(_as_id(name), path, name) for name in names]
+    return [SlideEntry(as_id(name), path, name) for name in names]
 
 
 def _of_folder(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
@@ -159,7 +166,7 @@ def _of_children(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
 
 def _of_child(child: Path, reading: ReadOptions) -> list[SlideEntry]:
     """The entries of one file or folder of a cohort; what is damaged is one entry, which fails when it is read."""
-    whole = SlideEntry(_as_id(_stem(child)), child)
+    whole = SlideEntry(as_id(_stem(child)), child)
     if _is_picture(child):
         return [whole]
     if child.is_dir() and not is_known(child):
@@ -170,7 +177,7 @@ def _of_child(child: Path, reading: ReadOptions) -> list[SlideEntry]:
         return [whole]
     if len(entries) == 1:  # called as its file or folder, since section names of vendors repeat
         return [replace(entries[0], id=whole.id)]
-    return [replace(entry, id=_as_id(f"{whole.id}-{entry.id}")) for entry in entries]
+    return [replace(entry, id=as_id(f"{whole.id}-{entry.id}")) for entry in entries]
 
 
 def _is_picture(path: Path) -> bool:
@@ -233,11 +240,11 @@ def _of_row(row: dict[Any, Any], number: int, manifest: Path) -> SlideEntry:
             ) from None
     slide = manifest.parent / told["path"]
     given_id = told.get("id")
-    if given_id is not None and given_id != _as_id(given_id):
+    if given_id is not None and given_id != as_id(given_id):
         raise EosinError(
-            f"line {number}: '{given_id}' cannot name a file", file=manifest, fix=f"call it as '{_as_id(given_id)}'"
+            f"line {number}: '{given_id}' cannot name a file", file=manifest, fix=f"call it as '{as_id(given_id)}'"
         )
-    own = given_id or _as_id("-".join(filter(None, [_stem(slide), told.get("section")])))
+    own = given_id or as_id("-".join(filter(None, [_stem(slide), told.get("section")])))
     files = {name: manifest.parent / told[name] for name in ("points", "tissue") if name in told}
     patient = None if names_no_patient(told.get("patient")) else told["patient"]
     return SlideEntry(own, slide, told.get("section"), patient, mpp, told.get("reader"), **files)
@@ -248,7 +255,7 @@ def _stem(path: Path) -> str:
     return re.sub(r"(\.ome)?\.[A-Za-z0-9]{1,6}$", "", path.name) if not path.is_dir() else path.name
 
 
-def _as_id(name: str) -> str:
+def as_id(name: str) -> str:
     """A name that any file system takes."""
     kept = re.sub(r"[^\w.+=@()\[\] -]", "_", name).strip(" .")
     return kept[:150] or "slide"

@@ -18,7 +18,6 @@ from eosin.features.feature_cache import (
     feature_path,
     file_state,
     look_at,
-    remove_partial_files,
     stamp_of,
     valid_features,
 )
@@ -33,6 +32,7 @@ from eosin.features.stream import Encoded, encode_tiles
 from eosin.features.turns import TURNS, UNTURNED
 from eosin.features.unreadable import without_unreadable
 from eosin.slide import Slide, describe_outside, open_slide, spots_off_image, without_spots_off_image
+from eosin.storage.files import remove_partial_files
 from eosin.storage.lock import held
 from eosin.types import Features, Image, Section
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import logging
 from collections.abc import Mapping
@@ -109,10 +108,3 @@ def file_state(path: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return facts.st_ino, facts.st_size, facts.st_mtime_ns
-
-
-def remove_partial_files(path: Path) -> None:
-    """Remove partial files of processes that were killed while they wrote `path`; only the holder of its lock may."""
-    pattern = f".{glob.escape(path.stem)}-????????{path.suffix}"  # as `atomic_file` names them
-    for partial in path.parent.glob(pattern):
-        partial.unlink(missing_ok=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import hashlib
 import io
 import json
@@ -51,6 +52,13 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
+
+
+def remove_partial_files(path: Path) -> None:
+    """Remove partial files of processes that were killed while they wrote `path`; only the holder of its lock may."""
+    pattern = f".{glob.escape(path.stem)}-????????{path.suffix}"  # as `atomic_file` names them
+    for partial in path.parent.glob(pattern):
+        partial.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@ from eosin.api.parts.ledger import Ledger, content_of
 from eosin.data.slide_entries import SlideEntry
 from eosin.errors import EosinError
 from eosin.execution import Done, Execution, Failed, Here, Job, Outcome
+from eosin.storage.files import remove_partial_files
 from eosin.storage.lock import held, held_now
 
 log = logging.getLogger("eosin")
@@ -104,6 +105,8 @@ class SlideJob(Job[dict[str, Any]]):
                 return found
             started, files = time.monotonic(), self.work.files(self.entry)
             output, facts = self.work.make(self.entry, self.out)
+            remove_partial_files(output)  # of a run that was killed
+            remove_partial_files(place)
             record = {
                 "id": self.entry.id,
                 "status": "done",

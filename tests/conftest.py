@@ -15,6 +15,16 @@ FIRST = (
     "unit/encoders/test_zoo.py",  # needs no kernel
     "cli/test_bad_input.py",
     "cli/test_verbs.py",
+    "real/test_encoders_real.py",
+    "cli/test_extend.py",
+    "unit/data/test_hostile.py",
+    "unit/reporting/test_report.py",
+    "contract/test_encoders.py",
+    "unit/engine/test_training.py",
+    "unit/benchmark/test_grid.py",
+    "cli/test_examples.py",
+    "unit/data/readers/test_spatialdata.py",
+    "unit/encoders/test_tensor_names.py",
     "unit/models/test_flag.py",
 )
 """The files that take longest, longest first: one that starts late is waited for while the other workers are idle."""

@@ -31,6 +31,8 @@ FIRST = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Workers and processes that tests start keep what they compile: else each compiles its libraries again, for 10 s.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     n_workers = config.getoption("numprocesses", None)
     if n_workers:
         # Workers with a thread for each core wait for one another: the kernel then takes five times as long. They get

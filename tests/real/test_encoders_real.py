@@ -27,7 +27,7 @@ def pair() -> list[Section]:
 
 
 def test_a_plain_ridge_on_one_section_predicts_the_next(pair: list[Section]) -> None:
-    """Measured 0.66, as with the default windows; a swapped axis, a wrong scale or a broken statistic falls far below."""
+    """Measured 0.66, as with larger windows; a swapped axis, a wrong scale or a broken statistic falls far below."""
     genes = sorted(set(pair[0].genes or ()) & set(pair[1].genes or ()))
     truth = [np.log1p(one.expression(genes)) for one in pair]
     top = np.argsort(-truth[0].var(0))[:50]

@@ -24,6 +24,7 @@ _HOME = {
     "fetch": "eosin.fetching",
     "info": "eosin.api.info",
     "predict": "eosin.api.predict",
+    "predict_cohort": "eosin.api.predict_cohort",
     "read": "eosin.api.read",
     "report": "eosin.api.report",
     "score": "eosin.api.score",

@@ -7,6 +7,7 @@ import logging
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Generic, TypeVar, get_args
 
@@ -167,6 +168,18 @@ def near_or_known(name: str, known: Sequence[str], kind: str, *, list_at_most: i
     if len(listed) < len(known):
         listed.append("...")
     return did_you_mean(near_names(name, known), f"known {kind}: {', '.join(listed)}")
+
+
+def need_seed(seed: int) -> None:
+    """Refuse a seed that generators of random numbers do not take.
+
+    Raises
+    ------
+    EosinError
+        It is negative, or no whole number.
+    """
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
+        raise EosinError(f"a seed of {seed} is impossible", fix="give a whole number from 0 on")
 
 
 def need_known(name: str, known: Iterable[str], kind: str, *, file: str | Path | None = None) -> None:

@@ -128,3 +128,15 @@ def test_blank_glass_has_no_mask(eosin: Run, ground: Ground) -> None:
 def test_outlines_are_called_geojson(eosin: Run, ground: Ground) -> None:
     assert "call it .geojson" in eosin("tissue", ground.image, *AT, "-o", "m.txt").complaint
     assert not Path("m.txt").exists()
+
+
+def test_an_image_of_a_known_patient_is_predicted_as_theirs(eosin: Run, ground: Ground) -> None:
+    """`ground.ridge` is trained on patients A and B: for them intervals are those of a known patient."""
+    kinds = []
+    for more in ((), ("--patient", "B")):
+        bars = read_prediction(_predicted(eosin, ground, *more)).error_bars
+        assert bars is not None
+        kinds.append(bars.kind)
+    assert kinds == ["new patient", "known patient"]
+    said = eosin("info", ground.data, "--patient", "Z")
+    assert said.code == 1 and "is of patient 'A' by its file" in said.err

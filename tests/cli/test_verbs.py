@@ -330,7 +330,15 @@ def test_calibrate_any_tools_file_and_apply_it(eosin: Run, ground: Ground) -> No
     )
     assert few.code == 1 and "need at least 9 patients, here are 1" in few.err and not Path("c.safetensors").exists()
     neither = eosin("calibrate", "A1.h5ad", "-o", "c.safetensors")
-    assert neither.code == 1 and "either --truth or --apply is needed" in neither.err
+    assert neither.code == 1 and "neither of --truth and --apply given" in neither.err
+    both = eosin("calibrate", "A1.h5ad", *flags, "--truth", ground.data, "-o", "e.h5ad")
+    assert both.code == 1 and "both of --truth and --apply given" in both.err
+    unused = eosin("calibrate", "A1.h5ad", *flags, "--calibrate", "conformal", "--bin-um", 50, "-o", "e.h5ad")
+    assert unused.code == 1 and "--bin-um, --calibrate has no use with --apply" in unused.err
+    twice = eosin("calibrate", "done.h5ad", "--apply", "cal.safetensors", "-o", "e.h5ad")
+    assert twice.code == 1 and "'A1' is calibrated already" in twice.err
+    unsaid = eosin("calibrate", "A1.h5ad", "--truth", ground.data, "--calibrate", "bars", "-o", "e.safetensors")
+    assert unsaid.code == 1 and "no way to calibrate is called 'bars'" in unsaid.err
     other_way = eosin(
         "predict", ground.ridge, ground.data, "--section", "B2", "--calibration", "cal.safetensors", "-o", "p.h5ad"
     )
@@ -353,7 +361,14 @@ def test_adapt_by_a_few_measured_spots(eosin: Run, ground: Ground) -> None:
     named = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "--spots", "spots.csv", "-o", "named")
     assert named.code == 0, named.err
     again = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "-o", "named")
-    assert again.code == 1 and "holds a trained model" in again.err
+    assert again.code == 1 and "holds a trained model; choose another --out" in again.err
+    score = eosin("score", "p.h5ad", ground.data)
+    assert score.code == 0 and "LEAK, not a result: ridge was adapted to 5 spots of this section" in score.out
+    over = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "-o", ground.data)
+    assert over.code == 1 and "would be written over itself" in over.err
+    nearest = ("--match-um", 5, "--match", "nowhere")
+    match = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, *nearest, "-o", "many")
+    assert match.code == 1 and "nowhere" in match.err
     many = eosin("adapt", ground.ridge, ground.data, "--section", "A1", *flags, "--spots", 10_000, "-o", "many")
     assert many.code == 1 and "spots, not 10000; take 1 to" in many.err
     Path("other.csv").write_text("barcode\nnobody\n")
@@ -364,6 +379,8 @@ def test_adapt_by_a_few_measured_spots(eosin: Run, ground: Ground) -> None:
 def test_a_file_that_is_no_calibration_is_refused(eosin: Run, ground: Ground) -> None:
     said = eosin("calibrate", ground.prediction, "--apply", ground.ridge / "model.safetensors", "-o", "d.h5ad")
     assert said.code == 1 and "is no calibration of eosin's" in said.err
+    folder = eosin("calibrate", ground.prediction, "--apply", ground.ridge, "-o", "d.h5ad")
+    assert folder.code == 1 and "is a folder, no calibration" in folder.err
 
 
 def test_report_without_truth_says_no_scores(eosin: Run, ground: Ground) -> None:

@@ -205,6 +205,8 @@ def test_verbs_of_library_and_command_line_take_the_same() -> None:
             record = (get_args(hints[name]) or (hints[name],))[0]
             spoken |= {field.name for field in fields(record)} if is_dataclass(record) else {name}
         written = set(inspect.signature(getattr(eosin, verb)).parameters)
+        if verb == "predict":  # one command for a slide and for a cohort
+            written |= set(inspect.signature(eosin.predict_cohort).parameters)
         other = {"run", "target", "encoder", "json"}  # a checkpoint is a model; one encoder, or several; how it prints
         assert spoken - other <= written, verb
         assert len(spoken) > 5 or verb == "info", verb  # the records were looked into

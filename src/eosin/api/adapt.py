@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import csv
 import logging
+import re
 from collections.abc import Sequence
+from numbers import Real
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from eosin import engine
 from eosin.api.parts.encoded import with_features
-from eosin.api.parts.outputs import need_folder, need_no_checkpoint
+from eosin.api.parts.outputs import need_folder, need_other_file
 from eosin.api.parts.sections import open_target
+from eosin.config import need_seed
 from eosin.engine import Trained
 from eosin.errors import EosinError
+from eosin.features import TileMatch, need_commercial
 from eosin.options import FeatureOptions, ReadOptions, takes_options
 from eosin.plurals import counted
 from eosin.types import Section
@@ -23,6 +28,9 @@ log = logging.getLogger("eosin")
 
 SpotChoice = int | str | Path | Sequence[str] | None
 """A number of spots, names, a file of names, or None for all."""
+_HEADING = re.compile(
+    r"|unnamed.*|(spot|barcode|cell|bin|obs|index|ids?|names?)s?([ _.-]?(ids?|names?|barcodes?))?", re.I
+)
 
 
 @takes_options(hide=("sections", "encoder", "tile_um", "symmetries", "device", "precision"))
@@ -50,8 +58,8 @@ def adapt(
     section
         Which one of a data folder.
     spots
-        Measured spots that may be looked at: a number of them (drawn at random), their names, a table with one name a
-        row, or all where nothing is given.
+        Measured spots that may be looked at: a number of them (drawn at random), their names, a table with their names
+        in one column, or all where nothing is given.
     seed
         Of the random spots.
     out
@@ -70,11 +78,17 @@ def adapt(
     'known patient'
     """
     need_folder(out)
-    need_no_checkpoint(out)
+    need_other_file(out, target)
+    if out is not None and (Path(out) / "model.safetensors").is_file():
+        raise EosinError("holds a trained model", file=out, fix="choose another --out")
+    need_seed(seed)
     trained = model if isinstance(model, Trained) else engine.load(model)
+    match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
+    if strict:
+        need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
     measured = target if isinstance(target, Section) else open_target(target, section, reading=reading)
     rows = rows_of(spots, measured, seed)
-    (ready,) = with_features([measured], trained.encoder, encoding.features, commercial_only=encoding.commercial_only)
+    (ready,) = with_features([measured], trained.encoder, encoding.features, commercial_only=strict, match=match)
     adapted = engine.adapt(trained, ready, rows)
     log.info("patient %s: %s of section %s", ready.patient, counted(len(rows), "measured spot"), ready.name)
     if out is not None:
@@ -93,11 +107,17 @@ def rows_of(spots: SpotChoice, section: Section, seed: int) -> np.ndarray:
     n = len(section.spots)
     if spots is None:
         return np.arange(n)
-    if isinstance(spots, int) or (isinstance(spots, str) and spots.isdigit()):
-        if not 0 < int(spots) <= n:
+    number = _number_in(spots)
+    if number is not None:
+        if not 0 < number <= n or number != int(number):
             raise EosinError(f"section '{section.name}' has {n} spots, not {spots}", fix=f"take 1 to {n}")
-        return np.sort(np.random.default_rng(seed).choice(n, int(spots), replace=False))
-    names = _names_in(Path(spots), section.spots.ids) if isinstance(spots, str | Path) else list(spots)
+        return np.sort(np.random.default_rng(seed).choice(n, int(number), replace=False))
+    if isinstance(spots, str | Path):
+        names = _names_in(Path(spots), section.spots.ids)
+    else:
+        names = [str(name) for name in spots] if isinstance(spots, Sequence | np.ndarray) else []
+    if not names:
+        raise EosinError("no spot is named", fix="name at least one, or give a number of spots")
     rows = section.spots.rows_of(names)
     unknown = np.flatnonzero(rows < 0)
     if len(unknown):
@@ -109,16 +129,38 @@ def rows_of(spots: SpotChoice, section: Section, seed: int) -> np.ndarray:
     return np.unique(rows)
 
 
+def _number_in(spots: Any) -> float | None:
+    """What is given as a number of spots, or as text of one; None where it is something else."""
+    if isinstance(spots, Real) and not isinstance(spots, bool):
+        return float(spots)
+    if isinstance(spots, str) and re.fullmatch(r"\s*[-+]?[0-9]+(\.[0-9]*)?\s*", spots):
+        return float(spots)
+    if isinstance(spots, str | Path | Sequence | np.ndarray):
+        return None
+    raise EosinError(f"--spots is {spots!r}", fix="give a number of spots, their names, or a table of names")
+
+
 def _names_in(file: Path, known: Sequence[str]) -> list[str]:
-    """Names in the first column of a table; its first row may be a heading."""
+    """Names in a table, of the column in which most are known; a first row that looks like one is a heading."""
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            names = [row[0].strip() for row in csv.reader(lines) if row and row[0].strip()]
+        text = file.read_text(encoding="utf-8-sig")
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=_delimiter(text)) if any(map(str.strip, row))]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EosinError(
             f"is no table of names of spots ({error})", file=file, fix="give a number, or a table with one name a row"
         ) from error
-    names = names[1:] if names and names[0] not in known else names
+    columns = [[row[j].strip() if j < len(row) else "" for row in rows] for j in range(max(map(len, rows), default=0))]
+    there = set(known)
+    names = max(columns, key=lambda column: sum(name in there for name in column), default=[])
+    if names and names[0] not in there and _HEADING.fullmatch(names[0]):
+        names = names[1:]
+    names = [name for name in names if name]
     if not names:
         raise EosinError("names no spot", file=file, fix="write one name a row")
     return names
+
+
+def _delimiter(text: str) -> str:
+    """What stands between the columns of a table: the one of tab, semicolon and comma that the first line has."""
+    first = text.split("\n", 1)[0]
+    return next((mark for mark in "\t;," if mark in first), ",")

@@ -69,7 +69,7 @@ def calibrate(
     'new patient'
     """
     need_suffix(out, (".safetensors",), "a calibration is a safetensors file")
-    need_known(calibrate, WAYS, "kind of intervals")
+    need_known(calibrate, WAYS, "way to calibrate")
     given = [predictions] if isinstance(predictions, Prediction | str | Path) else list(predictions)
     pairs = [judged(prediction, truth, scale, reading) for prediction in given]
     found = Calibration.learn(pairs, conformal=calibrate == "conformal")

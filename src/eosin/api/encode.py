@@ -62,7 +62,7 @@ def encode(
         say_once_where(user_cache())
     laid = layout_of(layout)
     if isinstance(data, str | Path) and is_bare_image(data, reading.reader):
-        todo = [section_of_image(data, laid, mpp=reading.mpp)]
+        todo = [section_of_image(data, laid, mpp=reading.mpp).said_to_be_of(reading.patient)]
     else:
         if isinstance(data, str | Path):
             need_no_layout(laid, Path(data))

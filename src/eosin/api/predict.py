@@ -78,7 +78,7 @@ def predict(
         trained = engine.with_settings(trained, settings)
     if encoding.commercial_only:
         need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
-    to_predict = _section_of(target, section, trained, laid, reading)
+    to_predict = section_to_predict(target, section, trained.encoder, laid, reading)
     match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=strict, match=match)
     prediction = engine.predict(trained, ready, draws=drawing.draws, seed=drawing.seed)
@@ -93,12 +93,12 @@ def predict(
     return prediction
 
 
-def _section_of(
-    target: Section | str | Path, section: str | None, trained: Trained, layout: Layout, reading: ReadOptions
+def section_to_predict(
+    target: Section | str | Path, section: str | None, encoder: str, layout: Layout, reading: ReadOptions
 ) -> Section:
     """The section to predict, with features only where it came with them."""
     if isinstance(target, Section):
         return target
     if reading.reader is None and is_feature_file(target):
-        return section_of_features(target, trained.encoder, mpp=reading.mpp)
+        return section_of_features(target, encoder, mpp=reading.mpp).said_to_be_of(reading.patient)
     return open_target(target, section, layout, reading)

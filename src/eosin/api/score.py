@@ -11,6 +11,7 @@ from eosin.api.parts.beside import ridge_beside
 from eosin.api.parts.sections import Data
 from eosin.metrics.gene_lists import GeneLists
 from eosin.options import FeatureOptions, ReadOptions, names_of, takes_options
+from eosin.scores.origin import origin_warnings
 from eosin.scores.scoring import score as score_predictions
 
 
@@ -48,7 +49,8 @@ def score(
     Returns
     -------
     dict
-        As `eosin.scores.scoring.score` says; docs/metrics.md defines every number.
+        As `eosin.scores.scoring.score` says; docs/metrics.md defines every number. `warnings` says what the
+        prediction's own record says against its score, as that the model has seen the section.
 
     Raises
     ------
@@ -72,6 +74,8 @@ def score(
     }
     scores = score_predictions(prediction, section, **options)
     scores["scale"] = prediction.panel.transform
+    if warnings := origin_warnings(prediction):
+        scores["warnings"] = warnings
     if encoding.features is not None:
         beside, trained_on = ridge_beside(prediction, section, truth, encoding, reading)
         scores["ridge"] = {**score_predictions(beside, section, **options), "trained_on": trained_on}

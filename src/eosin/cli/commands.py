@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -25,6 +25,7 @@ from eosin.cli.flags import (
     Out,
     Predicting,
     Reading,
+    Running,
     Training,
     given,
     unset,
@@ -36,6 +37,9 @@ from eosin.cli.trusting import adapt, calibrate
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, described, names_of
 from eosin.plurals import counted
+
+if TYPE_CHECKING:
+    from eosin.api.parts.slide_jobs import CohortResult
 
 _QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
 _MPP = described(ReadOptions)["mpp"]
@@ -157,12 +161,16 @@ def predict(
     *,
     out: Out,
     section: str | None = None,
+    running: Running = unset(Running),
     drawing: Drawing = unset(Drawing),
     predicting: Predicting = unset(Predicting),
     laying: Laying = unset(Laying),
     reading: OneReading = unset(OneReading),
-) -> None:
-    """Predict a section's expression with a trained model; needs an image, no expression.
+) -> int | None:
+    """Predict the expression of a section, or of every slide of a cohort, with a trained model; needs no expression.
+
+    A folder of slides or sections, or a table with a column `path`, is a cohort where OUT is not an .h5ad: one .h5ad
+    for each slide and OUT/summary.csv; what is done is skipped, and a slide that fails is a line of the summary.
 
     How draws are made can be changed, as --model.n-steps 10 or --model.sampler ancestral; what was learned cannot.
 
@@ -171,9 +179,11 @@ def predict(
     run
         Checkpoint folder.
     target
-        Measured section (its spots are used, its counts are not), a bare image, or a feature file of another tool.
+        Measured section (its spots are used, its counts are not), a bare image, a feature file of another tool, or a
+        cohort: a folder of several, or .csv, .tsv, .parquet of path, id, section, patient, mpp, reader, points, tissue.
     out
-        The .h5ad to write: mean in X, sd and quantiles in layers, coordinates and image for scanpy.
+        The .h5ad to write: mean in X, sd and quantiles in layers, coordinates and image for scanpy. Of a cohort the
+        folder of these.
     section
         Which section of a data folder.
     """
@@ -181,7 +191,15 @@ def predict(
     need_existing(target)
     need_shipped("readers", names_of(reading.reader) or ())
     from eosin.api.predict import predict as make
+    from eosin.api.predict_cohort import predict_cohort
+    from eosin.data.slide_entries import is_cohort
 
+    if section is None and out.suffix.lower() != ".h5ad" and is_cohort(target):
+        options = given(running) | given(drawing) | given(predicting) | given(laying) | given(reading)
+        settings = over({}).get("model")
+        return _end_of_cohort(predict_cohort(run, target, out=out, settings=settings, **options), out)
+    if given(running):
+        raise EosinError("--on and --shard are for cohorts", fix="give a folder or table of slides, and a folder by -o")
     options = given(drawing) | given(predicting) | given(laying) | given(reading)
     settings = over({}).get("model")
     done = make(run, target, section=section, settings=settings, out=out, **options)
@@ -189,6 +207,17 @@ def predict(
         [counted(len(done.spots), "spot"), counted(len(done.panel), "gene"), counted(done.n_draws, "draw")]
     )
     _say(f"{done.section}: {size} in {out}")
+    return None
+
+
+def _end_of_cohort(result: CohortResult, out: Path) -> int:
+    """One line on the cohort, one for each slide that failed; exit code 3 where there is one, else 0."""
+    n, n_failed = len(result.records), len(result.failed)
+    kept = f", {result.n_kept} of them by an earlier run" if result.n_kept else ""
+    for record in result.failed:
+        _say(f"{record['id']}: {record['reason']}")
+    _say(f"{n - n_failed} of {counted(n, 'slide')} done{kept}; {n_failed} failed; in {out}, see {result.summary}")
+    return 3 if n_failed else 0
 
 
 @app.command(name="tissue")
@@ -232,14 +261,17 @@ def demo(*, out: Out = Path("demo"), seed: int = 0) -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns the exit code (0 done, 1 an error the user can mend, 2 wrong usage)."""
+    """Run the command line; returns the exit code.
+
+    0 done, 1 an error that the user can mend, 2 wrong usage, 3 some slides of a cohort failed, 130 stopped by Ctrl-C.
+    """
     tokens = list(sys.argv[1:] if argv is None else argv)
     debug, quiet, verbose = "--debug" in tokens, not _QUIET.isdisjoint(tokens), not _VERBOSE.isdisjoint(tokens)
     try:
         tokens = take([token for token in tokens if token not in {"--debug"} | _QUIET | _VERBOSE])
         refuse_for(next((token for token in tokens if not token.startswith("-")), None))
         _prepare_terminal(quiet=quiet, verbose=verbose)
-        app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
+        code = app(tokens, exit_on_error=False, print_error=True, result_action="return_value")
     except CycloptsError:
         return 2
     except EosinError as error:
@@ -250,7 +282,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail("stopped; what was finished is kept, and a training run goes on with --resume", 130)
     except BrokenPipeError:
         return 0
-    return 0
+    return code if isinstance(code, int) else 0
 
 
 def _prepare_terminal(*, quiet: bool, verbose: bool) -> None:

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from eosin.options import (
     BenchSettings,
+    CohortOptions,
     DrawOptions,
     FeatureOptions,
     LayoutOptions,
@@ -68,6 +69,7 @@ if TYPE_CHECKING:  # for readers and type checkers a record of flags is the reco
     Encoding = Training = Predicting = FeatureOptions
     Laying = LayoutOptions
     Drawing = DrawOptions
+    Running = CohortOptions
     Choosing = PanelOptions
     Benching = Studying = BenchSettings
 else:
@@ -78,6 +80,7 @@ else:
     Predicting = flags(FeatureOptions, hide=("encoder", "tile_um", "symmetries", "device", "precision"))
     Laying = flags(LayoutOptions)
     Drawing = flags(DrawOptions)
+    Running = flags(CohortOptions)
     Choosing = flags(PanelOptions)
     Benching = flags(BenchSettings)
     Studying = flags(BenchSettings, hide=("transform", "protocol"))

@@ -28,6 +28,7 @@ def score_lines(scores: Mapping[str, Any]) -> list[str]:
     """
     beyond = ", ".join(f"{words} {_number(scores[key])}" for key, words in _BEYOND.items() if key in scores)
     lines = [f"pcc mean: {_number(scores['pcc']['mean'])}" + (f" ({beyond})" if beyond else "")]
+    lines[:0] = scores.get("warnings", [])
     if "ridge" in scores:
         trained_on = ", ".join(scores["ridge"]["trained_on"])
         ridge = scores["ridge"]["pcc"]["mean"]

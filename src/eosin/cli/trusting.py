@@ -44,7 +44,13 @@ def calibrate(
     need_existing(*predictions, truth, apply)
     if (truth is None) == (apply is None):
         fix = "give --truth DATA to learn a calibration, or --apply CAL to use one"
-        raise EosinError("either --truth or --apply is needed", fix=fix)
+        raise EosinError(f"{'neither' if truth is None else 'both'} of --truth and --apply given", fix=fix)
+    unused = [] if apply is None else [name for name in given(reading) if name != "mpp"]
+    if apply is not None and calibrate != "levels":
+        unused.append("calibrate")
+    if unused:
+        flags = ", ".join("--" + name.replace("_", "-") for name in unused)
+        raise EosinError(f"{flags} has no use with --apply", fix="leave it out, or learn a calibration with --truth")
     from eosin.api import calibrate as api
     from eosin.cli import show
 

@@ -11,7 +11,8 @@ from eosin.data.packed import is_packed, unpack_command
 from eosin.errors import EosinError
 from eosin.plurals import counted
 
-_PICTURES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".btf", ".jpg", ".jpeg", ".png", ".czi", ".dcm")
+PICTURES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".btf", ".jpg", ".jpeg", ".png", ".czi", ".dcm")
+"""Suffixes of images of slides."""
 _TABLES = (".csv", ".tsv", ".txt", ".parquet", ".xlsx")
 _MOST_FILES, _DEEPEST, _MOST_FOLDERS = 20_000, 6, 200
 _OF_OTHER_KIND = {
@@ -122,7 +123,7 @@ class _Found:
         named = [(file, file.name.lower().removesuffix(".gz")) for file in self.files]
         self.matrices = [file for file, name in named if _is_matrix(name)]
         self.positions = [file for file, name in named if "tissue_positions" in name or name == "cells.parquet"]
-        self.pictures = [file for file, name in named if name.endswith(_PICTURES)]
+        self.pictures = [file for file, name in named if name.endswith(PICTURES)]
         self.objects = [file for file, name in named if name.endswith((".h5ad", ".rds"))]
         self.packed = [
             file for file in self.files if is_packed(file) and not file.name.lower().endswith((*_READ_PACKED,))

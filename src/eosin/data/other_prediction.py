@@ -14,7 +14,9 @@ from scipy.spatial import cKDTree
 from eosin.config import need_known
 from eosin.data.h5ad import are_counts, kind_of, read_h5ad, spatial
 from eosin.errors import EosinError
-from eosin.genes import TRANSFORMS
+from eosin.genes import TRANSFORMS, target
+from eosin.genes.transforms import MOST_MOLECULES
+from eosin.geometry.same_places import Places, compare_places
 from eosin.geometry.spacing import nearest_spacing
 from eosin.plurals import counted
 from eosin.types import GenePanel, Prediction, Section, Spots
@@ -28,7 +30,9 @@ SCALES = (*TRANSFORMS, COUNTS)
 """The scales on which another tool's values can be."""
 _NEAR = 0.1  # of the distance between spots: one place
 _MOST = 0.9  # share of spots that must be found
-_MOST_BELOW_0 = 0.1
+_MOST_BELOW_0 = 0.1  # share of values
+_LOWEST = 0.5  # of the largest value: how far below 0 a model of logarithms falls
+_CLEARLY = 3.0  # times nearer to what was measured
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,13 +80,20 @@ class OtherPrediction:
                 fix="say it by --scale " + "|".join(SCALES),
             )
         need_known(scale, SCALES, "scale")
-        n_below = float((self.values < -1e-6).mean())
-        if n_below > _MOST_BELOW_0 or (scale == COUNTS and n_below > 0):
+        if not self.values.size:
+            raise EosinError("holds no spots or no genes", file=self.file, fix="predict again")
+        n_below, lowest, largest = (self.values < -1e-6).sum(), self.values.min(), self.values.max()
+        lowest_possible = 0.0 if scale == COUNTS else -_LOWEST * max(largest, 0.0)
+        if n_below > _MOST_BELOW_0 * self.values.size or lowest < lowest_possible - 1e-6:
             raise EosinError(
-                f"{n_below:.0%} of its values are below 0, so they are not on the scale '{scale}'",
+                f"{n_below} of {self.values.size} values are below 0, the lowest {lowest:.3g}, so they are not on the "
+                f"scale '{scale}'",
                 file=self.file,
                 fix="write the values before they were standardised",
             )
+        if scale == COUNTS and largest > MOST_MOLECULES:
+            fix = "look what the values are"
+            raise EosinError(f"its values reach {largest:.4g}, more than a spot holds", file=self.file, fix=fix)
         if scale == COUNTS:
             return TRANSFORMS["log1p"].forward(self.values), "log1p"
         if are_counts(self.values) and self.values.max() > 2:
@@ -90,6 +101,12 @@ class OtherPrediction:
                 f"its values are whole numbers up to {self.values.max():g}, which logarithms are not",
                 file=self.file,
                 fix=f"say --scale {COUNTS}",
+            )
+        if largest > TRANSFORMS[scale].most:
+            raise EosinError(
+                f"its values reach {largest:.4g}, which is too much on the scale '{scale}'",
+                file=self.file,
+                fix=f"say --scale {COUNTS} where they are counts, or expected ones",
             )
         return self.values, scale
 
@@ -126,9 +143,30 @@ class OtherPrediction:
         if len(theirs) < len(section.spots):
             log.info("%s: predicts %d of %d spots of '%s'", self.file, len(theirs), len(section.spots), section.name)
         kept = values[np.ix_(theirs, columns)].astype(np.float32)
-        spots = section.take(ours).spots
         panel = GenePanel(tuple(self.genes[j] for j in columns), transform, "another tool's")
+        measured = section.take(ours)
+        if section.counts is not None:
+            self._compare_scales(self.values[np.ix_(theirs, columns)], measured, panel, str(scale))
+        spots = measured.spots
         return Prediction(section.name, spots, panel, kept[None], f"file {self.file.name}", 0, section.image)
+
+    def _compare_scales(self, values: np.ndarray, measured: Section, panel: GenePanel, told: str) -> None:
+        """Say where genes' means fit what was measured much better on another scale than on the one that was said."""
+        away = {}
+        for scale in SCALES:
+            on = replace(panel, transform="log1p" if scale == COUNTS else scale)
+            theirs = np.log1p(np.maximum(values, 0)) if scale == COUNTS else values
+            away[scale] = float(np.abs(theirs.mean(0) - target(measured, on).mean(0)).mean())
+        best = min(away, key=lambda scale: away[scale])
+        if away[told] > _CLEARLY * away[best] and away[told] > 0.1:
+            log.warning(
+                "%s: on the scale '%s' its genes' means are %.2g away from the measured ones, on '%s' %.2g",
+                self.file,
+                told,
+                away[told],
+                best,
+                away[best],
+            )
 
     def alone(self, scale: str | None, *, mpp: float | None = None) -> Prediction:
         """The prediction by itself, where nothing is measured.
@@ -139,7 +177,14 @@ class OtherPrediction:
             As for `in_model_values`.
         mpp
             µm per unit of the places; None: they are taken as µm, and that is said.
+
+        Raises
+        ------
+        EosinError
+            An impossible `mpp`; as for `in_model_values`.
         """
+        if mpp is not None and not (np.isfinite(mpp) and mpp > 0):
+            raise EosinError(f"{mpp:g} µm per pixel is impossible", fix="give a positive --mpp")
         values, transform = self.in_model_values(scale)
         if mpp is None:
             log.warning("%s: places are taken as µm; where they are pixels, say µm per pixel by --mpp", self.file)
@@ -152,10 +197,12 @@ class OtherPrediction:
     def _rows(self, section: Section) -> tuple[np.ndarray, np.ndarray]:
         """Rows of the section, and of this prediction, that are the same spots."""
         named = section.spots.rows_of(self.ids)
+        units = (1.0,) if section.image is None else (1.0, section.image.mpp)
         if (named >= 0).mean() >= 0.5:
-            return named[named >= 0], np.flatnonzero(named >= 0)
-        units = [("µm", 1.0)] + ([] if section.image is None else [("px", section.image.mpp)])
-        for _unit, um in units:
+            ours, theirs = named[named >= 0], np.flatnonzero(named >= 0)
+            self._compare_places(section, ours, theirs, units)
+            return ours, theirs
+        for um in units:
             away, nearest = cKDTree(section.spots.xy_um).query(self.xy * um)
             found = away <= _NEAR * nearest_spacing(section.spots.xy_um)
             if found.mean() >= _MOST and len(np.unique(nearest[found])) == found.sum():
@@ -167,6 +214,24 @@ class OtherPrediction:
             file=self.file,
             fix="write the spots' names into obs_names, or their places in full-resolution pixels into obsm['spatial']",
         )
+
+    def _compare_places(self, section: Section, ours: np.ndarray, theirs: np.ndarray, units: tuple[float, ...]) -> None:
+        """Refuse spots of the same names at places that lie otherwise to one another; say where all are moved."""
+        places = compare_places(self.xy[theirs], section.spots.xy_um[ours], units)
+        if places is Places.OTHERS:
+            raise EosinError(
+                f"its spots are named as those of section '{section.name}', but lie otherwise to one another, so "
+                "names or rows are exchanged",
+                file=self.file,
+                fix="write each spot's own place into obsm['spatial'], in the order of obs_names",
+            )
+        if places is Places.MOVED:
+            log.warning(
+                "%s: its spots are named as those of section '%s', but lie elsewhere in µm and in pixels; names are "
+                "the same on every slide of a kit, so look whether it is this section",
+                self.file,
+                section.name,
+            )
 
 
 def is_of_eosin(path: str | Path) -> bool:
@@ -208,7 +273,12 @@ def read_other(path: str | Path) -> OtherPrediction:
             raise EosinError(f"{what} '{first_repeat(names)}' occurs twice", file=path, fix="make names unique")
     libraries = adata.uns.get("spatial")
     only = list(libraries) if isinstance(libraries, dict) and len(libraries) == 1 else []
-    found = OtherPrediction(str(only[0]) if only else path.stem, path, ids, genes, spatial(adata, path), values)
+    xy = spatial(adata, path)
+    if not np.isfinite(xy).all():
+        n = int((~np.isfinite(xy).all(1)).sum())
+        fix = "leave out the spots without a place"
+        raise EosinError(f"the places of {n} of {len(xy)} spots are NaN or infinite", file=path, fix=fix)
+    found = OtherPrediction(str(only[0]) if only else path.stem, path, ids, genes, xy, values)
     return _without_gaps(found)
 
 

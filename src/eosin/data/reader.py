@@ -140,7 +140,7 @@ def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]
     fitting = [(READERS[name], why) for name in READERS if (why := READERS[name].recognise(path)) is not None]
     if not fitting:
         known = "; ".join(f"{name}: {READERS[name].looks_for}" for name in READERS)
-        raise no_reader_fits(path, _is_known, known)
+        raise no_reader_fits(path, is_known, known)
     if len(fitting) > 1:
         names = " and ".join(f"'{one.name}'" for one, _ in fitting)
         raise EosinError(f"readers {names} both fit", file=path, fix="name one by --reader")
@@ -162,7 +162,7 @@ def reader_for(path: str | Path, reading: ReadOptions) -> Reader:
     return chosen.told(library=reading.library, positions_um=reading.positions_um)
 
 
-def _is_known(path: Path) -> bool:
+def is_known(path: Path) -> bool:
     """Whether a reader knows a path; what is damaged there is for reading to say."""
     try:
         return any(READERS[name].recognise(path) is not None for name in READERS)
@@ -199,7 +199,7 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
     found = []
     with task("read sections", len(wanted), "sections") as tick:
         for name in wanted:
-            found.append(call(chosen.read_section(path, name, mpp=reading.mpp)))
+            found.append(call(chosen.read_section(path, name, mpp=reading.mpp)).said_to_be_of(reading.patient))
             tick()
     _log_notes(path, found)
     note, is_warning = overlap_note(found)

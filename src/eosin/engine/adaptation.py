@@ -91,8 +91,7 @@ class Adaptation:
         on_slide = any(m.section.name == section.name for m in self.measured)
         n_spots = sum(len(m.rows) for m in self.measured)
         kind = update.errors_at(None if on_slide else errors.known.level, n_spots)
-        patients = errors.patients if patient in errors.patients else (*errors.patients, patient)
-        return update.added(kernel), replace(errors, known=kind, patients=patients)
+        return update.added(kernel), replace(errors, known=kind, measured_later=(patient,))
 
     @staticmethod
     def _between(

@@ -28,6 +28,8 @@ def read_calibration(path: str | Path) -> Calibration:
         No such file, no calibration, altered, or of a later version.
     """
     path = Path(path)
+    if path.is_dir():
+        raise EosinError("is a folder, no calibration", file=path, fix="give the file of: eosin calibrate -o")
     arrays, header = read_arrays(path)
     try:
         facts = json.loads(header[_KEY])

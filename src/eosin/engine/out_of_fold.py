@@ -7,6 +7,7 @@ spoils is taken from the group that chose the epoch.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -18,7 +19,10 @@ from eosin.models import Model, Solved, Training
 from eosin.models.parts.base_model import BaseModel
 from eosin.models.parts.on_base import OnBase
 from eosin.models.parts.patients import MOST_FOLDS, SpotOrigins, within_sections
-from eosin.trust import ErrorModel, LeftOver, learn_errors
+from eosin.plurals import counted
+from eosin.trust import FEWEST_SPOTS, ErrorModel, LeftOver, learn_errors
+
+log = logging.getLogger("eosin")
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """Labels [s] -> prediction [s g] of each spot from spots of other labels."""
@@ -32,8 +36,8 @@ def errors_of(
     depth: np.ndarray | None = None,
     *,
     conformal: bool = False,
-) -> ErrorModel:
-    """The error model of a trained model.
+) -> ErrorModel | None:
+    """The error model of a trained model; None, and said, where there are fewer than `FEWEST_SPOTS` training spots.
 
     Parameters
     ----------
@@ -57,6 +61,10 @@ def errors_of(
         Conformal intervals are asked for of too few patients, or of a network without a base, which predicts nothing
         out of fold.
     """
+    if len(training.batch) < FEWEST_SPOTS:
+        n = counted(len(training.batch), "training spot")
+        log.warning("%s: too few to learn error bars from; predictions have none", n)
+        return None
     origins = SpotOrigins.of(training)
     part = training.batch.part_of_spot()
     within = np.sqrt(np.square(within_sections(training.target, part)).mean(0))

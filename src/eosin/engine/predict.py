@@ -7,6 +7,7 @@ import logging
 import numpy as np
 import torch
 
+from eosin.config import need_seed
 from eosin.device import device_of
 from eosin.engine.adaptation import Adaptation
 from eosin.engine.checkpoint import Trained
@@ -21,6 +22,9 @@ from eosin.types import Batch, Prediction, Section
 from eosin.types.likeness import LIKE, UNLIKE
 
 log = logging.getLogger("eosin")
+
+_DRAWS_OF_A_MEAN = 16
+"""Draws of which the mean around error bars is made at least, however few are asked for."""
 
 
 def device_for(model: Model, name: str = "auto") -> torch.device:
@@ -58,6 +62,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     """
     if draws < 1:
         raise EosinError(f"{draws} draws are asked for", fix="ask for at least 1")
+    need_seed(seed)
     features = section.need_features()
     if not features.fits(trained.encoder_key):
         raise EosinError(
@@ -75,10 +80,11 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         drawn, centre, errors = _draws_and_mean(trained, section, batch, measured, n_draws=draws, seed=seed)
         tick(draws)
     adapted_to = [] if measured is None else measured.facts()
-    seen = [s["name"] for s in (*trained.trained_on, *adapted_to)]  # also one of which some spots were measured
-    provenance = {**trained.config(), "trained_on": seen}
+    provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
+    provenance.pop("adapted_to", None)  # of this patient only
     remarks = {**model.remarks(batch)}
     if adapted_to:
+        provenance["adapted_to"] = adapted_to
         remarks["adapted"] = "to " + ", ".join(f"{counted(m['n_spots'], 'spot')} of {m['name']}" for m in adapted_to)
     if "network_note" in trained.metrics:
         remarks["network"] = trained.metrics["network_note"]
@@ -112,16 +118,17 @@ def _draws_and_mean(
 ) -> tuple[np.ndarray, np.ndarray | None, ErrorModel | None]:
     """Draws [k s g], the mean [s g] where it is known better than a few draws tell it, and the errors around it.
 
-    A model that generates, and whose network took part, draws itself, and its draws get levels of the slide on top. The
-    draws of all others are made of their mean and of the error model: levels, and noise as it lies in space. Spots of
-    the patient that were measured after training move the mean and change the errors.
+    A model that generates, and whose network took part, draws itself; its draws are stretched to the error bars and get
+    levels of the slide on top. The draws of all others are made of their mean and of the error model: levels, and noise
+    as it lies in space. Spots of the patient that were measured after training move the mean and change the errors.
     """
     model, errors, patient = trained.model, trained.errors, section.patient
     context = model.prepare(batch)
     mean = _mean_of_base(trained, context)
     own = None
     if mean is None or errors is None or not errors.can_draw(patient):
-        own = model.draw(context, n_draws, torch.Generator().manual_seed(seed)).float().cpu().numpy()
+        n_made = n_draws if errors is None or not model.generates else max(n_draws, _DRAWS_OF_A_MEAN)
+        own = model.draw(context, n_made, torch.Generator().manual_seed(seed)).float().cpu().numpy()
         if errors is None:
             return own, mean, None
         mean = own.mean(0, dtype=np.float64).astype(np.float32) if mean is None else mean
@@ -130,7 +137,7 @@ def _draws_and_mean(
         added, errors = measured.update(model, trained.distance, errors, section, batch)
         mean = np.maximum(mean + added, 0).astype(np.float32)
     if own is not None and model.generates:
-        return errors.with_levels((own + added).astype(np.float32), patient, seed), mean, errors
+        return errors.of_own_draws(own, mean, patient, seed, mirrored=model.mirrored)[:n_draws], mean, errors
     if own is not None and not errors.can_draw(patient):
         return (own + added).astype(np.float32), mean, errors
     return errors.draws(mean, batch.xy_um, patient, n_draws, seed), mean, errors

@@ -86,12 +86,15 @@ class Failed:
         Whether memory ran out, as far as one can tell.
     error
         The exception itself, where the job ran in this process.
+    died
+        Whether its process ended without an answer: another try may go well.
     """
 
     reason: str
     seconds: float = 0.0
     out_of_memory: bool = False
     error: Exception | None = field(default=None, compare=False)
+    died: bool = False
 
 
 Outcome: TypeAlias = Done[R] | Failed

@@ -166,7 +166,8 @@ class Worker(Generic[R]):
     def _died(self) -> Failed:
         self._process.join(_GRACE_S)
         reason, full = why_ended(self._process.exitcode)
-        return Failed(f"{reason} while {self._phase}" if self._phase else reason, self._seconds(), full)
+        whole = f"{reason} while {self._phase}" if self._phase else reason
+        return Failed(whole, self._seconds(), full, died=True)
 
 
 def why_ended(code: int | None) -> tuple[str, bool]:

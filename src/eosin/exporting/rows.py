@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -70,9 +69,8 @@ def with_genes(prediction: Prediction, genes: Sequence[str] | None, missing: str
     names = tuple(dict.fromkeys(genes))
     if not names:
         raise EosinError("no gene is named to export", fix="name some, or leave --genes out")
-    chosen, ensembl = [columns[name] for name in names], prediction.panel.ensembl
-    ids = None if ensembl is None else tuple(ensembl[column] for column in chosen)
-    return prediction.of_genes(chosen, replace(prediction.panel, names=names, ensembl=ids))
+    chosen = [columns[name] for name in names]
+    return prediction.of_genes(chosen, prediction.panel.of_genes(chosen))
 
 
 def column_names(panel: GenePanel, layers: Sequence[str], taken: Sequence[str] = ()) -> list[str]:

@@ -1,6 +1,6 @@
 """Features of sections: encode them in a stream that can resume, keep them in files, match files to spots, licences."""
 
-from eosin.features.attach import attach, encoders_of
+from eosin.features.attach import attach, candidates, encoders_of
 from eosin.features.encoding import encode, find_encoded
 from eosin.features.feature_cache import feature_path, place_in_cache
 from eosin.features.feature_file import FeatureFile, read_features
@@ -13,6 +13,7 @@ __all__ = [
     "FeatureFile",
     "TileMatch",
     "attach",
+    "candidates",
     "encode",
     "encoders_of",
     "feature_path",

@@ -107,7 +107,7 @@ def _fitting(section: Section, folder: Path, encoder: str) -> tuple[dict[Path, s
     fitting: dict[Path, str] = {}
     damaged: list[EosinError] = []
     notes = []
-    for path in _candidates(section, folder):
+    for path in candidates(section.name, folder):
         try:
             attrs, width = read_attributes(path)
         except EosinError as error:
@@ -131,10 +131,17 @@ def _fitting(section: Section, folder: Path, encoder: str) -> tuple[dict[Path, s
     return fitting, notes
 
 
-def _candidates(section: Section, folder: Path) -> list[Path]:
+def candidates(section: str, folder: Path) -> list[Path]:
+    """Feature files that are of a section by their names, in a folder and in those within it.
+
+    Raises
+    ------
+    EosinError
+        There is no such folder.
+    """
     if not folder.is_dir():
         raise EosinError("no such folder of features", file=folder)
-    name = f"{file_name(section.name)}.h5"
+    name = f"{file_name(section)}.h5"
     return [path for path in (folder / name, *sorted(folder.glob(f"*/{name}"))) if path.is_file()]
 
 
@@ -158,7 +165,7 @@ def _fits(attrs: Mapping[str, Any], encoder: str) -> bool:
 def encoders_of(section: Section, folder: str | Path) -> list[str]:
     """Specs of the encoders of which a folder holds features of a section; those of other tools do not say it."""
     found: dict[str, None] = {}
-    for path in _candidates(section, Path(folder)):
+    for path in candidates(section.name, Path(folder)):
         try:
             attrs, _ = read_attributes(path)
         except EosinError:

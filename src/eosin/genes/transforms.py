@@ -13,6 +13,8 @@ from eosin.errors import EosinError
 from eosin.types import GenePanel, Section
 
 Elementwise = Callable[[np.ndarray], np.ndarray]
+MOST_MOLECULES = 1e6
+"""Of one gene in one spot: far above what any platform counts."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,11 @@ class Transform:
         if self.per is None or totals is None:
             return counts
         return counts * (np.asarray(totals, dtype=np.float64) / self.per)[:, None]
+
+    @property
+    def most(self) -> float:
+        """The largest value that a spot can have: of `MOST_MOLECULES`, or of all that it is scaled to."""
+        return float(self.log(np.array(MOST_MOLECULES if self.per is None else self.per)))
 
     def _scale(self, totals: np.ndarray | None) -> np.ndarray:
         if totals is None:

@@ -7,6 +7,7 @@ from eosin.options.keywords import changed, described, takes_options
 from eosin.options.records import (
     DEFAULT_ENCODER,
     BenchSettings,
+    CohortOptions,
     DrawOptions,
     FeatureOptions,
     LayoutOptions,
@@ -19,6 +20,7 @@ from eosin.options.records import (
 __all__ = [
     "DEFAULT_ENCODER",
     "BenchSettings",
+    "CohortOptions",
     "DrawOptions",
     "FeatureOptions",
     "LayoutOptions",

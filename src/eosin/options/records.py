@@ -57,6 +57,8 @@ class ReadOptions:
         column of obs that says of which library (section) a spot is, for an AnnData of several
     positions_um
         positions of an AnnData are µm, not pixels
+    patient
+        whose sections or slide these are, where files do not say it; by default each section is a patient of its own
     gene_names
         call genes by `symbol` or `ensembl`, as the files tell or by the gene table
     gene_table
@@ -72,6 +74,7 @@ class ReadOptions:
     bin_um: float | None = None
     library: str | None = None
     positions_um: bool = False
+    patient: str | None = None
     gene_names: str | None = None
     gene_table: str | Path | None = None
     duplicates: str = "sum"
@@ -168,6 +171,22 @@ class DrawOptions:
     keep_draws: bool = False
     strict: bool = False
     calibration: str | Path | None = None
+
+
+@dataclass(frozen=True)
+class CohortOptions:
+    """How the slides of a cohort are shared out.
+
+    Attributes
+    ----------
+    on
+        where slides of a cohort are done: `here`, or `processes:N` for N at a time
+    shard
+        only part i of N of a cohort's slides, as 1/4: for arrays of jobs on a cluster, all with the same OUT
+    """
+
+    on: str = "here"
+    shard: str | None = None
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from eosin.reporting.maps import (
     unit_of,
 )
 from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY, trust
+from eosin.scores.origin import origin_warnings
 from eosin.scores.results import pick
 from eosin.types import Prediction, Section
 
@@ -110,21 +111,6 @@ def remarks(run: ReportedRun, truth: Sequence[Section]) -> list[str]:
     if run.truth and unmeasured:
         sentences.append(f"Not measured, so not scored: {', '.join(unmeasured)}.")
     return list(dict.fromkeys(sentences))
-
-
-def origin_warnings(prediction: Prediction) -> list[str]:
-    """What a prediction's own record says against its score: leaks, and patients who are known."""
-    record, stamps = prediction.provenance, prediction.provenance.get("benchmark") or {}
-    sentences = [f"LEAK, not a result: {leak}" for leak in stamps.get("leak", ())]
-    if prediction.section in (record.get("trained_on") or ()):
-        sentences.append(f"LEAK, not a result: {prediction.model} was trained on section {prediction.section}")
-    elif prediction.section in prediction.panel.chosen_on and not sentences:
-        sentences.append(f"LEAK, not a result: the genes were chosen with section {prediction.section}")
-    if stamps.get("note"):
-        sentences.append(f"{stamps['note']}: {stamps.get('split', prediction.section)}")
-    if network := (record.get("remarks") or {}).get("network"):
-        sentences.append(f"{prediction.model}: {network}")
-    return sentences
 
 
 def reading(

@@ -42,17 +42,45 @@ def held(path: Path, *, poll_s: float = 0.2) -> Iterator[None]:
         The folder cannot be written.
     """
     with explained(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = SoftFileLease(
-            path.with_name(f"{path.name}.lock"),
-            lease_duration=_SILENT_S,
-            heartbeat_interval=min(_BEAT_S, _SILENT_S / 3),
-        )
+        lock = _lock_of(path)
         _take(lock, path, poll_s)
     try:
         yield
     finally:
         lock.release()
+
+
+@contextlib.contextmanager
+def held_now(path: Path) -> Iterator[bool]:
+    """Hold `{path}.lock` as `held` does, or not at all where another process does: whether it is held.
+
+    Raises
+    ------
+    EosinError
+        The folder cannot be written.
+    """
+    with explained(path):
+        lock = _lock_of(path)
+        try:
+            lock.acquire(blocking=False)
+        except (Timeout, LeaseSettingsMismatch):
+            ours = False
+        else:
+            ours = True
+    try:
+        yield ours
+    finally:
+        if ours:
+            lock.release()
+
+
+def _lock_of(path: Path) -> SoftFileLease:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return SoftFileLease(
+        path.with_name(f"{path.name}.lock"),
+        lease_duration=_SILENT_S,
+        heartbeat_interval=min(_BEAT_S, _SILENT_S / 3),
+    )
 
 
 def _take(lock: SoftFileLease, path: Path, poll_s: float) -> None:

@@ -2,12 +2,13 @@
 
 from eosin.trust.conformal import need_patients
 from eosin.trust.distance import Distance
-from eosin.trust.error_model import ErrorModel, KindOfErrors, learn_errors
+from eosin.trust.error_model import FEWEST_SPOTS, ErrorModel, KindOfErrors, learn_errors
 from eosin.trust.left_over import LeftOver
 from eosin.trust.level_prior import LevelVariance
 from eosin.trust.tool_calibration import Calibration
 
 __all__ = [
+    "FEWEST_SPOTS",
     "Calibration",
     "Distance",
     "ErrorModel",

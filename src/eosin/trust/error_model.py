@@ -26,9 +26,12 @@ from eosin.trust.left_over import LeftOver
 from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance
 from eosin.trust.spatial_noise import SpatialNoise
 from eosin.types import ErrorBars, GeneTrust
+from eosin.types.spread import variance_of_draws
 
 PROBABILITIES = np.arange(1, 1000) / 1000
 """At which the quantiles of a shape are kept."""
+FEWEST_SPOTS = 10
+"""Of which levels and noise are told apart."""
 _NORMAL_POINTS = 199
 _LEAST = 1e-6  # a gene that is constant has no scale
 
@@ -119,17 +122,24 @@ class ErrorModel:
         Errors at a patient who is not in training, and at a new slide of one who is.
     patients
         Names of the patients in training.
+    measured_later
+        Names of patients of whom spots were measured after training; they are known as well, and not counted.
     """
 
     new: KindOfErrors
     known: KindOfErrors
     patients: tuple[str, ...]
+    measured_later: tuple[str, ...] = ()
+
+    def knows(self, patient: str) -> bool:
+        """Whether a patient was in training, or measured later."""
+        return patient in self.patients or patient in self.measured_later
 
     def bars(self, patient: str, *, smallest: float | None) -> ErrorBars:
         """Error bars of a slide of some patient; no value is below `smallest`."""
         errors = self.of_patient(patient)
         scale, shape = errors.bars()
-        kind = KINDS[int(patient in self.patients)]
+        kind = KINDS[int(self.knows(patient))]
         return ErrorBars(scale, PROBABILITIES, shape, smallest, kind, len(self.patients), errors.basis)
 
     def trust(self, patient: str) -> GeneTrust | None:
@@ -177,14 +187,25 @@ class ErrorModel:
             result[:, rows] = np.maximum(centre[:, rows] + errors.scale * shaped, 0)
         return result
 
-    def with_levels(self, drawn: np.ndarray, patient: str, seed: int) -> np.ndarray:
-        """A model's own draws [k s g] of what lies within a slide, each with a level of the slide added."""
-        levels = self.of_patient(patient).levels(len(drawn), np.random.default_rng(seed))
-        return np.maximum(drawn + levels.astype(np.float32), 0)
+    def of_own_draws(
+        self, drawn: np.ndarray, mean: np.ndarray, patient: str, seed: int, *, mirrored: bool
+    ) -> np.ndarray:
+        """A model's own draws [k s g], k >= 2, as measured values lie around a mean: as wide as the error bars say.
+
+        Each gene's deviations from the mean of the draws are stretched to the scale that held-out spots told, and
+        stand around `mean` [s g]; each draw gets a level of the slide. Where and among which genes they lie together
+        is the model's.
+        """
+        errors = self.of_patient(patient)
+        own = np.sqrt(variance_of_draws(drawn, mirrored=mirrored).mean(0))  # [g]
+        stretch = np.divide(errors.scale, own, out=np.ones_like(own), where=own > _LEAST)
+        levels = errors.levels(len(drawn), np.random.default_rng(seed))
+        around = (drawn - drawn.mean(0, dtype=np.float64)) * stretch + levels
+        return np.maximum(mean + around, 0).astype(np.float32)
 
     def of_patient(self, patient: str) -> KindOfErrors:
         """Those at a slide of some patient."""
-        return self.known if patient in self.patients else self.new
+        return self.known if self.knows(patient) else self.new
 
     def arrays(self) -> dict[str, Tensor]:
         """All numbers as tensors; `of_arrays` takes them back."""
@@ -212,6 +233,7 @@ def learn_errors(
     *,
     of_patients: LevelVariance = OF_PATIENTS,
     of_slides: LevelVariance = OF_SLIDES,
+    whose: str = "training",
 ) -> ErrorModel:
     """The error model of what was left over.
 
@@ -227,6 +249,8 @@ def learn_errors(
         Names of the patients in training.
     of_patients, of_slides
         How levels differ, before this cohort is looked at.
+    whose
+        What the patients are for, in words: training, or calibration.
     """
     unit = np.maximum(within_slides, _LEAST)
     n, n_genes = len(patients), len(unit)
@@ -235,9 +259,9 @@ def learn_errors(
     if n > 1:
         shifts, patient = new.shifts()
         level_of_patients = level_of_patients.updated(shifts / unit, patient)
-        basis = f"levels of {n} training patients, and a prior worth {of_patients.worth:g} more ({of_patients.source})"
+        basis = f"levels of {n} {whose} patients, and a prior worth {of_patients.worth:g} more ({of_patients.source})"
     else:
-        basis = f"prior for patients ({of_patients.source}): one training patient does not tell how patients differ"
+        basis = f"prior for patients ({of_patients.source}): one {whose} patient does not tell how patients differ"
     slides = known if known is not None else new if n == 1 and len(np.unique(new.slide)) > 1 else None
     if slides is None:
         known_basis = f"prior for slides ({of_slides.source})"

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
+from eosin.plurals import counted
 from eosin.trust.error_model import KindOfErrors
 
 _SHARES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7)
@@ -87,7 +88,7 @@ class PatientUpdate:
     def errors_at(self, level_of_slides: np.ndarray | None, n_spots: int) -> KindOfErrors:
         """Errors around the updated mean: on the measured slide, or on another one, whose level differs by [g] sd."""
         level = self.level_sd if level_of_slides is None else np.hypot(self.level_sd, level_of_slides)
-        basis = f"{n_spots} measured spots of the patient, and {self.errors.basis}"
+        basis = f"{counted(n_spots, 'measured spot')} of the patient, and {self.errors.basis}"
         return replace(
             self.errors, scale=self.errors.scale * self.width, level=level, basis=basis, common=0.0, conformal=None
         )

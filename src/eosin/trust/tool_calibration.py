@@ -6,6 +6,7 @@ over of patients it has not seen. The mean miss of a gene over patients is added
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,11 +17,13 @@ from torch import Tensor
 from eosin.errors import EosinError
 from eosin.genes import target, totals
 from eosin.models.parts.named_arrays import below, tensors, under
-from eosin.models.parts.patients import within_sections
+from eosin.models.parts.patients import KINDS, within_sections
 from eosin.plurals import counted
-from eosin.trust.error_model import ErrorModel, learn_errors
+from eosin.trust.error_model import FEWEST_SPOTS, ErrorModel, learn_errors
 from eosin.trust.left_over import LeftOver
 from eosin.types import GenePanel, Prediction, Section
+
+log = logging.getLogger("eosin")
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,8 +56,9 @@ class Calibration:
         Raises
         ------
         EosinError
-            No prediction, one section twice, no gene in common, several models, encoders or scales; too few patients
-            for conformal intervals; a model that was trained on one of the sections.
+            No prediction, one section twice or with fewer than `FEWEST_SPOTS` spots, no gene in common, several models,
+            encoders or scales; predictions that are calibrated already; too few patients for conformal intervals; a
+            model that was trained on one of the sections or patients.
         """
         if not pairs:
             raise EosinError("there is no prediction to calibrate", fix="predict at least one measured section")
@@ -82,7 +86,7 @@ class Calibration:
         missing = residual - _offset_of_others(residual, patients, len(names))
         left_over = LeftOver(missing, slides, patients, truth, np.concatenate(depth), np.concatenate(xy))
         within = np.sqrt(np.square(within_sections(truth, slides)).mean(0))
-        errors = learn_errors(left_over, None, within, names)
+        errors = learn_errors(left_over, None, within, names, whose="calibration")
         if conformal:
             errors = errors.made_conformal(left_over)
         return cls(panel, offset, errors, made_of)
@@ -90,19 +94,22 @@ class Calibration:
     def apply(self, prediction: Prediction) -> Prediction:
         """A prediction of the same kind for a new patient: mean with the offset, error bars, verdicts on genes.
 
+        Genes that were not calibrated are left out, and said. Several draws are drawn again, around the new mean.
+
         Raises
         ------
         EosinError
-            Another scale, encoder or model than those calibrated, or a gene that was not.
+            Another scale, encoder or model than those calibrated, a prediction that is calibrated already, or no gene
+            that was calibrated.
         """
         self._need_same_kind(prediction)
-        place = {gene: j for j, gene in enumerate(self.panel.names)}
-        unknown = [gene for gene in prediction.panel.names if gene not in place]
-        if unknown:
-            raise EosinError(
-                f"{counted(len(unknown), 'gene')} of the prediction were not calibrated, first '{unknown[0]}'",
-                fix="calibrate predictions of the same panel",
+        if self.is_of_patient_trained_on(prediction):
+            log.warning(
+                "%s: its patient was trained on, the calibration is of new patients: intervals are too wide here",
+                prediction.section,
             )
+        prediction = self._of_calibrated_genes(prediction)
+        place = {gene: j for j, gene in enumerate(self.panel.names)}
         columns = [place[gene] for gene in prediction.panel.names]
         mean = np.maximum(prediction.mean + self.offset[columns], 0).astype(np.float32)
         new = self.errors.new
@@ -111,13 +118,47 @@ class Calibration:
         provenance = {**prediction.provenance, "calibration": dict(self.made_of)}
         return replace(
             prediction,
-            draws=mean[None],
+            draws=self._draws_around(mean, columns, prediction),
             mirrored=False,
             centre=mean,
             error_bars=bars,
             trust=trust,
             provenance=provenance,
         )
+
+    def _of_calibrated_genes(self, prediction: Prediction) -> Prediction:
+        known = set(self.panel.names)
+        kept = [j for j, gene in enumerate(prediction.panel.names) if gene in known]
+        unknown = [gene for gene in prediction.panel.names if gene not in known]
+        if not kept:
+            raise EosinError(
+                f"no gene of the prediction was calibrated, first '{unknown[0]}'",
+                fix="calibrate predictions of the same panel",
+            )
+        if not unknown:
+            return prediction
+        log.warning(
+            "%s: %s left out that the calibration lacks, first '%s'",
+            prediction.section,
+            counted(len(unknown), "gene"),
+            unknown[0],
+        )
+        return prediction.of_genes(kept, prediction.panel.of_genes(kept))
+
+    def _draws_around(self, mean: np.ndarray, columns: Sequence[int], prediction: Prediction) -> np.ndarray:
+        """As many draws [k s g] as the prediction has, of the calibrated distribution; the mean for a single one."""
+        if prediction.n_draws == 1 or not self.errors.can_draw(""):
+            return mean[None]
+        whole = np.zeros((len(mean), len(self.panel)), dtype=np.float32)
+        whole[:, columns] = mean
+        drawn = self.errors.draws(whole, prediction.spots.xy_um, "", prediction.n_draws, prediction.seed)
+        return drawn[:, :, columns]
+
+    @staticmethod
+    def is_of_patient_trained_on(prediction: Prediction) -> bool:
+        """Whether a prediction of eosin's says that its patient was trained on."""
+        bars = prediction.error_bars
+        return bars is not None and bars.kind == KINDS[1] and not prediction.provenance.get("adapted_to")
 
     def _need_same_kind(self, prediction: Prediction) -> None:
         theirs = _kind(prediction)
@@ -147,15 +188,26 @@ class Calibration:
 def _kind(prediction: Prediction) -> dict[str, str | None]:
     """How a prediction was made: what a calibration holds for. Files of other tools say their scale only."""
     record = prediction.provenance
+    if "calibration" in record:
+        raise EosinError(
+            f"the prediction of '{prediction.section}' is calibrated already",
+            fix="give the prediction as its model made it",
+        )
     kind: dict[str, str | None] = {"scale": prediction.panel.transform}
     if record:
-        kind |= {"model": str(record.get("model", prediction.model)), "encoder": str(record.get("encoder_key"))}
+        n_measured = sum(int(m["n_spots"]) for m in record.get("adapted_to", ()))
+        adapted = f"adapted to {counted(n_measured, 'measured spot')}" if n_measured else "not adapted"
+        kind |= {
+            "model": str(record.get("model", prediction.model)),
+            "encoder": str(record.get("encoder_key")),
+            "way": adapted,
+        }
     return kind
 
 
 def _one_kind(pairs: Sequence[tuple[Prediction, Section]]) -> dict[str, Any]:
     kinds = [_kind(prediction) for prediction, _ in pairs]
-    for (prediction, _), kind in zip(pairs, kinds):
+    for (prediction, section), kind in zip(pairs, kinds):
         if kind != kinds[0]:
             key = next(key for key in kind | kinds[0] if kind.get(key) != kinds[0].get(key))
             raise EosinError(
@@ -167,6 +219,17 @@ def _one_kind(pairs: Sequence[tuple[Prediction, Section]]) -> dict[str, Any]:
             raise EosinError(
                 f"section '{prediction.section}' was trained on, so its misses are too small",
                 fix="calibrate on sections that the model has not seen",
+            )
+        if Calibration.is_of_patient_trained_on(prediction):
+            raise EosinError(
+                f"patient '{section.patient}' of section '{prediction.section}' was trained on, so its misses are not "
+                "those of a new patient",
+                fix="calibrate on patients that the model has not seen; of known ones its own intervals hold",
+            )
+        if len(prediction.spots) < FEWEST_SPOTS:
+            raise EosinError(
+                f"{counted(len(prediction.spots), 'spot')} of section '{prediction.section}' cannot be calibrated on",
+                fix=f"give sections with at least {FEWEST_SPOTS} spots that were predicted and measured",
             )
     sections = [prediction.section for prediction, _ in pairs]
     if len(set(sections)) < len(sections):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 from eosin.errors import EosinError
 from eosin.types.identifiers import first_repeat, ids_beside
@@ -49,3 +50,8 @@ class GenePanel:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def of_genes(self, columns: Sequence[int]) -> GenePanel:
+        """Some of its genes, in the order of `columns`."""
+        names = tuple(self.names[j] for j in columns)
+        return replace(self, names=names, ensembl=self.ensembl and tuple(self.ensembl[j] for j in columns))

@@ -129,6 +129,23 @@ class Section:
     def __len__(self) -> int:
         return len(self.spots)
 
+    def said_to_be_of(self, patient: str | None) -> Section:
+        """The section as one of a patient whom the user names; None leaves it as it is.
+
+        Raises
+        ------
+        EosinError
+            Its file names another patient.
+        """
+        if patient is None or patient == self.patient:
+            return self
+        if self.patient != self.name:
+            raise EosinError(
+                f"--patient is '{patient}', but section '{self.name}' is of patient '{self.patient}' by its file",
+                fix="leave out --patient",
+            )
+        return replace(self, patient=patient)
+
     def need_features(self) -> Features:
         """The features.
 

@@ -113,7 +113,7 @@ def test_the_scale_is_said_and_never_guessed(section: Section, tmp_path: Path) -
     def standardise(adata: ad.AnnData) -> None:
         adata.X = (adata.X - adata.X.mean(0)) / adata.X.std(0)
 
-    with pytest.raises(EosinError, match="of its values are below 0"):
+    with pytest.raises(EosinError, match="values are below 0, the lowest"):
         read_other(written(section, tmp_path / "z.h5ad", standardise)).on(section, "log1p")
 
 
@@ -164,3 +164,89 @@ def test_alone_places_are_scaled_or_taken_as_um(
     with caplog.at_level(logging.WARNING, logger="eosin"):
         found.alone("log1p")
     assert "places are taken as µm" in caplog.text
+
+
+def exchanged(share: float) -> Callable[[ad.AnnData], None]:
+    """Names of some spots are dealt out anew, while places stay."""
+
+    def change(adata: ad.AnnData) -> None:
+        names = np.array(adata.obs_names)
+        some = np.arange(max(int(share * len(names)), 2))
+        names[some] = np.roll(names[some], 1)
+        adata.obs_names = names
+
+    return change
+
+
+@pytest.mark.parametrize("share", [1.0, 0.4])
+def test_names_that_contradict_places_are_refused(section: Section, tmp_path: Path, share: float) -> None:
+    file = written(section, tmp_path / "a.h5ad", exchanged(share))
+    with pytest.raises(EosinError, match="named as those of section 'A1', but lie otherwise to one another"):
+        read_other(file).on(section, "log1p")
+
+
+@pytest.mark.parametrize(("factor", "shift", "said"), [(1.0, 0.0, False), (4.0, 0.0, False), (1.0, 300.0, True)])
+def test_places_that_are_all_moved_are_said(
+    section: Section, tmp_path: Path, caplog: pytest.LogCaptureFixture, factor: float, shift: float, *, said: bool
+) -> None:
+    def change(adata: ad.AnnData) -> None:
+        adata.obsm["spatial"] = adata.obsm["spatial"] * factor + shift
+
+    imaged = replace(section, image=Image(tmp_path / "slide.tif", 0.25))
+    made = read_other(written(section, tmp_path / "a.h5ad", change)).on(imaged, "log1p")
+    assert len(made.spots) == len(section.spots)
+    assert ("lie elsewhere in µm and in pixels" in caplog.text) is said
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (lambda v: v * 0 + 5e5 + 0.5, "its values reach 5e\\+05, which is too much on the scale 'log1p'"),
+        (lambda v: np.where(np.arange(v.size).reshape(v.shape) == 7, -500.0, v), "1 of .* values are below 0, the low"),
+        (lambda v: np.where(np.arange(v.size).reshape(v.shape) % 5 == 0, -0.3, v), "the lowest -0.3"),
+    ],
+)
+def test_values_that_no_logarithm_has_are_refused(
+    section: Section, tmp_path: Path, values: Callable[[np.ndarray], np.ndarray], message: str
+) -> None:
+    def change(adata: ad.AnnData) -> None:
+        adata.X = values(np.asarray(adata.X)).astype(np.float32)
+
+    other = read_other(written(section, tmp_path / "a.h5ad", change))
+    for use in (lambda: other.on(section, "log1p"), lambda: other.alone("log1p", mpp=1.0)):
+        with pytest.raises(EosinError, match=message):
+            use()
+
+
+@pytest.mark.parametrize(("told", "said"), [("log1p", True), ("counts", False)])
+def test_a_scale_that_fits_much_worse_than_another_is_said(
+    section: Section, tmp_path: Path, caplog: pytest.LogCaptureFixture, told: str, *, said: bool
+) -> None:
+    """Expected counts, which are not whole."""
+
+    def change(adata: ad.AnnData) -> None:
+        adata.X = np.minimum(np.expm1(np.asarray(adata.X)) + 0.3, 13)
+
+    read_other(written(section, tmp_path / "a.h5ad", change)).on(section, told)
+    assert ("on 'counts'" in caplog.text) is said
+
+
+def test_a_little_below_0_is_taken(section: Section, tmp_path: Path) -> None:
+    def change(adata: ad.AnnData) -> None:
+        adata.X[3, 2] = -0.05
+
+    assert read_other(written(section, tmp_path / "a.h5ad", change)).on(section, "log1p").mean.min() < 0
+
+
+def test_places_that_are_not_known_are_refused(section: Section, tmp_path: Path) -> None:
+    def change(adata: ad.AnnData) -> None:
+        adata.obsm["spatial"][4, 1] = np.nan
+
+    with pytest.raises(EosinError, match="the places of 1 of 30 spots are NaN"):
+        read_other(written(section, tmp_path / "a.h5ad", change))
+
+
+@pytest.mark.parametrize("mpp", [0.0, -1.0, float("nan")])
+def test_an_impossible_scale_is_refused(section: Section, tmp_path: Path, mpp: float) -> None:
+    with pytest.raises(EosinError, match="µm per pixel is impossible"):
+        read_other(written(section, tmp_path / "a.h5ad")).alone("log1p", mpp=mpp)

@@ -50,7 +50,8 @@ def test_measured_spots_help_other_spots_and_other_sections(trained: Trained) ->
     assert (made.sd < predict(trained, other).sd).all()
     assert (predict(updated, one).sd < made.sd).all()  # a slide that was measured is known better than a sister
     assert made.provenance["remarks"]["adapted"] == "to 20 spots of Z1"
-    assert "Z1" in made.provenance["trained_on"]
+    assert made.provenance["adapted_to"] == [{"name": "Z1", "patient": "Z", "n_spots": 20}]
+    assert bars.n_patients == 2  # of training; whom measured spots made known is told by the basis
 
 
 def test_counts_of_other_spots_are_not_looked_at(trained: Trained) -> None:
@@ -67,6 +68,7 @@ def test_others_are_predicted_as_before(trained: Trained) -> None:
     updated, stranger = adapt(trained, shifted("Z1", 1)), toy.section("Q1", 40)
     ours, before = predict(updated, stranger), predict(trained, stranger)
     assert np.array_equal(ours.draws, before.draws) and np.array_equal(ours.sd, before.sd)
+    assert "adapted_to" not in ours.provenance
 
 
 def test_it_is_kept_on_disk_and_can_go_on(trained: Trained, tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_the_signature_and_the_documentation_show_the_fields() -> None:
         "reader",
         "bin_um",
         *FOR_ANNDATA,
+        "patient",
         "gene_names",
         "gene_table",
         "sections",

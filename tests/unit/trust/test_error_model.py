@@ -158,3 +158,27 @@ def test_a_constant_gene_has_a_level_but_no_noise() -> None:
     errors = learn_errors(left_over, None, np.where(np.arange(N_GENES) == 4, 0.0, unit()), names(3))
     bars = errors.bars("x", smallest=0.0)
     assert bars.scale[4] < 1e-4 and np.isfinite(bars.shape).all()
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+@pytest.mark.parametrize("width", [0.05, 3.0])
+def test_a_models_own_draws_are_as_wide_as_the_error_bars(width: float, *, mirrored: bool) -> None:
+    """Whatever the network thinks of its own width; around the mean that is given, and with levels of the slide."""
+    errors = learn_errors(residuals(0, 6, 2), None, unit(), names(6))
+    rng = np.random.default_rng(1)
+    noise = rng.normal(size=(200, 40, N_GENES)) * width
+    if mirrored:
+        noise[1::2] = -noise[::2]
+    mean = np.full((40, N_GENES), 50.0)
+    made = errors.of_own_draws(mean + 7 + noise, mean, "someone new", 0, mirrored=mirrored)
+    assert made.dtype == np.float32
+    within = made - made.mean(1, keepdims=True)
+    assert np.allclose(within.std((0, 1)), errors.new.scale, rtol=0.05)
+    assert np.allclose(made.std((0, 1)), errors.new.total, rtol=0.2)
+    assert np.abs(made.mean((0, 1)) - 50).max() < 5 * errors.new.total.max() / np.sqrt(200)
+
+
+def test_own_draws_that_are_all_alike_get_levels_only() -> None:
+    errors = learn_errors(residuals(0, 6, 2), None, unit(), names(6))
+    made = errors.of_own_draws(np.full((3, 5, N_GENES), 9.0), np.full((5, N_GENES), 9.0), "new", 0, mirrored=False)
+    assert np.isfinite(made).all() and np.allclose(made, made[:, :1])

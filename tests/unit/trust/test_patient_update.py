@@ -96,4 +96,4 @@ def test_one_spot_and_errors_around_it() -> None:
     found = PatientUpdate.of(missed, kernel, errors())
     assert found.share == 0 and np.isfinite(found.level).all() and found.width > 0
     here, elsewhere = found.errors_at(None, 1), found.errors_at(np.full(N_GENES, 0.3), 1)
-    assert (elsewhere.level > here.level).all() and here.basis.startswith("1 measured spots of the patient")
+    assert (elsewhere.level > here.level).all() and here.basis.startswith("1 measured spot of the patient")

@@ -12,7 +12,7 @@ from eosin.errors import EosinError
 from eosin.genes import target
 from eosin.metrics import coverage_of_bars
 from eosin.trust import Calibration
-from eosin.types import GenePanel, Prediction, Section, Spots
+from eosin.types import ErrorBars, GenePanel, Prediction, Section, Spots
 
 GENES = tuple(f"G{j}" for j in range(6))
 
@@ -73,7 +73,7 @@ def test_conformal_needs_nine_patients_and_says_how_many_there_are() -> None:
 
 def test_one_patient_is_told_as_a_prior() -> None:
     calibration = Calibration.learn(cohort(1))
-    assert "one training patient does not tell" in calibration.errors.new.basis
+    assert "one calibration patient does not tell" in calibration.errors.new.basis
 
 
 def test_two_slides_of_a_patient_count_as_one_patient() -> None:
@@ -147,3 +147,82 @@ def test_it_comes_back_from_its_arrays() -> None:
     again = Calibration.of(calibration.arrays(), calibration.facts())
     assert np.array_equal(again.apply(new).mean, calibration.apply(new).mean)
     assert np.array_equal(again.apply(new).quantile(0.05), calibration.apply(new).quantile(0.05))
+
+
+def test_what_is_calibrated_is_not_calibrated_again() -> None:
+    pairs = cohort(3)
+    calibration = Calibration.learn(pairs[:2])
+    done = calibration.apply(pairs[2][0])
+    with pytest.raises(EosinError, match="'S2' is calibrated already"):
+        calibration.apply(done)
+    with pytest.raises(EosinError, match="'S2' is calibrated already"):
+        Calibration.learn([(done, pairs[2][1])])
+
+
+def test_adapted_and_unadapted_predictions_are_two_kinds() -> None:
+    (_, one), (_, two) = cohort(2)
+    plain = predicted(one, model="kernel")
+    adapted = predicted(two, model="kernel", adapted_to=[{"name": "S9", "patient": "patient 1", "n_spots": 10}])
+    more = predicted(two, model="kernel", adapted_to=[{"name": "S9", "patient": "patient 1", "n_spots": 30}])
+    with pytest.raises(EosinError, match="'not adapted' and 'adapted to 10 measured spots'"):
+        Calibration.learn([(plain, one), (adapted, two)])
+    for learned, other in ((plain, adapted), (adapted, plain), (adapted, more)):
+        section = one if learned is plain else two
+        with pytest.raises(EosinError, match="the calibration is of way"):
+            Calibration.learn([(learned, section)]).apply(other)
+
+
+def test_a_patient_who_was_trained_on_is_no_new_one() -> None:
+    prediction, section = cohort(2)[0]
+    bars = ErrorBars(np.ones(len(GENES)), np.array([0.1, 0.9]), np.array([-1.0, 1.0]), 0.0, "known patient", 2)
+    known = replace(prediction, error_bars=bars)
+    with pytest.raises(EosinError, match="patient 'patient 0' of section 'S0' was trained on"):
+        Calibration.learn([(known, section)])
+    adapted = replace(known, provenance={"adapted_to": [{"name": "S7", "patient": "patient 0", "n_spots": 9}]})
+    assert Calibration.learn([(adapted, section)]).errors.new.basis  # known by its measured spots only
+
+
+def test_a_known_patient_is_said_where_a_calibration_is_applied(caplog: pytest.LogCaptureFixture) -> None:
+    pairs = cohort(3)
+    bars = ErrorBars(np.ones(len(GENES)), np.array([0.1, 0.9]), np.array([-1.0, 1.0]), 0.0, "known patient", 2)
+    calibration = Calibration.learn(pairs[:2])
+    calibration.apply(pairs[2][0])
+    assert "was trained on" not in caplog.text
+    calibration.apply(replace(pairs[2][0], error_bars=bars))
+    assert "S2: its patient was trained on" in caplog.text
+
+
+@pytest.mark.parametrize("n", [1, 9])
+def test_a_handful_of_spots_is_not_calibrated_on(n: int) -> None:
+    pairs = cohort(2)
+    few = [(p.of_spots(np.arange(n)), s) for p, s in pairs]
+    with pytest.raises(EosinError, match=f"{n} spots? of section 'S0' cannot be calibrated on"):
+        Calibration.learn(few)
+    enough = Calibration.learn([(p.of_spots(np.arange(10)), s) for p, s in pairs])
+    assert (enough.errors.new.total > 0.05).all()
+
+
+def test_genes_that_were_not_calibrated_are_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    pairs = cohort(3)
+    calibration = Calibration.learn([(p.of_genes([1, 3], GenePanel(("G1", "G3"))), s) for p, s in pairs[:2]])
+    done = calibration.apply(pairs[2][0])
+    assert done.panel.names == ("G1", "G3")
+    np.testing.assert_allclose(done.mean, np.maximum(pairs[2][0].mean[:, [1, 3]] + calibration.offset, 0), rtol=1e-6)
+    assert "S2: 4 genes left out that the calibration lacks, first 'G0'" in caplog.text
+
+
+def test_several_draws_are_drawn_again_around_the_new_mean() -> None:
+    pairs = cohort(4)
+    calibration = Calibration.learn(pairs[:3])
+    prediction = pairs[3][0]
+    several = replace(prediction, draws=np.repeat(prediction.draws, 200, axis=0), centre=prediction.mean)
+    turned = several.of_genes([4, 0], GenePanel(("G4", "G0")))
+    done = calibration.apply(turned)
+    assert done.n_draws == 200
+    np.testing.assert_allclose(done.draws.std((0, 1)) ** 2, done.sd[0] ** 2 + done.mean.std(0) ** 2, rtol=0.35)
+    assert np.abs(done.draws.mean(0) - done.mean).max() < 0.5
+    assert calibration.apply(prediction).n_draws == 1
+
+
+def test_the_basis_speaks_of_calibration_patients() -> None:
+    assert "levels of 3 calibration patients" in Calibration.learn(cohort(3)).errors.new.basis

@@ -43,15 +43,15 @@ def open_target(
     if not (path.is_file() or path.is_dir()):
         raise EosinError("neither a file nor a folder", file=path, fix="give an image, or a folder of sections")
     if is_bare_image(path, reading.reader):
-        return section_of_image(path, layout, mpp=reading.mpp)
+        return section_of_image(path, layout, mpp=reading.mpp).said_to_be_of(reading.patient)
     need_no_layout(layout, path)
     names = None if section is None else [section]
     if names is None:
         names = door.reader_for(path, reading).names(path)
         if len(names) > 1:
-            raise EosinError(
-                f"holds {len(names)} sections", file=path, fix="name one: --section " + "|".join(names[:8])
-            )
+            listed = "|".join(names[:8])
+            fix = f"name one: --section {listed}; or let -o name a folder, to predict all"
+            raise EosinError(f"holds {len(names)} sections", file=path, fix=fix)
     return door.read(path, reading=replace(reading, sections=names))[0]
 
 

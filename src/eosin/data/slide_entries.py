@@ -1,0 +1,271 @@
+"""What a cohort holds: one entry for each slide or section, of a folder or of a manifest. Nothing large is read."""
+
+from __future__ import annotations
+
+import logging
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from eosin.data.contents import PICTURES
+from eosin.data.missing import as_text, is_missing, names_no_patient
+from eosin.data.reader import is_known, reader_for
+from eosin.errors import EosinError
+from eosin.options import LayoutOptions, ReadOptions
+from eosin.plurals import counted
+from eosin.types import check_mpp
+from eosin.types.identifiers import first_repeat
+
+log = logging.getLogger("eosin")
+
+MANIFESTS = (".csv", ".tsv", ".parquet")
+"""Suffixes of tables of slides."""
+_COLUMNS = ("path", "id", "section", "patient", "mpp", "reader", "points", "tissue")
+_TABLES_OF_POSITIONS = {"x", "y", "x_um", "y_um", "barcode", "in_tissue"}
+
+
+@dataclass(frozen=True)
+class SlideEntry:
+    """One slide or section of a cohort.
+
+    Attributes
+    ----------
+    id
+        What its outputs are called; unique in a cohort.
+    path
+        A bare image, a file of sections, a feature file, or a data folder.
+    section
+        Which section of a data folder or file of several; None for an image, or where there is only one.
+    patient, mpp, reader
+        As in `ReadOptions`; None where the manifest does not say them.
+    points, tissue
+        As in `LayoutOptions`, of this slide.
+    """
+
+    id: str
+    path: Path
+    section: str | None = None
+    patient: str | None = None
+    mpp: float | None = None
+    reader: str | None = None
+    points: Path | None = None
+    tissue: Path | None = None
+
+    def reading(self, common: ReadOptions) -> ReadOptions:
+        """How it is read: what its entry says, else what all are told."""
+        own = {name: getattr(self, name) for name in ("patient", "mpp", "reader") if getattr(self, name) is not None}
+        return replace(common, **own)
+
+    def layout(self, common: LayoutOptions) -> LayoutOptions:
+        """How spots are laid on it: what its entry says, else what all are told."""
+        own = {name: getattr(self, name) for name in ("points", "tissue") if getattr(self, name) is not None}
+        return replace(common, **own)
+
+
+def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions()) -> bool:
+    """Whether a path holds several slides or sections: a manifest, a folder of slides, or data of several sections."""
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() in MANIFESTS:
+        return reading.reader is None
+    if not path.is_dir():
+        return False
+    try:
+        return len(_of_folder(path, reading)) > 1
+    except EosinError:
+        return False
+
+
+def entries_of(path: str | Path, reading: ReadOptions = ReadOptions()) -> list[SlideEntry]:
+    """The entries of a manifest, or of a folder of slides or sections, in the order of the table or of names.
+
+    Parameters
+    ----------
+    path
+        A manifest (.csv, .tsv or .parquet with the column `path`, relative to the table, and maybe id, section,
+        patient, mpp, reader, points, tissue); a data folder; or a folder whose files and folders are slides or data.
+    reading
+        The reader that all are told.
+
+    Raises
+    ------
+    EosinError
+        No slide is there; a manifest without paths, with an impossible value, or with one id twice.
+    """
+    path = Path(path)
+    if path.is_file() and path.suffix.lower() in MANIFESTS and reading.reader is None:
+        found = _of_manifest(path)
+    else:
+        found = _of_folder(path, reading)
+    if not found:
+        raise EosinError("holds no slide or section", file=path, fix="give a folder of slides, or a table with paths")
+    ids = [entry.id for entry in found]
+    if len(set(ids)) < len(ids):
+        fix = "give the slides ids of their own in a manifest (columns path, id)"
+        raise EosinError(f"two slides are called '{first_repeat(ids)}'", file=path, fix=fix)
+    return found
+
+
+def _of_data(path: Path, reading: ReadOptions) -> list[SlideEntry]:
+    """The sections of a path, as its reader lists them."""
+    names = reader_for(path, reading).names(path)
+    return [SlideEntry(_as_id(name), path, name) for name in names]
+
+
+def _of_folder(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
+    """The sections of a data folder of several; else what its files and folders are."""
+    try:
+        found = _of_data(folder, reading)
+    except EosinError:
+        if reading.reader is not None or not folder.is_dir():
+            raise
+        found = []
+    if reading.reader is not None or not folder.is_dir():
+        return found
+    if len(found) > 1:
+        ids = tuple(entry.id for entry in found)
+        beside = [child.name for child in _children(folder) if _is_picture(child) and not _stem(child).startswith(ids)]
+        if beside:
+            log.warning(
+                "%s: %s beside the sections left out, first '%s'; a manifest can name them",
+                folder,
+                counted(len(beside), "image"),
+                beside[0],
+            )
+        return found
+    return _of_children(folder, reading)
+
+
+def _of_children(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
+    children = _children(folder)
+    data = {child.name.partition(".")[0] for child in children if child.suffix.lower() == ".h5ad"}
+    found, unknown = [], []
+    for child in children:
+        if _is_picture(child) and child.name.partition(".")[0] in data:
+            continue  # the image of a section's file
+        entries = _of_child(child, reading)
+        found += entries
+        if not entries and not any(other.stem == child.name for other in children):  # a slide's own folder of tiles
+            unknown.append(child.name)
+    if unknown:
+        n = counted(len(unknown), "folder")
+        log.info("%s: %s that no reader knows left out: %s", folder, n, ", ".join(unknown[:6]))
+    return found
+
+
+def _of_child(child: Path, reading: ReadOptions) -> list[SlideEntry]:
+    """The entries of one file or folder of a cohort; what is damaged is one entry, which fails when it is read."""
+    whole = SlideEntry(_as_id(_stem(child)), child)
+    if _is_picture(child):
+        return [whole]
+    if child.is_dir() and not is_known(child):
+        return []
+    try:
+        entries = _of_data(child, reading)
+    except EosinError:
+        return [whole]
+    if len(entries) == 1:  # called as its file or folder, since section names of vendors repeat
+        return [replace(entries[0], id=whole.id)]
+    return [replace(entry, id=_as_id(f"{whole.id}-{entry.id}")) for entry in entries]
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in PICTURES and not path.is_dir()
+
+
+def _children(folder: Path) -> list[Path]:
+    """Files and folders that may be slides or data: images, `.h5ad`, `.h5`, and folders; hidden ones are not."""
+    known = (*PICTURES, ".h5ad", ".h5", ".zarr")
+    return [
+        child
+        for child in sorted(folder.iterdir())
+        if not child.name.startswith(".") and (child.is_dir() or child.suffix.lower() in known)
+    ]
+
+
+def _of_manifest(path: Path) -> list[SlideEntry]:
+    try:
+        if path.suffix.lower() == ".parquet":
+            table = pd.read_parquet(path)
+        else:
+            with path.open(encoding="utf-8-sig") as lines:
+                mark = next((mark for mark in "\t;," if mark in lines.readline()), ",")
+            table = pd.read_csv(path, sep=mark, dtype=str, encoding="utf-8-sig")
+    except Exception as error:  # parsers raise errors of many kinds
+        text = " ".join(str(error).split())[:200]
+        raise EosinError(f"is no table ({text})", file=path, fix="write it anew, with a column path") from error
+    table.columns = [str(column).strip().lower() for column in table.columns]
+    if "path" not in table:
+        positions = _TABLES_OF_POSITIONS & set(table.columns)
+        fix = "give the slide, and this table by --points" if positions else "name the column of files 'path'"
+        raise EosinError("has no column 'path', which a table of slides has", file=path, fix=fix)
+    if twice := [name for name in _COLUMNS if list(table.columns).count(name) > 1 or f"{name}.1" in table]:
+        raise EosinError(f"has the column '{twice[0]}' twice", file=path, fix="leave one of them")
+    unknown = [column for column in table.columns if column not in _COLUMNS]
+    if unknown:
+        log.info("%s: not used: %s", path, ", ".join(unknown))
+    entries = [_of_row(row, number, path) for number, row in enumerate(table.to_dict("records"), 2)]
+    log.info("%s: %s", path, counted(len(entries), "slide"))
+    return entries
+
+
+def _of_row(row: dict[Any, Any], number: int, manifest: Path) -> SlideEntry:
+    """One line of a manifest; its paths are relative to the manifest."""
+    told = {name: as_text(row[name]).strip() for name in _COLUMNS if name in row and not is_missing(row[name])}
+    told = {name: value for name, value in told.items() if value}
+    if "path" not in told:
+        raise EosinError(f"line {number} has no path", file=manifest, fix="give one, or leave the line out")
+    mpp = None
+    if "mpp" in told:
+        try:
+            mpp = float(told["mpp"])
+        except ValueError:
+            mpp = math.nan
+        try:
+            check_mpp(mpp, "")
+        except EosinError:
+            raise EosinError(
+                f"line {number}: {told['mpp']} µm per pixel is impossible", file=manifest, fix="mend the column mpp"
+            ) from None
+    slide = manifest.parent / told["path"]
+    given_id = told.get("id")
+    if given_id is not None and given_id != _as_id(given_id):
+        raise EosinError(
+            f"line {number}: '{given_id}' cannot name a file", file=manifest, fix=f"call it as '{_as_id(given_id)}'"
+        )
+    own = given_id or _as_id("-".join(filter(None, [_stem(slide), told.get("section")])))
+    files = {name: manifest.parent / told[name] for name in ("points", "tissue") if name in told}
+    patient = None if names_no_patient(told.get("patient")) else told["patient"]
+    return SlideEntry(own, slide, told.get("section"), patient, mpp, told.get("reader"), **files)
+
+
+def _stem(path: Path) -> str:
+    """A file's name without what tells its format."""
+    return re.sub(r"(\.ome)?\.[A-Za-z0-9]{1,6}$", "", path.name) if not path.is_dir() else path.name
+
+
+def _as_id(name: str) -> str:
+    """A name that any file system takes."""
+    kept = re.sub(r"[^\w.+=@()\[\] -]", "_", name).strip(" .")
+    return kept[:150] or "slide"
+
+
+def of_shard(entries: Sequence[SlideEntry], shard: str | None) -> list[SlideEntry]:
+    """Every N-th of the entries, from the i-th on, for `i/N`; all without a shard.
+
+    Raises
+    ------
+    EosinError
+        Not of the form i/N with 1 <= i <= N.
+    """
+    if shard is None:
+        return list(entries)
+    match = re.fullmatch(r"(\d+)/(\d+)", shard, re.ASCII)
+    i, n = (int(match[1]), int(match[2])) if match else (0, 0)
+    if not 1 <= i <= n:
+        raise EosinError(f"--shard is '{shard}'", fix="give i/N, as 1/4 for the first of four parts")
+    return list(entries[i - 1 :: n])

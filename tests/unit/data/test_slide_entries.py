@@ -1,0 +1,150 @@
+"""What a cohort holds: folders of slides, data of several sections, manifests; and what cannot be one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import anndata as ad
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image as Picture
+
+from eosin.data.slide_entries import SlideEntry, entries_of, is_cohort, of_shard
+from eosin.errors import EosinError
+from eosin.options import LayoutOptions, ReadOptions
+
+
+def picture(path: Path) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Picture.fromarray(np.full((8, 8, 3), 200, np.uint8)).save(path)
+    return path
+
+
+def anndata(path: Path) -> None:
+    positions = np.arange(24.0).reshape(12, 2) * 100
+    ad.AnnData(np.ones((12, 3), np.float32), obsm={"spatial": positions}).write_h5ad(path)
+
+
+def test_a_folder_of_slides_and_data(tmp_path: Path) -> None:
+    picture(tmp_path / "b.tif")
+    picture(tmp_path / "a.ome.tif")
+    anndata(tmp_path / "c.h5ad")
+    (tmp_path / "notes.txt").write_text("x")
+    (tmp_path / ".hidden.tif").write_text("x")
+    (tmp_path / "empty").mkdir()
+    assert is_cohort(tmp_path)
+    found = entries_of(tmp_path)
+    assert [(entry.id, entry.path.name) for entry in found] == [("a", "a.ome.tif"), ("b", "b.tif"), ("c", "c.h5ad")]
+    assert found[0].section is None and found[2].section is not None
+
+
+def test_what_cannot_be_listed_is_an_entry_that_will_fail(tmp_path: Path) -> None:
+    picture(tmp_path / "a.tif")
+    (tmp_path / "broken.h5ad").write_bytes(b"no HDF5")
+    assert [entry.id for entry in entries_of(tmp_path)] == ["a", "broken"]
+
+
+def test_an_image_of_a_sections_file_is_no_slide_of_its_own(tmp_path: Path) -> None:
+    picture(tmp_path / "b.tif")
+    picture(tmp_path / "c.tif")
+    anndata(tmp_path / "c.h5ad")
+    assert [(entry.id, entry.path.name) for entry in entries_of(tmp_path)] == [("b", "b.tif"), ("c", "c.h5ad")]
+
+
+def test_images_beside_several_sections_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in "cd":
+        anndata(tmp_path / f"{name}.h5ad")
+        picture(tmp_path / f"{name}.tif")
+    picture(tmp_path / "other.tif")
+    assert [entry.section for entry in entries_of(tmp_path)] == ["c", "d"]
+    assert "1 image beside the sections left out, first 'other.tif'" in caplog.text
+
+
+def test_two_slides_of_one_name_need_a_manifest(tmp_path: Path) -> None:
+    picture(tmp_path / "a.tif")
+    picture(tmp_path / "a.png")
+    with pytest.raises(EosinError, match="two slides are called 'a'; give the slides ids of their own"):
+        entries_of(tmp_path)
+
+
+def test_a_single_slide_and_an_empty_folder_are_no_cohort(tmp_path: Path) -> None:
+    assert not is_cohort(tmp_path)
+    assert not is_cohort(picture(tmp_path / "x" / "a.tif"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(EosinError, match="holds no slide or section"):
+        entries_of(tmp_path / "empty")
+
+
+ROWS = pd.DataFrame(
+    {
+        "Path": ["a.tif", "sub/b.svs", "c"],
+        "ID": ["", "second", None],
+        "patient": ["P1", "unknown", "nan"],
+        "mpp": ["0.5", "", "0.25"],
+        "section": ["", "", "S2"],
+        "points": ["", "b.csv", ""],
+        "magnification": ["20", "40", "20"],
+    }
+)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".parquet"])
+def test_a_manifest_says_what_each_slide_is(tmp_path: Path, suffix: str, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / f"cohort{suffix}"
+    if suffix == ".parquet":
+        ROWS.to_parquet(file)
+    else:
+        ROWS.to_csv(file, index=False, sep="\t" if suffix == ".tsv" else ",")
+    assert is_cohort(file)
+    with caplog.at_level("INFO"):
+        found = entries_of(file)
+    assert found == [
+        SlideEntry("a", tmp_path / "a.tif", patient="P1", mpp=0.5),
+        SlideEntry("second", tmp_path / "sub" / "b.svs", points=tmp_path / "b.csv"),
+        SlideEntry("c-S2", tmp_path / "c", section="S2", mpp=0.25),
+    ]
+    assert "not used: magnification" in caplog.text
+
+
+def test_semicolons_and_numbers_of_patients(tmp_path: Path) -> None:
+    file = tmp_path / "cohort.csv"
+    file.write_text("\ufeffpath;patient\na.tif;007\nb.tif;8\n", encoding="utf-8")
+    assert [entry.patient for entry in entries_of(file)] == ["007", "8"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("file,mpp\na.tif,1\n", "has no column 'path'"),
+        ("x,y\n1,2\n", "give the slide, and this table by --points"),
+        ("path,mpp\na.tif,0.5\nb.tif,ten\n", "line 3: ten µm per pixel is impossible"),
+        ("path,mpp\na.tif,-1\n", "line 2: -1 µm per pixel is impossible"),
+        ("path,id\na.tif,x\n,y\n", "line 3 has no path"),
+        ("path,id\na.tif,x\nb.tif,x\n", "two slides are called 'x'"),
+        ("path,id\na.tif,../x\n", "line 2: '../x' cannot name a file"),
+        ("path,path\na,b\n", "column"),
+        ("path\n", "holds no slide or section"),
+    ],
+)
+def test_a_manifest_that_cannot_be_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "cohort.csv"
+    file.write_text(text)
+    with pytest.raises(EosinError, match=message):
+        entries_of(file)
+
+
+def test_what_an_entry_says_goes_before_what_all_are_told() -> None:
+    entry = SlideEntry("a", Path("a.tif"), mpp=0.25, tissue=Path("t.geojson"))
+    assert entry.reading(ReadOptions(mpp=1.0, patient="P")) == ReadOptions(mpp=0.25, patient="P")
+    assert entry.layout(LayoutOptions(pitch_um=50)) == LayoutOptions(pitch_um=50, tissue=Path("t.geojson"))
+
+
+def test_shards_share_out_all_and_nothing_twice() -> None:
+    entries = [SlideEntry(str(i), Path(str(i))) for i in range(11)]
+    parts = [of_shard(entries, f"{i}/4") for i in range(1, 5)]
+    assert sorted(int(e.id) for part in parts for e in part) == list(range(11))
+    assert max(map(len, parts)) - min(map(len, parts)) <= 1 and of_shard(entries, None) == entries
+    for wrong in ("0/4", "5/4", "1", "a/b", "1/0", "²/3"):
+        with pytest.raises(EosinError, match="--shard is"):
+            of_shard(entries, wrong)

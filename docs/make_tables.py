@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic_core import PydanticUndefined
 
-from eosin.api.listing import all_lists
+from eosin.api.listing import all_lists, all_settings
 from eosin.api.parts.catalogue import FILE, contents
 from eosin.config import Settings
 from eosin.data import READERS
@@ -178,7 +178,7 @@ def renewed(text: str) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     stale = [page for page in pages() if renewed(page.read_text(encoding="utf-8")) != page.read_text(encoding="utf-8")]
-    catalogue = contents(all_lists())
+    catalogue = contents(all_lists(), all_settings())
     if not FILE.is_file() or FILE.read_text(encoding="utf-8") != catalogue:
         stale.append(FILE)
     for page in stale:

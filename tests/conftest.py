@@ -15,12 +15,24 @@ FIRST = (
     "unit/encoders/test_zoo.py",  # needs no kernel
     "cli/test_bad_input.py",
     "cli/test_verbs.py",
+    "real/test_encoders_real.py",
+    "cli/test_extend.py",
+    "unit/data/test_hostile.py",
+    "unit/reporting/test_report.py",
+    "contract/test_encoders.py",
+    "unit/engine/test_training.py",
+    "unit/benchmark/test_grid.py",
+    "cli/test_examples.py",
+    "unit/data/readers/test_spatialdata.py",
+    "unit/encoders/test_tensor_names.py",
     "unit/models/test_flag.py",
 )
 """The files that take longest, longest first: one that starts late is waited for while the other workers are idle."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # Workers and processes that tests start keep what they compile: else each compiles its libraries again, for 10 s.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     n_workers = config.getoption("numprocesses", None)
     if n_workers:
         # Workers with a thread for each core wait for one another: the kernel then takes five times as long. They get

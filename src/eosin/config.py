@@ -42,10 +42,7 @@ class Settings(BaseModel):
             merged.update({key.replace("-", "_"): value for key, value in table.items()})
         unknown = [key for key in merged if key not in cls.model_fields]
         if unknown:
-            raise EosinError(
-                f"unknown setting '{unknown[0]}' in {source}",
-                fix=near_or_known(unknown[0], sorted(cls.model_fields), "settings"),
-            )
+            raise unknown_setting(unknown[0], list(cls.model_fields), source)
         for name, value in merged.items():
             if isinstance(value, bool) and _is_number(cls.model_fields[name].annotation):
                 raise EosinError(f"{source}: '{name}' is {str(value).lower()}, and is a number", fix="give its value")
@@ -55,6 +52,16 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             raise EosinError(f"{source}: '{name}' is {first['input']!r}: {first['msg'].lower()}") from error
+
+
+def unknown_setting(name: str, known: Sequence[str], source: str) -> EosinError:
+    """The error of a setting that a table does not have, with the nearest known ones."""
+    return EosinError(f"unknown setting '{name}' in {source}", fix=near_or_known(name, sorted(known), "settings"))
+
+
+def unknown_table(name: str) -> EosinError:
+    """The error of a table of settings that is neither the model's nor that of training."""
+    return EosinError(f"unknown settings table '{name}'", fix="known tables: model, train")
 
 
 def _is_number(kind: Any) -> bool:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from cli.conftest import Ground, Run
+from cli.conftest import Ground, Run, files_below
 
 VERBS = (
     "info",
@@ -182,6 +183,21 @@ ANSWERED_AT_ONCE = (
     "list protocols",
     "list studies",
     "list readers",
+    "train . --model.n-layer 3 -o run",
+    "train . --model ridge --model.widht 3 -o run",
+    "train . --train.epoch 3 -o run",
+    "train . --settings settings.toml -o run",
+    "train . --genes vr:50 -o run",
+    "train . --genes var:many -o run",
+    "train . --genes var:50+absent.txt -o run",
+    "train . --transform log1pp -o run",
+    "train . --missing-genes skp -o run",
+    "bench . --genes vr:50 -o out",
+    "bench . --transform log1pp -o out",
+    "study priors . --genes vr:50 -o out",
+    "info ridge",
+    "info stflow",
+    "info settings.toml",
     "train . --seed x -o run",
     "predict run . --no-such-flag -o p.h5ad",
 )
@@ -201,12 +217,16 @@ json.dump(answers, sys.stdout)
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, bool, str]]:
+def answers(tmp_path_factory: pytest.TempPathFactory, ground: Ground) -> dict[str, tuple[int, bool, str]]:
     """Exit code, whether torch was loaded by then, and stderr of each line, of one process that has loaded nothing."""
     folder = tmp_path_factory.mktemp("at-once")
+    for run in (ground.ridge, ground.stflow):
+        shutil.copytree(run, folder / run.name)
+    (folder / "settings.toml").write_text("[modell]\nn_layers = 3\n")
+    before = files_below(folder)
     done = python("-c", EACH_LINE, str(folder), given=json.dumps(ANSWERED_AT_ONCE))
     assert done.returncode == 0, done.stderr
-    assert list(folder.iterdir()) == []
+    assert files_below(folder) == before
     return json.loads(done.stdout)
 
 
@@ -214,8 +234,14 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, bo
 def test_a_wrong_path_is_answered_without_torch(answers: dict[str, tuple[int, bool, str]], line: str) -> None:
     code, torch_is_loaded, err = answers[line]
     assert not torch_is_loaded
-    fine = line.startswith("list ") and "modells" not in line
+    fine = line in ("info ridge", "info stflow") or (line.startswith("list ") and "modells" not in line)
     wrong_usage = "--seed x" in line or "--no-such-flag" in line
     assert code == (0 if fine else 2 if wrong_usage else 1), err
-    words = ("absent", "modells", "stflw", "papr", "priorz", "unii", "x", "--no-such-flag")
-    assert fine or any(word in line and word in err for word in words)
+    words = ("absent", "modells", "stflw", "papr", "priorz", "unii", "--seed", "--no-such-flag", "settings.toml")
+    words += (
+        "'n_layer' in [model]; did you mean 'n_layers'",
+        "'widht' in [model]; known settings",
+        "'epoch' in [train]; did you",
+    )
+    words += ("'vr'", "'var:many'", "'log1pp'", "'skp'", "'modell'")
+    assert fine or any(word in err for word in words), err

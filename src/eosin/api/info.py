@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from eosin import data as door
+from eosin.api.parts.checkpoint_facts import checkpoint_facts
 from eosin.data.contents import other_file
 from eosin.data.h5ad import kind_of
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
 from eosin.slide import open_slide, warn_of_little
+from eosin.storage.files import read_json
 
 
 @takes_options()
@@ -39,10 +41,8 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
     if not path.exists():
         raise EosinError("no such file or folder", file=path, fix="check the path")
     if (path / "config.json").is_file() or (path / "model.safetensors").is_file():
-        from eosin import engine
-
-        trained = engine.load(path)
-        return {"kind": "checkpoint", **trained.config(), "metrics": _short(trained.metrics)}
+        facts = checkpoint_facts(path) or _loaded_facts(path)
+        return {"kind": "checkpoint", **facts, "metrics": _short(facts["metrics"])}
     if path.is_file() and path.suffix.lower() == ".h5ad" and kind_of(path) == "prediction":
         return _prediction_facts(path)
     if reading.reader is None and path.suffix.lower() in {".h5", ".hdf5"}:
@@ -64,6 +64,15 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
             "size_um": [round(float(x), 1) for x in slide.size_um],
             "read_by": slide.library,
         }
+
+
+def _loaded_facts(path: Path) -> dict[str, Any]:
+    """Of any checkpoint that can be loaded; the errors of one that cannot."""
+    from eosin import engine
+
+    trained = engine.load(path)
+    versions = read_json(path / "config.json").get("versions", {})
+    return {**trained.config(), "versions": versions, "metrics": trained.metrics}
 
 
 def _prediction_facts(path: Path) -> dict[str, Any]:

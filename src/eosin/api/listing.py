@@ -29,6 +29,14 @@ def all_lists() -> dict[str, list[dict[str, Any]]]:
     return {kind: make() for kind, make in _LISTS.items()}
 
 
+def all_settings() -> dict[str, list[str]]:
+    """Names of the settings of each model, and of training under `train`."""
+    from eosin.engine import TrainSettings
+    from eosin.models import MODELS
+
+    return {"train": list(TrainSettings.model_fields), **{n: list(MODELS[n].settings.model_fields) for n in MODELS}}
+
+
 def _models() -> list[dict[str, Any]]:
     from eosin.models import MODELS
 

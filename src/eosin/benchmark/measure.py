@@ -45,7 +45,8 @@ class CellJob(Job[dict[str, Any]]):
         Where the cell's record lies once it is done, and the key that it has if it answers this question.
     """
 
-    ahead: ClassVar[tuple[str, ...]] = ("sklearn.metrics",)  # scoring does, and it takes 2 s
+    # Scoring loads the first, for 2 s; accelerate the second, for 1 s; STFlow's kernels the third.
+    ahead: ClassVar[tuple[str, ...]] = ("sklearn.metrics", "torch.distributed.tensor", "numba")
 
     cell: Cell
     sections: Mapping[str, Section]

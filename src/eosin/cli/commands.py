@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
-from eosin.api.parts.catalogue import need_encoder, need_shipped
+from eosin.api.parts.catalogue import need_encoder, need_settings, need_shipped
 from eosin.cli.comparisons import bench, report, score, study
 from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
@@ -30,6 +30,7 @@ from eosin.cli.flags import (
     given,
     unset,
 )
+from eosin.cli.gene_choice import need_panel
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
 from eosin.cli.trusting import adapt, calibrate
@@ -153,6 +154,8 @@ def train(
     need_encoder(None if training.features else training.encoder)  # features of other tools have names of their own
     need_shipped("readers", names_of(reading.reader) or ())
     tables = over(read_toml(settings) if settings else {})
+    need_settings(model, tables)
+    need_panel(choosing)
     from eosin.api.train import train as run
 
     options = {"model": model, "settings": tables, "seed": seed, "resume": resume, "overwrite": overwrite}

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from eosin.api.parts.catalogue import need_shipped
 from eosin.cli.existing import need_existing
 from eosin.cli.flags import Benching, Flag, OneReading, Out, Reading, Studying, Training, given, listed, unset
+from eosin.cli.gene_choice import need_panel
 from eosin.options import BenchSettings, described, names_of
 
 _LINES = described(BenchSettings)
@@ -130,6 +131,7 @@ def bench(
     need_existing(data)
     need_shipped("models", names_of(listed(models)) or ())
     need_shipped("readers", names_of(reading.reader) or ())
+    need_panel(benching)
     from eosin.api.bench import bench as run
     from eosin.cli import show
 
@@ -170,6 +172,7 @@ def study(
     need_existing(data)
     need_shipped("studies", [name])
     need_shipped("readers", names_of(reading.reader) or ())
+    need_panel(studying)
     from eosin.api.study import study as run
     from eosin.cli import show
 

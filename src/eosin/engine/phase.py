@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
+from eosin.engine.adamw import AdamW
 from eosin.engine.augment import Turning
 from eosin.engine.epochs import Progress
 from eosin.engine.regions import Regions
@@ -54,7 +55,7 @@ class Phase:
         self.turning = Turning(training.batch, settings.augment, seed)
         self.model = build()
         self.model.observe(training)
-        optimiser = torch.optim.AdamW(self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+        optimiser = AdamW(self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
         self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
         self.average = WeightAverage(self.model, settings.ema) if settings.ema else None
         self.best: dict[str, Tensor] = {}

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from eosin.config import Settings
+from eosin.config import Settings, unknown_table
 from eosin.encoders.parts.versions import with_version
 from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
@@ -156,7 +156,7 @@ def resolve(model: str, settings: Mapping[str, Mapping[str, Any]] | None) -> tup
     tables["train"] = {**entry.train, **tables["train"]}
     for table, values in (settings or {}).items():
         if table not in tables:
-            raise EosinError(f"unknown settings table '{table}'", fix="known tables: model, train")
+            raise unknown_table(table)
         tables[table].update({key.replace("-", "_"): value for key, value in values.items()})
     entry.settings.of(tables["model"], source="[model]")
     TrainSettings.of(tables["train"], source="[train]")

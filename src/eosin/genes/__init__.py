@@ -1,6 +1,6 @@
 """Genes: which a model predicts, on which scale, and by which names."""
 
-from eosin.genes.panels import choose_panel, gene_rules, tolerant, with_ids
+from eosin.genes.panels import choose_panel, gene_rules, need_rule, tolerant, with_ids
 from eosin.genes.rules import RULES, GeneRule
 from eosin.genes.transforms import TRANSFORMS, Transform, target, totals
 
@@ -11,6 +11,7 @@ __all__ = [
     "Transform",
     "choose_panel",
     "gene_rules",
+    "need_rule",
     "target",
     "tolerant",
     "totals",

@@ -95,14 +95,56 @@ def tolerant(rule: str | Path | Sequence[str], missing: str) -> str:
     return f"{text.removesuffix('?')}?" if missing == "skip" else text
 
 
+def need_rule(rule: str | Path, transform: str = "log1p") -> None:
+    """Refuse a rule that no section could answer, and an unknown transform: what can be known before data are read.
+
+    Parameters
+    ----------
+    rule, transform
+        As for `choose_panel`.
+
+    Raises
+    ------
+    EosinError
+        As `choose_panel` would.
+    """
+    _ = TRANSFORMS[transform]
+    for part in _parts(str(rule).strip().removesuffix("?").strip()):
+        _need_part(part)
+
+
+def _parts(whole: str) -> list[str]:
+    """The rules, files and lists of a union."""
+    parts = [part.strip() for part in whole.split("+")]
+    if len(parts) == 1 or _is_file(Path(whole)):
+        return [whole]
+    if "" in parts:
+        raise EosinError(f"gene rule '{whole}' has nothing before or after a +", fix="write var:50+ERBB2,GATA3")
+    return parts
+
+
+def _need_part(text: str) -> None:
+    path = Path(text)
+    if _is_file(path):
+        _read_names(path)
+    elif _is_ranked(text):
+        name, _, number = text.partition(":")
+        if name not in RULES:
+            raise EosinError(f"no gene rule is called '{name}'", fix=_known_rules())
+        if not re.fullmatch(r"[0-9]+", number) or int(number) < 1:
+            raise EosinError(f"gene rule '{text}' has no positive whole number of genes", fix=f"write {name}:50")
+    elif path.suffix.lower() in {".txt", ".csv", ".tsv", ".json"} or "/" in text:
+        raise EosinError("no such file of genes", file=path)
+
+
+def _is_ranked(text: str) -> bool:
+    return re.fullmatch(r"[A-Za-z0-9_]*:.*", text) is not None
+
+
 def _choose(text: str, sections: Sequence[Section], values: Transform) -> GenePanel:
     skip = text.endswith("?")
     whole = text.removesuffix("?").strip()
-    parts = [part.strip() for part in whole.split("+")]
-    if len(parts) == 1 or _is_file(Path(whole)):
-        parts = [whole]
-    elif "" in parts:
-        raise EosinError(f"gene rule '{whole}' has nothing before or after a +", fix="write var:50+ERBB2,GATA3")
+    parts = _parts(whole)
     found = [_choose_part(part, sections, values, skip=skip) for part in parts]
     panels = [panel for panel in found if panel is not None]
     if not panels:
@@ -117,13 +159,12 @@ def _choose(text: str, sections: Sequence[Section], values: Transform) -> GenePa
 def _choose_part(text: str, sections: Sequence[Section], values: Transform, *, skip: bool) -> GenePanel | None:
     """The panel of one rule, file or list; None where all of its names are skipped."""
     path, transform = Path(text), values.name
+    _need_part(text)
     if _is_file(path):
         names = _check_measured(_read_names(path), sections, path, skip=skip)
         return GenePanel(names, transform, rule=f"file:{path.name}") if names else None
-    if re.fullmatch(r"[A-Za-z0-9_]*:.*", text):
+    if _is_ranked(text):
         return _choose_ranked(text, sections, values)
-    if path.suffix.lower() in {".txt", ".csv", ".tsv", ".json"} or "/" in text:
-        raise EosinError("no such file of genes", file=path)
     names = tuple(name.strip() for name in text.split(",") if name.strip())
     kept = _check_measured(names, sections, None, skip=skip)
     return GenePanel(kept, transform) if kept or not skip else None
@@ -131,10 +172,6 @@ def _choose_part(text: str, sections: Sequence[Section], values: Transform, *, s
 
 def _choose_ranked(text: str, sections: Sequence[Section], transform: Transform) -> GenePanel:
     name, _, number = text.partition(":")
-    if name not in RULES:
-        raise EosinError(f"no gene rule is called '{name}'", fix=_known_rules())
-    if not re.fullmatch(r"[0-9]+", number) or int(number) < 1:
-        raise EosinError(f"gene rule '{text}' has no positive whole number of genes", fix=f"write {name}:50")
     common = _common_genes(sections)
     ranked = RULES[name].rank(sections, common, transform)
     if int(number) > len(ranked):

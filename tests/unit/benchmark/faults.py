@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -49,3 +50,9 @@ def broken(prediction: Prediction, path: Path) -> None:
 def slow(prediction: Prediction, path: Path) -> None:
     touch(prediction, path)
     time.sleep(60)
+
+
+def compiler(prediction: Prediction, path: Path) -> None:
+    """What this process has loaded of torch's compiler."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(" ".join(name for name in ("torch._dynamo", "torch._inductor") if name in sys.modules))

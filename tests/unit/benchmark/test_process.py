@@ -102,6 +102,15 @@ def test_a_function_of_a_test_is_used_here(sections: list[Section], tmp_path: Pa
     assert seen == ["B1"]
 
 
+def test_a_cell_that_trains_a_network_does_not_load_torchs_compiler(sections: list[Section], tmp_path: Path) -> None:
+    """Its process starts without, and would load it for 3 s of a core, as each cell."""
+    tables = {"egnn": {"model": {"n_layers": 1, "width": 8, "base": "ridge"}, "train": {"epochs": 1}}}
+    (cell,) = run(sections, tmp_path, models=["egnn"], tables=tables, save=faults.compiler)
+    assert cell["status"] == "done" and cell["n_parameters"] > 0
+    (file,) = tmp_path.rglob("predictions/egnn*/B1.h5ad")
+    assert file.read_text() == ""
+
+
 def test_costs_are_noted(sections: list[Section], tmp_path: Path) -> None:
     for cell in run(sections, tmp_path):
         spent = cell["inference"]
@@ -117,4 +126,4 @@ def test_what_scoring_loads_late_is_loaded_once_for_all_cells(monkeypatch: pytes
     context = multiprocessing.context.ForkServerContext
     monkeypatch.setattr(context, "set_forkserver_preload", lambda _, names: asked.extend(names))
     worker._context(CellJob)
-    assert {"eosin.benchmark.measure", "sklearn.metrics"} <= set(asked)
+    assert {"eosin.benchmark.measure", "sklearn.metrics", "torch.distributed.tensor"} <= set(asked)

@@ -35,7 +35,7 @@ def moved(section: Section, xy_um: np.ndarray) -> Section:
 
 
 def told(section: Section, caplog) -> str:
-    encode(section, get_encoder("stain"))
+    encode(section, get_encoder("pixels?px=8"))
     return "\n".join(record.message for record in caplog.records if record.levelname == "WARNING")
 
 

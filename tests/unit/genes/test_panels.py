@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.genes import RULES, TRANSFORMS, GeneRule, choose_panel, gene_rules, target, tolerant
+from eosin.genes import RULES, TRANSFORMS, GeneRule, choose_panel, gene_rules, need_rule, target, tolerant
 from eosin.types import GenePanel, Section, Spots
 
 
@@ -285,3 +285,25 @@ def test_genes_that_a_section_lacks_are_skipped_and_named(caplog):
     assert tolerant(tolerant("B", "skip"), "skip") == "B?"
     with pytest.raises(EosinError, match="--missing-genes is 'drop'; give refuse or skip"):
         tolerant("var:50", "drop")
+
+
+@pytest.mark.parametrize("rule", ["best:50", "var:", "var:0", "var:2.5", "var:1+", "A,B+best:3", "no.txt", "no/such"])
+def test_what_no_section_could_answer_is_refused_without_sections_in_the_same_words(rule):
+    with pytest.raises(EosinError) as with_sections:
+        choose_panel(rule, [ONE, TWO])
+    with pytest.raises(EosinError) as without:
+        need_rule(rule)
+    assert str(without.value) == str(with_sections.value)
+
+
+def test_an_unknown_transform_and_a_broken_file_are_refused_without_sections(tmp_path):
+    with pytest.raises(EosinError, match="'log1pp'"):
+        need_rule("var:50", "log1pp")
+    (tmp_path / "empty.txt").write_text("")
+    with pytest.raises(EosinError, match="lists no gene"):
+        need_rule(f"var:1+{tmp_path / 'empty.txt'}")
+
+
+@pytest.mark.parametrize("rule", ["var:50", "hvg:1+A,B", "A,B?", "A"])
+def test_what_sections_decide_is_not_refused_without_them(rule):
+    need_rule(rule)

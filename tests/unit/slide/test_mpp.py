@@ -28,7 +28,7 @@ def test_every_verb_takes_it_as_that(tmp_path: Path, pyramid: Path, mpp: float) 
     facts = eosin.info(pyramid, mpp=mpp)
     assert facts["mpp"] == mpp and facts["size_um"] == [1200 * mpp, 1000 * mpp]
     assert eosin.tissue(pyramid, mpp=mpp).area_um2 == pytest.approx((800 * mpp) ** 2, rel=0.1)
-    (section,) = eosin.encode(pyramid, mpp=mpp, out=tmp_path / "f", encoder="stain", pitch_um=100 * mpp)
+    (section,) = eosin.encode(pyramid, mpp=mpp, out=tmp_path / "f", encoder="pixels?px=8", pitch_um=100 * mpp)
     assert section.image.mpp == mpp and len(section) == pytest.approx(64, abs=20)
     (file,) = (tmp_path / "f").rglob("*.h5")
     with h5py.File(file) as stored:

@@ -14,7 +14,7 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
-from eosin.config import near_or_known
+from eosin.config import near_or_known, unknown_setting, unknown_table
 from eosin.errors import EosinError
 
 FILE = Path(__file__).with_suffix(".json")
@@ -33,6 +33,18 @@ Rows = list[dict[str, Any]]
 
 def shipped(kind: str) -> Rows | None:
     """The rows of a list as they were when eosin was made; None where there may be others now."""
+    known = _kept(kind)
+    return None if known is None else known[kind]
+
+
+def settings_of(model: str) -> list[str] | None:
+    """Names of a model's settings, as `shipped`; `train` stands for those of training. None also for other models."""
+    known = _kept("models")
+    return None if known is None else known["settings"].get(model)
+
+
+def _kept(kind: str) -> dict[str, Any] | None:
+    """The whole file, where the room of a list is as it was when the file was made and nothing was added to it."""
     room = _ROOMS[kind]
     if "eosin." + room.replace("/", ".") in sys.modules or entry_points(group=f"eosin.{kind}"):
         return None
@@ -40,7 +52,7 @@ def shipped(kind: str) -> Rows | None:
         known = json.loads(FILE.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return known[kind] if known["modules"].get(room) == modules_of(room) else None
+    return known if known["modules"].get(room) == modules_of(room) else None
 
 
 def modules_of(room: str) -> list[str]:
@@ -49,10 +61,11 @@ def modules_of(room: str) -> list[str]:
     return sorted(name for name in found if not name.startswith(("_", ".")))
 
 
-def contents(lists: Mapping[str, Rows]) -> str:
-    """The text of the file."""
+def contents(lists: Mapping[str, Rows], settings: Mapping[str, Sequence[str]]) -> str:
+    """The text of the file, from `listing.all_lists()` and `listing.all_settings()`."""
     rooms = sorted(set(_ROOMS.values()))
-    return json.dumps({"modules": {room: modules_of(room) for room in rooms}, **lists}, indent=1) + "\n"
+    modules = {room: modules_of(room) for room in rooms}
+    return json.dumps({"modules": modules, **lists, "settings": settings}, indent=1) + "\n"
 
 
 def need_encoder(spec: str | None) -> None:
@@ -88,3 +101,42 @@ def need_shipped(kind: str, names: Sequence[str]) -> None:
         if preset and preset not in presets:
             fix = "known presets: " + (", ".join(filter(None, presets)) or "none")
             raise EosinError(f"{noun} '{name}' has no preset '{preset}'", fix=fix)
+
+
+def need_settings(model: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse tables, and names in them, that training this model does not have; values are checked where it is loaded.
+
+    Says nothing where there may be others: of a model that eosin does not ship, and of a setting that was written into
+    the sources since.
+
+    Parameters
+    ----------
+    model
+        A name with an optional preset.
+    tables
+        `model` and `train`.
+
+    Raises
+    ------
+    EosinError
+        In the words of the records of settings.
+    """
+    known = {"model": settings_of(model.partition(":")[0]), "train": settings_of("train")}
+    if None in known.values():
+        return
+    for table, values in tables.items():
+        if table not in known:
+            raise unknown_table(table)
+        names = known[table] or []
+        for name in (key.replace("-", "_") for key in values):
+            if name not in names and not _is_new(name):
+                raise unknown_setting(name, names, f"[{table}]")
+
+
+def _is_new(name: str) -> bool:
+    """Whether the sources have a setting of this name that the file does not know of any model."""
+    known = _kept("models") or {"settings": {}}
+    sources = [*(_PACKAGE / "models").rglob("*.py"), _PACKAGE / "engine" / "train_settings.py"]
+    return not any(name in names for names in known["settings"].values()) and any(
+        re.search(rf"^    {re.escape(name)}:", path.read_text(encoding="utf-8"), re.MULTILINE) for path in sources
+    )

@@ -28,7 +28,7 @@ class Section:
     name, patient
         Name of the section, and of the patient; splits into training and test go by them.
     spots
-        Positions, names and diameter of the spots.
+        Positions, names and diameter of the spots, or of cells; then with their footprints.
     image
         The H&E image, where there is one.
     features
@@ -121,7 +121,7 @@ class Section:
 
     def _facts(self) -> dict[str, str]:
         return {
-            "spots": f"{len(self):,} spots of {self.spots.diameter_um:.4g} µm",
+            "spots": self.spots.summary(),
             "features": "" if self.features is None else self.features.summary(),
             "scale": "" if self.image is None else f"{self.image.mpp:.4g} µm/px",
         }

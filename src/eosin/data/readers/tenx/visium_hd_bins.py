@@ -25,6 +25,7 @@ from eosin.data.readers.tenx.tenx_matrix import AGAIN, FeatureMatrix, open_matri
 from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, Naming
+from eosin.types import Footprints
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -42,7 +43,7 @@ _LEAST_COVER = 0.5
 
 @dataclass(frozen=True)
 class Squares:
-    """Spots made of bins or cells.
+    """Spots made of bins or cells, or cells themselves.
 
     Attributes
     ----------
@@ -54,6 +55,8 @@ class Squares:
         Counts [s g], and what the genes are called.
     pitch_px
         Distance of the squares by the positions of bins, pixels; NaN where it is not measured.
+    footprints
+        Areas and outlines of cells, µm.
     """
 
     folder: Path
@@ -64,6 +67,7 @@ class Squares:
     genes: GeneNames
     notes: tuple[str, ...]
     pitch_px: float = float("nan")
+    footprints: Footprints | None = None
 
 
 @dataclass(frozen=True)

@@ -123,9 +123,7 @@ def write_hd_cells(folder: Path, n_cells: int) -> None:
 
     def names() -> Iterator[np.ndarray]:
         for start in range(0, n_cells, _PIECE):
-            yield np.array(
-                [f"cellid_{i + 1:09d}-1" for i in range(start, min(start + _PIECE, n_cells))], dtype="S"
-            )
+            yield np.array([f"cellid_{i + 1:09d}-1" for i in range(start, min(start + _PIECE, n_cells))], dtype="S")
 
     write_matrix(place / "filtered_feature_cell_matrix.h5", names(), n_cells, GENES_PER_UNIT["cells"], 3)
     with open(place / "cell_segmentations.geojson", "w", encoding="utf-8") as out:

@@ -74,7 +74,9 @@ class Outlines:
         cross = x * next_y - next_x * y
         double = np.bincount(unit, cross, len(self))
         with np.errstate(divide="ignore", invalid="ignore"):
-            moments = [np.bincount(unit, (a + b) * cross, len(self)) / (3 * double) for a, b in ((x, next_x), (y, next_y))]
+            moments = [
+                np.bincount(unit, (a + b) * cross, len(self)) / (3 * double) for a, b in ((x, next_x), (y, next_y))
+            ]
         centres = np.full((len(self), 2), np.nan)
         centres[sizes > 0] = self.corners_um[self.starts[:-1][sizes > 0]]
         centres += np.stack(moments, 1)

@@ -71,6 +71,11 @@ class Spots:
         footprints = None if self.footprints is None else self.footprints.take(rows)
         return Spots(self.xy_um[rows], self.diameter_um, ids, footprints)
 
+    @property
+    def unit(self) -> str:
+        """What they are: `spots` or `cells`."""
+        return "spots" if self.footprints is None else "cells"
+
     def summary(self) -> str:
         """How many of which width, as `1,024 spots of 55 µm` or `81,000 cells of about 9.1 µm`."""
         if self.footprints is None:

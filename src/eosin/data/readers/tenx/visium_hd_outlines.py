@@ -16,7 +16,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from eosin.data.readers.tenx.cell_outlines import Rings
+from eosin.data.cell_outlines import Rings
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.errors import EosinError
 from eosin.types import Outlines

@@ -28,8 +28,8 @@ class Xenium(tenx.TenxReader):
 
     evidence = "Xenium outputs with transcripts or cells"
 
-    def __init__(self, units: Units = SquaresOf()):
-        self.units = units
+    def __init__(self, units: Units | None = None):
+        self.units = SquaresOf() if units is None else units
 
     def pooled(self, bin_um: float) -> Xenium:
         """The reader of squares of `bin_um` µm."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eosin.data.cell_outlines import Rings
 from eosin.data.reader import blame
-from eosin.data.readers.tenx.cell_outlines import Rings
 from eosin.data.readers.tenx.cell_units import cell_units, without_outlines
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.readers.tenx.xenium_frame import Frame

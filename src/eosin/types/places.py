@@ -76,6 +76,15 @@ class Spots:
         """What they are: `spots` or `cells`."""
         return "spots" if self.footprints is None else "cells"
 
+    def widths_um(self) -> np.ndarray:
+        """Width [s] of each, µm: that of a circle of the cell's area where it is known, else the one of all."""
+        widths = np.full(len(self), float(self.diameter_um))
+        if self.footprints is not None:
+            area_um2 = self.footprints.area_um2
+            known = np.isfinite(area_um2)
+            widths[known] = 2 * np.sqrt(area_um2[known] / np.pi)
+        return widths
+
     def summary(self) -> str:
         """How many of which width, as `1,024 spots of 55 µm` or `81,000 cells of about 9.1 µm`."""
         if self.footprints is None:

@@ -45,7 +45,7 @@ class KernelSettings(Settings):
     reach_um: float | None = Field(
         None,
         gt=0,
-        description="a spot further away than this, µm, is no neighbour, nor in a ring; without it however far",
+        description="a spot further away than this, µm, is no neighbour; without it however far",
     )
     n_choice_genes: int = Field(
         200, ge=1, description="genes by which penalty and smoothing are chosen, evenly over the panel by variance"

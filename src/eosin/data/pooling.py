@@ -50,6 +50,7 @@ class Pool:
         """Add `counts` [m] (one each by default) of `genes` [m] (numbers) in `squares` [m 2]."""
         if not len(genes):
             return
+        squares = squares.astype(np.int64, copy=False)
         if genes.max() >= _MAX_GENES:
             raise EosinError(f"{genes.max() + 1} genes are too many", fix="give fewer than two million")
         where = (squares[:, 1] + _REACH) * (2 * _REACH) + (squares[:, 0] + _REACH)
@@ -58,6 +59,18 @@ class Pool:
         self._n_pending += len(self._pending[-1][0])
         if self._n_pending > max(_PENDING, len(self._keys)):
             self._sort_in()
+
+    def add_rows(self, squares: np.ndarray, block: sparse.csr_matrix) -> None:
+        """Add rows of counts [b g], each of which lies in one of `squares` [b 2].
+
+        They are first added up within the block: a square of many bins then costs a few additions, not thousands.
+        """
+        where = squares[:, 1].astype(np.int64) * (2 * _REACH) + squares[:, 0]
+        distinct, first, place = np.unique(where, return_index=True, return_inverse=True)
+        ends = np.arange(len(where) + 1, dtype=np.int32)
+        to_square = sparse.csr_matrix((np.ones(len(where)), place.astype(np.int32), ends), (len(where), len(distinct)))
+        summed = sparse.coo_matrix(to_square.T @ block)
+        self.add(squares[first[summed.row]], summed.col.astype(np.int64), summed.data)
 
     def finish(self, n_genes: int) -> tuple[np.ndarray, sparse.csr_matrix]:
         """The squares [s 2] that hold something, row by row, and their counts [s g]."""

@@ -11,7 +11,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.types.footprints import Footprints
-from eosin.types.identifiers import first_repeat
+from eosin.types.identifiers import are_unique, first_repeat
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Spots:
             raise EosinError(f"the position of spot '{bad}' is not a finite number")
         if not (is_finite(self.diameter_um) and self.diameter_um > 0):
             raise EosinError(f"the spot diameter is {self.diameter_um} µm", fix="it must be positive")
-        if len(set(self.ids)) != len(self.ids):
+        if not are_unique(self.ids):
             raise EosinError(f"spot id '{first_repeat(self.ids)}' occurs twice", fix="make the spot ids unique")
 
     def __repr__(self) -> str:

@@ -11,12 +11,16 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
+from eosin.row_blocks import row_blocks
 from eosin.storage.files import fingerprint
 from eosin.types.display import first_of, html_table, one_line, thumbnail_of
 from eosin.types.features import Features
 from eosin.types.gene_ids import kind_of, rename_advice
 from eosin.types.identifiers import first_repeat, ids_beside, names_beside
 from eosin.types.places import Image, Spots
+
+_AT_ONCE = 1 << 24
+"""Counts that are looked at together: a slide of small bins has a hundred million."""
 
 
 @dataclass(frozen=True)
@@ -97,14 +101,15 @@ class Section:
             raise EosinError(
                 f"section '{self.name}': gene '{first_repeat(genes)}' occurs twice", fix="make gene names unique"
             )
-        values = matrix.data
         fix = "give raw counts of molecules, not normalised values"
-        if not np.isfinite(values).all():
-            raise EosinError(f"section '{self.name}': counts hold NaN or infinity", fix=fix)
-        if values.size and values.min() < 0:
-            raise EosinError(f"section '{self.name}': counts hold negative numbers", fix=fix)
-        if values.size and np.any(values != np.round(values)):
-            raise EosinError(f"section '{self.name}': counts hold fractions", fix=fix)
+        for block in row_blocks(len(matrix.data), budget=_AT_ONCE):
+            values = matrix.data[block]
+            if not np.isfinite(values).all():
+                raise EosinError(f"section '{self.name}': counts hold NaN or infinity", fix=fix)
+            if values.min() < 0:
+                raise EosinError(f"section '{self.name}': counts hold negative numbers", fix=fix)
+            if np.any(values != np.round(values)):
+                raise EosinError(f"section '{self.name}': counts hold fractions", fix=fix)
 
     def __repr__(self) -> str:
         facts = self._facts()

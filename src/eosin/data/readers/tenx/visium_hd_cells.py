@@ -8,7 +8,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from scipy import sparse
 
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
@@ -58,10 +57,8 @@ def squares_of_cells(folder: Path, bin_um: float | None, mpp: float, naming: Nam
         with blame(outlines):
             squares[drawn] = squares_at(cells.centres_px[row[drawn]] * mpp, width_um)
         for first, block in matrix.blocks():
-            entries = sparse.coo_matrix(block)
-            kept = drawn[first + entries.row]
-            own = first + entries.row[kept]
-            pool.add(squares[own], entries.col[kept].astype(np.int64), entries.data[kept])
+            kept = np.flatnonzero(drawn[first : first + len(block.indptr) - 1])
+            pool.add_rows(squares[first + kept], block[kept])
         filled, counts = pool.finish(len(matrix.genes))
     notes = [f"cells pooled to squares of {width_um:g} µm by their centres; what lies outside of cells is not counted"]
     notes += left_out(int((~drawn).sum()), len(drawn), "cells have no outline")

@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from scipy import sparse
-
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
@@ -61,7 +58,6 @@ class SquaresOf(Units):
             xy_um = read_cells(source.parent, matrix.barcodes).xy_um
             squares = squares_at(frame.place(xy_um), self.width_um)
             for first, block in matrix.blocks():
-                cells = sparse.coo_matrix(block)
-                pool.add(squares[first + cells.row], cells.col.astype(np.int64), cells.data)
+                pool.add_rows(squares[first : first + len(block.indptr) - 1], block)
         note = f"{len(xy_um)} cells were pooled whole, by their centres; transcripts outside of cells are not counted"
         return pool, matrix.genes, [*matrix.notes, note]

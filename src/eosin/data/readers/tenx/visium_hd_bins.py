@@ -25,6 +25,7 @@ from eosin.data.readers.tenx.tenx_matrix import AGAIN, FeatureMatrix, open_matri
 from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, Naming
+from eosin.row_blocks import row_blocks
 from eosin.types import Footprints
 
 if TYPE_CHECKING:
@@ -94,9 +95,12 @@ class Bins:
 
     def rows_of(self, barcodes: np.ndarray) -> np.ndarray:
         """[b] the bin of each barcode, -1 where there is none."""
-        place = np.searchsorted(self.barcodes, barcodes)
-        place[place == len(self.barcodes)] = 0
-        return np.where(self.barcodes[place] == barcodes, place, -1)
+        rows = np.empty(len(barcodes), dtype=np.int64)
+        for block in row_blocks(len(barcodes), budget=1 << 20):
+            place = np.searchsorted(self.barcodes, barcodes[block])
+            place[place == len(self.barcodes)] = 0
+            rows[block] = np.where(self.barcodes[place] == barcodes[block], place, -1)
+        return rows
 
 
 def squares_of_bins(folder: Path, bin_um: float | None, naming: Naming) -> Squares:

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -119,8 +120,7 @@ class _Piece:
 
     def packed(self) -> _Piece:
         """With arrays in the place of lists."""
-        flat = [position[:2] for ring in self.lists for position in ring]
-        xy = np.asarray(flat, dtype=np.float64).reshape(-1, 2)
+        xy = _positions(self.lists)
         size, row, number = np.array(self.sizes, dtype=np.int64).reshape(-1, 3).T
         n_rows = int(row[-1]) - self.first + 1 if len(row) else 0
         self.centres = _centres(xy, size, row - self.first, n_rows)
@@ -128,6 +128,15 @@ class _Piece:
         self.owner, self.ring = np.repeat(row, size).astype(np.int32), np.repeat(number, size).astype(np.int16)
         self.lists = []
         return self
+
+
+def _positions(rings: list[list[Any]]) -> np.ndarray:
+    """All positions of rings [c 2]; a third number, a height, is dropped."""
+    positions = list(chain.from_iterable(rings))
+    numbers = np.fromiter(chain.from_iterable(positions), dtype=np.float64)
+    if len(numbers) == 2 * len(positions) and all(len(position) == 2 for position in positions):
+        return numbers.reshape(-1, 2)
+    return np.array([position[:2] for position in positions], dtype=np.float64).reshape(-1, 2)
 
 
 def _centres(xy: np.ndarray, size: np.ndarray, row: np.ndarray, n_rows: int) -> np.ndarray:

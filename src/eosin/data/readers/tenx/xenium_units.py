@@ -11,6 +11,7 @@ from scipy import sparse
 
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.genes.columns import GeneNames, Naming
+from eosin.row_blocks import row_blocks
 from eosin.types import Footprints
 
 
@@ -57,8 +58,11 @@ class Units(ABC):
 
 
 def by_name(counts: sparse.csr_matrix, genes: GeneNames) -> tuple[sparse.csr_matrix, GeneNames]:
-    """Columns in the order of their names, so that regions of one panel have the same."""
+    """Columns in the order of their names, so that regions of one panel have the same; `counts` are changed in place."""
     order = np.argsort(genes.names)
-    if np.array_equal(order, np.arange(len(order))):
-        return counts, genes
-    return sparse.csr_matrix(counts[:, order]), genes.take(order)
+    place = np.argsort(order).astype(counts.indices.dtype)
+    for block in row_blocks(counts.nnz, budget=1 << 22):
+        counts.indices[block] = place[counts.indices[block]]
+    counts.has_sorted_indices = False
+    counts.sort_indices()
+    return counts, genes.take(order)

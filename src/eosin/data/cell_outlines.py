@@ -66,7 +66,7 @@ class Rings:
         """The largest ring of each cell (none for one without), and how many cells have several."""
         if np.array_equal(self.owner, np.arange(n_cells)):
             return self.lines, 0
-        areas = self.lines.areas_um2()
+        areas, _ = self.lines.moments()
         order = np.lexsort((-areas, self.owner))
         first = np.concatenate([[True], np.diff(self.owner[order]) > 0]) if len(order) else np.zeros(0, dtype=bool)
         chosen, n_several = order[first], int((np.bincount(self.owner, minlength=n_cells) > 1).sum())

@@ -8,6 +8,35 @@ import numpy as np
 
 from eosin.errors import EosinError
 
+_AT_ONCE = 1 << 20
+"""Corners whose sums are made together."""
+
+
+def ring_moments(corners: np.ndarray, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Area [r] of closed lines, and their centres of mass [r 2] (NaN where there is no area), by the shoelace formula.
+
+    Parameters
+    ----------
+    corners
+        [c 2]; it does not matter whether the first stands again at the end.
+    starts
+        [r+1] first corner of each line; each has one or more.
+    """
+    sizes = np.diff(starts)
+    first = np.repeat(starts[:-1], sizes)
+    xy = corners - corners[first].astype(np.float64)  # far from the origin the sums would lose digits
+    following = np.arange(1, len(xy) + 1)
+    following[starts[1:] - 1] = starts[:-1]
+    after = xy[following]
+    cross = xy[:, 0] * after[:, 1] - after[:, 0] * xy[:, 1]
+    line = np.repeat(np.arange(len(sizes)), sizes)
+    double = np.bincount(line, cross, len(sizes))
+    sums = [np.bincount(line, (xy[:, axis] + after[:, axis]) * cross, len(sizes)) for axis in (0, 1)]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        centres = corners[starts[:-1]] + np.stack(sums, 1) / (3 * double)[:, None]
+    centres[double == 0] = np.nan
+    return np.abs(double) / 2, centres
+
 
 @dataclass(frozen=True)
 class Outlines:
@@ -54,34 +83,19 @@ class Outlines:
         """Whether each unit has an outline, bool [s]."""
         return np.diff(self.starts) > 0
 
-    def areas_um2(self) -> np.ndarray:
-        """Area [s] within each outline, µm²; NaN where there is none."""
-        areas, _ = self._moments()
-        return areas
-
-    def centres_um(self) -> np.ndarray:
-        """Centre of mass [s 2] of each outline, µm; NaN where there is none or it has no area."""
-        return self._moments()[1]
-
-    def _moments(self) -> tuple[np.ndarray, np.ndarray]:
-        """Areas [s] and centres of mass [s 2], by the shoelace formula about each outline's first corner."""
-        sizes, unit = np.diff(self.starts), np.repeat(np.arange(len(self)), np.diff(self.starts))
-        first = self.corners_um[np.repeat(self.starts[:-1], sizes)].astype(np.float64)
-        xy = self.corners_um - first  # far from the origin the sums would lose digits
-        following = np.arange(1, len(xy) + 1)
-        following[self.starts[1:][sizes > 0] - 1] = self.starts[:-1][sizes > 0]
-        x, y, next_x, next_y = *xy.T, *xy[following].T
-        cross = x * next_y - next_x * y
-        double = np.bincount(unit, cross, len(self))
-        with np.errstate(divide="ignore", invalid="ignore"):
-            moments = [
-                np.bincount(unit, (a + b) * cross, len(self)) / (3 * double) for a, b in ((x, next_x), (y, next_y))
-            ]
-        centres = np.full((len(self), 2), np.nan)
-        centres[sizes > 0] = self.corners_um[self.starts[:-1][sizes > 0]]
-        centres += np.stack(moments, 1)
-        centres[~np.isfinite(centres).all(1)] = np.nan
-        return np.where(sizes > 0, np.abs(double) / 2, np.nan), centres
+    def moments(self) -> tuple[np.ndarray, np.ndarray]:
+        """Area [s] within each outline, µm², and its centre of mass [s 2], µm; NaN where there is none or no area."""
+        areas, centres = np.full(len(self), np.nan), np.full((len(self), 2), np.nan)
+        first = 0
+        while first < len(self):
+            last = int(np.searchsorted(self.starts, self.starts[first] + _AT_ONCE, side="right")) - 1
+            units = slice(first, min(max(last, first + 1), len(self)))
+            starts = self.starts[units.start : units.stop + 1]
+            drawn = np.flatnonzero(np.diff(starts) > 0) + first
+            ends = np.append(self.starts[drawn], starts[-1]) - starts[0]
+            areas[drawn], centres[drawn] = ring_moments(self.corners_um[starts[0] : starts[-1]], ends)
+            first = units.stop
+        return areas, centres
 
     def take(self, rows: np.ndarray | slice) -> Outlines:
         """The outlines of some units, in the order of `rows`."""

@@ -74,11 +74,12 @@ def cell_units(xy_um: np.ndarray, area_um2: np.ndarray | None, outlines: Outline
     xy_um = xy_um[rows]
     notes += _same_place(xy_um, file)
     outlines = outlines if outlines is None or not n_without else outlines.take(rows)
-    area, area_notes = _areas(None if area_um2 is None else area_um2[rows], outlines, len(rows))
+    drawn, centres = (None, None) if outlines is None else outlines.moments()
+    area, area_notes = _areas(None if area_um2 is None else area_um2[rows], drawn, len(rows))
     footprints = Footprints(area, outlines)
     width_um = footprints.width_um
-    if outlines is not None:
-        _check_outlines(xy_um, outlines, width_um or UNKNOWN_UM, file)
+    if centres is not None:
+        _check_outlines(xy_um, centres, width_um or UNKNOWN_UM, file)
     if width_um is None:
         notes.append(f"cells have neither areas nor outlines: taken to be {UNKNOWN_UM:g} µm wide")
     return CellUnits(rows, xy_um, width_um or UNKNOWN_UM, footprints, (*notes, *area_notes))
@@ -98,10 +99,9 @@ def _same_place(xy_um: np.ndarray, file: Path) -> list[str]:
     return [f"{n_again} of {len(xy_um)} cells lie at the place of another"] if n_again else []
 
 
-def _areas(given: np.ndarray | None, outlines: Outlines | None, n_cells: int) -> tuple[np.ndarray, list[str]]:
+def _areas(given: np.ndarray | None, drawn: np.ndarray | None, n_cells: int) -> tuple[np.ndarray, list[str]]:
     """[s] areas as told, else those within the outlines; NaN where neither is there; and notes."""
     area, notes = np.full(n_cells, np.nan), []
-    drawn = None if outlines is None else outlines.areas_um2()
     if given is not None:
         usable = np.isfinite(given) & (given > 0)
         area[usable] = given[usable]
@@ -117,9 +117,9 @@ def _areas(given: np.ndarray | None, outlines: Outlines | None, n_cells: int) ->
     return area, notes
 
 
-def _check_outlines(xy_um: np.ndarray, outlines: Outlines, width_um: float, file: Path) -> None:
-    """Refuse outlines of which half lie more than a cell's width from their cells."""
-    away = np.hypot(*(outlines.centres_um() - xy_um).T)
+def _check_outlines(xy_um: np.ndarray, drawn_um: np.ndarray, width_um: float, file: Path) -> None:
+    """Refuse outlines with centres `drawn_um` [s 2] of which half lie more than a cell's width from their cells."""
+    away = np.hypot(*(drawn_um - xy_um).T)
     away = away[np.isfinite(away)]
     if len(away) and np.median(away) > _FAR_WIDTHS * width_um:
         problem = f"outlines lie {np.median(away):.3g} µm from the centres of their cells, by the median"

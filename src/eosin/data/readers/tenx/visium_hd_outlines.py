@@ -21,6 +21,7 @@ from eosin.data.cell_outlines import Rings
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.errors import EosinError
 from eosin.types import Outlines
+from eosin.types.footprints import ring_moments
 
 _FEATURES = re.compile(r'"features"\s*:\s*\[')
 _BETWEEN = re.compile(r"[\s,]*")
@@ -140,30 +141,18 @@ def _positions(rings: list[list[Any]]) -> np.ndarray:
 
 
 def _centres(xy: np.ndarray, size: np.ndarray, row: np.ndarray, n_rows: int) -> np.ndarray:
-    """[n 2] centre of mass of each feature, of all its rings; of its corners where they have no area."""
-    ring = np.repeat(np.arange(len(size)), size)
-    owner = row[ring]
-    first_of = np.zeros(n_rows, dtype=np.int64)
-    first_of[owner[::-1]] = np.arange(len(xy))[::-1]
-    origin = xy[first_of]
-    local = xy - origin[owner]  # far from the origin the sums would lose digits
-    start = np.concatenate([[0], np.cumsum(size)])
-    following = np.arange(1, len(xy) + 1)
-    following[start[1:][size > 0] - 1] = start[:-1][size > 0]
-    cross = local[:, 0] * local[following, 1] - local[following, 0] * local[:, 1]
-    signed = np.bincount(ring, cross, len(size))
-    weight = np.abs(signed)  # rings turn either way
-    turned = np.sign(signed)
-    total = np.bincount(row, weight, n_rows)
+    """[n 2] centre of mass of each feature, of all its rings [r]; of its corners where they have no area."""
+    kept = size > 0
+    size, row = size[kept], row[kept]
+    area, centre = ring_moments(xy, np.concatenate([[0], np.cumsum(size)]))
+    owner, total = np.repeat(row, size), np.bincount(row, area, n_rows)
     result = np.empty((n_rows, 2))
-    n_corners = np.bincount(owner, minlength=n_rows)
     for axis in (0, 1):
-        moment = np.bincount(ring, (local[:, axis] + local[following, axis]) * cross, len(size)) * turned
         with np.errstate(divide="ignore", invalid="ignore"):
-            by_mass = np.bincount(row, moment, n_rows) / (3 * total)
-            of_corners = np.bincount(owner, local[:, axis], n_rows) / n_corners
+            by_mass = np.bincount(row, area * np.where(area > 0, centre[:, axis], 0), n_rows) / total
+            of_corners = np.bincount(owner, xy[:, axis], n_rows) / np.bincount(owner, minlength=n_rows)
         result[:, axis] = np.where(total > 0, by_mass, of_corners)
-    return result + origin
+    return result
 
 
 def _features(text: TextIO) -> Iterator[dict[str, Any]]:

@@ -58,7 +58,7 @@ class Units(ABC):
 
 
 def by_name(counts: sparse.csr_matrix, genes: GeneNames) -> tuple[sparse.csr_matrix, GeneNames]:
-    """Columns in the order of their names, so that regions of one panel have the same; `counts` are changed in place."""
+    """Columns in the order of their names, so that regions of one panel have the same; `counts` change in place."""
     order = np.argsort(genes.names)
     place = np.argsort(order).astype(counts.indices.dtype)
     for block in row_blocks(counts.nnz, budget=1 << 22):

@@ -253,15 +253,18 @@ def describe(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[
 
 
 def _describe(section: Section) -> dict[str, Any]:
-    image = section.image
+    image, footprints = section.image, section.spots.footprints
+    outlines = None if footprints is None else footprints.outlines
     return {
         "name": section.name,
         "patient": section.patient,
         "platform": section.platform,
         "spots": len(section),
+        "unit": None if footprints is None else section.spots.unit,
         "genes": 0 if section.genes is None else len(section.genes),
         "total_counts": 0 if section.counts is None else int(section.counts.sum(dtype=np.float64)),
         "diameter_um": section.spots.diameter_um,
+        "outlines": None if outlines is None else int(outlines.drawn.sum()),
         "mpp": None if image is None else image.mpp,
         "image": None if image is None else str(image.path),
         "domains": 0 if section.domains is None else len(set(section.domains)),

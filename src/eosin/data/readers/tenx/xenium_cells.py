@@ -136,13 +136,21 @@ def _need(wanted: tuple[str, ...], columns: list[str], file: Path) -> None:
 
 def _read_outlines(folder: Path, barcodes: np.ndarray, frame: Frame) -> tuple[Outlines | None, list[str]]:
     """The outline of each cell of the matrix in the frame of the H&E image; and notes."""
-    import pandas as pd
-
     file = next(_tables(folder, "cell_boundaries"), None)
     if file is None:
         return None, ["no cell_boundaries.parquet: cells have no outlines"]
+    with blame(file):
+        rings = _read_rings(file, barcodes, frame)
+        outlines, n_several = rings.largest(len(barcodes))
+    return outlines, [f"{n_several} cells have several outlines, of which the largest is kept"] if n_several else []
+
+
+def _read_rings(file: Path, barcodes: np.ndarray, frame: Frame) -> Rings:
+    """The rings of the matrix's cells, piece by piece."""
+    import pandas as pd
+
     index, owners, corners, parts = pd.Index(barcodes.tolist()), [], [], []
-    other = None
+    other = b"none"
     batches = _parquet(file) if file.suffix == ".parquet" else _csv(file)
     while True:
         with reading(file, "outlines of cells"):
@@ -156,15 +164,12 @@ def _read_outlines(folder: Path, barcodes: np.ndarray, frame: Frame) -> tuple[Ou
             corners.append(frame.place(xy).astype(np.float32))
             if _PART in batch.schema.names:
                 parts.append(_numbers(batch, _PART))
-            other = names[int(np.argmin(place))] if other is None and len(place) and place.min() < 0 else other
-    if not owners or not any((owner >= 0).any() for owner in owners):
-        problem = f"has no outline of a cell of the matrix: its first cell is '{(other or b'none').decode()}'"
-        raise EosinError(problem, file=file, fix=_PAIR)
-    with blame(file):
-        part = np.concatenate(parts) if len(parts) == len(owners) else None
-        rings = Rings.of_corners(np.concatenate(corners), np.concatenate(owners), part)
-        outlines, n_several = rings.largest(len(barcodes))
-    return outlines, [f"{n_several} cells have several outlines, of which the largest is kept"] if n_several else []
+            other = names[0] if names and other == b"none" else other
+    if not any((owner >= 0).any() for owner in owners):
+        problem = f"has no outline of a cell of the matrix: its first cell is '{other.decode('utf-8', 'replace')}'"
+        raise EosinError(problem, fix=_PAIR)
+    part = np.concatenate(parts) if len(parts) == len(owners) else None
+    return Rings.of_corners(np.concatenate(corners), np.concatenate(owners), part)
 
 
 def _parquet(file: Path) -> Iterator[pa.RecordBatch]:

@@ -197,7 +197,7 @@ print(json.dumps(found))
 
 
 def measured(folder: Path, options: dict[str, object]) -> dict[str, float]:
-    """Seconds (by the clock, and of the processor) and MB that a process of its own needs to read a folder, and then to take 50 genes out of it."""
+    """Seconds, by the clock and of the processor, and MB of a process that reads a folder and takes out 50 genes."""
     command = [sys.executable, "-c", _CHILD, str(folder), json.dumps(options)]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
@@ -214,9 +214,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="eosin-read-") as temporary:
         home = given.folder or Path(temporary)
         results = {}
-        print(
-            f"{'':34}{'units':>10}{'values':>12}{'read s':>8}{'cpu s':>8}{'peak MB':>9}{'counts MB':>11}{'panel s':>9}{'MB':>8}"
-        )
+        print(f"{'':34}{'units':>10}{'values':>12}{'read s':>8}{'cpu s':>8}{'peak MB':>9}", end="")
+        print(f"{'counts MB':>11}{'panel s':>9}{'MB':>8}", flush=True)
         for case in given.cases.split(","):
             about, name, options = CASES[case]
             make, n_units = MAKERS[name]

@@ -74,6 +74,28 @@ def get_footprints(adata: AnnData, unit_um: float, path: str | Path, *, wider: f
         return Footprints(area, _outlines(adata, unit_um))
 
 
+def footprints_of_shapes(adata: AnnData, shapes: Any, to_um: np.ndarray) -> Footprints | None:
+    """Areas by `obs["cell_area"]`, and outlines where a cell's shape is a polygon; None where rows are no cells.
+
+    Parameters
+    ----------
+    shapes
+        GeoDataFrame with a shape for each row.
+    to_um
+        [2 3] map from the shapes' unit to µm of the section.
+    """
+    area = areas_in(adata)
+    if area is None:
+        return None
+    if set(shapes.geometry.geom_type) != {"Polygon"}:
+        return Footprints(area)
+    import shapely
+
+    corners, owner = shapely.get_coordinates(shapely.get_exterior_ring(shapes.geometry.to_numpy()), return_index=True)
+    outlines, _ = Rings.of_corners(corners @ to_um[:, :2].T + to_um[:, 2], owner).largest(adata.n_obs)
+    return Footprints(area, outlines)
+
+
 def _outlines(adata: AnnData, unit_um: float) -> Outlines | None:
     stored: Any = adata.uns.get(OUTLINES)
     if stored is None:

@@ -107,7 +107,7 @@ def _shapes(spots: Spots, mpp: float | None) -> Any:
     import geopandas
     import shapely
 
-    polygons = shapely.buffer(shapely.points(xy), radius)
+    polygons: Any = shapely.buffer(shapely.points(xy), radius)
     outlines = spots.footprints.outlines
     sizes = np.diff(outlines.starts)[outlines.drawn]
     owner = np.repeat(np.arange(len(sizes)), sizes)

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import sparse
 
+from eosin.data import read, write_spatialdata
 from eosin.errors import EosinError
 from eosin.exporting import export
-from eosin.types import Footprints, Prediction, Spots
+from eosin.types import Footprints, Prediction, Section, Spots
 from unit.data.test_footprint_table import CORNERS, N, prediction
 
 MPP = 0.5
@@ -98,3 +100,20 @@ def test_spatialdata_has_cells_as_shapes(tmp_path: Path, *, outlines: bool) -> N
         assert np.allclose(drawn[kept], inside[kept], rtol=1e-3) and drawn[3] == pytest.approx(area[3], rel=0.02)
     else:
         assert np.allclose(shapes["radius"] * MPP, one.spots.widths_um() / 2)
+
+
+@pytest.mark.parametrize("outlines", [True, False])
+def test_sections_of_cells_come_back_from_spatialdata(tmp_path: Path, *, outlines: bool) -> None:
+    pytest.importorskip("spatialdata")
+    made = prediction(None, outlines=outlines)
+    counts = sparse.csr_matrix(np.random.default_rng(0).poisson(2, (N, 3)))
+    section = Section("R1", "P", made.spots, counts=counts, genes=("A", "B", "C"))
+    write_spatialdata(section, tmp_path / "R1.zarr")
+    (found,) = read(tmp_path / "R1.zarr")
+    assert found.spots.ids == section.spots.ids and found.spots.unit == "cells"
+    expected, again = section.spots.footprints, found.spots.footprints
+    assert np.array_equal(again.area_um2, expected.area_um2, equal_nan=True)
+    assert (again.outlines is None) == (not outlines)
+    for i in range(N) if outlines else ():
+        if i != 3:  # that one is drawn as a circle
+            assert np.allclose(again.outlines.of(i), expected.outlines.of(i), atol=1e-3)

@@ -92,7 +92,7 @@ def _moments(sections: Sequence[Section], names: tuple[str, ...], transform: Tra
     for section in sections:
         per_spot = totals(section)
         for rows, counts in _columns(section, names):
-            values, m = transform.forward_sparse(counts, per_spot[rows]), counts.shape[0]
+            values, m = transform.forward_sparse(counts, per_spot[rows]), rows.stop - rows.start
             here = np.bincount(values.indices, values.data, len(names)) / m
             zeros = m - np.bincount(values.indices, minlength=len(names))
             around = np.bincount(values.indices, (values.data - here[values.indices]) ** 2, len(names))

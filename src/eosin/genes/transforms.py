@@ -107,14 +107,14 @@ def totals(section: Section) -> np.ndarray:
 
 def row_parts(section: Section) -> Iterator[tuple[slice, sparse.csr_matrix]]:
     """The counts of a section a few million values at a time: sums and selections of columns copy what they read."""
-    counts, _ = measured(section)
+    counts, genes = measured(section)
     ends, start = counts.indptr, 0
-    while start < counts.shape[0]:
+    while start < len(section):
         stop = int(np.searchsorted(ends, int(ends[start]) + _AT_ONCE, side="right")) - 1
-        stop = min(max(stop, start + 1), counts.shape[0])
+        stop = min(max(stop, start + 1), len(section))
         first, last = ends[start], ends[stop]
         arrays = counts.data[first:last], counts.indices[first:last], ends[start : stop + 1] - first
-        yield slice(start, stop), sparse.csr_matrix(arrays, shape=(stop - start, counts.shape[1]))
+        yield slice(start, stop), sparse.csr_matrix(arrays, shape=(stop - start, len(genes)))
         start = stop
 
 

@@ -176,9 +176,11 @@ def _are_unique(names: np.ndarray) -> bool:
 
 
 def _is_identity(columns: sparse.csr_matrix) -> bool:
-    n_rows, n_columns = columns.shape
-    own = np.arange(n_rows + 1)
-    return n_rows == n_columns and np.array_equal(columns.indptr, own) and np.array_equal(columns.indices, own[:-1])
+    """Whether a map from columns of the file to genes leaves them as they are."""
+    is_square = len(np.unique(columns.shape)) == 1
+    own = np.arange(len(columns.indptr))
+    one_each = np.array_equal(columns.indptr, own) and np.array_equal(columns.indices, own[:-1])
+    return is_square and one_each and bool(np.all(columns.data == 1))
 
 
 def _is_text(place: Path) -> bool:

@@ -39,7 +39,7 @@ def export(
     layers
         For .csv, .parquet and .geojson, by commas: `mean`, `sd`, `q05`, `q95`; by default mean and sd.
     outline
-        For .geojson: `circle`, `square` or `point`.
+        For .geojson: `circle`, `square`, `point`, or `cell`, the default of cells that have outlines.
     """
     need_existing(source)
     from eosin.cli import show

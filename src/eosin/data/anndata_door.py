@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eosin.data.footprint_table import get_footprints, put_footprints
 from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, write_h5ad
 from eosin.data.reader import blame
 from eosin.errors import EosinError
@@ -74,7 +75,8 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
         `uns["eosin"]["spatial_unit"]` says which);
         `var["gene_ids"]` the genes' Ensembl ids, where the panel knows them; `var["trust"]`, `["inner_pcc"]` and
         `["inner_pcc_beyond_depth"]` what training says of each gene; `obs["distance"]` from training and `["ood"]`,
-        whether that is beyond the limit.
+        whether that is beyond the limit. Of cells also `obs["cell_id"]`, `obs["cell_area"]` in µm², and where they are
+        known `uns["cell_outlines"]` (see `eosin.data.footprint_table`).
     """
     import anndata
     import pandas as pd
@@ -96,6 +98,7 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
         adata.obsm["draws"] = np.ascontiguousarray(prediction.draws.transpose(1, 0, 2))  # [s k g]
     mpp = None if prediction.image is None else prediction.image.mpp
     put_positions(adata, prediction.spots.xy_um, mpp)
+    put_footprints(adata, prediction.spots, mpp)
     library = prediction.section.replace("/", "_")  # a slash would open a group within the file
     adata.uns["spatial"] = {library: _library(prediction, mpp, thumbnails or _blank(prediction))}
     adata.uns["eosin"] = _record(prediction, mpp)
@@ -143,6 +146,7 @@ def _record(prediction: Prediction, mpp: float | None) -> dict[str, Any]:
         "transform": panel.transform,
         "units": f"{panel.transform} of counts",
         "spatial_unit": "um" if mpp is None else "px",
+        "unit": prediction.spots.unit,
         "diameter_um": float(prediction.spots.diameter_um),
         "licence": str(prediction.provenance.get("licence", "unknown")),
         "commercial": bool(prediction.provenance.get("commercial", False)),
@@ -202,6 +206,8 @@ def read_prediction(path: str | Path) -> Prediction:
     mpp = record.get("mpp")
     bars, draws = _json(record, "error_bars", path, {}), _draws(adata, int(record["n_draws"]), path)
     with blame(path):
+        xy_um, ids = get_positions(adata, mpp, path), tuple(adata.obs_names)
+        footprints = get_footprints(adata, 1.0 if mpp is None else mpp, path)
         panel = GenePanel(
             tuple(map(str, adata.var_names)),
             str(record["transform"]),
@@ -211,7 +217,7 @@ def read_prediction(path: str | Path) -> Prediction:
         )
         return Prediction(
             section=str(record["section"]),
-            spots=Spots(get_positions(adata, mpp, path), record["diameter_um"], tuple(adata.obs_names)),
+            spots=Spots(xy_um, record["diameter_um"], ids, footprints),
             panel=panel,
             draws=draws,
             model=str(record["model"]),

@@ -50,6 +50,7 @@ class Pool:
         """Add `counts` [m] (one each by default) of `genes` [m] (numbers) in `squares` [m 2]."""
         if not len(genes):
             return
+        squares = squares.astype(np.int64, copy=False)
         if genes.max() >= _MAX_GENES:
             raise EosinError(f"{genes.max() + 1} genes are too many", fix="give fewer than two million")
         where = (squares[:, 1] + _REACH) * (2 * _REACH) + (squares[:, 0] + _REACH)
@@ -59,23 +60,51 @@ class Pool:
         if self._n_pending > max(_PENDING, len(self._keys)):
             self._sort_in()
 
+    def add_rows(self, squares: np.ndarray, block: sparse.csr_matrix) -> None:
+        """Add rows of counts [b g], each of which lies in one of `squares` [b 2].
+
+        They are first added up within the block: a square of many bins then costs a few additions, not thousands.
+        """
+        where = squares[:, 1].astype(np.int64) * (2 * _REACH) + squares[:, 0]
+        distinct, first, place = np.unique(where, return_index=True, return_inverse=True)
+        ends = np.arange(len(where) + 1, dtype=np.int32)
+        to_square = sparse.csr_matrix((np.ones(len(where)), place.astype(np.int32), ends), (len(where), len(distinct)))
+        summed = sparse.coo_matrix(to_square.T @ block)
+        self.add(squares[first[summed.row]], summed.col.astype(np.int64), summed.data)
+
     def finish(self, n_genes: int) -> tuple[np.ndarray, sparse.csr_matrix]:
         """The squares [s 2] that hold something, row by row, and their counts [s g]."""
         self._sort_in()
-        places, rows = np.unique(self._keys // _MAX_GENES, return_inverse=True)
-        counts = sparse.csr_matrix((self._sums, (rows, self._keys % _MAX_GENES)), (len(places), n_genes))
+        where = self._keys // _MAX_GENES
+        begins = _begins(where)  # sorted by square, then by gene: these are the rows of the matrix
+        places, ends = where[begins], np.append(begins, len(where))
+        del where
+        columns = (self._keys % _MAX_GENES).astype(np.int32)
+        self._keys = np.zeros(0, dtype=np.int64)
+        counts = sparse.csr_matrix((self._sums, columns, ends), shape=(len(places), n_genes))
         squares = np.stack([places % (2 * _REACH), places // (2 * _REACH)], 1) - _REACH
         return squares, counts
 
     def _sort_in(self) -> None:
+        if not self._pending:
+            return
         keys, sums = zip((self._keys, self._sums), *self._pending)
-        self._keys, self._sums = _summed(np.concatenate(keys), np.concatenate(sums))
         self._pending, self._n_pending = [], 0
+        self._keys, self._sums = _summed(np.concatenate(keys), np.concatenate(sums))
 
 
 def _summed(keys: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    distinct, place = np.unique(keys, return_inverse=True)
-    return distinct, np.bincount(place, weights=values, minlength=len(distinct))
+    """Distinct keys, ascending, and the sum of the values of each."""
+    order = np.argsort(keys, kind="stable")  # quick on keys of which long runs are sorted
+    keys, values = keys[order], values[order]
+    del order
+    begins = _begins(keys)
+    return keys[begins], np.add.reduceat(values, begins) if len(begins) else values
+
+
+def _begins(ordered: np.ndarray) -> np.ndarray:
+    """Where each run of equal numbers begins."""
+    return np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]])) if len(ordered) else np.zeros(0, int)
 
 
 def check_width(bin_um: float) -> float:

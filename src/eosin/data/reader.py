@@ -81,8 +81,13 @@ class Reader(ABC):
 
     def pooled(self, bin_um: float) -> Reader:
         """The same reader with spots of another width: squares of `bin_um` µm. Only where spots can be made wider."""
-        fix = f"leave it out, or give data of {' or '.join(_pooling())}"
+        fix = f"leave it out, or give data of {' or '.join(_overriding('pooled'))}"
         raise EosinError(f"reader '{self.name}' reads spots as they are and cannot take --bin-um {bin_um:g}", fix=fix)
+
+    def in_cells(self) -> Reader:
+        """The same reader with cells as units. Only where files hold cells."""
+        fix = f"leave it out, or give data of {' or '.join(_overriding('in_cells'))}"
+        raise EosinError(f"reader '{self.name}' reads spots and cannot take --unit cells", fix=fix)
 
     def told(self, *, library: str | None = None, positions_um: bool = False) -> Reader:
         """The same reader, told which column names libraries, or that positions are µm. Only where files leave it open.
@@ -109,8 +114,9 @@ class Reader(ABC):
 READERS: Registry[Reader] = Registry("reader")
 
 
-def _pooling() -> list[str]:
-    return [name for name in READERS if type(READERS[name]).pooled is not Reader.pooled]
+def _overriding(method: str) -> list[str]:
+    """The readers that have a method of their own in the place of one that refuses."""
+    return [name for name in READERS if getattr(type(READERS[name]), method) is not getattr(Reader, method)]
 
 
 def recognise(path: str | Path, reader: str | None = None) -> tuple[Reader, str]:
@@ -157,6 +163,7 @@ def reader_for(path: str | Path, reading: ReadOptions) -> Reader:
     """
     chosen, _ = recognise(path, reading.reader)
     chosen = chosen if reading.bin_um is None else chosen.pooled(reading.bin_um)
+    chosen = chosen.in_cells() if reading.unit == "cells" else chosen
     if reading.library is None and not reading.positions_um:
         return chosen
     return chosen.told(library=reading.library, positions_um=reading.positions_um)
@@ -246,15 +253,18 @@ def describe(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[
 
 
 def _describe(section: Section) -> dict[str, Any]:
-    image = section.image
+    image, footprints = section.image, section.spots.footprints
+    outlines = None if footprints is None else footprints.outlines
     return {
         "name": section.name,
         "patient": section.patient,
         "platform": section.platform,
         "spots": len(section),
+        "unit": None if footprints is None else section.spots.unit,
         "genes": 0 if section.genes is None else len(section.genes),
         "total_counts": 0 if section.counts is None else int(section.counts.sum(dtype=np.float64)),
         "diameter_um": section.spots.diameter_um,
+        "outlines": None if outlines is None else int(outlines.drawn.sum()),
         "mpp": None if image is None else image.mpp,
         "image": None if image is None else str(image.path),
         "domains": 0 if section.domains is None else len(set(section.domains)),

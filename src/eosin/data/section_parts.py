@@ -13,7 +13,7 @@ from eosin.data.missing import is_missing, names_no_gene
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.slide import without_spots_off_image
-from eosin.types import Features, Image, Section, Spots
+from eosin.types import Features, Footprints, Image, Section, Spots
 
 
 @dataclass(frozen=True)
@@ -42,6 +42,8 @@ class SectionParts:
         Encoded spot images, where the file holds them.
     notes
         What was left out or assumed, one line each.
+    footprints
+        Areas and outlines of cells; None for spots.
     """
 
     file: Path
@@ -57,6 +59,7 @@ class SectionParts:
     platform: str = "unknown"
     features: Features | None = None
     notes: Sequence[str] = ()
+    footprints: Footprints | None = None
 
     def section(self, naming: Naming | None = None) -> Section:
         """The checked section.
@@ -83,7 +86,7 @@ class SectionParts:
             section = Section(
                 name=self.name,
                 patient=self.name if self.patient is None or self._is_no_patient() else self.patient,
-                spots=Spots(self.xy_um, self.diameter_um, tuple(self.ids)),
+                spots=Spots(self.xy_um, self.diameter_um, tuple(self.ids), self.footprints),
                 image=self.image,
                 features=self.features,
                 counts=counts,

@@ -1,7 +1,8 @@
 """Sections and predictions as SpatialData, as scverse's tools and viewers expect them.
 
-Spots are circles in `shapes["spots"]`, in pixels of the full-resolution slide (system `global`) and in µm (`um`); the
-table `{model}_spots` annotates them. Pixels of the slide are not copied: `uns["eosin"]["image"]` says where it is.
+Spots are circles in `shapes["spots"]`, cells with outlines polygons, in pixels of the full-resolution slide (system
+`global`) and in µm (`um`); the table `{model}_spots` annotates them. Pixels of the slide are not copied:
+`uns["eosin"]["image"]` says where it is.
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.data.anndata_door import Thumbnails, to_anndata
+from eosin.data.footprint_table import OUTLINES
 from eosin.data.readers.native import section_to_anndata
 from eosin.data.readers.spatialdata_store import need_spatialdata
 from eosin.storage.files import atomic_folder
-from eosin.types import Prediction, Section
+from eosin.types import Prediction, Section, Spots
 
 if TYPE_CHECKING:
     from anndata import AnnData
@@ -55,8 +57,9 @@ def to_spatialdata(
         del table.uns["spatial"]  # its blank pictures; here shapes and images say all that
     else:
         table, name = section_to_anndata(record), "measured"
+    table.uns.pop(OUTLINES, None)  # the shapes are these
     mpp = None if record.image is None else record.image.mpp
-    parts: dict[str, Any] = {"shapes": {SPOTS: _circles(record, mpp)}, "tables": {}}
+    parts: dict[str, Any] = {"shapes": {SPOTS: _shapes(record.spots, mpp)}, "tables": {}}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of columns turned into categories
         parts["tables"][f"{_key(name)}_{SPOTS}"] = TableModel.parse(
@@ -90,19 +93,27 @@ def _key(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name).lstrip("_.") or "model"
 
 
-def _circles(record: Prediction | Section, mpp: float | None) -> Any:
+def _shapes(spots: Spots, mpp: float | None) -> Any:
+    """Circles of spots, or polygons of cells; a cell without an outline is a circle of many corners among them."""
     import pandas as pd
     from spatialdata.models import ShapesModel
     from spatialdata.transformations import Identity, Scale
 
     unit_um = 1.0 if mpp is None else mpp
-    return ShapesModel.parse(
-        np.array(record.spots.xy_um) / unit_um,
-        geometry=0,
-        radius=record.spots.diameter_um / 2 / unit_um,
-        index=pd.Index(record.spots.ids, dtype=object),
-        transformations={"global": Identity(), "um": Scale([unit_um, unit_um], axes=("x", "y"))},
-    )
+    systems = {"global": Identity(), "um": Scale([unit_um, unit_um], axes=("x", "y"))}
+    index, xy, radius = pd.Index(spots.ids, dtype=object), spots.xy_um / unit_um, spots.widths_um() / 2 / unit_um
+    if spots.footprints is None or spots.footprints.outlines is None:
+        return ShapesModel.parse(xy, geometry=0, radius=radius, index=index, transformations=systems)
+    import geopandas
+    import shapely
+
+    polygons: Any = shapely.buffer(shapely.points(xy), radius)
+    outlines = spots.footprints.outlines
+    sizes = np.diff(outlines.starts)[outlines.drawn]
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    corners = outlines.corners_um.astype(np.float64) / unit_um
+    polygons[outlines.drawn] = shapely.polygons(shapely.linearrings(corners, indices=owner))
+    return ShapesModel.parse(geopandas.GeoDataFrame(geometry=polygons, index=index), transformations=systems)
 
 
 def _annotating(table: AnnData) -> AnnData:

@@ -60,7 +60,7 @@ class Trained:
     seed
         Seed of training.
     trained_on
-        Name, patient and fingerprint of each training section.
+        Name, patient, fingerprint and width of the units of each training section.
     metrics
         What training measured (history, held-out scores, seconds).
     licence, commercial
@@ -83,7 +83,7 @@ class Trained:
     model_settings: Mapping[str, Any]
     train_settings: Mapping[str, Any]
     seed: int
-    trained_on: tuple[Mapping[str, str], ...]
+    trained_on: tuple[Mapping[str, Any], ...]
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "unknown"
     commercial: bool = False

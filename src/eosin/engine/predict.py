@@ -11,6 +11,7 @@ from eosin.config import need_seed
 from eosin.device import device_of
 from eosin.engine.adaptation import Adaptation
 from eosin.engine.checkpoint import Trained
+from eosin.engine.units import other_units
 from eosin.engine.verdict import ADDED_NOTHING
 from eosin.errors import EosinError
 from eosin.models import Learned, Model
@@ -91,8 +92,10 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     likeness = None if trained.distance is None else trained.distance.likeness(features.values)
     if likeness is not None and likeness.verdict != LIKE:
         remarks["slide"] = likeness.line()
+    if (units := other_units(section, trained.trained_on)) is not None:
+        remarks["units"] = units
     for what, remark in remarks.items():
-        unlike = what == "slide" and likeness is not None and likeness.verdict == UNLIKE
+        unlike = what == "units" or (what == "slide" and likeness is not None and likeness.verdict == UNLIKE)
         log.log(logging.WARNING if unlike else logging.INFO, "%s: %s: %s", section.name, what, remark)
     if remarks:
         provenance["remarks"] = remarks

@@ -19,6 +19,7 @@ from eosin.engine.fit import Fitting
 from eosin.engine.out_of_fold import errors_of
 from eosin.engine.selection import RULES, HeldOut, Validation
 from eosin.engine.train_settings import TrainSettings
+from eosin.engine.units import units_of
 from eosin.engine.verdict import of_network
 from eosin.errors import EosinError
 from eosin.genes import choose_panel, target, totals, with_ids
@@ -103,7 +104,9 @@ def train(
             model_settings=model_settings.model_dump(mode="json"),
             train_settings=train_settings.model_dump(mode="json"),
             seed=seed,
-            trained_on=tuple({"name": s.name, "patient": s.patient, "fingerprint": s.fingerprint()} for s in sections),
+            trained_on=tuple(
+                {"name": s.name, "patient": s.patient, "fingerprint": s.fingerprint(), **units_of(s)} for s in sections
+            ),
             metrics={**metrics, "seconds": round(time.monotonic() - started, 2)},
             licence=features.licence,
             commercial=all(s.need_features().commercial for s in sections),

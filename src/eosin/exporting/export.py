@@ -40,7 +40,7 @@ def export(
     layers
         For tables and GeoJSON: some of `mean`, `sd`, `q05`, `q95`; by default the mean and, with two draws or more, sd.
     outline
-        For GeoJSON: `circle` (default), `square` or `point`.
+        For GeoJSON: `circle` (default), `square`, `point`, or `cell` (the default of cells that have outlines).
     mpp
         µm per pixel, where the prediction or the feature file does not say it.
 

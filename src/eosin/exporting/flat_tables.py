@@ -16,11 +16,22 @@ from eosin.exporting.formats import FORMATS, ExportOptions, Format
 from eosin.exporting.rows import blocks, chosen_layers, column_names
 from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file
-from eosin.types import Prediction, Section
+from eosin.types import Prediction, Section, Spots
 
 PLACE = ("spot", "x_um", "y_um")
 """The first columns: the spot's name and its centre, µm from the top left of the image."""
+AREA = "area_um2"
+"""A column after these, of cells: the area in which molecules were counted; empty where it is not known."""
 _ROWS = 8192
+
+
+def place_columns(spots: Spots) -> tuple[str, ...]:
+    """The columns before the numbers."""
+    return PLACE if spots.footprints is None else (*PLACE, AREA)
+
+
+def _place_text(value: float) -> str:
+    return "" if np.isnan(value) else f"{value:.3f}"
 
 
 @dataclass(frozen=True)
@@ -29,8 +40,8 @@ class Sheet:
 
     Attributes
     ----------
-    ids, xy_um
-        Names [s] and centres [s 2].
+    spots
+        Names, centres and, of cells, areas.
     names
         Headings of the numbers.
     parts
@@ -39,11 +50,15 @@ class Sheet:
         Section, model and transform, or encoder: for formats that can hold it.
     """
 
-    ids: Sequence[str]
-    xy_um: np.ndarray
+    spots: Spots
     names: Sequence[str]
     parts: Iterator[tuple[slice, np.ndarray]]
     about: Mapping[str, object]
+
+    def place(self, rows: slice) -> np.ndarray:
+        """The numbers of some rows that say where they are and, of cells, how large [b 2 or 3]."""
+        xy, footprints = self.spots.xy_um[rows], self.spots.footprints
+        return xy if footprints is None else np.column_stack([xy, footprints.area_um2[rows]])
 
 
 class TableFormat(Format):
@@ -55,9 +70,8 @@ class TableFormat(Format):
         """Write the spots with the layers of each gene."""
         layers = chosen_layers(prediction, options.layers)
         about = {"section": prediction.section, "model": prediction.model, "transform": prediction.panel.transform}
-        names = column_names(prediction.panel, layers, PLACE)
-        spots = prediction.spots
-        self.write_sheet(Sheet(spots.ids, spots.xy_um, names, blocks(prediction, layers), about), path)
+        names = column_names(prediction.panel, layers, place_columns(prediction.spots))
+        self.write_sheet(Sheet(prediction.spots, names, blocks(prediction, layers), about), path)
 
     def write_features(self, section: Section, path: Path) -> None:
         """Write the spots with their features, in columns `f0`, `f1`, ..."""
@@ -65,7 +79,7 @@ class TableFormat(Format):
         names = [f"f{i}" for i in range(features.values.shape[1])]
         parts = ((rows, features.values[rows]) for rows in row_blocks(len(section), budget=_ROWS))
         about = {"section": section.name, "encoder": features.encoder, "encoder_key": features.key}
-        self.write_sheet(Sheet(section.spots.ids, section.spots.xy_um, names, parts, about), path)
+        self.write_sheet(Sheet(section.spots, names, parts, about), path)
 
     @abstractmethod
     def write_sheet(self, sheet: Sheet, path: Path) -> None:
@@ -81,10 +95,10 @@ class Csv(TableFormat):
         """Write the table with places to 0.001 µm and numbers to six digits."""
         with atomic_file(path) as partial, open(partial, "w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow([*PLACE, *sheet.names])
+            writer.writerow([*place_columns(sheet.spots), *sheet.names])
             for rows, values in sheet.parts:
-                for spot, (x, y), numbers in zip(sheet.ids[rows], sheet.xy_um[rows], values):
-                    writer.writerow([spot, f"{x:.3f}", f"{y:.3f}", *(f"{v:.6g}" for v in numbers.tolist())])
+                for spot, place, numbers in zip(sheet.spots.ids[rows], sheet.place(rows), values):
+                    writer.writerow([spot, *map(_place_text, place), *(f"{v:.6g}" for v in numbers.tolist())])
 
 
 class Parquet(TableFormat):
@@ -97,15 +111,16 @@ class Parquet(TableFormat):
         import pyarrow as pa
         from pyarrow import parquet
 
-        types = [pa.string(), pa.float64(), pa.float64(), *[pa.float32()] * len(sheet.names)]
-        schema = pa.schema(list(zip([*PLACE, *sheet.names], types)), {"eosin": json.dumps(dict(sheet.about))})
+        places = place_columns(sheet.spots)
+        types = [pa.string(), *[pa.float64()] * (len(places) - 1), *[pa.float32()] * len(sheet.names)]
+        schema = pa.schema(list(zip([*places, *sheet.names], types)), {"eosin": json.dumps(dict(sheet.about))})
         with atomic_file(path) as partial:
             try:
                 with parquet.ParquetWriter(partial, schema) as writer:
                     for rows, values in sheet.parts:
-                        xy = sheet.xy_um[rows]
+                        place = [column.copy() for column in sheet.place(rows).T]
                         numbers = [np.ascontiguousarray(column, dtype=np.float32) for column in values.T]
-                        columns = [list(sheet.ids[rows]), xy[:, 0].copy(), xy[:, 1].copy(), *numbers]
+                        columns = [list(sheet.spots.ids[rows]), *place, *numbers]
                         writer.write_table(pa.table(columns, schema=schema))
             except pa.ArrowException as error:
                 raise EosinError(f"cannot be written as parquet ({error})", file=path) from error

@@ -25,7 +25,7 @@ class ExportOptions:
     layers
         Which numbers of a gene: `mean`, `sd`, `q05`, `q95`.
     outline
-        How a spot is drawn: `circle`, `square` or `point`.
+        How a spot is drawn: `circle`, `square`, `point` or `cell`, its own outline.
     mpp
         µm per pixel, where the prediction does not say it.
     """

@@ -1,10 +1,12 @@
-"""`.geojson` for QuPath: one detection a spot, in pixels of the full-resolution image, with measurements."""
+"""`.geojson` for QuPath: one detection a spot or cell, in pixels of the full-resolution image, with measurements."""
 
 from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from eosin.errors import EosinError
 from eosin.exporting.formats import FORMATS, ExportOptions, Format
 from eosin.exporting.rows import blocks, chosen_layers, column_names
 from eosin.storage.files import atomic_file
-from eosin.types import Prediction, check_mpp
+from eosin.types import Prediction, Spots, check_mpp
 
 
 def _ring(n_corners: int, first_angle: float = 0.0, radius: float = 1.0) -> np.ndarray:
@@ -23,12 +25,65 @@ def _ring(n_corners: int, first_angle: float = 0.0, radius: float = 1.0) -> np.n
     return np.concatenate([corners, corners[:1]])
 
 
-OUTLINES: Mapping[str, np.ndarray | None] = {
-    "circle": _ring(24),
-    "square": _ring(4, np.pi / 4, np.sqrt(2)),
-    "point": None,
+class Outline(ABC):
+    """How spots are drawn."""
+
+    @abstractmethod
+    def geometries(self, spots: Spots, mpp: float) -> Iterator[dict[str, object]]:
+        """The geometry of each spot, in pixels of `mpp` µm."""
+
+
+@dataclass(frozen=True)
+class Regular(Outline):
+    """A regular polygon.
+
+    Attributes
+    ----------
+    corners
+        [c 2] of a spot of radius 1, closed.
+    """
+
+    corners: np.ndarray
+
+    def geometries(self, spots: Spots, mpp: float) -> Iterator[dict[str, object]]:
+        """As wide as the spot, or as a circle of the cell's area."""
+        for centre, width_um in zip(spots.xy_um / mpp, spots.widths_um()):
+            yield _polygon(centre + self.corners * (width_um / 2 / mpp))
+
+
+class Centre(Outline):
+    """The spot's centre alone."""
+
+    def geometries(self, spots: Spots, mpp: float) -> Iterator[dict[str, object]]:
+        """A point each."""
+        for centre in spots.xy_um / mpp:
+            yield {"type": "Point", "coordinates": np.round(centre, 2).tolist()}
+
+
+class CellOutline(Outline):
+    """The outline of each cell; a circle of its area where it has none."""
+
+    def geometries(self, spots: Spots, mpp: float) -> Iterator[dict[str, object]]:
+        """A polygon each."""
+        if spots.footprints is None or spots.footprints.outlines is None:
+            raise EosinError("the prediction has no outlines of cells", fix="choose another --outline")
+        outlines = spots.footprints.outlines
+        for row, circle in enumerate(OUTLINES["circle"].geometries(spots, mpp)):
+            corners = outlines.of(row).astype(np.float64) / mpp
+            yield _polygon(np.concatenate([corners, corners[:1]])) if len(corners) else circle
+
+
+def _polygon(corners: np.ndarray) -> dict[str, object]:
+    return {"type": "Polygon", "coordinates": [np.round(corners, 2).tolist()]}
+
+
+OUTLINES: Mapping[str, Outline] = {
+    "circle": Regular(_ring(24)),
+    "square": Regular(_ring(4, np.pi / 4, np.sqrt(2))),  # as wide as the spot
+    "point": Centre(),
+    "cell": CellOutline(),
 }
-"""Corners of a spot of radius 1; a square is as wide as the spot. A point has none."""
+"""By what a user asks for; of cells with outlines these are the default, else circles."""
 
 
 class GeoJson(Format):
@@ -48,18 +103,18 @@ class GeoJson(Format):
         names = column_names(prediction.panel, layers)
         mpp = _scale(prediction, options.mpp)
         spots = prediction.spots
-        outline = _outline(options.outline or "circle", spots.diameter_um / 2 / mpp)
-        centres = spots.xy_um / mpp
+        outline = _outline(options.outline, spots)
         namespace = uuid.uuid5(uuid.NAMESPACE_OID, f"eosin:{prediction.section}")
         with atomic_file(path) as partial, open(partial, "w", encoding="utf-8") as file:
             file.write('{"type": "FeatureCollection", "features": [')
             separator = "\n"
             for rows, values in blocks(prediction, layers):
-                for spot, centre, numbers in zip(spots.ids[rows], centres[rows], values.tolist()):
+                part = spots.take(rows)
+                for spot, geometry, numbers in zip(part.ids, outline.geometries(part, mpp), values.tolist()):
                     feature = {
                         "type": "Feature",
                         "id": str(uuid.uuid5(namespace, spot)),
-                        "geometry": _geometry(centre, outline),
+                        "geometry": geometry,
                         "properties": {
                             "objectType": "detection",
                             "name": spot,
@@ -80,17 +135,14 @@ def _scale(prediction: Prediction, mpp: float | None) -> float:
     return known if known is not None else check_mpp(mpp or 0.0, "--mpp")
 
 
-def _outline(name: str, radius_px: float) -> np.ndarray | None:
+def _outline(name: str | None, spots: Spots) -> Outline:
+    """The outline of a name; without one that of the cells, where they have any, else a circle."""
+    if name is None:
+        has_outlines = spots.footprints is not None and spots.footprints.outlines is not None
+        return OUTLINES["cell" if has_outlines else "circle"]
     if name not in OUTLINES:
         raise EosinError(f"there is no outline '{name}'", fix=f"known ones: {', '.join(OUTLINES)}")
-    unit = OUTLINES[name]
-    return None if unit is None else unit * radius_px
-
-
-def _geometry(centre: np.ndarray, outline: np.ndarray | None) -> dict[str, object]:
-    if outline is None:
-        return {"type": "Point", "coordinates": np.round(centre, 2).tolist()}
-    return {"type": "Polygon", "coordinates": [np.round(centre + outline, 2).tolist()]}
+    return OUTLINES[name]
 
 
 FORMATS.add("geojson", GeoJson())

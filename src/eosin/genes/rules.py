@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +10,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.config import Registry
-from eosin.genes.transforms import Transform, measured, totals
+from eosin.genes.transforms import Transform, measured, row_parts, totals
 from eosin.types import Section
 
 
@@ -45,7 +45,8 @@ def _rank_hvg(sections: Sequence[Section], names: tuple[str, ...], transform: Tr
     del transform
     kept = np.ones(len(names), dtype=bool)
     for section in sections:
-        kept &= _columns(section, names).getnnz(axis=0) >= 0.1 * len(section)
+        n_spots = sum(part.getnnz(axis=0) for _, part in _columns(section, names))
+        kept &= n_spots >= 0.1 * len(section)
     names = tuple(np.asarray(names, dtype=object)[kept])
     if not names:
         return ()
@@ -83,21 +84,23 @@ _COUNTS = Transform("counts", "count", lambda c: c, lambda c: c)  # for statisti
 
 
 def _moments(sections: Sequence[Section], names: tuple[str, ...], transform: Transform) -> Moments:
-    """Pooled moments of model values, one sparse section at a time; centred in each, then merged (Chan et al. 1979).
+    """Pooled moments of model values, some sparse rows at a time; centred in each, then merged (Chan et al. 1979).
 
     Sums of squares that are not centred lose the variance of genes with a large mean.
     """
     n, mean, spread = 0, np.zeros(len(names)), np.zeros(len(names))
     for section in sections:
-        values = transform.forward_sparse(_columns(section, names), totals(section))
-        m = len(section)
-        here = np.bincount(values.indices, values.data, len(names)) / m
-        zeros = m - np.bincount(values.indices, minlength=len(names))
-        around = np.bincount(values.indices, (values.data - here[values.indices]) ** 2, len(names)) + zeros * here**2
-        shift = here - mean
-        spread += around + shift**2 * (n * m / (n + m))
-        mean += shift * (m / (n + m))
-        n += m
+        per_spot = totals(section)
+        for rows, counts in _columns(section, names):
+            values, m = transform.forward_sparse(counts, per_spot[rows]), rows.stop - rows.start
+            here = np.bincount(values.indices, values.data, len(names)) / m
+            zeros = m - np.bincount(values.indices, minlength=len(names))
+            around = np.bincount(values.indices, (values.data - here[values.indices]) ** 2, len(names))
+            around += zeros * here**2
+            shift = here - mean
+            spread += around + shift**2 * (n * m / (n + m))
+            mean += shift * (m / (n + m))
+            n += m
     return Moments(mean, spread / max(n - 1, 1))
 
 
@@ -129,10 +132,12 @@ def _best_first(names: tuple[str, ...], score: np.ndarray) -> tuple[str, ...]:
     return tuple(name for _, name in sorted(zip(rounded, names)))
 
 
-def _columns(section: Section, names: tuple[str, ...]) -> sparse.csr_matrix:
-    counts, genes = measured(section)
-    place = {gene: j for j, gene in enumerate(genes)}
-    columns = sparse.csr_matrix(counts[:, [place[name] for name in names]])
-    columns.sum_duplicates()
-    columns.eliminate_zeros()
-    return columns
+def _columns(section: Section, names: tuple[str, ...]) -> Iterator[tuple[slice, sparse.csr_matrix]]:
+    """The counts of some genes, without zeros that are stored, some rows at a time."""
+    place = {gene: j for j, gene in enumerate(measured(section)[1])}
+    chosen = [place[name] for name in names]
+    for rows, part in row_parts(section):
+        columns = sparse.csr_matrix(part[:, chosen])
+        columns.sum_duplicates()
+        columns.eliminate_zeros()
+        yield rows, columns

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,10 @@ from scipy import sparse
 
 from eosin.config import Registry
 from eosin.errors import EosinError
+from eosin.row_blocks import row_blocks
 from eosin.types import GenePanel, Section
 
+_AT_ONCE = 1 << 22
 Elementwise = Callable[[np.ndarray], np.ndarray]
 MOST_MOLECULES = 1e6
 """Of one gene in one spot: far above what any platform counts."""
@@ -98,13 +100,29 @@ def target(section: Section, panel: GenePanel) -> np.ndarray:
     EosinError
         The section has no counts or lacks genes of the panel.
     """
-    counts = section.expression(panel.names)
-    return TRANSFORMS[panel.transform].forward(counts, totals(section)).astype(np.float32)
+    transform, per_spot = TRANSFORMS[panel.transform], totals(section)
+    result = section.expression(panel.names)
+    for rows in row_blocks(len(result), budget=_AT_ONCE, per_row=len(panel)):  # values take twice the memory of counts
+        result[rows] = transform.forward(result[rows], per_spot[rows])
+    return result
 
 
 def totals(section: Section) -> np.ndarray:
     """Counts of each spot over all measured genes [s]."""
-    return np.asarray(measured(section)[0].sum(axis=1, dtype=np.float64)).ravel()
+    return np.concatenate([np.asarray(part.sum(axis=1, dtype=np.float64)).ravel() for _, part in row_parts(section)])
+
+
+def row_parts(section: Section) -> Iterator[tuple[slice, sparse.csr_matrix]]:
+    """The counts of a section a few million values at a time: sums and selections of columns copy what they read."""
+    counts, genes = measured(section)
+    ends, start = counts.indptr, 0
+    while start < len(section):
+        stop = int(np.searchsorted(ends, int(ends[start]) + _AT_ONCE, side="right")) - 1
+        stop = min(max(stop, start + 1), len(section))
+        first, last = ends[start], ends[stop]
+        arrays = counts.data[first:last], counts.indices[first:last], ends[start : stop + 1] - first
+        yield slice(start, stop), sparse.csr_matrix(arrays, shape=(stop - start, len(genes)))
+        start = stop
 
 
 def measured(section: Section) -> tuple[sparse.csr_matrix, tuple[str, ...]]:

@@ -22,7 +22,8 @@ class Neighbours:
     index
         [s n] int64: row of the neighbour; where `valid` is False it is the spot itself.
     valid
-        [s n] bool: False where a section has fewer than n + 1 spots (or, with ties, where none is tied).
+        [s n] bool: False where a section has fewer than n + 1 spots (or, with ties, where none is tied; with a reach,
+        where the next one is too far away).
     """
 
     index: np.ndarray
@@ -30,7 +31,12 @@ class Neighbours:
 
 
 def neighbours(
-    xy_um: np.ndarray, k: int, *, starts: np.ndarray | None = None, include_ties: bool = False
+    xy_um: np.ndarray,
+    k: int,
+    *,
+    starts: np.ndarray | None = None,
+    include_ties: bool = False,
+    reach_um: float | None = None,
 ) -> Neighbours:
     """The `k` nearest other spots of each spot, never across sections.
 
@@ -46,6 +52,9 @@ def neighbours(
         Neighbours wanted; a section of n spots has at most n - 1.
     starts
         [b+1] first row of each section in a concatenation; one section if absent.
+    reach_um
+        A spot further away than this, µm, is no neighbour; None: however far. Of the spots within, the `k` nearest
+        count, so that `k` bounds the memory.
 
     Returns
     -------
@@ -68,7 +77,14 @@ def neighbours(
     for (a, b), (part_index, part_valid) in zip(pairwise(bounds), parts):
         index[a:b, : part_index.shape[1]] = np.where(part_valid, part_index, own[a:b])
         valid[a:b, : part_index.shape[1]] = part_valid
-    return Neighbours(index, valid)
+    return Neighbours(index, valid) if reach_um is None else _within(xy_um, index, valid, reach_um)
+
+
+def _within(xy_um: np.ndarray, index: np.ndarray, valid: np.ndarray, reach_um: float) -> Neighbours:
+    """Those neighbours that are no further away than `reach_um`, but for rounding."""
+    distance = np.hypot(*np.moveaxis(xy_um[index] - xy_um[:, None], -1, 0))
+    valid = valid & (distance <= reach_um * (1 + _TIE))
+    return Neighbours(np.where(valid, index, np.arange(len(xy_um))[:, None]), valid)
 
 
 def _nearest(xy: np.ndarray, k: int, start: int, *, include_ties: bool) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,11 @@ _TIE = 1e-6  # distances that agree to this fraction are the same distance: they
 
 
 def ring_averages(
-    xy_um: np.ndarray, last_ranks: Sequence[int], *, starts: np.ndarray | None = None
+    xy_um: np.ndarray,
+    last_ranks: Sequence[int],
+    *,
+    starts: np.ndarray | None = None,
+    reach_um: float | None = None,
 ) -> tuple[sparse.csr_matrix, ...]:
     """One matrix [s s] for each ring: row i times values [s f] is their mean over the ring's spots around spot i.
 
@@ -31,6 +35,8 @@ def ring_averages(
         Last rank of each ring, growing.
     starts
         [b+1] first row of each section in a concatenation; one section if absent. Sections do not mix.
+    reach_um
+        Spots further away than this, µm, are in no ring; None: however far.
 
     Raises
     ------
@@ -41,7 +47,7 @@ def ring_averages(
         raise ValueError(f"last ranks {tuple(last_ranks)} do not grow from 1")
     if not last_ranks:
         return ()
-    around = neighbours(xy_um, last_ranks[-1], starts=starts, include_ties=True)
+    around = neighbours(xy_um, last_ranks[-1], starts=starts, include_ties=True, reach_um=reach_um)
     offset = xy_um[around.index] - xy_um[:, None]
     distance = np.where(around.valid, np.hypot(offset[..., 0], offset[..., 1]), np.inf)
     order = np.argsort(distance, axis=1, kind="stable")

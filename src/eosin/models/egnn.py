@@ -49,6 +49,9 @@ class EGNNNetwork(Settings, ABC):
     n_layers: int = Field(2, ge=1, description="layers; each widens the context by one ring of neighbours")
     width: int = Field(64, ge=1, description="width of a spot's state and of a message")
     n_neighbours: int = Field(8, ge=1, description="nearest spots that send a message")
+    reach_um: float | None = Field(
+        None, gt=0, description="a spot further away than this, µm, is no neighbour; without it however far"
+    )
     include_ties: bool = Field(False, description="hear all spots as near as the last one, not some of them")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate after each MLP")
     move_positions: bool = Field(False, description="let layers shift the positions, as published")
@@ -143,7 +146,9 @@ class EGNN(nn.Module):
     def geometry(self, batch: Batch, features: Tensor) -> DistanceGeometry:
         """Neighbours of a batch and their distances, as tensors beside its features [s f]."""
         s = self.settings
-        near = neighbours(batch.xy_um, s.n_neighbours, starts=batch.starts, include_ties=s.include_ties)
+        near = neighbours(
+            batch.xy_um, s.n_neighbours, starts=batch.starts, include_ties=s.include_ties, reach_um=s.reach_um
+        )
         distance = np.linalg.norm(batch.xy_um[near.index] - batch.xy_um[:, None], axis=-1)
         unit = spacings(distance[:, :1], near.valid[:, :1], batch.starts)
         sizes = np.diff(batch.starts)

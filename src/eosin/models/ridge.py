@@ -39,6 +39,9 @@ class RidgeSettings(Settings):
         description="shares of the neighbours' mean prediction to choose from; (0,) switches smoothing off",
     )
     n_neighbours: int = Field(8, ge=1, description="spots that smoothing averages over")
+    reach_um: float | None = Field(
+        None, gt=0, description="a spot further away than this, µm, is no neighbour; without it however far"
+    )
     centre_sections: bool = Field(
         True,
         description="learn from each value less its section's mean, and predict a patient of training at the "
@@ -166,7 +169,8 @@ class Ridge(Solved):
     def _around(self, batch: Batch) -> Neighbours | None:
         if max(self.settings.smoothing) == 0:
             return None
-        return neighbours(batch.xy_um, self.settings.n_neighbours, starts=batch.starts)
+        s = self.settings
+        return neighbours(batch.xy_um, s.n_neighbours, starts=batch.starts, reach_um=s.reach_um)
 
     def arrays(self) -> dict[str, Tensor]:
         """The linear map with its penalty and smoothing, and where there are any, those of patients of training."""

@@ -15,6 +15,8 @@ from eosin.errors import EosinError
 DEFAULT_ENCODER = "stain+stain?tile_um=100,660"
 """Two members: a spot with its rim and its surroundings; and the spot closely, with its wider surroundings."""
 
+UNITS = ("spots", "cells")
+
 
 def names_of(given: str | Sequence[str] | None) -> tuple[str, ...] | None:
     """Names, from a sequence or from text by commas; None where none is given, or an empty text."""
@@ -53,6 +55,8 @@ class ReadOptions:
         µm per pixel at full resolution, for images that do not say it
     bin_um
         width of pseudo-spots, µm, for Visium HD and Xenium
+    unit
+        what is measured: `spots` (spots, bins or squares, as the platform has them), or `cells` of Xenium and Visium HD
     library
         column of obs that says of which library (section) a spot is, for an AnnData of several
     positions_um
@@ -72,6 +76,7 @@ class ReadOptions:
     reader: str | None = None
     mpp: float | None = None
     bin_um: float | None = None
+    unit: str = "spots"
     library: str | None = None
     positions_um: bool = False
     patient: str | None = None
@@ -82,6 +87,11 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "sections", names_of(self.sections))
+        if self.unit not in UNITS:
+            raise EosinError(f"--unit is '{self.unit}'", fix=f"give {' or '.join(UNITS)}")
+        if self.unit == "cells" and self.bin_um is not None:
+            problem = f"--unit cells takes every cell by itself, and --bin-um {self.bin_um:g} pools them to squares"
+            raise EosinError(problem, fix="leave one of them out")
 
 
 @dataclass(frozen=True)

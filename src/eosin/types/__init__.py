@@ -9,6 +9,7 @@ from __future__ import annotations
 from eosin.types.batch import Batch
 from eosin.types.error_bars import ErrorBars
 from eosin.types.features import Features
+from eosin.types.footprints import Footprints, Outlines
 from eosin.types.gene_trust import GeneTrust
 from eosin.types.identifiers import first_repeat
 from eosin.types.likeness import Likeness
@@ -22,10 +23,12 @@ __all__ = [
     "Batch",
     "ErrorBars",
     "Features",
+    "Footprints",
     "GenePanel",
     "GeneTrust",
     "Image",
     "Likeness",
+    "Outlines",
     "Prediction",
     "Section",
     "Spots",

@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from eosin.errors import EosinError
 from eosin.types.gene_ids import ensembl_id
+
+
+def are_unique(names: Sequence[str]) -> bool:
+    """Whether no name occurs twice. A set of millions takes more memory than the names: their hashes go first."""
+    hashes = np.fromiter(map(hash, names), dtype=np.int64, count=len(names))
+    hashes.sort()
+    return not np.any(hashes[1:] == hashes[:-1]) or len(set(names)) == len(names)
 
 
 def first_repeat(names: Sequence[str]) -> str:

@@ -10,32 +10,36 @@ from typing import TypeGuard
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.types.identifiers import first_repeat
+from eosin.types.footprints import Footprints
+from eosin.types.identifiers import are_unique, first_repeat
 
 
 @dataclass(frozen=True)
 class Spots:
-    """Spots of tissue at which expression is measured or predicted.
+    """Spots of tissue, or cells, at which expression is measured or predicted.
 
     Attributes
     ----------
     xy_um
         Centres [s 2] in µm, float64.
     diameter_um
-        Width of the tissue that a spot measures, µm.
+        Width of the tissue that a spot measures, µm; of cells the typical one.
     ids
         One name per spot, unique.
+    footprints
+        What each one covers, where they differ: areas and outlines of cells. None for spots, which are all alike.
 
     Raises
     ------
     EosinError
-        Positions and names differ in number, a position is not finite, a name occurs twice, or the diameter is not
-        positive.
+        Positions, names or footprints differ in number, a position is not finite, a name occurs twice, or the diameter
+        is not positive.
     """
 
     xy_um: np.ndarray
     diameter_um: float
     ids: tuple[str, ...]
+    footprints: Footprints | None = None
 
     def __post_init__(self) -> None:
         xy = np.array(self.xy_um, dtype=np.float64).reshape(-1, 2)
@@ -44,23 +48,48 @@ class Spots:
         object.__setattr__(self, "ids", tuple(map(str, self.ids)))
         if len(self.ids) != len(xy):
             raise EosinError(f"{len(xy)} spot positions but {len(self.ids)} spot ids")
+        if self.footprints is not None and len(self.footprints) != len(xy):
+            raise EosinError(f"{len(xy)} spot positions but footprints of {len(self.footprints)}")
         if not np.isfinite(xy).all():
             bad = self.ids[int(np.flatnonzero(~np.isfinite(xy).all(1))[0])]
             raise EosinError(f"the position of spot '{bad}' is not a finite number")
         if not (is_finite(self.diameter_um) and self.diameter_um > 0):
             raise EosinError(f"the spot diameter is {self.diameter_um} µm", fix="it must be positive")
-        if len(set(self.ids)) != len(self.ids):
+        if not are_unique(self.ids):
             raise EosinError(f"spot id '{first_repeat(self.ids)}' occurs twice", fix="make the spot ids unique")
 
     def __repr__(self) -> str:
-        return f"Spots({len(self):,} of {self.diameter_um:.4g} µm)"
+        return f"Spots({self.summary().replace(' spots', '')})"
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: np.ndarray) -> Spots:
+    def take(self, rows: np.ndarray | slice) -> Spots:
         """Some of the spots, in the order of `rows`."""
-        return Spots(self.xy_um[rows], self.diameter_um, tuple(np.asarray(self.ids, dtype=object)[rows]))
+        is_slice = isinstance(rows, slice)  # of which a long list of names need not become an array first
+        ids = self.ids[rows] if is_slice else tuple(np.asarray(self.ids, dtype=object)[rows])
+        footprints = None if self.footprints is None else self.footprints.take(rows)
+        return Spots(self.xy_um[rows], self.diameter_um, ids, footprints)
+
+    @property
+    def unit(self) -> str:
+        """What they are: `spots` or `cells`."""
+        return "spots" if self.footprints is None else "cells"
+
+    def widths_um(self) -> np.ndarray:
+        """Width [s] of each, µm: that of a circle of the cell's area where it is known, else the one of all."""
+        widths = np.full(len(self), float(self.diameter_um))
+        if self.footprints is not None:
+            area_um2 = self.footprints.area_um2
+            known = np.isfinite(area_um2)
+            widths[known] = 2 * np.sqrt(area_um2[known] / np.pi)
+        return widths
+
+    def summary(self) -> str:
+        """How many of which width, as `1,024 spots of 55 µm` or `81,000 cells of about 9.1 µm`."""
+        if self.footprints is None:
+            return f"{len(self):,} spots of {self.diameter_um:.4g} µm"
+        return f"{len(self):,} cells of about {self.diameter_um:.3g} µm"
 
     def rows_of(self, ids: Sequence[str]) -> np.ndarray:
         """Row [n] of each named spot, -1 for a name that is not there."""

@@ -116,10 +116,10 @@ class Prediction:
 
     def of_spots(self, rows: slice | np.ndarray) -> Prediction:
         """Some of its spots."""
-        spots = Spots(self.spots.xy_um[rows], self.spots.diameter_um, tuple(np.array(self.spots.ids)[rows]))
         centre = None if self.centre is None else self.centre[rows]
         likeness = None if self.likeness is None else self.likeness.of_spots(rows)
-        return replace(self, spots=spots, draws=self.draws[:, rows], centre=centre, likeness=likeness)
+        draws = self.draws[:, rows]
+        return replace(self, spots=self.spots.take(rows), draws=draws, centre=centre, likeness=likeness)
 
     def of_genes(self, columns: list[int], panel: GenePanel) -> Prediction:
         """Some of its genes, in the order of `columns`; `panel` holds them."""

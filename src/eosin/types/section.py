@@ -11,12 +11,16 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
+from eosin.row_blocks import row_blocks
 from eosin.storage.files import fingerprint
 from eosin.types.display import first_of, html_table, one_line, thumbnail_of
 from eosin.types.features import Features
 from eosin.types.gene_ids import kind_of, rename_advice
 from eosin.types.identifiers import first_repeat, ids_beside, names_beside
 from eosin.types.places import Image, Spots
+
+_AT_ONCE = 1 << 24
+"""Counts that are looked at together: a slide of small bins has a hundred million."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Section:
     name, patient
         Name of the section, and of the patient; splits into training and test go by them.
     spots
-        Positions, names and diameter of the spots.
+        Positions, names and diameter of the spots, or of cells; then with their footprints.
     image
         The H&E image, where there is one.
     features
@@ -97,14 +101,15 @@ class Section:
             raise EosinError(
                 f"section '{self.name}': gene '{first_repeat(genes)}' occurs twice", fix="make gene names unique"
             )
-        values = matrix.data
         fix = "give raw counts of molecules, not normalised values"
-        if not np.isfinite(values).all():
-            raise EosinError(f"section '{self.name}': counts hold NaN or infinity", fix=fix)
-        if values.size and values.min() < 0:
-            raise EosinError(f"section '{self.name}': counts hold negative numbers", fix=fix)
-        if values.size and np.any(values != np.round(values)):
-            raise EosinError(f"section '{self.name}': counts hold fractions", fix=fix)
+        for block in row_blocks(len(matrix.data), budget=_AT_ONCE):
+            values = matrix.data[block]
+            if not np.isfinite(values).all():
+                raise EosinError(f"section '{self.name}': counts hold NaN or infinity", fix=fix)
+            if values.min() < 0:
+                raise EosinError(f"section '{self.name}': counts hold negative numbers", fix=fix)
+            if np.any(values != np.round(values)):
+                raise EosinError(f"section '{self.name}': counts hold fractions", fix=fix)
 
     def __repr__(self) -> str:
         facts = self._facts()
@@ -121,7 +126,7 @@ class Section:
 
     def _facts(self) -> dict[str, str]:
         return {
-            "spots": f"{len(self):,} spots of {self.spots.diameter_um:.4g} µm",
+            "spots": self.spots.summary(),
             "features": "" if self.features is None else self.features.summary(),
             "scale": "" if self.image is None else f"{self.image.mpp:.4g} µm/px",
         }

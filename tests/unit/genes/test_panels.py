@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 import warnings
 
 import numpy as np
@@ -13,10 +14,10 @@ from eosin.types import GenePanel, Section, Spots
 
 
 def section(name: str, counts, genes: str | list[str]) -> Section:
-    counts = np.asarray(counts)
-    xy = np.column_stack([np.arange(len(counts)), np.zeros(len(counts))]) * 100.0
-    ids = tuple(f"s{i}" for i in range(len(counts)))
-    return Section(name, f"p-{name}", Spots(xy, 55.0, ids), counts=sparse.csr_matrix(counts), genes=tuple(genes))
+    counts = sparse.csr_matrix(counts)
+    n = counts.shape[0]
+    xy, ids = np.column_stack([np.arange(n), np.zeros(n)]) * 100.0, tuple(f"s{i}" for i in range(n))
+    return Section(name, f"p-{name}", Spots(xy, 55.0, ids), counts=counts, genes=tuple(genes))
 
 
 # Variance of counts over both: A none, B small, C large, D only in one
@@ -307,3 +308,28 @@ def test_an_unknown_transform_and_a_broken_file_are_refused_without_sections(tmp
 @pytest.mark.parametrize("rule", ["var:50", "hvg:1+A,B", "A,B?", "A"])
 def test_what_sections_decide_is_not_refused_without_them(rule):
     need_rule(rule)
+
+
+@pytest.mark.parametrize("rule", ["var:4", "hvg:3", "hmhvg:4"])
+def test_sections_of_many_spots_are_ranked_in_blocks(rule, monkeypatch):
+    counts = np.random.default_rng(5).poisson(np.linspace(0.5, 6, 9), (60, 9))
+    counts[7] = 0
+    sections = [section("A", counts[:40], "ABCDEFGHI"), section("B", counts[40:], "ABCDEFGHI")]
+    whole = choose_panel(rule, sections, transform="log1p_cp10k").names, target(sections[0], GenePanel(tuple("CAF")))
+    monkeypatch.setattr("eosin.genes.transforms._AT_ONCE", 11)
+    again = choose_panel(rule, sections, transform="log1p_cp10k").names, target(sections[0], GenePanel(tuple("CAF")))
+    assert again[0] == whole[0] and np.array_equal(again[1], whole[1])
+
+
+def test_ranking_takes_less_memory_than_the_counts(monkeypatch):
+    rng = np.random.default_rng(2)
+    counts = sparse.random_array((200_000, 40), density=0.2, rng=rng, format="csr", dtype=np.float32)
+    counts.data = np.ceil(counts.data * 4)
+    one = section("A", counts, [f"G{i}" for i in range(40)])
+    held = one.counts.data.nbytes + one.counts.indices.nbytes
+    monkeypatch.setattr("eosin.genes.transforms._AT_ONCE", 1 << 16)
+    tracemalloc.start()
+    choose_panel("var:5", [one])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < held

@@ -77,3 +77,21 @@ def test_many_ties_beyond_the_first_query_are_found():
 def test_zero_neighbours_are_refused():
     with pytest.raises(EosinError, match="at least 1"):
         neighbours(np.zeros((3, 2)), 0)
+
+
+@pytest.mark.parametrize("include_ties", [False, True])
+def test_beyond_the_reach_nobody_is_a_neighbour(include_ties):
+    xy = np.random.default_rng(1).uniform(0, 1000, (200, 2))
+    near = neighbours(xy, 12, include_ties=include_ties, reach_um=90.0)
+    distance = np.linalg.norm(xy[:, None] - xy[None], axis=-1)
+    for i in range(len(xy)):
+        nearest = [j for j in np.argsort(distance[i]) if j != i and distance[i, j] <= 90][:12]
+        assert set(near.index[i][near.valid[i]]) == set(nearest)
+    assert (near.index[~near.valid] == np.nonzero(~near.valid)[0]).all()  # the spot itself stands in
+    assert not near.valid.all() and near.valid.any()
+
+
+def test_a_spot_at_just_the_reach_is_a_neighbour():
+    rows, columns = np.mgrid[0:5, 0:5]
+    xy = np.column_stack([columns.ravel(), rows.ravel()]) * 0.1 * 1000
+    assert neighbours(xy, 8, reach_um=100.0).valid.sum(1).max() == 4

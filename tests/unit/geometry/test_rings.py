@@ -45,3 +45,10 @@ def test_ranks_must_grow() -> None:
     for ranks in [(0,), (8, 8), (9, 3)]:
         with pytest.raises(ValueError, match="grow"):
             ring_averages(LATTICE, ranks)
+
+
+def test_rings_end_at_the_reach() -> None:
+    xy = np.array([[0.0, 0], [10, 0], [25, 0], [200, 0]])
+    near, far = (matrix.toarray() for matrix in ring_averages(xy, (1, 3), reach_um=30.0))
+    assert near[0].tolist() == [0, 1, 0, 0] and far[0].tolist() == [0, 0, 1, 0]
+    assert not near[3].any() and not far[3].any()

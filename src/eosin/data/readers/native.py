@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eosin.data.footprint_table import get_footprints, put_footprints
 from eosin.data.foreign import domains_of, gene_names
 from eosin.data.h5ad import (
     SCHEMA,
@@ -136,12 +137,14 @@ def section_to_anndata(section: Section) -> AnnData:
     adata = anndata.AnnData(X=section.counts, obs=obs, var=var)
     mpp = None if section.image is None else section.image.mpp
     put_positions(adata, section.spots.xy_um, mpp)
+    put_footprints(adata, section.spots, mpp)
     record: dict[str, Any] = {
         "schema": SCHEMA,
         "kind": "section",
         "name": section.name,
         "patient": section.patient,
         "platform": section.platform,
+        "unit": section.spots.unit,
         "diameter_um": float(section.spots.diameter_um),
         "spatial_unit": "um" if mpp is None else "px",
         "notes": json.dumps(list(section.notes)),
@@ -209,6 +212,7 @@ def own_section(adata: AnnData, record: dict[str, Any], path: Path, mpp: float |
         notes, genes = notes + count_notes, gene_names(adata.var)
     with blame(path):
         image, features = _own_image(record, path, scale, notes), _features(adata, record)
+    wider = scale / stored if scale is not None and stored is not None else 1.0
     return SectionParts(
         path,
         str(record["name"]),
@@ -223,6 +227,7 @@ def own_section(adata: AnnData, record: dict[str, Any], path: Path, mpp: float |
         platform=str(record.get("platform", "unknown")),
         features=features,
         notes=notes,
+        footprints=get_footprints(adata, 1.0 if scale is None else scale, path, wider=wider),
     ).section()
 
 

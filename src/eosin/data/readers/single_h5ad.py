@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.config import need_known
+from eosin.data.footprint_table import areas_in
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata
 from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial
@@ -23,7 +24,7 @@ from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
 from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
-from eosin.types import Image, Section
+from eosin.types import Footprints, Image, Section
 
 if TYPE_CHECKING:
     import h5py
@@ -156,6 +157,7 @@ def _foreign_parts(
     facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))
     scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
     counts, genes, count_notes = counts_of(adata, path)
+    areas = areas_in(adata)
     image, image_notes = _image(file, None if scale.mpp is None else scale.mpp / ratio)
     patient, patient_notes = patient_of(adata, name)
     return SectionParts(
@@ -171,6 +173,7 @@ def _foreign_parts(
         domains=domains_of(adata),
         platform=scale.platform,
         notes=[*notes, *place_notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
+        footprints=None if areas is None else Footprints(areas),
     )
 
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.config import need_known
+from eosin.data.footprint_table import footprints_of_shapes
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.h5ad import our_record
 from eosin.data.reader import READERS, Reader
@@ -181,6 +182,7 @@ def _parts(sdata: Any, place: _Place, name: str, mpp: float | None) -> SectionPa
         domains=domains_of(adata),
         platform=str(record.get("platform", "unknown")),
         notes=[*notes, *count_notes, *patient_notes, *image_notes],
+        footprints=footprints_of_shapes(adata, shapes, to_px[:2] * scale),
     )
 
 

@@ -68,6 +68,9 @@ class FLAGSettings(OnBaseSettings):
     edge_width: int = Field(16, ge=1, description="width of an edge's state, where edges are diffused")
     blocks: bool = Field(False, description="see all spots of a square block instead of the nearest ones")
     n_neighbours: int = Field(8, ge=1, description="nearest spots that a spot sees, itself not counted")
+    reach_um: float | None = Field(
+        None, gt=0, description="a spot further away than this, µm, is no neighbour; without it however far"
+    )
     block_um: float = Field(1024.0, gt=0, description="side of a block, µm")
     block_spots: int = Field(512, ge=2, description="most spots of a block; fuller ones are cut in two")
     length_um: float = Field(112.0, gt=0, description="length of the distance kernel, µm")
@@ -182,7 +185,7 @@ def _objective(s: FLAGSettings, state: State, g: int) -> Objective[Answer, Tenso
 def _around(s: FLAGSettings) -> Neighbourhood:
     if not s.spatial_graph:
         return Alone()
-    return Blocks(s.block_um, s.block_spots) if s.blocks else Nearest(s.n_neighbours)
+    return Blocks(s.block_um, s.block_spots) if s.blocks else Nearest(s.n_neighbours, s.reach_um)
 
 
 def build(

@@ -29,13 +29,14 @@ class Neighbourhood(ABC):
 
 @dataclass(frozen=True)
 class Nearest(Neighbourhood):
-    """The k nearest spots: no seams, the same wherever the section begins."""
+    """The k nearest spots, none of them beyond `reach_um`: no seams, the same wherever the section begins."""
 
     k: int
+    reach_um: float | None = None
 
     def of(self, xy_um: np.ndarray, starts: np.ndarray) -> Neighbours:
         """The k nearest of the same part; fewer are valid where a part has no more."""
-        return neighbours(xy_um, self.k, starts=starts)
+        return neighbours(xy_um, self.k, starts=starts, reach_um=self.reach_um)
 
 
 class Alone(Neighbourhood):

@@ -29,9 +29,17 @@ class Context:
     rings: tuple[sparse.csr_matrix, ...]
 
     @classmethod
-    def of(cls, batch: Batch, last_ranks: tuple[int, ...], columns: slice = slice(None)) -> Context:
-        """Of all spots of a batch; `columns` are those of one member."""
-        return cls(batch.features[:, columns], ring_averages(batch.xy_um, last_ranks, starts=batch.starts))
+    def of(
+        cls,
+        batch: Batch,
+        last_ranks: tuple[int, ...],
+        columns: slice = slice(None),
+        *,
+        reach_um: float | None = None,
+    ) -> Context:
+        """Of all spots of a batch; `columns` are those of one member, `reach_um` the distance at which rings end."""
+        rings = ring_averages(batch.xy_um, last_ranks, starts=batch.starts, reach_um=reach_um)
+        return cls(batch.features[:, columns], rings)
 
     def member(self, columns: slice) -> Context:
         """The same with other columns of the features."""

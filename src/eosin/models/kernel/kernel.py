@@ -186,11 +186,12 @@ class Kernel(Solved):
 
     def _contexts(self, batch: Batch) -> list[Context]:
         """The spots as each member sees them."""
-        context = Context.of(batch, self.settings.rings)
+        context = Context.of(batch, self.settings.rings, reach_um=self.settings.reach_um)
         return [context.member(slice(a, b)) for a, b in pairwise(np.cumsum([0, *self.blocks]))]
 
     def _smooth(self, batch: Batch) -> sparse.csr_matrix:
-        return ring_averages(batch.xy_um, (self.settings.n_neighbours,), starts=batch.starts)[0]
+        s = self.settings
+        return ring_averages(batch.xy_um, (s.n_neighbours,), starts=batch.starts, reach_um=s.reach_um)[0]
 
     def arrays(self) -> dict[str, Tensor]:
         """Members, heads, levels and the numbers of features of the members."""

@@ -42,6 +42,11 @@ class KernelSettings(Settings):
         description="shares of the neighbours' mean prediction to choose from; (0,) switches smoothing off",
     )
     n_neighbours: int = Field(8, ge=1, description="spots that smoothing averages over")
+    reach_um: float | None = Field(
+        None,
+        gt=0,
+        description="a spot further away than this, µm, is no neighbour; without it however far",
+    )
     n_choice_genes: int = Field(
         200, ge=1, description="genes by which penalty and smoothing are chosen, evenly over the panel by variance"
     )

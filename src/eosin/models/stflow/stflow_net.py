@@ -45,6 +45,9 @@ class STFlowNetwork(Settings, ABC):
     edge_width: int = Field(64, ge=8, description="width of a neighbour relation's state")
     n_heads: int = Field(4, ge=1, description="attention heads; must divide both widths")
     n_neighbours: int = Field(8, ge=1, description="nearest spots that a spot attends to")
+    reach_um: float | None = Field(
+        None, gt=0, description="a spot further away than this, µm, is no neighbour; without it however far"
+    )
     include_ties: bool = Field(False, description="attend to all spots as near as the last one, not to some of them")
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate in every block")
     length_um: float = Field(100.0, gt=0, description="µm that count as 1 in the geometry")
@@ -83,7 +86,9 @@ class Denoiser(nn.Module):
     def geometry(self, batch: Batch, features: Tensor) -> EdgeGeometry:
         """Neighbours and frames of a batch as tensors beside its features [s f]."""
         s = self.settings
-        near = neighbours(batch.xy_um, s.n_neighbours, starts=batch.starts, include_ties=s.include_ties)
+        near = neighbours(
+            batch.xy_um, s.n_neighbours, starts=batch.starts, include_ties=s.include_ties, reach_um=s.reach_um
+        )
         _keep_pages()
         frames = local_frames(batch.xy_um, near, unit_um=s.length_um, min_gap=s.min_gap)
         edges = np.concatenate([frames.along, frames.distance[..., None]], axis=-1)

@@ -37,6 +37,9 @@ class TriplexNetwork(Settings, ABC):
     n_global_layers: int = Field(1, ge=1, description="blocks over all spots; the first is followed by positions")
     n_fusion_layers: int = Field(1, ge=1, description="cross-attention blocks that read target and window")
     n_neighbours: int = Field(24, ge=1, description="nearest spots in a window beside the spot itself")
+    reach_um: float | None = Field(
+        None, gt=0, description="a spot further away than this, µm, is no neighbour; without it however far"
+    )
     dropout: float = Field(0.3, ge=0, lt=1, description="dropout rate in every block")
     released_norms: bool = Field(
         False,
@@ -158,7 +161,8 @@ class Triplex(nn.Module):
 
     def geometry(self, batch: Batch, features: Tensor) -> Views:
         """Windows, lattice and parts of a batch as tensors beside its features [s f]."""
-        near = neighbours(batch.xy_um, self.settings.n_neighbours, starts=batch.starts)
+        s = self.settings
+        near = neighbours(batch.xy_um, s.n_neighbours, starts=batch.starts, reach_um=s.reach_um)
         own = np.arange(len(batch))[:, None]
         place = lattice_positions(batch.xy_um, batch.starts)
         cell, around = cells_around(place, batch.part_of_spot())

@@ -29,6 +29,7 @@ GENE_EXPRESSION = "Gene Expression"
 AGAIN = "the file is cut short, damaged or of another kind; copy or download it again"
 _BLOCK = 1 << 22
 """Values read at a time: 4 M, 50 MB, and a few times that while they are added up."""
+_INT32 = 2**31 - 1
 _TIGHTEST = 1100
 """gzip packs no tighter than 1032 to 1: a declared size beyond this many times the stored size is false."""
 
@@ -51,25 +52,43 @@ class FeatureMatrix(ABC):
     ):
         self.file = file
         self.barcodes = np.asarray(barcodes, dtype="S")
-        if len(np.unique(self.barcodes)) != len(self.barcodes):
+        if not _are_unique(self.barcodes):
             raise EosinError("a barcode occurs twice", file=file, fix="give one sample at a time")
         with blame(file):
             self.genes, self._columns, self.notes = _genes(features, naming)
+        self._as_in_file = _is_identity(self._columns)
         if not len(self.genes):
             raise EosinError(f"holds no feature of type '{GENE_EXPRESSION}'", file=file, fix="give gene expression")
 
     def blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
         """The first row of each block and its counts [rows g], in order."""
         for start, block in self._raw_blocks():
-            yield start, sparse.csr_matrix(_whole(block, self.file) @ self._columns)
+            counts = _whole(block, self.file)
+            yield start, counts if self._as_in_file else sparse.csr_matrix(counts @ self._columns)
 
     def rows(self, wanted: np.ndarray) -> sparse.csr_matrix:
-        """Counts [len(wanted) g] of the rows `wanted`: numbers, ascending."""
-        parts = [sparse.csr_matrix((0, len(self.genes)), dtype=np.float32)]
+        """Counts [len(wanted) g] of the rows `wanted`: numbers, ascending.
+
+        Written into arrays that are there from the start: joined afterwards, blocks would take twice the memory.
+        """
+        most = int(self._n_values(wanted))
+        values, columns = np.empty(most, dtype=np.float32), np.empty(most, dtype=np.int32)
+        ends = np.zeros(len(wanted) + 1, dtype=np.int64 if most > _INT32 else np.int32)
+        n_read = 0
         for start, block in self.blocks():
             first, last = np.searchsorted(wanted, [start, start + len(block.indptr) - 1])
-            parts.append(block[wanted[first:last] - start])
-        return sparse.csr_matrix(sparse.vstack(parts))
+            part = block if last - first == len(block.indptr) - 1 else block[wanted[first:last] - start]
+            until = n_read + part.indptr[-1]
+            values[n_read:until], columns[n_read:until] = part.data[: part.indptr[-1]], part.indices[: part.indptr[-1]]
+            ends[first + 1 : last + 1] = part.indptr[1:].astype(np.int64) + n_read
+            n_read = until
+        if n_read < most // 2:  # mostly of other features: let the rest go
+            values, columns = values[:n_read].copy(), columns[:n_read].copy()
+        return sparse.csr_matrix((values[:n_read], columns[:n_read], ends), shape=(len(wanted), len(self.genes)))
+
+    @abstractmethod
+    def _n_values(self, rows: np.ndarray) -> int:
+        """How many values some rows have in the file, with all features."""
 
     @abstractmethod
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
@@ -130,6 +149,9 @@ class _OnDisk(FeatureMatrix):
         if not fits or np.any(np.diff(ends) < 0):
             raise EosinError("its values and row ends do not agree", file=path, fix=AGAIN)
 
+    def _n_values(self, rows: np.ndarray) -> int:
+        return int((self._ends[rows + 1] - self._ends[rows]).sum())
+
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
         start = 0
         while start < len(self.barcodes):
@@ -137,12 +159,28 @@ class _OnDisk(FeatureMatrix):
             end = min(max(end, start + 1), len(self.barcodes))
             first, last = int(self._ends[start]), int(self._ends[end])
             with reading(self.file, "a 10x matrix"):
-                at, values = self._at[first:last].astype(np.int64), self._values[first:last]
+                at, values = self._at[first:last], self._values[first:last]
             if len(at) and (at.min() < 0 or at.max() >= self._n[0]):
                 raise EosinError(f"holds counts of feature {at.max()}, of {self._n[0]}", file=self.file, fix=AGAIN)
-            rows = np.array(self._ends[start : end + 1] - first)
-            yield start, sparse.csr_matrix((values, at, rows), (end - start, self._n[0]))
+            rows = (self._ends[start : end + 1] - first).astype(np.int32)
+            yield start, sparse.csr_matrix((values, at.astype(np.int32), rows), (end - start, self._n[0]))
             start = end
+
+
+def _are_unique(names: np.ndarray) -> bool:
+    """Whether no name occurs twice; of millions in order, as these files mostly are, without sorting them."""
+    if np.all(names[1:] > names[:-1]):
+        return True
+    ordered = np.sort(names)
+    return not np.any(ordered[1:] == ordered[:-1])
+
+
+def _is_identity(columns: sparse.csr_matrix) -> bool:
+    """Whether a map from columns of the file to genes leaves them as they are."""
+    is_square = len(np.unique(columns.shape)) == 1
+    own = np.arange(len(columns.indptr))
+    one_each = np.array_equal(columns.indptr, own) and np.array_equal(columns.indices, own[:-1])
+    return is_square and one_each and bool(np.all(columns.data == 1))
 
 
 def _is_text(place: Path) -> bool:
@@ -162,6 +200,9 @@ class _Text(FeatureMatrix):
         features: dict[str, np.ndarray] = dict(zip(("id", "name", "feature_type"), columns))
         super().__init__([barcode.encode() for barcode in barcodes], features, folder, naming)
         self._counts = _read_mtx(_one_of(folder, f"{prefix}matrix.mtx"), len(rows), len(barcodes))
+
+    def _n_values(self, rows: np.ndarray) -> int:
+        return int(np.diff(self._counts.indptr)[rows].sum())
 
     def _raw_blocks(self) -> Iterator[tuple[int, sparse.csr_matrix]]:
         yield 0, self._counts
@@ -191,7 +232,8 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
 def _whole(block: sparse.csr_matrix, file: Path) -> sparse.csr_matrix:
     """The block as float32, if it holds counts; checked here, because sums hide what single values show."""
     values = block.data
-    if values.size and not (np.isfinite(values).all() and values.min() >= 0 and np.all(values == np.round(values))):
+    whole = values.dtype.kind in "iu" or (np.isfinite(values).all() and np.all(values == np.round(values)))
+    if values.size and not (whole and values.min() >= 0):
         raise EosinError("holds values that are no counts", file=file, fix="give raw counts of molecules")
     return sparse.csr_matrix(block, dtype=np.float32)
 

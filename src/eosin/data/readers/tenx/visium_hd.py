@@ -1,6 +1,7 @@
 """Reader of Visium HD as Space Ranger writes it: bins of 2, 8 and 16 µm, or the cells that Space Ranger 4 segments.
 
-`outs/binned_outputs/square_016um/` (and others); without them `outs/segmented_outputs/`, whose cells are pooled.
+`outs/binned_outputs/square_016um/` (and others); without them `outs/segmented_outputs/`, whose cells are pooled, or
+units where they are asked for.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.samples import Sample, samples_under
 from eosin.data.readers.tenx.slide_files import find_slide, image_of, slide_ratio
 from eosin.data.readers.tenx.visium_hd_bins import Squares, choose_bins, sizes, squares_of_bins
-from eosin.data.readers.tenx.visium_hd_cells import cell_folder, squares_of_cells
+from eosin.data.readers.tenx.visium_hd_cells import cell_folder, squares_of_cells, units_of_cells
 from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
 from eosin.types import check_mpp
@@ -29,12 +30,16 @@ class VisiumHd(tenx.TenxReader):
     platform = "Visium HD"
     looks_for = "[{section}/][outs/]binned_outputs/square_*um/, or segmented_outputs/"
 
-    def __init__(self, bin_um: float | None = None):
-        self.bin_um = bin_um
+    def __init__(self, bin_um: float | None = None, *, cells: bool = False):
+        self.bin_um, self.cells = bin_um, cells
 
     def pooled(self, bin_um: float) -> VisiumHd:
         """The reader of squares of `bin_um` µm."""
         return VisiumHd(check_width(bin_um))
+
+    def in_cells(self) -> VisiumHd:
+        """The reader of segmented cells, also where there are bins."""
+        return VisiumHd(cells=True)
 
     def samples_in(self, folder: Path) -> dict[str, Sample]:
         """The one sample of a folder that holds bins or segmented cells."""
@@ -47,9 +52,12 @@ class VisiumHd(tenx.TenxReader):
         return f"{len(found)} Space Ranger outputs with {kind}" if found else None
 
     def read_outputs(self, sample: Sample, name: str, mpp: float | None) -> SectionParts:
-        """Squares of bins, or of cells where there are no bins."""
+        """Squares of bins, or of cells where there are no bins; or cells."""
         folder = sample.folder
-        has_bins = bool(sizes(folder))
+        has_bins = bool(sizes(folder)) and not self.cells
+        if self.cells and cell_folder(folder) is None:
+            fix = "copy what Space Ranger 4 segmented, or leave out --unit cells"
+            raise EosinError("no segmented_outputs/", file=folder, fix=fix)
         place = choose_bins(folder, self.bin_um).folder if has_bins else cell_folder(folder) or folder
         slide, slide_notes = find_slide(sample, name, beside=place)
         ratio, ratio_notes = slide_ratio(slide, Sample(place))
@@ -57,6 +65,8 @@ class VisiumHd(tenx.TenxReader):
         if has_bins:
             squares = squares_of_bins(folder, self.bin_um, self.naming)
             _check_pitch(squares, scale, place)
+        elif self.cells:
+            squares = units_of_cells(place, scale, self.naming)
         else:
             squares = squares_of_cells(place, self.bin_um, scale, self.naming)
         image, image_notes = image_of(slide, Sample(place), scale, ratio)
@@ -71,6 +81,7 @@ class VisiumHd(tenx.TenxReader):
             image=image,
             platform=self.platform,
             notes=[*squares.notes, *scale_notes, *ratio_notes, *slide_notes, *image_notes],
+            footprints=squares.footprints,
         )
 
 

@@ -25,9 +25,12 @@ from eosin.data.readers.tenx.tenx_matrix import AGAIN, FeatureMatrix, open_matri
 from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, Naming
+from eosin.row_blocks import row_blocks
+from eosin.types import Footprints
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 DEFAULT_UM = 16.0
 _LEAST_AS_IT_IS = 8.0
@@ -42,7 +45,7 @@ _LEAST_COVER = 0.5
 
 @dataclass(frozen=True)
 class Squares:
-    """Spots made of bins or cells.
+    """Spots made of bins or cells, or cells themselves.
 
     Attributes
     ----------
@@ -54,6 +57,8 @@ class Squares:
         Counts [s g], and what the genes are called.
     pitch_px
         Distance of the squares by the positions of bins, pixels; NaN where it is not measured.
+    footprints
+        Areas and outlines of cells, µm.
     """
 
     folder: Path
@@ -64,6 +69,7 @@ class Squares:
     genes: GeneNames
     notes: tuple[str, ...]
     pitch_px: float = float("nan")
+    footprints: Footprints | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,7 @@ class Bins:
     barcodes
         [n] bytes.
     array
-        [n 2] (column, row), whole numbers.
+        [n 2] int32 (column, row).
     px
         [n 2] centres in pixels of the full-resolution image.
     in_tissue
@@ -89,9 +95,12 @@ class Bins:
 
     def rows_of(self, barcodes: np.ndarray) -> np.ndarray:
         """[b] the bin of each barcode, -1 where there is none."""
-        place = np.searchsorted(self.barcodes, barcodes)
-        place[place == len(self.barcodes)] = 0
-        return np.where(self.barcodes[place] == barcodes, place, -1)
+        rows = np.empty(len(barcodes), dtype=np.int64)
+        for block in row_blocks(len(barcodes), budget=1 << 20):
+            place = np.searchsorted(self.barcodes, barcodes[block])
+            place[place == len(self.barcodes)] = 0
+            rows[block] = np.where(self.barcodes[place] == barcodes[block], place, -1)
+        return rows
 
 
 def squares_of_bins(folder: Path, bin_um: float | None, naming: Naming) -> Squares:
@@ -206,7 +215,7 @@ def read_bins(file: Path) -> Bins:
     if not file.name.endswith(".parquet"):
         frame = tenx.read_positions(file)
         names = np.array([name.encode() for name in frame["barcode"]], dtype="S")
-        return _bins(names, frame[list(tenx.COLUMNS[1:])].to_numpy(np.float64), file)
+        return _bins(names, *(frame[name].to_numpy(np.float64) for name in tenx.COLUMNS[1:]), file=file)
     with reading(file, "a table of positions"), pq.ParquetFile(file) as table:
         missing = [column for column in tenx.COLUMNS if column not in table.schema_arrow.names]
         if missing:
@@ -214,29 +223,59 @@ def read_bins(file: Path) -> Bins:
             raise EosinError(f"has no column '{missing[0]}'", file=file, fix=f"its columns are {listed}")
         if not 0 < table.metadata.num_rows <= _MOST_BINS:
             raise EosinError(f"declares {table.metadata.num_rows} bins", file=file, fix=AGAIN)
-        pieces = [_piece(batch) for batch in table.iter_batches(1 << 17, columns=list(tenx.COLUMNS))]
-    barcodes = np.concatenate([names for names, _ in pieces])
-    return _bins(barcodes, np.concatenate([values for _, values in pieces]), file)
+        columns = [_column(table, name) for name in tenx.COLUMNS]
+    return _bins(*columns, file=file)
 
 
-def _bins(barcodes: np.ndarray, numbers: np.ndarray, file: Path) -> Bins:
-    """The bins of a table: barcodes [n], and [n 5] its other columns in the order of `COLUMNS`."""
-    if not np.isfinite(numbers).all():
-        row = int(np.flatnonzero(~np.isfinite(numbers).all(1))[0])
-        raise EosinError(f"bin '{barcodes[row].decode()}' has no finite position", file=file, fix=AGAIN)
-    if numbers[:, 1:3].min() < 0 or numbers[:, 1:3].max() >= _WIDEST:
+def _bins(
+    barcodes: np.ndarray,
+    in_tissue: np.ndarray,
+    row: np.ndarray,
+    column: np.ndarray,
+    y_px: np.ndarray,
+    x_px: np.ndarray,
+    *,
+    file: Path,
+) -> Bins:
+    """The bins of a table by its columns [n] in the order of `COLUMNS`."""
+    for numbers in (in_tissue, row, column, y_px, x_px):
+        if not np.isfinite(numbers).all():
+            odd = int(np.flatnonzero(~np.isfinite(numbers))[0])
+            raise EosinError(f"bin '{barcodes[odd].decode()}' has no finite position", file=file, fix=AGAIN)
+    if min(row.min(), column.min()) < 0 or max(row.max(), column.max()) >= _WIDEST:
         raise EosinError("an array position is outside of any slide", file=file, fix=AGAIN)
-    order = np.argsort(barcodes, kind="stable")
-    barcodes, numbers = barcodes[order], numbers[order]
-    if np.any(barcodes[1:] == barcodes[:-1]):
-        raise EosinError("a barcode occurs twice", file=file, fix=AGAIN)
-    return Bins(barcodes, numbers[:, [2, 1]].astype(np.int64), numbers[:, [4, 3]], numbers[:, 0] == 1)
+    array, px = np.stack([column.astype(np.int32), row.astype(np.int32)], 1), np.stack([x_px, y_px], 1)
+    in_tissue = in_tissue == 1
+    if not np.all(barcodes[1:] > barcodes[:-1]):  # Space Ranger writes them in order
+        order = np.argsort(barcodes, kind="stable")
+        barcodes, array, px, in_tissue = barcodes[order], array[order], px[order], in_tissue[order]
+        if np.any(barcodes[1:] == barcodes[:-1]):
+            raise EosinError("a barcode occurs twice", file=file, fix=AGAIN)
+    return Bins(barcodes, array, px, in_tissue)
 
 
-def _piece(batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-    """Barcodes [n] bytes and numbers [n 5] of some rows."""
-    names = np.array([str(name).encode() for name in batch.column(0).to_pylist()], dtype="S")
-    return names, np.stack([batch.column(j).to_numpy(zero_copy_only=False).astype(np.float64) for j in range(1, 6)], 1)
+def _column(table: pq.ParquetFile, name: str) -> np.ndarray:
+    """A column [n]: bytes of barcodes, else float64. One at a time: a table at once takes three times the memory."""
+    pieces = [batch.column(0) for batch in table.iter_batches(1 << 17, columns=[name])]
+    return np.concatenate([_names(piece) if name == tenx.COLUMNS[0] else _numbers(piece) for piece in pieces])
+
+
+def _numbers(column: pa.Array) -> np.ndarray:
+    return column.to_numpy(zero_copy_only=False).astype(np.float64)
+
+
+def _names(column: pa.Array) -> np.ndarray:
+    """Texts as bytes [n]; those of one length, as barcodes are, without an object for each."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not column.null_count and (pa.types.is_string(column.type) or pa.types.is_binary(column.type)) and len(column):
+        length = pc.min_max(pc.binary_length(column))
+        first, last = length["min"].as_py(), length["max"].as_py()
+        if first == last > 0:
+            data, begin = column.buffers()[2], np.frombuffer(column.buffers()[1], np.int32)[column.offset]
+            return np.frombuffer(data, f"S{first}", count=len(column), offset=int(begin))
+    return np.array([str(name).encode() for name in column.to_pylist()], dtype="S")
 
 
 def _join(matrix: FeatureMatrix, bins: Bins, file: Path) -> tuple[np.ndarray, list[str]]:
@@ -271,10 +310,9 @@ def _wider(
     """
     pool, squares = Pool(), bins.array // side
     for first, block in matrix.blocks():
-        entries = sparse.coo_matrix(block)
-        place = of_bin[first + entries.row]
-        kept = place >= 0
-        pool.add(squares[place[kept]], entries.col[kept].astype(np.int64), entries.data[kept])
+        place = of_bin[first : first + len(block.indptr) - 1]
+        kept = np.flatnonzero(place >= 0)
+        pool.add_rows(squares[place[kept]], block if len(kept) == len(place) else block[kept])
     filled, counts = pool.finish(len(matrix.genes))
     px, covered = _centres(bins, squares, filled, side)
     kept = np.flatnonzero(covered >= _LEAST_COVER)
@@ -289,7 +327,7 @@ def _centres(bins: Bins, squares: np.ndarray, filled: np.ndarray, side: int) -> 
     """
     low = squares.min(0)
     span = int(squares[:, 0].max() - low[0]) + 1
-    key = (squares[:, 1] - low[1]) * span + squares[:, 0] - low[0]
+    key = (squares[:, 1] - low[1]).astype(np.int64) * span + squares[:, 0] - low[0]
     names, place = np.unique(key, return_inverse=True)
     n_bins = np.bincount(place)
     px = np.stack([np.bincount(place, weights=bins.px[:, axis]) / n_bins for axis in (0, 1)], 1)

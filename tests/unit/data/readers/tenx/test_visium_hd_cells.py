@@ -10,7 +10,7 @@ import pytest
 
 from eosin.data import read, recognise
 from eosin.data.check import check_reader
-from eosin.data.readers.tenx.visium_hd_cells import read_centres
+from eosin.data.readers.tenx.visium_hd_outlines import read_outlines
 from eosin.errors import EosinError
 from unit.data.hostile_10x import cut
 from unit.data.layouts_10x import GENES, counts, visium_hd, write_h5
@@ -91,8 +91,9 @@ def test_several_pieces_and_no_area(tmp_path: Path) -> None:
     file = tmp_path / "c.geojson"
     features = [{"properties": {"cell_id": k}, "geometry": one} for k, one in enumerate((far, flat))]
     file.write_text(json.dumps({"features": features}))
-    found = read_centres(file)
-    assert found[0] == pytest.approx((1e6 + 6, 1)) and found[1] == pytest.approx((2, 0))
+    found = read_outlines(file)
+    assert found.number.tolist() == [0, 1]
+    assert np.allclose(found.centres_px, [(1e6 + 6, 1), (2, 0)], rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,7 @@ def test_the_signature_and_the_documentation_show_the_fields() -> None:
         "seed",
         "reader",
         "bin_um",
+        "unit",
         *FOR_ANNDATA,
         "patient",
         "gene_names",

@@ -25,6 +25,8 @@ from eosin.slide import without_spots_off_image
 from eosin.types import Section
 
 _LOG = logging.getLogger("eosin")
+IN_MEMORY_BYTES = 1 << 30
+"""Features of all sections that are read together, beyond which they stay in their files."""
 _TOLERANCE_PX = 1.5
 """Corners of tiles are whole pixels, and half a tile may be rounded once more."""
 _TOLERANCE_DIAMETERS = 0.25
@@ -32,7 +34,13 @@ _TOLERANCE_DIAMETERS = 0.25
 
 
 def attach(
-    section: Section, folder: str | Path, encoder: str, *, turned: bool = False, match: TileMatch = EXACT
+    section: Section,
+    folder: str | Path,
+    encoder: str,
+    *,
+    turned: bool = False,
+    match: TileMatch = EXACT,
+    n_spots: int = 0,
 ) -> Section | None:
     """The section with its features from a folder, or None where the folder holds none.
 
@@ -52,6 +60,9 @@ def attach(
     match
         How tiles are put onto spots. By another way than `exact`, spots without a tile near enough are left out with a
         note.
+    n_spots
+        Spots of all sections that are read together. Where their features would take more than 1 GiB, they stay in
+        their files, and rows are read as they are asked for.
 
     Raises
     ------
@@ -70,7 +81,9 @@ def attach(
             fix="give the folder of one of them",
         )
     path = next(iter(fitting))
-    file = read_features(path, turned=turned)
+    _, width = read_attributes(path)
+    large = max(n_spots, len(section)) * width * 4 > IN_MEMORY_BYTES
+    file = read_features(path, turned=turned, on_disk=large and match.how == "exact")
     section = replace(section, notes=(*section.notes, *notes))
     if match.how != "exact":
         return _put_onto_spots(section, file, path, encoder, match)
@@ -89,7 +102,7 @@ def _put_onto_spots(section: Section, file: FeatureFile, path: Path, encoder: st
     turned = tiles.turned
     if turned is not None:
         turned = (weights @ turned.reshape(len(turned), -1)).reshape(-1, *turned.shape[1:]).astype(np.float32)
-    values = (weights @ tiles.values).astype(np.float32)
+    values = (weights @ np.asarray(tiles.values)).astype(np.float32)
     covered = np.diff(weights.indptr) > 0
     note = f"features of {match.how} tiles ({len(file.values)} of {path.name})"
     if not covered.all():

@@ -75,9 +75,15 @@ def mean_correlation(training: Training, predicted: np.ndarray) -> float:
     A gene that is constant in a group counts as 0 there. Groups of two spots or fewer, and those of a negative label,
     are left out; where all are so, the answer is 0.
     """
-    per_group = []
-    for label in np.unique(training.groups):
-        rows = training.groups == label
-        if rows.sum() > 2 and label >= 0:
-            per_group.append(np.nan_to_num(pearson_per_gene(training.target[rows], predicted[rows])).mean())
+    per_group = correlations(training.target, predicted, training.groups)
     return float(np.mean(per_group)) if per_group else 0.0
+
+
+def correlations(target: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> list[float]:
+    """Pearson correlation of values [s g] in each group of more than two spots, mean over genes; as above."""
+    per_group = []
+    for label in np.unique(groups):
+        rows = groups == label
+        if rows.sum() > 2 and label >= 0:
+            per_group.append(float(np.nan_to_num(pearson_per_gene(target[rows], predicted[rows])).mean()))
+    return per_group

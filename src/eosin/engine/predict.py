@@ -72,6 +72,8 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     measured = None if trained.adaptation is None else trained.adaptation.of_patient(section.patient)
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
         batch = Batch.of([section])
+        if not model.reads_rows:
+            batch = batch.in_memory()
         drawn, centre, errors = _draws_and_mean(trained, section, batch, measured, n_draws=draws, seed=seed)
         tick(draws)
     adapted_to = [] if measured is None else measured.facts()

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,10 @@ from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.models.parts.patients import SpotOrigins
 from eosin.storage.files import fingerprint
+from eosin.storage.lazy_rows import LazyRows, StackedRows
 from eosin.trust import Distance, ErrorModel, need_patients
 from eosin.types import Batch, Features, GenePanel, Section
+from eosin.types.count_rows import CountRows
 
 log = logging.getLogger("eosin")
 
@@ -111,6 +114,10 @@ def train(
             distance=None if errors is None else distance_of(training),
         )
 
+    if not entry.build(model_settings, n_features, panel).reads_rows and isinstance(training.batch.features, LazyRows):
+        log.warning("model '%s' takes all features into memory: %.1f GiB", name, training.batch.features.nbytes / 2**30)
+        training = replace(training, batch=training.batch.in_memory())
+
     def build() -> Any:
         torch.manual_seed(seed)
         return entry.build(model_settings, n_features, panel)
@@ -171,13 +178,11 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
     )
     log.info("inner validation keeps each %s whole", level)
     batch = replace(batch, training_rows=np.arange(len(batch)))
-    return Training(
-        batch,
-        np.concatenate([target(section, panel) for section in sections]),
-        np.concatenate([section.expression(panel.names) for section in sections]),
-        np.concatenate(labels),
-        panel,
-    )
+    values = np.empty((len(batch), len(panel)), dtype=np.float32)
+    for section, (start, stop) in zip(sections, pairwise(batch.starts)):
+        values[start:stop] = target(section, panel)
+    counts = StackedRows([CountRows(section, panel.names) for section in sections])
+    return Training(batch, values, counts, np.concatenate(labels), panel)
 
 
 def distance_of(training: Training) -> Distance:

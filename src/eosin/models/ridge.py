@@ -143,14 +143,17 @@ class Ridge(Solved):
         """[1 s g]."""
         return torch.from_numpy(self.predict(context))[None]
 
-    def out_of_fold(self, training: Training, rows: np.ndarray | None = None) -> np.ndarray:
-        """Predict training spots, all or some `rows`, from a fit without their group: [s g] or [r g].
+    def out_of_fold(self, training: Training) -> np.ndarray:
+        """Predict every training spot from a fit without its group: [s g].
 
         Penalty and smoothing are those of the whole fit: two numbers, which hardly depend on a single spot.
         """
+        return self.some_out_of_fold(training, np.arange(len(training.batch)))
+
+    def some_out_of_fold(self, training: Training, rows: np.ndarray) -> np.ndarray:
+        """[r g]: some of them."""
         origins, labels = SpotOrigins.of(training), renumbered(training.groups)
-        wanted = np.arange(len(labels)) if rows is None else rows
-        asked = JudgedSpots.of(wanted, self._around(training.batch))
+        asked = JudgedSpots.of(rows, self._around(training.batch))
         plain = np.zeros((len(asked.needed), training.target.shape[1]), dtype=np.float32)
         is_known = np.zeros(len(asked.needed), dtype=bool)
         for held_out in self._held_out(training, origins, labels, asked.needed):

@@ -54,10 +54,10 @@ class JudgedSpots:
 
 
 def rows_to_judge(batch: Batch, n_genes: int) -> np.ndarray:
-    """Rows by which penalties and other single numbers are chosen: all, or connected pieces of very many.
+    """Rows by which penalties, error bars and other numbers of all spots are chosen: all, or pieces of very many.
 
-    From 20,000 spots on, the fewer the more genes there are; more than 100,000 never. A number is chosen by means over
-    them, which more of them would hardly move.
+    From 20,000 spots on, the fewer the more genes there are; more than 100,000 never. Pieces are connected and lie in all
+    sections; means over so many spots hardly move with more of them.
     """
     most = min(_MOST_SPOTS, max(_FEWEST_SPOTS, _MOST_NUMBERS // n_genes))
     return patches(batch.xy_um, most, starts=batch.starts)

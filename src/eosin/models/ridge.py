@@ -180,16 +180,18 @@ class Ridge(Solved):
         rows = rows_to_judge(training.batch, target.shape[1])
         spots = JudgedSpots.of(rows[labels[rows] >= 0], around)
         is_judged = np.isin(np.arange(len(spots.needed)), spots.judged)
-        folds, scores = [], {penalty: [] for penalty in penalties}
+        folds, scores = [], []
         for held_out in self._held_out(training, origins, labels, spots.needed):
             folds.append(held_out)
             judged = is_judged[held_out.places]
             own = spots.needed[held_out.places[judged]]
-            level, _ = held_out.levels.of_spots(origins, own)
-            for penalty in penalties:
-                values = held_out.values(penalty, judged, level)
-                scores[penalty] += correlations(target[own], values, labels[own])
-        penalty = best(penalties, [_mean(scores[penalty]) for penalty in penalties])
+            for label in np.unique(labels[own]):
+                rows = labels[own] == label
+                if rows.sum() > 2:
+                    seen = held_out.components[judged][rows]
+                    found = held_out.fit.correlations(seen, target[own[rows]], penalties)
+                    scores.append(np.nan_to_num(found).mean(1))
+        penalty = best(penalties, list(np.mean(scores, axis=0)) if scores else [0.0] * len(penalties))
         plain = np.zeros((len(spots.needed), target.shape[1]), dtype=np.float32)
         for held_out in folds:
             level, _ = held_out.levels.of_spots(origins, spots.needed[held_out.places])

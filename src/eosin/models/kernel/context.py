@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy import sparse
 
 from eosin.geometry import ring_averages
+from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Context:
     """The features of spots, and what averages them over rings; made row by row, so that it stays small.
 
@@ -20,32 +22,45 @@ class Context:
     Attributes
     ----------
     features
-        [s f] of one member.
+        [s f] of one member: an array, or rows of files.
     rings
         One matrix [s s] for each ring.
     """
 
-    features: np.ndarray
+    features: np.ndarray | LazyRows
     rings: tuple[sparse.csr_matrix, ...]
 
     @classmethod
     def of(cls, batch: Batch, last_ranks: tuple[int, ...], columns: slice = slice(None)) -> Context:
         """Of all spots of a batch; `columns` are those of one member."""
-        return cls(batch.features[:, columns], ring_averages(batch.xy_um, last_ranks, starts=batch.starts))
+        return cls(batch.features, ring_averages(batch.xy_um, last_ranks, starts=batch.starts)).member(columns)
 
     def member(self, columns: slice) -> Context:
         """The same with other columns of the features."""
-        return Context(self.features[:, columns], self.rings)
+        features = self.features
+        chosen = features.chosen(columns=columns) if isinstance(features, LazyRows) else features[:, columns]
+        return Context(chosen, self.rings)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
-        """[r (1 + rings) f] float64: features, then ring after ring, of some spots."""
-        parts = [self.features[index].astype(np.float64)]
-        for ring in self.rings:
-            chosen = ring[index]
-            mean = np.asarray(chosen @ self.features, dtype=np.float64)
-            empty = np.diff(chosen.indptr) == 0
-            parts.append(np.where(empty[:, None], parts[-1], mean))
-        return np.hstack(parts)
+        """[r (1 + rings) f] float64: features, then ring after ring, of some spots.
+
+        Only these spots and their neighbours are looked at: one product with all spots would first make another copy
+        of all features, in float64.
+        """
+        rings = [ring[index] for ring in self.rings]
+        needed = reduce(np.union1d, (ring.indices for ring in rings), np.unique(index))
+        seen = self.features[needed].astype(np.float64)
+        width = seen.shape[1]
+        result = np.empty((len(index), (1 + len(rings)) * width))
+        result[:, :width] = seen[np.searchsorted(needed, index)]
+        for number, ring in enumerate(rings, start=1):
+            shape = len(index), len(needed)
+            local = sparse.csr_matrix((ring.data, np.searchsorted(needed, ring.indices), ring.indptr), shape=shape)
+            part = result[:, number * width : (number + 1) * width]
+            part[:] = local @ seen
+            empty = np.diff(ring.indptr) == 0
+            part[empty] = result[empty, (number - 1) * width : number * width]
+        return result
 
     def __len__(self) -> int:
         return len(self.features)

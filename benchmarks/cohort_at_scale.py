@@ -64,7 +64,9 @@ def write(folder: Path, n_spots: int, n_features: int, n_genes: int) -> None:
     for section, features in sections(n_spots, n_features, n_genes):
         write_sections([section], folder / "data")
         path = folder / "features" / f"{section.name}.h5"
-        write_features(path, section.spots.ids, section.spots.xy_um, features, {**ABOUT, "name": section.name}, half=True)
+        write_features(
+            path, section.spots.ids, section.spots.xy_um, features, {**ABOUT, "name": section.name}, half=True
+        )
         made.append(section.name)
     (folder / "data" / "index.json").unlink()  # lists the last section only; without it all are read
 

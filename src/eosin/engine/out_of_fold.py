@@ -72,7 +72,10 @@ def errors_of(
     if predict is None:  # a network without a base: as if the image told nothing, unless sections outside say more
         rows = rows_to_judge(training.batch, training.target.shape[1])
         level = LeftOver(
-            within_sections(training.target[rows], part[rows]), part[rows], origins.patient[rows], xy_um=origins.xy_um[rows]
+            within_sections(training.target[rows], part[rows]),
+            part[rows],
+            origins.patient[rows],
+            xy_um=origins.xy_um[rows],
         )
         scale = within if held_out_scale is None else held_out_scale
         return _rescaled(learn_errors(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))

@@ -84,7 +84,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         remarks["adapted"] = "to " + ", ".join(f"{counted(m['n_spots'], 'spot')} of {m['name']}" for m in adapted_to)
     if "network_note" in trained.metrics:
         remarks["network"] = trained.metrics["network_note"]
-    likeness = None if trained.distance is None else trained.distance.likeness(features.values)
+    likeness = None if trained.distance is None else trained.distance.likeness(batch.features)
     if likeness is not None and likeness.verdict != LIKE:
         remarks["slide"] = likeness.line()
     for what, remark in remarks.items():

@@ -136,7 +136,9 @@ def _read_tables(path: str | Path, *, turned: bool, on_disk: bool) -> tuple[dict
             if on_disk and name in datasets and _is_table(datasets[name]) and not (turned and "turned" in datasets)
         }
         tables: dict[str, Any] = {
-            name: np.asarray(item) for name, item in datasets.items() if name not in left and (turned or name != "turned")
+            name: np.asarray(item)
+            for name, item in datasets.items()
+            if name not in left and (turned or name != "turned")
         }
         attrs = _attributes(file)
     return tables | {name: DiskRows(path, name) for name in left}, attrs

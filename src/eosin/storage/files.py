@@ -245,7 +245,7 @@ def fingerprint(*parts: Any) -> str:
         if isinstance(part, np.ndarray | LazyRows):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
             for rows in part.blocks() if isinstance(part, LazyRows) else [...]:
-                digest.update(np.ascontiguousarray(part[rows]))
+                digest.update(np.ascontiguousarray(part[rows]).tobytes())
         else:
             digest.update(json.dumps(part, sort_keys=True, default=str).encode())
         digest.update(b"\0")

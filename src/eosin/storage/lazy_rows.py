@@ -48,10 +48,10 @@ class LazyRows(ABC):
             picked, *rest = key
             return self[picked][(slice(None), *rest)]
         if isinstance(key, int | np.integer):
-            return self.rows(np.arange(len(self))[[key]])[0]
+            return self.rows(np.arange(len(self))[[int(key)]])[0]
         return self.rows(np.arange(len(self))[key])  # numpy knows slices, flags, negative numbers and what is outside
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: Any = None, copy: Any = None) -> np.ndarray:
         if copy is False:
             raise ValueError("the rows are not in memory: a copy is needed")
         whole = np.empty(self.shape, dtype or self.dtype)
@@ -93,6 +93,7 @@ class StackedRows(LazyRows):
         self.shape = int(self.starts[-1]), widths.pop()
 
     def rows(self, index: np.ndarray) -> np.ndarray:
+        """The rows, part by part."""
         found = np.empty((len(index), self.shape[1]), dtype=self.dtype)
         part_of_row = np.searchsorted(self.starts, index, side="right") - 1
         for number in np.unique(part_of_row):

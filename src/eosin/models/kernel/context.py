@@ -12,6 +12,9 @@ from eosin.geometry import ring_averages
 from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch
 
+NUMBERS_AT_ONCE = 2**23
+"""Features of spots and their neighbours that are looked at together: 64 MiB."""
+
 
 @dataclass(frozen=True, eq=False)
 class Context:
@@ -47,11 +50,19 @@ class Context:
         Only these spots and their neighbours are looked at: one product with all spots would first make another copy
         of all features, in float64.
         """
-        rings = [ring[index] for ring in self.rings]
+        result = np.empty((len(index), (1 + len(self.rings)) * self.features.shape[1]))
+        self._put_rows(index, result)
+        return result
+
+    def _put_rows(self, index: np.ndarray, result: np.ndarray) -> None:
+        rings, width = [ring[index] for ring in self.rings], self.features.shape[1]
         needed = reduce(np.union1d, (ring.indices for ring in rings), np.unique(index))
+        if len(index) > 1 and len(needed) * width > NUMBERS_AT_ONCE:  # spots that lie apart share no neighbours
+            half = len(index) // 2
+            self._put_rows(index[:half], result[:half])
+            self._put_rows(index[half:], result[half:])
+            return
         seen = self.features[needed].astype(np.float64)
-        width = seen.shape[1]
-        result = np.empty((len(index), (1 + len(rings)) * width))
         result[:, :width] = seen[np.searchsorted(needed, index)]
         for number, ring in enumerate(rings, start=1):
             shape = len(index), len(needed)
@@ -60,7 +71,6 @@ class Context:
             part[:] = local @ seen
             empty = np.diff(ring.indptr) == 0
             part[empty] = result[empty, (number - 1) * width : number * width]
-        return result
 
     def __len__(self) -> int:
         return len(self.features)

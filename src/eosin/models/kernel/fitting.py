@@ -72,14 +72,17 @@ class ExactFitting(Fitting):
     """By the kernel between all spots; each fold has scales, components and width of its own."""
 
     def folds(self, *, known: bool) -> Sequence[np.ndarray]:
+        """As for `Fitting`."""
         return self.origins.folds_of_known() if known else self.origins.folds_of_new()
 
     def choose(
         self, context: Context, settings: KernelSettings, near: Near | None = None, *, known: bool = True
     ) -> Chosen:
+        """As for `Fitting`."""
         return choose_head(context, self.judged(known=known), settings, near)
 
     def member(self, context: Context, settings: KernelSettings, near: Near | None = None) -> Member:
+        """As for `Fitting`."""
         every = np.arange(len(context))
         return Member.of(context, self.training.target, self.origins.section, every, settings, near)
 
@@ -102,6 +105,7 @@ class LandmarkFitting(Fitting):
     fits: list[tuple[tuple[Context, KernelSettings, Near | None], LandmarkFits]] = field(default_factory=list)
 
     def folds(self, *, known: bool) -> Sequence[np.ndarray]:
+        """As for `Fitting`."""
         labels = folds_of_known(self.origins) if known else folds_of_new(self.origins)
         kinds = np.unique(labels[labels >= 0])
         return [np.flatnonzero(labels == label) for label in kinds] if len(np.unique(labels)) > 1 else []
@@ -109,6 +113,7 @@ class LandmarkFitting(Fitting):
     def choose(
         self, context: Context, settings: KernelSettings, near: Near | None = None, *, known: bool = True
     ) -> Chosen:
+        """As for `Fitting`."""
         batch, labelings = self.training.batch, [folds_of_known(self.origins), folds_of_new(self.origins)]
         fits = self.of(context, settings, near)
         fits.sums(self.training, labelings if near is None else labelings[:1])  # in one pass
@@ -118,6 +123,7 @@ class LandmarkFitting(Fitting):
         return choose_by_landmarks(fits, self.training, spots, labels, self.genes)
 
     def member(self, context: Context, settings: KernelSettings, near: Near | None = None) -> Member:
+        """As for `Fitting`."""
         fits = self.of(context, settings, near)
         (groups,) = fits.sums(self.training, [folds_of_known(self.origins)])
         return fits.member(total(groups))

@@ -186,7 +186,9 @@ class Kernel(Solved):
             ]
         heads = self.heads if registered is None else [(h, k, r) for (h, k), r in zip(self.heads, registered.heads)]
         spots = SmoothedSpots.of(rows, self._smooth(batch))
-        return predicted_out_of_fold(training, spots, labels, Regressions(by_image, by_both, heads, self.settings.heads))
+        return predicted_out_of_fold(
+            training, spots, labels, Regressions(by_image, by_both, heads, self.settings.heads)
+        )
 
     def _registered_of(self, groups: np.ndarray, origins: SpotOrigins) -> Registered | None:
         """Registration, where groups [s] are of whole sections: regions of one are not laid over one another."""

@@ -133,7 +133,7 @@ class SmoothedSpots:
         return self.needed[self.wanted]
 
     def smoothed(self, plain: np.ndarray, share: float | np.ndarray) -> np.ndarray:
-        """[w g] the wanted spots' values, smoothed, of those of all needed ones [p g]; by one share, or one each [w]."""
+        """[w g] the wanted spots' values, smoothed by a share (or one each [w]), of those of all needed ones [p g]."""
         shares = np.broadcast_to(np.asarray(share, dtype=np.float32), len(self.wanted))
         found = np.empty((len(self.wanted), plain.shape[1]), dtype=np.float32)
         for block in row_blocks(len(found), budget=NUMBERS_AT_ONCE, per_row=plain.shape[1]):
@@ -204,8 +204,6 @@ def choose_by_landmarks(
     ]
     number = best(range(len(shares)), by_share)
     return Chosen(Head(penalty, shares[number]), spots.rows, smoothed[number])
-
-
 
 
 @dataclass(frozen=True)

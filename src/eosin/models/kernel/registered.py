@@ -43,7 +43,9 @@ def dense_enough(n_spots: int, settings: KernelSettings) -> bool:
     """Whether landmarks lie so near one another that a part for places says something; else a line in the log."""
     if n_spots <= max(settings.n_exact, _MOST_PER_LANDMARK * settings.n_landmarks):
         return True
-    log.info("sections are not laid over one another: %d landmarks are too few for %d spots", settings.n_landmarks, n_spots)
+    log.info(
+        "sections are not laid over one another: %d landmarks are too few for %d spots", settings.n_landmarks, n_spots
+    )
     return False
 
 
@@ -101,8 +103,7 @@ class Registered:
         if near.weight == 0 or (places.frame == NOWHERE).all():
             return None
         heads = [
-            fitting.choose(context, settings, near).head if several else c.head
-            for context, c in zip(contexts, chosen)
+            fitting.choose(context, settings, near).head if several else c.head for context, c in zip(contexts, chosen)
         ]
         alone = settings.model_copy(update={"linear": False, "rbf": False})
         only_near = Near(places, 1.0, near.length)

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from eosin.models.parts.named_arrays import tensors
 
+
 @dataclass(frozen=True)
 class Spectrum:
     """The eigenvectors of a doubly centred kernel over training spots, as functions of a spot.

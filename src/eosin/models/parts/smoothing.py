@@ -56,8 +56,8 @@ class JudgedSpots:
 def rows_to_judge(batch: Batch, n_genes: int) -> np.ndarray:
     """Rows by which penalties, error bars and other numbers of all spots are chosen: all, or pieces of very many.
 
-    From 20,000 spots on, the fewer the more genes there are; more than 100,000 never. Pieces are connected and lie in all
-    sections; means over so many spots hardly move with more of them.
+    At most 100,000, the fewer the more genes there are, down to 20,000. Pieces are connected and lie in all sections;
+    means over so many spots hardly move with more of them.
     """
     most = min(_MOST_SPOTS, max(_FEWEST_SPOTS, _MOST_NUMBERS // n_genes))
     return patches(batch.xy_um, most, starts=batch.starts)

@@ -47,13 +47,6 @@ class Sums:
     y: np.ndarray
     section: np.ndarray
 
-    @classmethod
-    def none(cls, n_features: int, n_genes: int) -> Sums:
-        """Over no spots."""
-        tables = [np.zeros(shape) for shape in ((n_features, n_features), (n_features, n_genes))]
-        empty = [np.zeros(shape) for shape in ((0,), (0, n_features), (0, n_genes))]
-        return cls(*tables, *empty, np.zeros(0, dtype=np.int64))
-
     def __add__(self, other: Sums) -> Sums:
         blocks = [np.concatenate([getattr(self, name), getattr(other, name)]) for name in ("n", "x", "y", "section")]
         return Sums(self.xx + other.xx, self.xy + other.xy, *blocks)

@@ -57,7 +57,10 @@ class Spectrum:
 
     def values(self, coordinates: np.ndarray, penalty: float) -> np.ndarray:
         """Values [s g], without their level."""
-        return coordinates / (self.eigenvalues + penalty) @ self.cross
+        shrunk = self.eigenvalues + penalty
+        if len(coordinates) > self.cross.shape[1]:  # the smaller table is divided
+            return coordinates @ (self.cross / shrunk[:, None])
+        return coordinates / shrunk @ self.cross
 
     def arrays(self) -> dict[str, Tensor]:
         """All of it; values per gene in float32, since these grow with the panel."""

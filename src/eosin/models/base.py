@@ -19,6 +19,9 @@ from eosin.config import Registry, Settings
 from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch, GenePanel
 
+MOST_IN_MEMORY = 50_000
+"""Training spots of a cohort on disk that are taken by models which need features in memory and see single spots."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -74,6 +77,11 @@ class Model(ABC):
     def reads_rows(self) -> bool:
         """Whether features are read by rows, so that those of a batch may lie on disk."""
         return False
+
+    @property
+    def most_spots(self) -> int | None:
+        """Spots that it learns from at most where it does not read by rows and features lie on disk; None: all."""
+        return None
 
     @property
     def mirrored(self) -> bool:

@@ -75,13 +75,18 @@ class Batch:
         )
 
     def regions(self, rows: Sequence[np.ndarray]) -> Batch:
-        """Some of its spots as a new batch: one part for each array of rows, of the patient of its first spot."""
+        """Some of its spots as a new batch: one part for each array of rows, of the patient of its first spot.
+
+        Features on disk stay there.
+        """
         chosen = np.concatenate(rows)
         training_rows = None if self.training_rows is None else self.training_rows[chosen]
         turned = None if self.turned is None else self.turned[chosen]
         starts = np.cumsum([0, *(len(part) for part in rows)])
         patients = self._patients_of(rows) if self.patients else ()
-        return Batch(self.xy_um[chosen], self.features[chosen], starts, training_rows, turned, patients, self.blocks)
+        lazy = isinstance(self.features, LazyRows)
+        features: Any = self.features.chosen(chosen) if lazy else self.features[chosen]
+        return Batch(self.xy_um[chosen], features, starts, training_rows, turned, patients, self.blocks)
 
     def _patients_of(self, rows: Sequence[np.ndarray]) -> tuple[str, ...]:
         part = self.part_of_spot()

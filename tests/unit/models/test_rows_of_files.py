@@ -14,7 +14,7 @@ import pytest
 import toy
 from eosin.engine import load, predict, train
 from eosin.features import attach, write_features
-from eosin.models import MODELS, Training, ridge
+from eosin.models import MODELS, Training, knn, ridge
 from eosin.models.kernel import context, gram, landmark_fits, member
 from eosin.models.kernel.landmark_fits import LandmarkFits
 from eosin.models.parts import smoothing, sums
@@ -75,7 +75,9 @@ def test_all_training_spots_are_predicted_out_of_fold_by_rows(small_blocks: None
         np.testing.assert_allclose(one, other, atol=1e-6)
 
 
-def test_other_models_take_them_into_memory_and_say_so(caplog: pytest.LogCaptureFixture) -> None:
+def test_other_models_take_them_or_some_into_memory_and_say_so(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     class Whole(Refusing):
         def rows(self, index: np.ndarray) -> np.ndarray:
             return self.values[index]
@@ -87,6 +89,11 @@ def test_other_models_take_them_into_memory_and_say_so(caplog: pytest.LogCapture
     assert "model 'knn' takes all features into memory" in caplog.text
     expected = train(sections, model="knn", panel="var:4")
     assert np.array_equal(predict(found, lazy[0]).mean, predict(expected, sections[0]).mean)
+    monkeypatch.setattr(knn, "MOST_IN_MEMORY", 20)
+    with caplog.at_level(logging.WARNING, "eosin"):
+        some = train(lazy, model="knn", panel="var:4")
+    assert "model 'knn' learns from 20 of 60 spots" in caplog.text
+    assert len(some.model.keys) == 20 and some.errors is not None and some.trained_on == expected.trained_on
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -190,4 +197,4 @@ def test_error_bars_of_very_many_spots_are_learned_from_pieces(
 
 def test_every_registered_model_says_whether_it_reads_rows() -> None:
     reading = {name for name in MODELS if toy.made(name, toy.training(20)).reads_rows}
-    assert reading == {"ridge", "kernel"}
+    assert reading == {"ridge", "kernel", "gene-mean"}

@@ -16,7 +16,7 @@ from eosin.encoders.parts.spec_text import split_spec, without_weights
 from eosin.encoders.parts.versions import is_earlier, with_version, without_version
 from eosin.errors import EosinError
 from eosin.features.feature_cache import file_name
-from eosin.features.feature_file import FeatureFile, read_attributes, read_features
+from eosin.features.feature_file import FeatureFile, read_attributes, read_features, stay_on_disk
 from eosin.features.feature_section import features_of, key_of
 from eosin.features.foreign_tiles import width_of_tiles
 from eosin.features.tile_matching import EXACT, TileMatch, weights_of_tiles
@@ -25,8 +25,6 @@ from eosin.slide import without_spots_off_image
 from eosin.types import Section
 
 _LOG = logging.getLogger("eosin")
-IN_MEMORY_BYTES = 1 << 30
-"""Features of all sections that are read together, beyond which they stay in their files."""
 _TOLERANCE_PX = 1.5
 """Corners of tiles are whole pixels, and half a tile may be rounded once more."""
 _TOLERANCE_DIAMETERS = 0.25
@@ -82,8 +80,8 @@ def attach(
         )
     path = next(iter(fitting))
     _, width = read_attributes(path)
-    large = max(n_spots, len(section)) * width * 4 > IN_MEMORY_BYTES
-    file = read_features(path, turned=turned, on_disk=large and match.how == "exact")
+    large = match.how == "exact" and stay_on_disk(max(n_spots, len(section)), width)
+    file = read_features(path, turned=turned, on_disk=large)
     section = replace(section, notes=(*section.notes, *notes))
     if match.how != "exact":
         return _put_onto_spots(section, file, path, encoder, match)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FORMAT = "eosin-features-1"
 """Attribute `format` of the files that eosin writes."""
+IN_MEMORY_BYTES = 1 << 30
+"""Features of all sections that are read together, beyond which they stay in their files."""
 _FIX = "delete it and encode again"
 
 
@@ -102,6 +104,11 @@ def read_features(path: str | Path, *, turned: bool = False, on_disk: bool = Fal
         turned=None if sevenfold is None else sevenfold.astype(np.float32, copy=False),
         readable=_readable(tables, len(values), path),
     )
+
+
+def stay_on_disk(n_spots: int, width: int) -> bool:
+    """Whether features of so many spots would take too much memory."""
+    return n_spots * width * np.dtype(np.float32).itemsize > IN_MEMORY_BYTES
 
 
 def read_attributes(path: str | Path) -> tuple[dict[str, Any], int]:

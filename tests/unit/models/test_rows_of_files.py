@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 
 import toy
 from eosin.engine import load, predict, train
-from eosin.features import attach, write_features
+from eosin.features import attach, feature_file, write_features
 from eosin.models import MODELS, Training, knn, ridge
 from eosin.models.kernel import context, gram, landmark_fits, member
 from eosin.models.kernel.landmark_fits import LandmarkFits
@@ -116,10 +115,10 @@ def test_features_of_large_cohorts_stay_in_their_files(
     bare = [replace(section, features=None) for section in sections]
     whole = [attach(section, tmp_path, "toy") for section in bare]
     n_bytes = 3 * 40 * toy.N_FEATURES * 4
-    monkeypatch.setattr(import_module("eosin.features.attach"), "IN_MEMORY_BYTES", n_bytes)
+    monkeypatch.setattr(feature_file, "IN_MEMORY_BYTES", n_bytes)
     kept = [attach(section, tmp_path, "toy", n_spots=120) for section in bare]
     assert not any(isinstance(section.need_features().values, LazyRows) for section in (*whole, *kept))
-    monkeypatch.setattr(import_module("eosin.features.attach"), "IN_MEMORY_BYTES", n_bytes - 1)
+    monkeypatch.setattr(feature_file, "IN_MEMORY_BYTES", n_bytes - 1)
     left = [attach(section, tmp_path, "toy", n_spots=120) for section in bare]
     for one, other in zip(whole, left):
         assert isinstance(other.need_features().values, LazyRows)

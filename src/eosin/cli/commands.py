@@ -72,6 +72,7 @@ def encode(
     *,
     out: Out = Path("features"),
     workers: int = 1,
+    half: Flag = False,
     encoding: Encoding = unset(Encoding),
     laying: Laying = unset(Laying),
     reading: Reading = unset(Reading),
@@ -86,6 +87,8 @@ def encode(
         Folder of the feature files.
     workers
         Sections at a time; more than one are encoded in processes of their own.
+    half
+        Store features as float16: half the disk, three digits.
     """
     need_existing(data)
     need_encoder(encoding.encoder)
@@ -93,7 +96,7 @@ def encode(
     from eosin.api.encode import encode as run
 
     options = given(encoding) | given(laying) | given(reading)
-    done = run(data, out=out, keep=False, workers=workers, **options)
+    done = run(data, out=out, keep=False, workers=workers, half=half, **options)
     _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
 
 

@@ -127,7 +127,9 @@ def test_landmarks_that_are_all_spots_lay_sections_over_one_another_as_the_exact
     test = Batch.of([toy.serial("A9", seed=9)])
     assert np.allclose(exact.predict(test), by_landmarks.predict(test), atol=1e-3)
     one, other = exact.out_of_fold(training), by_landmarks.out_of_fold(training)
-    assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.995  # scales of a fold are its own, landmarks' those of all
+    assert (
+        np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.995
+    )  # scales of a fold are its own, landmarks' those of all
     rows = np.array([0, 5, 200])
     assert np.allclose(by_landmarks.some_out_of_fold(training, rows), other[rows], atol=1e-5)
     alone = toy.solved("kernel", training, **given, n_exact=2, n_landmarks=len(training.batch), registration=False)

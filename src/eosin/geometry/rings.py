@@ -54,7 +54,7 @@ def _none(last_ranks: Sequence[int]) -> tuple[sparse.csr_matrix, ...]:
 
 def _below_one_another(blocks: Sequence[sparse.csr_matrix], n: int) -> sparse.csr_matrix:
     """[n n] with blocks on its diagonal."""
-    starts = np.cumsum([0, *(block.shape[0] for block in blocks)])
+    starts = np.cumsum([0, *(len(block.indptr) - 1 for block in blocks)])
     ends = np.cumsum([0, *(block.nnz for block in blocks)])
     indices = np.concatenate([block.indices + start for block, start in zip(blocks, starts)])
     indptr = np.concatenate([[0], *(block.indptr[1:] + end for block, end in zip(blocks, ends))])

@@ -7,8 +7,8 @@ without the choosing, with a penalty far below the optimum (see docs/models/ridg
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -19,11 +19,11 @@ from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.parts.choose import best, correlations, middle
+from eosin.models.parts.fold_fits import FoldFits
 from eosin.models.parts.named_arrays import below, tensors, under
 from eosin.models.parts.patients import Levels, SpotOrigins
-from eosin.models.parts.principal import Fit
 from eosin.models.parts.smoothing import JudgedSpots, rows_to_judge, smoothed
-from eosin.models.parts.sums import NUMBERS_AT_ONCE, Groups, KeptSums, in_few_folds, renumbered, total, without_each
+from eosin.models.parts.sums import NUMBERS_AT_ONCE, in_few_folds, renumbered
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
@@ -57,24 +57,6 @@ class RidgeHead:
     mix: float
 
 
-_ROWS_AT_ONCE = 2**18
-"""Spots that are predicted out of fold at once: more than are ever judged, so that no group is judged in parts."""
-
-
-@dataclass(frozen=True)
-class _HeldOut:
-    """Spots as a fit without them sees them: their places among those that were asked for, and their components."""
-
-    places: np.ndarray
-    components: np.ndarray
-    fit: Fit
-    levels: Levels
-
-    def values(self, penalty: float, some: np.ndarray | slice, level: np.ndarray) -> np.ndarray:
-        """[r g] float32 of some of them, with their level."""
-        return (self.components[some] @ self.fit.weights(penalty) + level).astype(np.float32)
-
-
 class Ridge(Solved):
     """Features -> expression, linear in principal components, smoothed over neighbours; one draw.
 
@@ -88,7 +70,7 @@ class Ridge(Solved):
         self.mean = np.zeros(n_features)
         self.intercept = np.zeros(len(panel))
         self.levels: Levels | None = None  # also in models of before there were levels
-        self._kept = KeptSums()
+        self._fits = FoldFits(settings.n_components, settings.centre_sections)
 
     @property
     def reads_rows(self) -> bool:
@@ -102,15 +84,15 @@ class Ridge(Solved):
         if self.settings.centre_sections and len(origins.names) > 1 and siblings.max() >= 0:
             heads.append(renumbered(siblings))
         asked_later = (origins.patients_in_folds(), origins.siblings_in_folds())  # by those who learn error bars
-        folds_of = [in_few_folds(labels, n_features) for labels in (*heads, *map(renumbered, asked_later))]
-        groups, *_ = self._sums(training, folds_of)
+        if self._fits.by_sums(training, heads[0]):
+            asked = (*heads, *map(renumbered, asked_later))
+            self._fits.sums(training, [in_few_folds(labels, n_features) for labels in asked])  # in one pass
         around = self._around(training.batch)
         chosen = [self._choose(training, origins, labels, around) for labels in heads]
-        sums = total(groups)
-        fit = Fit.of_sums(sums, self.settings.n_components, within_sections=self.settings.centre_sections)
+        fit = self._fits.whole(training, origins, heads[0])
         made = [RidgeHead(fit.basis @ fit.weights(p) / fit.scale[:, None], p, mix) for p, mix in chosen]
         self.new, self.known = made[0], made[-1]
-        self.levels = Levels.of_sums(sums, origins) if self.settings.centre_sections else None
+        self.levels = Levels.of(training.target, origins) if self.settings.centre_sections else None
         self.mean = fit.mean
         self.intercept = (fit.intercept if self.levels is None else self.levels.overall) - fit.mean @ self.new.weight
 
@@ -156,7 +138,7 @@ class Ridge(Solved):
         asked = JudgedSpots.of(rows, self._around(training.batch))
         plain = np.zeros((len(asked.needed), training.target.shape[1]), dtype=np.float32)
         is_known = np.zeros(len(asked.needed), dtype=bool)
-        for held_out in self._held_out(training, origins, labels, asked.needed):
+        for held_out in self._fits.held_out(training, origins, labels, asked.needed):
             level, known = held_out.levels.of_spots(origins, asked.needed[held_out.places])
             known &= self.settings.centre_sections
             for flag, head in ((False, self.new), (True, self.known)):
@@ -180,9 +162,9 @@ class Ridge(Solved):
         rows = rows_to_judge(training.batch, target.shape[1])
         spots = JudgedSpots.of(rows[labels[rows] >= 0], around)
         is_judged = np.isin(np.arange(len(spots.needed)), spots.judged)
-        folds, scores = [], []
-        for held_out in self._held_out(training, origins, labels, spots.needed):
-            folds.append(held_out)
+        seen_by, scores = [], []
+        for held_out in self._fits.held_out(training, origins, labels, spots.needed):
+            seen_by.append(held_out)
             judged = is_judged[held_out.places]
             own = spots.needed[held_out.places[judged]]
             for label in np.unique(labels[own]):
@@ -193,34 +175,12 @@ class Ridge(Solved):
                     scores.append(np.nan_to_num(found).mean(1))
         penalty = best(penalties, list(np.mean(scores, axis=0)) if scores else [0.0] * len(penalties))
         plain = np.zeros((len(spots.needed), target.shape[1]), dtype=np.float32)
-        for held_out in folds:
+        for held_out in seen_by:
             level, _ = held_out.levels.of_spots(origins, spots.needed[held_out.places])
             plain[held_out.places] = held_out.values(penalty, slice(None), level)
         truth, groups = target[spots.rows], labels[spots.rows]
         by_mix = [_mean(correlations(truth, spots.smoothed(plain, mix), groups)) for mix in mixes]
         return penalty, best(mixes, by_mix)
-
-    def _held_out(
-        self, training: Training, origins: SpotOrigins, labels: np.ndarray, rows: np.ndarray
-    ) -> Iterator[_HeldOut]:
-        """Each fold of a grouping [s], as some rows are seen by a fit without it."""
-        within, features = self.settings.centre_sections, training.batch.features
-        folds = in_few_folds(labels, features.shape[1])
-        (groups,) = self._sums(training, [folds])
-        for label, sums in without_each(groups):
-            fit = Fit.of_sums(sums, self.settings.n_components, within_sections=within)
-            levels = Levels.of_sums(sums, origins if within else replace(origins, names=()))
-            of_fold = np.flatnonzero(folds[rows] == label)
-            for some in row_blocks(len(of_fold), budget=_ROWS_AT_ONCE):
-                places = of_fold[some]
-                blocks = row_blocks(len(places), budget=NUMBERS_AT_ONCE, per_row=features.shape[1])
-                components = [fit.components(features[rows[places[block]]]) for block in blocks]
-                yield _HeldOut(places, np.concatenate(components), fit, levels)
-
-    def _sums(self, training: Training, folds_of: list[np.ndarray]) -> list[Groups]:
-        """The sums of the groups of each grouping [s]."""
-        features = training.batch.features
-        return self._kept.of(training, lambda rows: features[rows].astype(np.float64), features.shape[1], folds_of)
 
     def _around(self, batch: Batch) -> Neighbours | None:
         if max(self.settings.smoothing) == 0:

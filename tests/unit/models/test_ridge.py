@@ -10,6 +10,7 @@ from scipy.spatial import cKDTree
 
 import toy
 from eosin.models import Training
+from eosin.models.parts import sums
 from eosin.types import Batch, GenePanel
 
 PENALTY, MIX, NEAR = 0.3, 0.25, 3
@@ -183,3 +184,16 @@ def test_smoothing_is_chosen_where_neighbours_agree() -> None:
     rough_batch = Batch(batch.xy_um, np.repeat(fast[:, None], 4, 1).astype(np.float32), batch.starts, np.arange(243))
     rough = Training(rough_batch, fast[:, None].astype(np.float32), np.zeros((len(slow), 1)), groups, panel)
     assert [toy.solved("ridge", t, smoothing=(0.0, 0.75)).mix for t in (smooth, rough)] == [0.75, 0.0]
+
+
+def test_wide_features_are_fitted_from_rows_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sums of features with features would take more memory than the features."""
+    training = two_patients(2)
+    models = [toy.solved("ridge", training)]
+    monkeypatch.setattr(sums, "MOST_BYTES", 8)
+    monkeypatch.setattr(sums, "gather_sums", None)
+    models.append(toy.solved("ridge", training))
+    for name, values in models[0].arrays().items():
+        np.testing.assert_allclose(models[1].arrays()[name].numpy(), values.numpy(), atol=1e-6, err_msg=name)
+    one, other = (model.out_of_fold(training) for model in models)
+    np.testing.assert_allclose(one, other, atol=1e-6)

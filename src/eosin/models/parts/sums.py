@@ -19,8 +19,8 @@ from eosin.types import Batch
 
 NUMBERS_AT_ONCE = 2**22
 """Numbers in one block of rows: 32 MiB."""
-MOST_BYTES = 1 << 30
-"""What the sums of all groups may take; more groups are held out several at a time."""
+MOST_BYTES = 1 << 29
+"""What the sums of the groups of one grouping may take."""
 
 RowsOf = Callable[[np.ndarray], np.ndarray]
 """Features [r f] of some training spots, float64."""
@@ -183,8 +183,7 @@ def in_few_folds(labels: np.ndarray, n_features: int) -> np.ndarray:
 
     Negative labels stay.
     """
-    most = max(2, MOST_BYTES // (8 * n_features**2))
-    kept = labels >= 0
+    most, kept = max(2, _most_groups(n_features)), labels >= 0
     distinct = np.unique(labels[kept])
     if len(distinct) <= most:
         return labels
@@ -231,3 +230,12 @@ def renumbered(labels: np.ndarray) -> np.ndarray:
     kept = labels >= 0
     result[kept] = np.unique(labels[kept], return_inverse=True)[1].reshape(-1)
     return result
+
+
+def are_small(labels: np.ndarray, n_features: int) -> bool:
+    """Whether the sums of all groups [s] fit into what they may take."""
+    return len(np.unique(labels)) <= _most_groups(n_features)
+
+
+def _most_groups(n_features: int) -> int:
+    return MOST_BYTES // (8 * n_features**2)

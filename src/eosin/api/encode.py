@@ -25,6 +25,7 @@ def encode(
     out: str | Path | None = None,
     keep: bool = True,
     workers: int = 1,
+    half: bool = False,
     encoding: FeatureOptions = FeatureOptions(),
     layout: LayoutOptions = LayoutOptions(),
     reading: ReadOptions = ReadOptions(),
@@ -41,6 +42,8 @@ def encode(
         Return the sections with their features. Without, memory holds those of one section at a time.
     workers
         Sections at a time; more than one are encoded in processes of their own.
+    half
+        Store features as float16: half the disk, three digits. What is done stays as it is.
 
     Raises
     ------
@@ -74,5 +77,6 @@ def encode(
         symmetries=encoding.symmetries,
         device=encoding.device,
         keep=keep,
+        half=half,
         execution=Here() if workers == 1 else Processes(workers),
     )

@@ -13,10 +13,12 @@ import numpy as np
 
 from eosin.data.splits import Split, copies, count_prints
 from eosin.errors import EosinError
+from eosin.row_blocks import row_blocks
 from eosin.types import GenePanel, Section
 
 log = logging.getLogger("eosin")
 
+_ROWS_AT_ONCE = 4096
 MIN_TILES = 2
 """Fewer equal tiles may be chance: blank glass looks alike everywhere."""
 MAX_SHARED_TILES = 0.01
@@ -116,7 +118,9 @@ def _equal_tiles(split: Split, rows: Mapping[str, np.ndarray]) -> list[str]:
 def _rows(section: Section) -> np.ndarray:
     """One opaque value for each row of features that occurs once."""
     values = section.need_features().values
-    digests = [int.from_bytes(hashlib.blake2b(row.tobytes(), digest_size=8).digest()) for row in values]
+    blocks = row_blocks(len(values), budget=_ROWS_AT_ONCE)
+    hashes = (hashlib.blake2b(row.tobytes(), digest_size=8) for rows in blocks for row in values[rows])
+    digests = [int.from_bytes(found.digest()) for found in hashes]
     rows, count = np.unique(np.array(digests, dtype=np.uint64), return_counts=True)
     return rows[count == 1]
 

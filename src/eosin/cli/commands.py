@@ -78,6 +78,7 @@ def encode(
     out: Out = Path("features"),
     workers: int = 1,
     running: Running = unset(Running),
+    half: Flag = False,
     encoding: Encoding = unset(Encoding),
     laying: Laying = unset(Laying),
     reading: Reading = unset(Reading),
@@ -96,6 +97,8 @@ def encode(
         Folder of the feature files.
     workers
         Sections at a time; more than one are encoded in processes of their own.
+    half
+        Store features as float16: half the disk, three digits.
     """
     need_existing(data)
     need_encoder(encoding.encoder)
@@ -106,10 +109,11 @@ def encode(
 
     options = given(encoding) | given(laying) | given(reading)
     if given(running) or is_cohort(data, several_of_data=False):
-        if workers != 1 or reading.sections:
-            raise EosinError("--workers and --sections are not for cohorts", fix="give --on processes:N, or a table")
+        if workers != 1 or half or reading.sections:
+            problem = "--workers, --half and --sections are not for cohorts"
+            raise EosinError(problem, fix="give --on processes:N, or a table")
         return _end_of_cohort(encode_cohort(data, out=out, **given(running), **options), out)
-    done = run(data, out=out, keep=False, workers=workers, **options)
+    done = run(data, out=out, keep=False, workers=workers, half=half, **options)
     _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
     return None
 

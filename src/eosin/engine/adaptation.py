@@ -40,7 +40,12 @@ class MeasuredSpots:
         """All of it as tensors; `of_arrays` takes them back."""
         section, features = self.section, self.section.need_features()
         facts = [section.name, section.patient, list(section.spots.ids), section.spots.diameter_um]
-        arrays = {"features": features.values, "xy_um": section.spots.xy_um, "rows": self.rows, "missed": self.missed}
+        arrays = {
+            "features": np.asarray(features.values),
+            "xy_um": section.spots.xy_um,
+            "rows": self.rows,
+            "missed": self.missed,
+        }
         named = {"facts": json_array([*facts, features.encoder, features.key, list(features.blocks)])}
         return tensors(arrays) | named
 

@@ -16,16 +16,17 @@ import torch
 
 from eosin.errors import EosinError
 from eosin.models import Model, Solved, Training
-from eosin.models.parts.base_model import BaseModel
+from eosin.models.parts.base_model import BaseModel, SomeOutOfFold
 from eosin.models.parts.on_base import OnBase
-from eosin.models.parts.patients import MOST_FOLDS, SpotOrigins, within_sections
+from eosin.models.parts.patients import SpotOrigins, spread_within_sections, within_sections
+from eosin.models.parts.smoothing import rows_to_judge
 from eosin.plurals import counted
 from eosin.trust import FEWEST_SPOTS, ErrorModel, LeftOver, learn_errors
 
 log = logging.getLogger("eosin")
 
-Predict = Callable[[np.ndarray], np.ndarray]
-"""Labels [s] -> prediction [s g] of each spot from spots of other labels."""
+Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Labels [s], rows [r] -> prediction [r g] of each of these spots from spots of other labels."""
 
 
 def errors_of(
@@ -67,17 +68,23 @@ def errors_of(
         return None
     origins = SpotOrigins.of(training)
     part = training.batch.part_of_spot()
-    within = np.sqrt(np.square(within_sections(training.target, part)).mean(0))
+    within = np.sqrt(spread_within_sections(training.target, part))
     patients = tuple(dict.fromkeys(training.batch.patients))
     predict = _out_of_fold(model, build, training)
     if predict is None and conformal:
         fix = "train it on a base (--model.base kernel), or leave --calibrate at 'levels'"
         raise EosinError("conformal intervals need predictions of patients that were held out", fix=fix)
     if predict is None:  # a network without a base: as if the image told nothing, unless sections outside say more
-        level = LeftOver(within_sections(training.target, part), part, origins.patient, xy_um=origins.xy_um)
+        rows = rows_to_judge(training.batch, training.target.shape[1])
+        level = LeftOver(
+            within_sections(training.target[rows], part[rows]),
+            part[rows],
+            origins.patient[rows],
+            xy_um=origins.xy_um[rows],
+        )
         scale = within if held_out_scale is None else held_out_scale
         return _rescaled(learn_errors(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
-    groups = _for_new(training, origins)
+    groups = origins.patients_in_folds()
     new = _left_over(training, origins, groups, predict, depth)
     known_groups = origins.siblings_in_folds()
     more = known_groups.max() >= 0 and not np.array_equal(_renumbered(known_groups), _renumbered(groups))
@@ -94,10 +101,12 @@ def errors_of(
 def _out_of_fold(model: Model, build: Callable[[], Model], training: Training) -> Predict | None:
     """How training spots are predicted without their group; None for a network without a base."""
     source = model.base if isinstance(model, OnBase) else model
+    if isinstance(source, SomeOutOfFold):
+        return lambda labels, rows: source.some_out_of_fold(replace(training, groups=labels), rows)
     if isinstance(source, BaseModel):
-        return lambda labels: source.out_of_fold(replace(training, groups=labels))
+        return lambda labels, rows: source.out_of_fold(replace(training, groups=labels))[rows]
     if isinstance(model, Solved):
-        return lambda labels: _solved_again(build, training, labels)
+        return lambda labels, rows: _solved_again(build, training, labels)[rows]
     return None
 
 
@@ -118,25 +127,15 @@ def _solved_again(build: Callable[[], Model], training: Training, labels: np.nda
     return result
 
 
-def _for_new(training: Training, origins: SpotOrigins) -> np.ndarray:
-    """[s] what is held out for errors at a new patient: patients, else sections, else regions of one.
-
-    Where the batch does not name patients, inner groups stand for them, and stay as they are.
-    """
-    if not origins.names:
-        return training.groups
-    for labels in (origins.patient, origins.section):
-        if len(np.unique(labels)) > 1:
-            return labels % MOST_FOLDS
-    return training.groups
-
-
 def _left_over(
     training: Training, origins: SpotOrigins, labels: np.ndarray, predict: Predict, depth: np.ndarray | None
 ) -> LeftOver:
-    rows = np.flatnonzero(labels >= 0)
+    some = rows_to_judge(training.batch, training.target.shape[1])
+    if len(some) < len(labels):
+        log.info("error bars are learned from %d of %d training spots", len(some), len(labels))
+    rows = some[labels[some] >= 0]
     measured = training.target[rows]
-    residual = measured - predict(labels)[rows]
+    residual = measured - predict(labels, rows)
     own_depth = None if depth is None else depth[rows]
     return LeftOver(residual, origins.section[rows], origins.patient[rows], measured, own_depth, origins.xy_um[rows])
 

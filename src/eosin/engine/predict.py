@@ -78,6 +78,8 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
     measured = None if trained.adaptation is None else trained.adaptation.of_patient(section.patient)
     with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
         batch = Batch.of([section])
+        if not model.reads_rows:
+            batch = batch.in_memory()
         drawn, centre, errors = _draws_and_mean(trained, section, batch, measured, n_draws=draws, seed=seed)
         tick(draws)
     adapted_to = [] if measured is None else measured.facts()
@@ -89,7 +91,7 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         remarks["adapted"] = "to " + ", ".join(f"{counted(m['n_spots'], 'spot')} of {m['name']}" for m in adapted_to)
     if "network_note" in trained.metrics:
         remarks["network"] = trained.metrics["network_note"]
-    likeness = None if trained.distance is None else trained.distance.likeness(features.values)
+    likeness = None if trained.distance is None else trained.distance.likeness(batch.features)
     if likeness is not None and likeness.verdict != LIKE:
         remarks["slide"] = likeness.line()
     if (units := other_units(section, trained.trained_on)) is not None:

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,10 @@ from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.models.parts.patients import SpotOrigins
 from eosin.storage.files import fingerprint
+from eosin.storage.lazy_rows import LazyRows, StackedRows
 from eosin.trust import Distance, ErrorModel, need_patients
 from eosin.types import Batch, Features, GenePanel, Section
+from eosin.types.count_rows import CountRows
 
 log = logging.getLogger("eosin")
 
@@ -118,19 +121,20 @@ def train(
         torch.manual_seed(seed)
         return entry.build(model_settings, n_features, panel)
 
-    untrained = build()
+    untrained, depth = build(), depth_of(sections)
+    if isinstance(training.batch.features, LazyRows) and not untrained.reads_rows:
+        training, rows = _in_memory(training, untrained.most_spots, name)
+        depth = depth[rows]
     if isinstance(untrained, Solved):
         untrained.solve(training)
-        result = trained(
-            untrained, {}, errors_of(untrained, build, training, None, depth_of(sections), conformal=conformal)
-        )
+        result = trained(untrained, {}, errors_of(untrained, build, training, None, depth, conformal=conformal))
     elif isinstance(untrained, Learned):
         key = run_key(sections, model, model_settings, train_settings, panel, seed, validate)
         held_out = None if validate is None else _held_out(validate, features, panel, train_settings)
         fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key, held_out)
         fitted, metrics = fitting.run(resume=resume, save_model=lambda m, x: trained(m, x).save(out) if out else None)
         scale = fitting.held_out_scale if metrics["epochs"] or not fitted.starts_from_base else None
-        depth = depth_of(sections) if fitting.used is training else None  # without a refit some spots were left out
+        depth = depth if fitting.used is training else None  # without a refit some spots were left out
         result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale, depth, conformal=conformal))
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
@@ -174,13 +178,24 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
     )
     log.info("inner validation keeps each %s whole", level)
     batch = replace(batch, training_rows=np.arange(len(batch)))
-    return Training(
-        batch,
-        np.concatenate([target(section, panel) for section in sections]),
-        np.concatenate([section.expression(panel.names) for section in sections]),
-        np.concatenate(labels),
-        panel,
-    )
+    values = np.empty((len(batch), len(panel)), dtype=np.float32)
+    for section, (start, stop) in zip(sections, pairwise(batch.starts)):
+        values[start:stop] = target(section, panel)
+    counts = StackedRows([CountRows(section, panel.names) for section in sections])
+    return Training(batch, values, counts, np.concatenate(labels), panel)
+
+
+def _in_memory(training: Training, most: int | None, name: str) -> tuple[Training, np.ndarray]:
+    """A training set on disk, in memory: at most so many spots, evenly from all sections; and their rows."""
+    n, features = len(training.batch), training.batch.features
+    rows = np.arange(n)
+    if most is not None and n > most:
+        rows = np.linspace(0, n - 1, most).astype(int)
+        log.warning("model '%s' learns from %d of %d spots, whose features it takes into memory", name, most, n)
+        training = training.take(rows)
+    else:
+        log.warning("model '%s' takes all features into memory: %.1f GiB", name, features.nbytes / 2**30)
+    return replace(training, batch=training.batch.in_memory()), rows
 
 
 def distance_of(training: Training) -> Distance:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from eosin.data.anndata_door import write_prediction
 from eosin.data.h5ad import put_positions, write_h5ad
 from eosin.exporting.formats import FORMATS, ExportOptions, Format
@@ -28,7 +30,7 @@ class H5ad(Format):
         features = section.need_features()
         obs = pd.DataFrame(index=pd.Index(section.spots.ids, dtype=object))
         var = pd.DataFrame(index=pd.Index([f"f{i}" for i in range(features.values.shape[1])], dtype=object))
-        adata = anndata.AnnData(X=features.values, obs=obs, var=var)
+        adata = anndata.AnnData(X=np.asarray(features.values), obs=obs, var=var)
         put_positions(adata, section.spots.xy_um, None if section.image is None else section.image.mpp)
         adata.uns["eosin"] = {
             "kind": "features",

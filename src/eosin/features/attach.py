@@ -16,7 +16,7 @@ from eosin.encoders.parts.spec_text import split_spec, without_weights
 from eosin.encoders.parts.versions import is_earlier, with_version, without_version
 from eosin.errors import EosinError
 from eosin.features.feature_cache import file_name
-from eosin.features.feature_file import FeatureFile, read_attributes, read_features
+from eosin.features.feature_file import FeatureFile, read_attributes, read_features, stay_on_disk
 from eosin.features.feature_section import features_of, key_of
 from eosin.features.foreign_tiles import width_of_tiles
 from eosin.features.tile_matching import EXACT, TileMatch, weights_of_tiles
@@ -32,7 +32,13 @@ _TOLERANCE_DIAMETERS = 0.25
 
 
 def attach(
-    section: Section, folder: str | Path, encoder: str, *, turned: bool = False, match: TileMatch = EXACT
+    section: Section,
+    folder: str | Path,
+    encoder: str,
+    *,
+    turned: bool = False,
+    match: TileMatch = EXACT,
+    n_spots: int = 0,
 ) -> Section | None:
     """The section with its features from a folder, or None where the folder holds none.
 
@@ -52,6 +58,9 @@ def attach(
     match
         How tiles are put onto spots. By another way than `exact`, spots without a tile near enough are left out with a
         note.
+    n_spots
+        Spots of all sections that are read together. Where their features would take more than 1 GiB, they stay in
+        their files, and rows are read as they are asked for.
 
     Raises
     ------
@@ -70,7 +79,9 @@ def attach(
             fix="give the folder of one of them",
         )
     path = next(iter(fitting))
-    file = read_features(path, turned=turned)
+    _, width = read_attributes(path)
+    large = match.how == "exact" and stay_on_disk(max(n_spots, len(section)), width)
+    file = read_features(path, turned=turned, on_disk=large)
     section = replace(section, notes=(*section.notes, *notes))
     if match.how != "exact":
         return _put_onto_spots(section, file, path, encoder, match)
@@ -89,7 +100,7 @@ def _put_onto_spots(section: Section, file: FeatureFile, path: Path, encoder: st
     turned = tiles.turned
     if turned is not None:
         turned = (weights @ turned.reshape(len(turned), -1)).reshape(-1, *turned.shape[1:]).astype(np.float32)
-    values = (weights @ tiles.values).astype(np.float32)
+    values = (weights @ np.asarray(tiles.values)).astype(np.float32)
     covered = np.diff(weights.indptr) > 0
     note = f"features of {match.how} tiles ({len(file.values)} of {path.name})"
     if not covered.all():

@@ -187,7 +187,7 @@ class _Job:
 
     def with_file(self, file: FeatureFile) -> Section:
         """The section with the features of a file, without unreadable spots."""
-        return self.with_features(file.values, file.turned, file.readable, facts_in(file.attrs))
+        return self.with_features(np.asarray(file.values), file.turned, file.readable, facts_in(file.attrs))
 
     def with_features(
         self,
@@ -220,7 +220,7 @@ def _combined(
     turned = encoded.values[:, -len(TURNS) :] if symmetries else None
     if file is None:
         return encoded.values[:, 0], turned, encoded.readable
-    return file.values, turned, encoded.readable & file.readable
+    return np.asarray(file.values), turned, encoded.readable & file.readable
 
 
 def _rounded(values: np.ndarray) -> np.ndarray:

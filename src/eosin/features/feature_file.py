@@ -13,13 +13,17 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.features.turns import TURNS
+from eosin.storage.disk_rows import DiskRows
 from eosin.storage.hdf5 import open_foreign
+from eosin.storage.lazy_rows import LazyRows
 
 if TYPE_CHECKING:
     import h5py
 
 FORMAT = "eosin-features-1"
 """Attribute `format` of the files that eosin writes."""
+IN_MEMORY_BYTES = 1 << 30
+"""Features of all sections that are read together, beyond which they stay in their files."""
 _FIX = "delete it and encode again"
 
 
@@ -30,7 +34,7 @@ class FeatureFile:
     Attributes
     ----------
     values
-        Features [s f] float32.
+        Features [s f] float32; `DiskRows` where they stay in the file.
     ids
         Names of the spots (s), or None where another tool wrote none.
     origins_px
@@ -45,7 +49,7 @@ class FeatureFile:
         bool [s]: False where the tile could not be read; its features are then 0.
     """
 
-    values: np.ndarray
+    values: np.ndarray | LazyRows
     ids: tuple[str, ...] | None
     origins_px: np.ndarray
     centres_um: np.ndarray | None
@@ -54,7 +58,7 @@ class FeatureFile:
     readable: np.ndarray = field(default_factory=lambda: np.ones(0, bool))
 
 
-def read_features(path: str | Path, *, turned: bool = False) -> FeatureFile:
+def read_features(path: str | Path, *, turned: bool = False, on_disk: bool = False) -> FeatureFile:
     """Read a feature file of eosin, TRIDENT (`features`, `coords`) or HEST (`embeddings`, `coords`, `barcodes`).
 
     Parameters
@@ -63,13 +67,16 @@ def read_features(path: str | Path, *, turned: bool = False) -> FeatureFile:
         The file.
     turned
         Also read the features of turned tiles, where they are there: seven times as much as the rest.
+    on_disk
+        Leave the features in the file, from where rows are read as they are asked for, and checked then. A file with
+        turned tiles that are wanted, or whose table is no plain one, is read as a whole all the same.
 
     Raises
     ------
     EosinError
         No such file, truncated or damaged (checksums), or of another layout.
     """
-    tables, attrs = _read_tables(path, turned=turned)
+    tables, attrs = _read_tables(path, turned=turned, on_disk=on_disk)
     values = tables.get("features", tables.get("embeddings"))
     if values is None or "coords" not in tables:
         raise EosinError("holds no 'features' (or 'embeddings') and 'coords'", file=path, fix=_FIX)
@@ -86,10 +93,10 @@ def read_features(path: str | Path, *, turned: bool = False) -> FeatureFile:
     sevenfold = tables.get("turned") if "turns" in attrs else None
     if sevenfold is not None and sevenfold.shape != (len(values), len(TURNS), values.shape[1]):
         raise EosinError(f"features {values.shape} and turned {sevenfold.shape} disagree", file=path, fix=_FIX)
-    if not all(np.isfinite(part).all() for part in (values, sevenfold) if part is not None):
+    if not all(np.isfinite(part).all() for part in (values, sevenfold) if isinstance(part, np.ndarray)):
         raise EosinError("features hold NaN or infinity", file=path, fix=_FIX)
     return FeatureFile(
-        values=values.astype(np.float32, copy=False),
+        values=values if isinstance(values, LazyRows) else values.astype(np.float32, copy=False),
         ids=ids,
         origins_px=coords.astype(np.float64),
         centres_um=centres,
@@ -97,6 +104,11 @@ def read_features(path: str | Path, *, turned: bool = False) -> FeatureFile:
         turned=None if sevenfold is None else sevenfold.astype(np.float32, copy=False),
         readable=_readable(tables, len(values), path),
     )
+
+
+def stay_on_disk(n_spots: int, width: int) -> bool:
+    """Whether features of so many spots would take too much memory."""
+    return n_spots * width * np.dtype(np.float32).itemsize > IN_MEMORY_BYTES
 
 
 def read_attributes(path: str | Path) -> tuple[dict[str, Any], int]:
@@ -116,17 +128,31 @@ def _attributes(file: h5py.File) -> dict[str, Any]:
     return {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
 
 
-def _read_tables(path: str | Path, *, turned: bool) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """All datasets of a file by name (`turned` if wanted), and the attributes of the file and of `coords`."""
+def _read_tables(path: str | Path, *, turned: bool, on_disk: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """All datasets of a file by name (`turned` if wanted), and the attributes of the file and of `coords`.
+
+    With `on_disk` the features stay in the file, where they are a plain table and no turned ones are wanted.
+    """
     import h5py
 
     with _opened(path) as file:
-        tables = {
-            name: np.asarray(item)
-            for name, item in file.items()
-            if isinstance(item, h5py.Dataset) and (turned or name != "turned")
+        datasets = {name: item for name, item in file.items() if isinstance(item, h5py.Dataset)}
+        left = {
+            name
+            for name in ("features", "embeddings")
+            if on_disk and name in datasets and _is_table(datasets[name]) and not (turned and "turned" in datasets)
         }
-        return tables, _attributes(file)
+        tables: dict[str, Any] = {
+            name: np.asarray(item)
+            for name, item in datasets.items()
+            if name not in left and (turned or name != "turned")
+        }
+        attrs = _attributes(file)
+    return tables | {name: DiskRows(path, name) for name in left}, attrs
+
+
+def _is_table(dataset: h5py.Dataset) -> bool:
+    return len(dataset.shape) == 2 and len(dataset) > 0 and np.issubdtype(dataset.dtype, np.number)
 
 
 @contextmanager

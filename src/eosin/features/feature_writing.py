@@ -18,8 +18,8 @@ from eosin.features.feature_file import FORMAT
 from eosin.features.turns import TURNS
 from eosin.storage.files import atomic_hdf5
 
-_CHUNK_BYTES = 64 << 20
-"""Size of a chunk: HDF5 allows no more than 4 GiB, and reads a chunk as a whole."""
+_CHUNK_BYTES = 4 << 20
+"""Size of a chunk: HDF5 reads a chunk as a whole, also where some rows of it are wanted."""
 
 
 def write_features(

@@ -47,7 +47,29 @@ def ring_averages(
         raise ValueError(f"last ranks {tuple(last_ranks)} do not grow from 1")
     if not last_ranks:
         return ()
-    around = neighbours(xy_um, last_ranks[-1], starts=starts, include_ties=True, reach_um=reach_um)
+    bounds = [0, len(xy_um)] if starts is None else [int(row) for row in starts]
+    parts = [  # one section at a time: tables are wide
+        _of_section(xy_um[a:b], last_ranks, reach_um) for a, b in pairwise(bounds) if b > a
+    ]
+    return tuple(_below_one_another(matrices, len(xy_um)) for matrices in zip(*parts)) if parts else _none(last_ranks)
+
+
+def _none(last_ranks: Sequence[int]) -> tuple[sparse.csr_matrix, ...]:
+    return tuple(sparse.csr_matrix((0, 0)) for _ in last_ranks)
+
+
+def _below_one_another(blocks: Sequence[sparse.csr_matrix], n: int) -> sparse.csr_matrix:
+    """[n n] with blocks on its diagonal."""
+    starts = np.cumsum([0, *(len(block.indptr) - 1 for block in blocks)])
+    ends = np.cumsum([0, *(block.nnz for block in blocks)])
+    indices = np.concatenate([block.indices + start for block, start in zip(blocks, starts)])
+    indptr = np.concatenate([[0], *(block.indptr[1:] + end for block, end in zip(blocks, ends))])
+    return sparse.csr_matrix((np.concatenate([block.data for block in blocks]), indices, indptr), shape=(n, n))
+
+
+def _of_section(xy_um: np.ndarray, last_ranks: Sequence[int], reach_um: float | None) -> list[sparse.csr_matrix]:
+    """The matrices of one section."""
+    around = neighbours(xy_um, last_ranks[-1], include_ties=True, reach_um=reach_um)
     offset = xy_um[around.index] - xy_um[:, None]
     distance = np.where(around.valid, np.hypot(offset[..., 0], offset[..., 1]), np.inf)
     order = np.argsort(distance, axis=1, kind="stable")
@@ -63,7 +85,7 @@ def ring_averages(
         used = weight > 0
         shape = (len(xy_um), len(xy_um))
         matrices.append(sparse.csr_matrix((weight[used], (rows[used], index[used])), shape=shape))
-    return tuple(matrices)
+    return matrices
 
 
 def _shared_ranks(distance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

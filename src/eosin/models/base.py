@@ -16,7 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from eosin.config import Registry, Settings
+from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch, GenePanel
+
+MOST_IN_MEMORY = 50_000
+"""Training spots of a cohort on disk that are taken by models which need features in memory and see single spots."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class Training:
     target
         [s g] float32, expression in the panel's values.
     counts
-        [s g] float32, raw counts (for priors that are fitted to counts).
+        [s g] float32, raw counts (for priors that are fitted to counts): an array, or what makes rows of it.
     groups
         [s] int: patient, section or region of each spot; what inner cross-validation keeps together.
     panel
@@ -39,7 +43,7 @@ class Training:
 
     batch: Batch
     target: np.ndarray
-    counts: np.ndarray
+    counts: np.ndarray | LazyRows
     groups: np.ndarray
     panel: GenePanel
 
@@ -68,6 +72,16 @@ class Model(ABC):
     def generates(self) -> bool:
         """Whether draws are of a distribution that the model learned; a point model gives its mean."""
         return False
+
+    @property
+    def reads_rows(self) -> bool:
+        """Whether features are read by rows, so that those of a batch may lie on disk."""
+        return False
+
+    @property
+    def most_spots(self) -> int | None:
+        """Spots that it learns from at most where it does not read by rows and features lie on disk; None: all."""
+        return None
 
     @property
     def mirrored(self) -> bool:

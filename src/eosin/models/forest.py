@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
-from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.base import MODELS, MOST_IN_MEMORY, ModelEntry, Solved, Training
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
@@ -125,6 +125,11 @@ class Forest(Solved):
         self.settings = settings
         self.seed = int(torch.randint(2**31 - 1, (1,)))  # torch's global state carries the run's seed
         self.trees = Trees.none(len(panel))
+
+    @property
+    def most_spots(self) -> int:
+        """Of a cohort on disk some spots are taken into memory."""
+        return MOST_IN_MEMORY
 
     def solve(self, training: Training) -> None:
         """Grow the trees by scikit-learn, and keep them as arrays."""

@@ -24,6 +24,11 @@ class GeneMean(Solved):
         del settings, n_features
         self.mean = np.zeros(len(panel), dtype=np.float32)
 
+    @property
+    def reads_rows(self) -> bool:
+        """True: features are not looked at."""
+        return True
+
     def solve(self, training: Training) -> None:
         """Take the mean of each gene."""
         self.mean = training.target.mean(0, dtype=np.float64).astype(np.float32)

@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
-from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.base import MODELS, MOST_IN_MEMORY, ModelEntry, Solved, Training
 from eosin.types import Batch, GenePanel
 
 
@@ -48,6 +48,11 @@ class HestRidge(Solved):
         self.settings = settings
         self.weight = np.zeros((n_features, len(panel)))
         self.intercept = np.zeros(len(panel))
+
+    @property
+    def most_spots(self) -> int:
+        """Of a cohort on disk some spots are taken into memory."""
+        return MOST_IN_MEMORY
 
     def solve(self, training: Training) -> None:
         """Fit the benchmark's steps, and merge them to one linear map."""

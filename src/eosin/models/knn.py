@@ -18,7 +18,7 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.errors import EosinError
-from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.base import MODELS, MOST_IN_MEMORY, ModelEntry, Solved, Training
 from eosin.models.parts.choose import choose
 from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.retrieval import (
@@ -67,6 +67,11 @@ class KNN(Solved):
         self.k = settings.n_neighbours[0]
         self.keys = torch.zeros(1, self.inputs.n_out)
         self.values = torch.zeros(1, len(panel))
+
+    @property
+    def most_spots(self) -> int:
+        """Of a cohort on disk some spots are taken into memory."""
+        return MOST_IN_MEMORY
 
     def solve(self, training: Training) -> None:
         """Choose the number of neighbours, and keep the features and expression of all training spots."""

@@ -7,22 +7,24 @@ without the choosing, with a penalty far below the optimum (see docs/models/ridg
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from numpy.typing import DTypeLike
 from pydantic import Field
 from torch import Tensor
 
 from eosin.config import Settings
 from eosin.geometry import Neighbours, neighbours
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
-from eosin.models.parts.choose import best, can_hold_out, folds, mean_correlation, middle, predict_held_out
+from eosin.models.parts.choose import best, correlations, middle
+from eosin.models.parts.fold_fits import FoldFits
 from eosin.models.parts.named_arrays import below, tensors, under
-from eosin.models.parts.patients import Levels, SpotOrigins, within_sections
-from eosin.models.parts.principal import Fit
+from eosin.models.parts.patients import Levels, SpotOrigins
+from eosin.models.parts.smoothing import JudgedSpots, rows_to_judge, smoothed
+from eosin.models.parts.sums import NUMBERS_AT_ONCE, in_few_folds, renumbered
+from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
 
@@ -59,7 +61,10 @@ class RidgeHead:
 
 
 class Ridge(Solved):
-    """Features -> expression, linear in principal components, smoothed over neighbours; one draw."""
+    """Features -> expression, linear in principal components, smoothed over neighbours; one draw.
+
+    Features are read by rows: one pass gathers what all fits need, another predicts spots that were held out.
+    """
 
     def __init__(self, settings: RidgeSettings, n_features: int, panel: GenePanel):
         self.settings = settings
@@ -68,17 +73,28 @@ class Ridge(Solved):
         self.mean = np.zeros(n_features)
         self.intercept = np.zeros(len(panel))
         self.levels: Levels | None = None  # also in models of before there were levels
+        self._fits = FoldFits(settings.n_components, settings.centre_sections)
+
+    @property
+    def reads_rows(self) -> bool:
+        """True: features may lie on disk."""
+        return True
 
     def solve(self, training: Training) -> None:
         """Choose penalty and smoothing, for new patients and for those of training, and fit to all training spots."""
-        origins = SpotOrigins.of(training)
-        chosen = [self._choose(training)]
-        siblings = origins.sections_with_siblings()
+        origins, n_features = SpotOrigins.of(training), training.batch.features.shape[1]
+        heads, siblings = [renumbered(training.groups)], origins.sections_with_siblings()
         if self.settings.centre_sections and len(origins.names) > 1 and siblings.max() >= 0:
-            chosen.append(self._choose(replace(training, groups=siblings)))
-        fit = self._fit(training, origins, np.arange(len(training.batch)))
-        heads = [RidgeHead(fit.basis @ fit.weights(p) / fit.scale[:, None], p, mix) for p, mix in chosen]
-        self.new, self.known = heads[0], heads[-1]
+            heads.append(renumbered(siblings))
+        asked_later = (origins.patients_in_folds(), origins.siblings_in_folds())  # by those who learn error bars
+        if self._fits.by_sums(training, heads[0]):
+            asked = (*heads, *map(renumbered, asked_later))
+            self._fits.sums(training, [in_few_folds(labels, n_features) for labels in asked])  # in one pass
+        around = self._around(training.batch)
+        chosen = [self._choose(training, origins, labels, around) for labels in heads]
+        fit = self._fits.whole(training, origins, heads[0])
+        made = [RidgeHead(fit.basis @ fit.weights(p) / fit.scale[:, None], p, mix) for p, mix in chosen]
+        self.new, self.known = made[0], made[-1]
         self.levels = Levels.of(training.target, origins) if self.settings.centre_sections else None
         self.mean = fit.mean
         self.intercept = (fit.intercept if self.levels is None else self.levels.overall) - fit.mean @ self.new.weight
@@ -94,77 +110,80 @@ class Ridge(Solved):
         return self.new.mix
 
     def predict(self, batch: Batch) -> np.ndarray:
-        """Expression [s g] of all spots of a batch, smoothed as chosen."""
-        features = batch.features.astype(np.float64)
-        around = self._around(batch)
-        result = _smooth(features @ self.new.weight + self.intercept, around, self.new.mix)
-        if self.levels is None:
-            return result
-        known = self.levels.known_spots(batch)
-        if not known.any():
-            return result
-        own = _smooth((features - self.mean) @ self.known.weight + self.levels.at(batch), around, self.known.mix)
-        return np.where(known[:, None], own, result)
+        """Expression [s g] float32 of all spots of a batch, smoothed as chosen."""
+        part, is_known = batch.part_of_spot(), np.zeros(len(batch), dtype=bool)
+        levels = np.zeros((0, len(self.intercept)))
+        if self.levels is not None:
+            is_known, levels = self.levels.known_spots(batch), self.levels.of_parts(batch)
+        plain = np.empty((len(batch), len(self.intercept)), dtype=np.float32)
+        for block in row_blocks(len(batch), budget=NUMBERS_AT_ONCE, per_row=batch.features.shape[1]):
+            features, own = batch.features[block].astype(np.float64), is_known[block]
+            plain[block] = features @ self.new.weight + self.intercept
+            if own.any():
+                of_patient = (features[own] - self.mean) @ self.known.weight + levels[part[block][own]]
+                plain[block][own] = of_patient
+        return smoothed(plain, None, self._around(batch), np.where(is_known, self.known.mix, self.new.mix))
 
     def draw(self, context: Batch, n_draws: int, rng: torch.Generator) -> Tensor:
         """[1 s g]."""
-        return torch.from_numpy(self.predict(context).astype(np.float32))[None]
+        return torch.from_numpy(self.predict(context))[None]
 
     def out_of_fold(self, training: Training) -> np.ndarray:
         """Predict every training spot from a fit without its group: [s g].
 
         Penalty and smoothing are those of the whole fit: two numbers, which hardly depend on a single spot.
         """
-        new, known = self._held_out(training, (self.new.penalty, self.known.penalty), dtype=np.float64)
-        around, is_known = self._around(training.batch), self._known_outside(training)
-        own = _smooth(known, around, self.known.mix)
-        return np.where(is_known[:, None], own, _smooth(new, around, self.new.mix))
+        return self.some_out_of_fold(training, np.arange(len(training.batch)))
 
-    def _known_outside(self, training: Training) -> np.ndarray:
-        """Whether a training spot's patient has spots outside its group, bool [s]."""
-        origins, known = SpotOrigins.of(training), np.zeros(len(training.batch), dtype=bool)
-        if self.settings.centre_sections:
-            for inside, outside in folds(training.groups):
-                known[outside] = np.isin(origins.patient[outside], origins.patient[inside])
-        return known
+    def some_out_of_fold(self, training: Training, rows: np.ndarray) -> np.ndarray:
+        """[r g]: some of them."""
+        origins, labels = SpotOrigins.of(training), renumbered(training.groups)
+        asked = JudgedSpots.of(rows, self._around(training.batch))
+        plain = np.zeros((len(asked.needed), training.target.shape[1]), dtype=np.float32)
+        is_known = np.zeros(len(asked.needed), dtype=bool)
+        for held_out in self._fits.held_out(training, origins, labels, asked.needed):
+            level, known = held_out.levels.of_spots(origins, asked.needed[held_out.places])
+            known &= self.settings.centre_sections
+            for flag, head in ((False, self.new), (True, self.known)):
+                own = known == flag
+                plain[held_out.places[own]] = held_out.values(head.penalty, own, level[own])
+            is_known[held_out.places] = known
+        mixes = np.where(is_known, self.known.mix, self.new.mix)[asked.judged]
+        return asked.smoothed(plain, mixes)
 
-    def _choose(self, training: Training) -> tuple[float, float]:
+    def _choose(
+        self, training: Training, origins: SpotOrigins, labels: np.ndarray, around: Neighbours | None
+    ) -> tuple[float, float]:
         """Penalty, then smoothing, of the highest mean correlation over held-out groups.
 
         One after the other, not jointly: smoothing hides noise that only a larger penalty would keep out of
         another patient. On her2st B4 -> C a joint choice loses 0.04 of correlation.
         """
-        penalties, mixes = self.settings.penalties, self.settings.smoothing
-        if not can_hold_out(training):
+        penalties, mixes, target = self.settings.penalties, self.settings.smoothing, training.target
+        if len(np.unique(labels)) < 2:
             return middle(penalties), mixes[0]
-        predicted = self._held_out(training, penalties)
-        number = best(range(len(penalties)), [mean_correlation(training, plain) for plain in predicted])
-        around = self._around(training.batch)
-        smoothed = (_smooth(predicted[number], around, mix) for mix in mixes)
-        return penalties[number], best(mixes, [mean_correlation(training, values) for values in smoothed])
-
-    def _held_out(
-        self, training: Training, penalties: tuple[float, ...], *, dtype: DTypeLike = np.float32
-    ) -> np.ndarray:
-        """[p s g]: each group predicted from the others with each of the penalties, not smoothed."""
-        origins = SpotOrigins.of(training)
-
-        def predict_all(inside: np.ndarray, outside: np.ndarray) -> Iterable[np.ndarray]:
-            fit = self._fit(training, origins, inside)
-            components = fit.components(training.batch.features[outside])
-            level = fit.intercept
-            if self.settings.centre_sections:
-                level, _ = Levels.of(training.target[inside], origins.take(inside)).of_spots(origins, outside)
-            return (components @ fit.weights(penalty) + level for penalty in penalties)
-
-        return predict_held_out(training, len(penalties), predict_all, dtype=dtype)
-
-    def _fit(self, training: Training, origins: SpotOrigins, rows: np.ndarray) -> Fit:
-        """The ridge of some training spots for any penalty."""
-        target = training.target[rows]
-        if self.settings.centre_sections:
-            target = within_sections(target, origins.section[rows])
-        return Fit.of(training.batch.features[rows], target, self.settings.n_components)
+        rows = rows_to_judge(training.batch, target.shape[1])
+        spots = JudgedSpots.of(rows[labels[rows] >= 0], around)
+        is_judged = np.isin(np.arange(len(spots.needed)), spots.judged)
+        seen_by, scores = [], []
+        for held_out in self._fits.held_out(training, origins, labels, spots.needed):
+            seen_by.append(held_out)
+            judged = is_judged[held_out.places]
+            own = spots.needed[held_out.places[judged]]
+            for label in np.unique(labels[own]):
+                rows = labels[own] == label
+                if rows.sum() > 2:
+                    seen = held_out.components[judged][rows]
+                    found = held_out.fit.correlations(seen, target[own[rows]], penalties)
+                    scores.append(np.nan_to_num(found).mean(1))
+        penalty = best(penalties, list(np.mean(scores, axis=0)) if scores else [0.0] * len(penalties))
+        plain = np.zeros((len(spots.needed), target.shape[1]), dtype=np.float32)
+        for held_out in seen_by:
+            level, _ = held_out.levels.of_spots(origins, spots.needed[held_out.places])
+            plain[held_out.places] = held_out.values(penalty, slice(None), level)
+        truth, groups = target[spots.rows], labels[spots.rows]
+        by_mix = [_mean(correlations(truth, spots.smoothed(plain, mix), groups)) for mix in mixes]
+        return penalty, best(mixes, by_mix)
 
     def _around(self, batch: Batch) -> Neighbours | None:
         if max(self.settings.smoothing) == 0:
@@ -209,13 +228,8 @@ class Ridge(Solved):
         return self.new.weight.size + own + self.intercept.size
 
 
-def _smooth(plain: np.ndarray, around: Neighbours | None, mix: float) -> np.ndarray:
-    """(1 - mix) of each spot's prediction [s g] plus mix of its neighbours' mean."""
-    if around is None or mix == 0:
-        return plain
-    count = around.valid.sum(1)[:, None]
-    mean = (plain[around.index] * around.valid[..., None]).sum(1) / np.maximum(count, 1)
-    return np.where(count > 0, (1 - mix) * plain + mix * mean, plain)
+def _mean(scores: list[float]) -> float:
+    return float(np.mean(scores)) if scores else 0.0
 
 
 MODELS.add(

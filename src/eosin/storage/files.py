@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.storage.lazy_rows import LazyRows
 
 if TYPE_CHECKING:
     import h5py
@@ -243,15 +244,16 @@ def sha256_file(path: str | Path) -> str:
 
 
 def fingerprint(*parts: Any) -> str:
-    """First 16 hex digits of the SHA-256 of arrays, strings and JSON-able values, in order.
+    """First 16 hex digits of the SHA-256 of arrays, tables on disk, strings and JSON-able values, in order.
 
     The dtype and shape of an array count, so that the same bytes with another meaning give another hash.
     """
     digest = hashlib.sha256()
     for part in parts:
-        if isinstance(part, np.ndarray):
+        if isinstance(part, np.ndarray | LazyRows):
             digest.update(f"{part.dtype.str}{part.shape}".encode())
-            digest.update(np.ascontiguousarray(part).reshape(-1).view(np.uint8).data)  # no copy
+            for rows in part.blocks() if isinstance(part, LazyRows) else [...]:
+                digest.update(np.ascontiguousarray(part[rows]).reshape(-1).view(np.uint8).data)  # no copy
         else:
             digest.update(json.dumps(part, sort_keys=True, default=str).encode())
         digest.update(b"\0")

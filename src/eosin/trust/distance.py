@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.linalg import eigh
 from torch import Tensor
 
 from eosin.models.parts.patients import MOST_FOLDS
@@ -53,15 +54,12 @@ class FeatureSpace:
     @classmethod
     def of(cls, features: np.ndarray, n_components: int = N_COMPONENTS) -> FeatureSpace:
         """Of the features [s f] of training spots."""
-        from sklearn.utils.extmath import randomized_svd
-
         mean, scale = mean_and_scale(features)
         z = (features - mean) / scale
         n_kept = max(1, min(n_components, len(z) - 1, z.shape[1] - 1))
-        _, singular, axes = randomized_svd(z, n_kept, random_state=0)
-        variances = np.square(singular) / len(z)
+        variances, axes = _principal(z, n_kept)
         left = max(float(np.square(z).sum() / len(z) - variances.sum()), _LEAST)
-        return cls(mean, scale, axes.T, np.sqrt(np.maximum(variances, _LEAST)), np.sqrt(left))
+        return cls(mean, scale, axes, np.sqrt(np.maximum(variances, _LEAST)), np.sqrt(left))
 
     def distances(self, features: np.ndarray) -> np.ndarray:
         """Distance [s] of each spot's features [s f]; 1 is the usual size for training spots."""
@@ -80,6 +78,18 @@ class FeatureSpace:
 
         places = [((features - self.mean) / self.scale) @ self.basis / self.sd for features in (one, other)]
         return np.exp(cdist(places[0], places[1], "sqeuclidean") / (-4 * len(self.sd)))
+
+
+def _principal(z: np.ndarray, n_components: int) -> tuple[np.ndarray, np.ndarray]:
+    """Variances [c] along the first principal axes of standardised features [s f], and these [f c]."""
+    n, f = z.shape
+    if n > 2 * f:  # one product instead of a dozen passes
+        values, vectors = eigh(z.T @ z / n, subset_by_index=(f - n_components, f - 1), overwrite_a=True)
+        return np.maximum(values[::-1], 0), vectors[:, ::-1]
+    from sklearn.utils.extmath import randomized_svd
+
+    _, singular, axes = randomized_svd(z, n_components, random_state=0)
+    return np.square(singular) / n, axes.T
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +120,7 @@ class Distance:
         if len(features) > _MOST_SPOTS:
             rows = np.linspace(0, len(features) - 1, _MOST_SPOTS).astype(int)
             features, slide, patient = features[rows], slide[rows], patient[rows]
-        features = features.astype(np.float64)
+        features = np.asarray(features, dtype=np.float64)
         labels = np.unique(slide, return_inverse=True)[1].reshape(-1)
         units = patient if len(np.unique(patient)) > 1 else slide
         fold = np.unique(units, return_inverse=True)[1].reshape(-1) % MOST_FOLDS

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -145,8 +146,9 @@ def _lags(scores: np.ndarray, xy_um: np.ndarray) -> tuple[np.ndarray, np.ndarray
     for number in range(1, n_bins):
         chosen = of_bin == number
         if chosen.any():
-            one, other = scores[pairs[chosen, 0]], scores[pairs[chosen, 1]]
-            product = one.T @ other / len(one)
+            one, other = pairs[chosen].T
+            together = sparse.csr_matrix((np.ones(len(one)), (one, other)), shape=(len(scores), len(scores)))
+            product = scores.T @ (together @ scores) / len(one)  # pairs times factors, not times their square
             n_pairs[number], distance[number] = chosen.sum(), away[chosen].mean()
             products[number] = (product + product.T) / 2
     return n_pairs, distance, products

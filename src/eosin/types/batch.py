@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.storage.lazy_rows import LazyRows, StackedRows
 from eosin.types.section import Section
 
 
@@ -20,7 +22,7 @@ class Batch:
     xy_um
         Positions [s 2] float64, µm.
     features
-        [s f] float32.
+        [s f] float32: an array, or for models that read by rows (`Model.reads_rows`) what reads them from files.
     starts
         [b+1] int64: part i (a section or region) is the rows starts[i] to starts[i+1]. No part affects another.
     training_rows
@@ -65,7 +67,7 @@ class Batch:
         turned = [turned for section in sections if (turned := section.need_features().turned) is not None]
         return cls(
             np.concatenate([section.spots.xy_um for section in sections]),
-            np.concatenate([section.need_features().values for section in sections]),
+            _stacked([section.need_features().values for section in sections]),
             np.cumsum([0, *(len(section) for section in sections)]),
             turned=np.concatenate(turned) if len(turned) == len(sections) > 0 else None,
             patients=tuple(section.patient for section in sections),
@@ -73,17 +75,26 @@ class Batch:
         )
 
     def regions(self, rows: Sequence[np.ndarray]) -> Batch:
-        """Some of its spots as a new batch: one part for each array of rows, of the patient of its first spot."""
+        """Some of its spots as a new batch: one part for each array of rows, of the patient of its first spot.
+
+        Features on disk stay there.
+        """
         chosen = np.concatenate(rows)
         training_rows = None if self.training_rows is None else self.training_rows[chosen]
         turned = None if self.turned is None else self.turned[chosen]
         starts = np.cumsum([0, *(len(part) for part in rows)])
         patients = self._patients_of(rows) if self.patients else ()
-        return Batch(self.xy_um[chosen], self.features[chosen], starts, training_rows, turned, patients, self.blocks)
+        lazy = isinstance(self.features, LazyRows)
+        features: Any = self.features.chosen(chosen) if lazy else self.features[chosen]
+        return Batch(self.xy_um[chosen], features, starts, training_rows, turned, patients, self.blocks)
 
     def _patients_of(self, rows: Sequence[np.ndarray]) -> tuple[str, ...]:
         part = self.part_of_spot()
         return tuple(self.patients[part[piece[0]]] if len(piece) else "" for piece in rows)
+
+    def in_memory(self) -> Batch:
+        """The same with all features in memory."""
+        return replace(self, features=np.asarray(self.features)) if isinstance(self.features, LazyRows) else self
 
     def part_of_spot(self) -> np.ndarray:
         """Index of the part that each spot belongs to, int64 [s], from 0."""
@@ -91,3 +102,10 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.xy_um)
+
+
+def _stacked(tables: Sequence[np.ndarray | LazyRows]) -> Any:
+    """Tables one below another: in memory, or read by rows where one of them is on disk."""
+    if any(isinstance(table, LazyRows) for table in tables):
+        return StackedRows(tables)
+    return np.concatenate([np.asarray(table) for table in tables])

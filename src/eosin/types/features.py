@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.storage.lazy_rows import LazyRows
 from eosin.types.display import html_table, one_line
 
 
@@ -18,7 +20,8 @@ class Features:
     Attributes
     ----------
     values
-        [s f] float32.
+        [s f] float32: an array, or `LazyRows` of a file, of which rows are read where they are asked for. Those of a
+        file are checked as they are read.
     encoder
         Spec by which `get_encoder` makes the encoder, as `stain`.
     key
@@ -43,7 +46,7 @@ class Features:
         An array of another shape, or one that holds NaN or infinity; blocks that do not add up to the features.
     """
 
-    values: np.ndarray
+    values: np.ndarray | LazyRows
     encoder: str
     key: str
     turned: np.ndarray | None = None
@@ -53,7 +56,8 @@ class Features:
     facts: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        values = np.ascontiguousarray(self.values, dtype=np.float32)
+        lazy = isinstance(self.values, LazyRows)
+        values = self.values if lazy else np.ascontiguousarray(self.values, dtype=np.float32)
         if values.ndim != 2:
             raise EosinError(f"features have shape {values.shape}", fix="give one row per spot")
         object.__setattr__(self, "values", values)
@@ -69,7 +73,8 @@ class Features:
                 f"blocks {self.blocks} of encoder '{self.encoder}' do not add up to its {values.shape[1]} features",
                 fix="encode the section again",
             )
-        if not all(np.isfinite(part).all() for part in (values, self.turned) if part is not None):
+        in_memory = (None if lazy else values, self.turned)
+        if not all(np.isfinite(part).all() for part in in_memory if part is not None):
             raise EosinError(
                 f"features of encoder '{self.encoder}' hold NaN or infinity", fix="encode the section again"
             )
@@ -100,9 +105,10 @@ class Features:
         return html_table("Features", facts)
 
     def take(self, rows: np.ndarray) -> Features:
-        """The features of some spots, in the order of `rows`."""
+        """The features of some spots, in the order of `rows`; those on disk stay there."""
         turned = None if self.turned is None else self.turned[rows]
-        return replace(self, values=self.values[rows], turned=turned)
+        values: Any = self.values.chosen(rows) if isinstance(self.values, LazyRows) else self.values[rows]
+        return replace(self, values=values, turned=turned)
 
 
 def _facts_of(key: str) -> dict[str, str]:

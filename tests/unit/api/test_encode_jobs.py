@@ -7,6 +7,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from PIL import Image as Picture
@@ -103,3 +104,15 @@ def test_a_process_that_dies_costs_one_section(sections: list[Section], tmp_path
     with pytest.raises(EosinError, match="1 of 3 sections could not be encoded: 'A': its process ended with code 3"):
         encode_sections(sections, fragile, folder=tmp_path / "f", execution=Processes(1))
     assert [find_encoded(s, fragile, tmp_path / "f") is not None for s in sections] == [False, True, True]
+
+
+@pytest.mark.parametrize("place", [Here(), Processes(1)], ids=repr)
+def test_features_are_stored_as_float16_where_that_is_wanted(
+    sections: list[Section], tmp_path: Path, place: Execution
+) -> None:
+    (half,) = encode_sections(sections[:1], encoder(tmp_path), folder=tmp_path / "f", half=True, execution=place)
+    (file,) = (tmp_path / "f").rglob("*.h5")
+    with h5py.File(file) as opened:
+        assert opened["features"].dtype == np.float16
+    (again,) = encode_sections(sections[:1], encoder(tmp_path), folder=tmp_path / "f")  # is done: not made again
+    assert np.array_equal(half.need_features().values, again.need_features().values)

@@ -126,9 +126,9 @@ def test_a_patient_with_several_sections_is_judged_twice() -> None:
     training = toy.training(30)
 
     class Watched(MODELS["ridge"].build):  # type: ignore[misc, name-defined]
-        def out_of_fold(self, training: Any) -> np.ndarray:
+        def some_out_of_fold(self, training: Any, rows: np.ndarray) -> np.ndarray:
             calls.append(np.array(training.groups))
-            return super().out_of_fold(training)
+            return super().some_out_of_fold(training, rows)
 
     model = Watched(MODELS["ridge"].settings.of(), training.batch.features.shape[1], training.panel)
     model.solve(training)

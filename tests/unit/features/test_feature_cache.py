@@ -12,8 +12,9 @@ from PIL import Image as Picture
 
 from eosin.api.encode import encode
 from eosin.api.parts.encoded import with_features
-from eosin.features import place_in_cache
+from eosin.features import feature_file, place_in_cache
 from eosin.options import FeatureOptions
+from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Image, Section, Spots
 
 ENCODER = "stain?px=96"
@@ -49,6 +50,17 @@ def test_slides_of_one_name_do_not_share_a_file(tmp_path: Path, cache: Path) -> 
     encode([first], encoding=FeatureOptions(encoder=ENCODER))
     assert sorted(cache.rglob("*.h5")) == files  # the same place by every verb
     assert not (tmp_path / "eosin-cache").exists()
+
+
+def test_large_features_stay_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    section = section_on(tmp_path / "x")
+    (whole,) = with_features([section], ENCODER, None)
+    monkeypatch.setattr(feature_file, "IN_MEMORY_BYTES", 100)
+    (left,) = with_features([section], ENCODER, None)
+    kept, values = whole.need_features(), left.need_features().values
+    assert isinstance(values, LazyRows) and np.array_equal(kept.values, np.asarray(values))
+    assert left.fingerprint() == whole.fingerprint()
+    assert left.with_features(replace(left.need_features(), values=kept.values)).features == kept
 
 
 def test_a_place_belongs_to_image_scale_and_spots(tmp_path: Path) -> None:

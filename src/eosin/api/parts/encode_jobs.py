@@ -24,6 +24,8 @@ class EncodeJob(Job[Section]):
         As `features.encode` takes them.
     keep
         Return the section with its features; without, memory holds those of one section at a time.
+    half
+        Store float16.
     """
 
     section: Section
@@ -32,6 +34,7 @@ class EncodeJob(Job[Section]):
     symmetries: bool = False
     device: str | None = None
     keep: bool = True
+    half: bool = False
 
     @property
     def name(self) -> str:
@@ -45,8 +48,8 @@ class EncodeJob(Job[Section]):
 
     def run(self) -> Section:
         """Encode what the file lacks, and write it."""
-        section = encode(self.section, self.encoder, cache=self.folder, symmetries=self.symmetries, device=self.device)
-        return self._returned(section)
+        how = {"symmetries": self.symmetries, "device": self.device, "half": self.half}
+        return self._returned(encode(self.section, self.encoder, cache=self.folder, **how))
 
     def _returned(self, section: Section) -> Section:
         return section if self.keep else replace(section, features=None)
@@ -60,6 +63,7 @@ def encode_sections(
     symmetries: bool = False,
     device: str | None = None,
     keep: bool = True,
+    half: bool = False,
     execution: Execution | None = None,
 ) -> list[Section]:
     """Encode every section's spots into one feature file each; what is done is skipped.
@@ -75,6 +79,8 @@ def encode_sections(
         The folder of feature files; None for the user's cache.
     keep
         Return the sections with their features. Without, memory holds those of one section at a time.
+    half
+        Store float16.
     execution
         Where sections are encoded; one after another in this process by default.
 
@@ -90,7 +96,7 @@ def encode_sections(
         names all that failed.
     """
     folders = [place_in_cache(section) if folder is None else folder for section in sections]
-    jobs = [EncodeJob(s, encoder, place, symmetries, device, keep) for s, place in zip(sections, folders)]
+    jobs = [EncodeJob(s, encoder, place, symmetries, device, keep, half) for s, place in zip(sections, folders)]
     encoded: dict[int, Section] = {}
     failed: dict[int, str] = {}
     label = "encode" if len(jobs) > 1 else ""  # a single section has its own bar, of tiles

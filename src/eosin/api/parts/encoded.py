@@ -14,6 +14,8 @@ from eosin.encoders import Encoder, get_encoder
 from eosin.errors import EosinError
 from eosin.features import EXACT, TileMatch, attach, encoders_of, need_commercial, place_in_cache
 from eosin.features import encode as encode_section
+from eosin.features.feature_file import stay_on_disk
+from eosin.storage.lazy_rows import LazyRows
 from eosin.storage.user_cache import user_cache
 from eosin.types import Section
 
@@ -51,6 +53,7 @@ def with_features(
     """
     if match != EXACT and features is None:
         raise EosinError("--match has no use without --features", fix="give the folder of feature files as well")
+    n_spots = sum(len(section) for section in sections)
     if all(section.features is not None for section in sections):
         ready = list(sections)
     elif features is not None:
@@ -60,10 +63,21 @@ def with_features(
         if commercial_only:
             need_commercial_encoder(built)
         say_once_where(user_cache())
-        ready = [encode_section(s, built, cache=place_in_cache(s), symmetries=symmetries) for s in sections]
+        ready = [_encoded(s, built, symmetries=symmetries, n_spots=n_spots) for s in sections]
     if commercial_only:
         _need_commercial_features(ready)
+    if any(isinstance(section.need_features().values, LazyRows) for section in ready):
+        log.info("features stay on disk: in memory they would take more than 1 GiB")
     return ready
+
+
+def _encoded(section: Section, encoder: Encoder, *, symmetries: bool, n_spots: int) -> Section:
+    """A section with features of the cache, which stay there where those of all sections are large."""
+    place = place_in_cache(section)
+    encoded = encode_section(section, encoder, cache=place, symmetries=symmetries)
+    if symmetries or not stay_on_disk(n_spots, encoded.need_features().values.shape[1]):
+        return encoded
+    return attach(section, place, encoder.key, n_spots=n_spots) or encoded
 
 
 @cache
@@ -77,13 +91,14 @@ def _from_folder(
 ) -> list[Section]:
     """The sections with the folder's features; the encoder, maybe gated, is only built where its name finds none."""
     name = encoder if isinstance(encoder, str) else encoder.spec
-    attached = [attach(section, folder, name, turned=symmetries, match=match) for section in sections]
+    how: Any = {"turned": symmetries, "match": match, "n_spots": sum(map(len, sections))}
+    attached = [attach(section, folder, name, **how) for section in sections]
     if None not in attached:
         return [section for section in attached if section is not None]
     built = get_encoder(encoder)  # its settings may be written otherwise: its key tells
     ready = []
     for section, known in zip(sections, attached):
-        with_key = known or attach(section, folder, built.key, turned=symmetries, match=match)
+        with_key = known or attach(section, folder, built.key, **how)
         if with_key is None:
             there = "".join(f", or give --encoder {shlex.quote(other)}" for other in encoders_of(section, folder)[:3])
             raise EosinError(

@@ -152,7 +152,7 @@ def section_to_anndata(section: Section) -> AnnData:
     if section.image is not None:
         record |= {"mpp": float(section.image.mpp), "image": str(section.image.path)}
     if section.features is not None:
-        adata.obsm["features"] = section.features.values
+        adata.obsm["features"] = np.asarray(section.features.values)
         if section.features.turned is not None:  # as a plain table [s 7*f], which every tool can read
             adata.obsm[_TURNED] = section.features.turned.reshape(len(section), -1)
         record |= {"encoder": section.features.encoder, "features_key": section.features.key}

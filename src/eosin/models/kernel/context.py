@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from scipy import sparse
 
 from eosin.geometry import ring_averages
+from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch
 
+NUMBERS_AT_ONCE = 2**23
+"""Features of spots and their neighbours that are looked at together: 64 MiB."""
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Context:
     """The features of spots, and what averages them over rings; made row by row, so that it stays small.
 
@@ -20,12 +25,12 @@ class Context:
     Attributes
     ----------
     features
-        [s f] of one member.
+        [s f] of one member: an array, or rows of files.
     rings
         One matrix [s s] for each ring.
     """
 
-    features: np.ndarray
+    features: np.ndarray | LazyRows
     rings: tuple[sparse.csr_matrix, ...]
 
     @classmethod
@@ -39,21 +44,41 @@ class Context:
     ) -> Context:
         """Of all spots of a batch; `columns` are those of one member, `reach_um` the distance at which rings end."""
         rings = ring_averages(batch.xy_um, last_ranks, starts=batch.starts, reach_um=reach_um)
-        return cls(batch.features[:, columns], rings)
+        return cls(batch.features, rings).member(columns)
 
     def member(self, columns: slice) -> Context:
         """The same with other columns of the features."""
-        return Context(self.features[:, columns], self.rings)
+        features = self.features
+        chosen = features.chosen(columns=columns) if isinstance(features, LazyRows) else features[:, columns]
+        return Context(chosen, self.rings)
 
     def rows(self, index: np.ndarray) -> np.ndarray:
-        """[r (1 + rings) f] float64: features, then ring after ring, of some spots."""
-        parts = [self.features[index].astype(np.float64)]
-        for ring in self.rings:
-            chosen = ring[index]
-            mean = np.asarray(chosen @ self.features, dtype=np.float64)
-            empty = np.diff(chosen.indptr) == 0
-            parts.append(np.where(empty[:, None], parts[-1], mean))
-        return np.hstack(parts)
+        """[r (1 + rings) f] float64: features, then ring after ring, of some spots.
+
+        Only these spots and their neighbours are looked at: one product with all spots would first make another copy
+        of all features, in float64.
+        """
+        result = np.empty((len(index), (1 + len(self.rings)) * self.features.shape[1]))
+        self._put_rows(index, result)
+        return result
+
+    def _put_rows(self, index: np.ndarray, result: np.ndarray) -> None:
+        rings, width = [ring[index] for ring in self.rings], self.features.shape[1]
+        needed = reduce(np.union1d, (ring.indices for ring in rings), np.unique(index))
+        if len(index) > 1 and len(needed) * width > NUMBERS_AT_ONCE:  # spots that lie apart share no neighbours
+            half = len(index) // 2
+            self._put_rows(index[:half], result[:half])
+            self._put_rows(index[half:], result[half:])
+            return
+        seen = self.features[needed].astype(np.float64)
+        result[:, :width] = seen[np.searchsorted(needed, index)]
+        for number, ring in enumerate(rings, start=1):
+            shape = len(index), len(needed)
+            local = sparse.csr_matrix((ring.data, np.searchsorted(needed, ring.indices), ring.indptr), shape=shape)
+            part = result[:, number * width : (number + 1) * width]
+            part[:] = local @ seen
+            empty = np.diff(ring.indptr) == 0
+            part[empty] = result[empty, (number - 1) * width : number * width]
 
     def __len__(self) -> int:
         return len(self.features)

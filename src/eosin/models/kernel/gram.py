@@ -12,9 +12,10 @@ from torch import Tensor
 
 from eosin.models.kernel.context import Context
 from eosin.row_blocks import row_blocks
+from eosin.storage.lazy_rows import LazyRows
 
-NUMBERS_AT_ONCE = 2**25
-"""Numbers in one block of rows: a quarter of a gigabyte."""
+NUMBERS_AT_ONCE = 2**23
+"""Numbers in one block of rows: 64 MiB."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ class Likeness:
         return cls(**{**numbers, "total": float(numbers["total"]), "width": float(numbers["width"])})
 
 
-def scales(features: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def scales(features: np.ndarray | LazyRows, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and sd [f] of some rows of features [s f]; the sd of a constant one is infinite. In blocks."""
     first, second = np.zeros(features.shape[1]), np.zeros(features.shape[1])
     for block in row_blocks(len(rows), budget=NUMBERS_AT_ONCE, per_row=features.shape[1]):

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from eosin.metrics import pearson_per_gene
 from eosin.models.kernel.context import Context
 from eosin.models.kernel.member import Member, Near, centred
 from eosin.models.kernel.settings import KernelSettings
-from eosin.models.parts.choose import best, middle
+from eosin.models.parts.choose import best, correlations, middle
 from eosin.models.parts.patients import SpotOrigins
 
 
@@ -64,10 +63,25 @@ class Judged:
 
 @dataclass(frozen=True)
 class Chosen:
-    """A head, and what it says of spots that were held out [s g]; 0 where none was."""
+    """A head, and what it says of the spots that it was chosen by.
+
+    Attributes
+    ----------
+    head
+        The head.
+    rows
+        [r] the spots.
+    held_out
+        [r g] their values from a fit without them; 0 where they were never held out.
+    """
 
     head: Head
+    rows: np.ndarray
     held_out: np.ndarray
+
+    def of(self, fold: np.ndarray) -> np.ndarray:
+        """The values of those spots that are in a fold."""
+        return self.held_out[np.isin(self.rows, fold)]
 
 
 def choose_head(context: Context, judged: Judged, settings: KernelSettings, near: Near | None = None) -> Chosen:
@@ -87,13 +101,14 @@ def choose_head(context: Context, judged: Judged, settings: KernelSettings, near
         Places of all spots, with their part in the kernel.
     """
     penalties, shares, target = settings.penalties, settings.smoothing, judged.target
+    every = np.arange(len(target))
     plain = np.zeros(target.shape, dtype=np.float32)
     single = len(penalties) == len(shares) == 1 and not settings.registration
     if not judged.folds or single:
-        return Chosen(Head(middle(penalties), shares[0]), plain)
+        return Chosen(Head(middle(penalties), shares[0]), every, plain)
     held = []
     for rows in judged.folds:
-        inside = np.setdiff1d(np.arange(len(target)), rows)
+        inside = np.setdiff1d(every, rows)
         member = Member.of(context, target, judged.origins.section, inside, settings, near)
         held.append(_HeldOut(rows, member.coordinates(context, rows, near).astype(np.float32), member))
     scores = [
@@ -110,7 +125,7 @@ def choose_head(context: Context, judged: Judged, settings: KernelSettings, near
         for values in smoothed
     ]
     number = best(range(len(shares)), by_share)
-    return Chosen(Head(penalty, shares[number]), smoothed[number])
+    return Chosen(Head(penalty, shares[number]), every, smoothed[number])
 
 
 def score(target: np.ndarray, predicted: np.ndarray, rows: np.ndarray, origins: SpotOrigins) -> float:
@@ -118,20 +133,26 @@ def score(target: np.ndarray, predicted: np.ndarray, rows: np.ndarray, origins: 
 
     A gene that is constant in a section counts as 0 there; sections of two spots or fewer are left out.
     """
-    per_section = []
-    for label in np.unique(origins.section[rows]):
-        own = origins.section[rows] == label
-        if own.sum() > 2:
-            per_section.append(np.nan_to_num(pearson_per_gene(target[rows[own]], predicted[own])).mean())
-    return float(np.mean(per_section)) if per_section else 0.0
+    return score_of_sections(target[rows], predicted, origins.section[rows])
 
 
-def mixed(plain: np.ndarray, around: sparse.csr_matrix, share: float) -> np.ndarray:
-    """1 - share of each spot's values [s g] plus share of its neighbours' mean; a spot without any stays as it is."""
-    if share == 0:
+def score_of_sections(target: np.ndarray, predicted: np.ndarray, section: np.ndarray) -> float:
+    """The same of values [r g] of spots of these sections [r]."""
+    found = correlations(target, predicted, section)
+    return float(np.mean(found)) if found else 0.0
+
+
+def mixed(
+    plain: np.ndarray, around: sparse.csr_matrix, share: float | np.ndarray, of: np.ndarray | None = None
+) -> np.ndarray:
+    """1 - share of each spot's values [r g] plus share of its neighbours' mean; a spot without any stays as it is.
+
+    The neighbours are those of the averages `around` [r s] over the values `of` [s g], by default `plain` itself.
+    """
+    if not np.any(share):
         return plain
     total = np.asarray(around.sum(1))
-    mean = np.asarray(around @ plain) / np.where(total > 0, total, 1)
+    mean = np.asarray(around @ (plain if of is None else of)) / np.where(total > 0, total, 1)
     return np.where(total > 0, (1 - share) * plain + share * mean, plain)
 
 

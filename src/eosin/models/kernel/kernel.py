@@ -8,7 +8,7 @@ patients of training and once for new patients; the members' predictions average
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
@@ -21,12 +21,15 @@ from eosin.geometry import ring_averages
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.kernel.atlas import NOWHERE
 from eosin.models.kernel.context import Context
-from eosin.models.kernel.heads import Head, Judged, choice_genes, choose_head, mixed
+from eosin.models.kernel.fitting import ExactFitting, LandmarkFitting
+from eosin.models.kernel.heads import Head, choice_genes, mixed
+from eosin.models.kernel.landmark_fits import LandmarkFits, Regressions, SmoothedSpots, predicted_out_of_fold
 from eosin.models.kernel.member import Member, Near
-from eosin.models.kernel.registered import Registered, agreement, of_rows
+from eosin.models.kernel.registered import Registered, agreement, dense_enough, of_rows
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.patients import KINDS, Levels, SpotOrigins
+from eosin.models.parts.sums import KeptSums, in_few_folds, renumbered
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
@@ -46,6 +49,13 @@ class Kernel(Solved):
         self.registered: Registered | None = None
         self.genes = np.arange(n_genes)  # those by which the gate of registration judges
         self._last: tuple[weakref.ref[Batch], list[str]] | None = None  # a batch, and what registration did with it
+        self._around: tuple[weakref.ref[Batch], tuple[sparse.csr_matrix, ...]] | None = None
+        self._kept: list[KeptSums] = []  # of each member, for as long as the training spots are in use
+
+    @property
+    def reads_rows(self) -> bool:
+        """True: features may lie on disk."""
+        return True
 
     def solve(self, training: Training) -> None:
         """Fit every member to all training spots, and choose penalty and smoothing of its heads."""
@@ -54,23 +64,21 @@ class Kernel(Solved):
         self.levels = Levels.of(training.target, origins)
         self._last = None
         genes = choice_genes(training.target, s.n_choice_genes)
-        chosen_by = training.target[:, genes].astype(np.float64)
-        new, known = (
-            Judged(chosen_by, origins, folds, self._smooth(batch))
-            for folds in (origins.folds_of_new(), origins.folds_of_known())
-        )
-        alike = _alike(new.folds, known.folds)  # the same folds choose the same
+        kind = LandmarkFitting if self._by_landmarks(batch) else ExactFitting
+        fitting = kind(training, origins, genes, self._smooth(batch))
         contexts, for_known = self._contexts(batch), []
         self.members, self.heads = [], []
+        alike = fitting.alike  # the same folds choose the same
         for context in contexts:
-            for_known.append(choose_head(context, known, s))
-            for_new = for_known[-1] if alike else choose_head(context, new, s)
+            for_known.append(fitting.choose(context, s))
+            for_new = for_known[-1] if alike else fitting.choose(context, s, known=False)
             self.heads.append((for_new.head, for_known[-1].head))
-            self.members.append(Member.of(context, training.target, origins.section, np.arange(len(batch)), s))
+            self.members.append(fitting.member(context, s))
         self.registered = None
-        if s.registration:
-            self.registered = Registered.of(batch, training.target, known, contexts, for_known, s)
+        if s.registration and dense_enough(len(batch), s):
+            self.registered = Registered.of(fitting, contexts, for_known, s)
             self.genes = genes
+        self._kept = fitting.kept(None) if isinstance(fitting, LandmarkFitting) else []
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Expression [s g] of all spots of a batch; each part with the head of its patient."""
@@ -129,9 +137,10 @@ class Kernel(Solved):
         predicted as of a known patient, with its place where registration is used.
         """
         origins, target, batch = SpotOrigins.of(training), training.target, training.batch
+        if self._by_landmarks(batch):
+            return self.some_out_of_fold(training, np.arange(len(batch)))
         groups, smooth, contexts = origins.groups(), self._smooth(batch), self._contexts(batch)
-        whole = all(len(np.unique(groups[origins.section == label])) == 1 for label in np.unique(origins.section))
-        registered = self.registered if whole else None  # regions of one section are not laid over one another
+        registered = self._registered_of(groups, origins)
         places = None if registered is None else registered.atlas.places_of_training(batch, origins)
         result = np.zeros(target.shape, dtype=np.float32)
         for label in np.unique(groups):
@@ -152,6 +161,44 @@ class Kernel(Solved):
                 total += values_of(member, context, outside, known, pair, own, near)
             result[outside] = total / len(self.heads) + level
         return result
+
+    def some_out_of_fold(self, training: Training, rows: np.ndarray) -> np.ndarray:
+        """[r g]: some of them."""
+        if not self._by_landmarks(training.batch):
+            return self.out_of_fold(training)[rows]
+        origins, batch = SpotOrigins.of(training), training.batch
+        labels = in_few_folds(renumbered(origins.groups()), self.settings.n_landmarks)
+        places, registered = None, self._registered_of(labels, origins)
+        if registered is not None:
+            places = registered.atlas.places_of_training(batch, origins)
+        contexts = self._contexts(batch)
+        kept = self._kept if len(self._kept) == len(contexts) else [None] * len(contexts)
+        by_image = [
+            LandmarkFits.around(member, context, self.settings, None, sums)
+            for member, context, sums in zip(self.members, contexts, kept)
+        ]
+        by_both: list[LandmarkFits] = []
+        if registered is not None and places is not None:
+            near = replace(registered.near, places=places)
+            by_both = [
+                LandmarkFits.around(member, context, self.settings, near)
+                for member, context in zip(registered.members, contexts)
+            ]
+        heads = self.heads if registered is None else [(h, k, r) for (h, k), r in zip(self.heads, registered.heads)]
+        spots = SmoothedSpots.of(rows, self._smooth(batch))
+        return predicted_out_of_fold(
+            training, spots, labels, Regressions(by_image, by_both, heads, self.settings.heads)
+        )
+
+    def _registered_of(self, groups: np.ndarray, origins: SpotOrigins) -> Registered | None:
+        """Registration, where groups [s] are of whole sections: regions of one are not laid over one another."""
+        labels = np.unique(origins.section)
+        whole = all(len(np.unique(groups[origins.section == label])) == 1 for label in labels)
+        return self.registered if whole else None
+
+    def _by_landmarks(self, batch: Batch) -> bool:
+        """Whether there are too many training spots to compare each with each."""
+        return len(batch) > self.settings.n_exact
 
     def alike(self, one: Batch, rows: np.ndarray, other: Batch, other_rows: np.ndarray) -> np.ndarray:
         """[r t] the kernel between some spots of two batches, mean over members."""
@@ -186,12 +233,25 @@ class Kernel(Solved):
 
     def _contexts(self, batch: Batch) -> list[Context]:
         """The spots as each member sees them."""
-        context = Context.of(batch, self.settings.rings, reach_um=self.settings.reach_um)
+        context = Context(batch.features, self._rings(batch))
         return [context.member(slice(a, b)) for a, b in pairwise(np.cumsum([0, *self.blocks]))]
 
     def _smooth(self, batch: Batch) -> sparse.csr_matrix:
-        s = self.settings
-        return ring_averages(batch.xy_um, (s.n_neighbours,), starts=batch.starts, reach_um=s.reach_um)[0]
+        n, reach_um = self.settings.n_neighbours, self.settings.reach_um
+        if self.settings.rings[:1] == (n,):
+            return self._rings(batch)[0]
+        return ring_averages(batch.xy_um, (n,), starts=batch.starts, reach_um=reach_um)[0]
+
+    def _rings(self, batch: Batch) -> tuple[sparse.csr_matrix, ...]:
+        """Averages over rings, kept for the batch that was last asked for."""
+        if self._around is None or self._around[0]() is not batch:
+            s = self.settings
+            rings = ring_averages(batch.xy_um, s.rings, starts=batch.starts, reach_um=s.reach_um)
+            self._around = weakref.ref(batch, self._forget_rings), rings
+        return self._around[1]
+
+    def _forget_rings(self, _: object) -> None:
+        self._around = None
 
     def arrays(self) -> dict[str, Tensor]:
         """Members, heads, levels and the numbers of features of the members."""
@@ -259,11 +319,6 @@ def values_of(
         if (known == flag).any():
             result = np.where((known == flag)[:, None], mixed(plain, smooth, heads[flag].smoothing), result)
     return result
-
-
-def _alike(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
-    """Whether two lists of folds are the same."""
-    return len(one) == len(other) and all(np.array_equal(a, b) for a, b in zip(one, other))
 
 
 MODELS.add(

@@ -79,7 +79,7 @@ class Member:
         settings: KernelSettings,
         near: Near | None = None,
     ) -> Member:
-        """Fit to some training spots.
+        """Fit to some training spots, each of which is an anchor; of more, see `LandmarkFits`.
 
         Parameters
         ----------
@@ -96,20 +96,9 @@ class Member:
         near
             Places of all spots, with their part in the kernel.
         """
-        exact = len(rows) <= settings.n_exact
-        anchors = rows if exact else landmarks(section[rows], rows, settings)
-        of_anchors = None if near is None else near.take(anchors)
-        bare = replace(cls.bare(context, rows, settings, anchors), near=of_anchors)
+        bare = replace(cls.bare(context, rows, settings), near=None if near is None else near.take(rows))
         values = centred(target, section, rows, settings)
-        if exact:
-            spectrum = Spectrum.exact(bare.kernel(context, anchors, near), values)
-        else:
-            spectrum = Spectrum.nystroem(
-                bare.kernel(context, anchors, near),
-                lambda block: bare.kernel(context, rows[block], near),
-                values,
-                rows_at_once=NUMBERS_AT_ONCE // (len(anchors) + len(bare.likeness.mean)),
-            )
+        spectrum = Spectrum.exact(bare.kernel(context, rows, near), values)
         return replace(bare, spectrum=replace(spectrum, cross=spectrum.cross.astype(np.float32)))
 
     def kernel(self, context: Context, rows: np.ndarray, near: Near | None = None) -> np.ndarray:
@@ -117,6 +106,13 @@ class Member:
         result = self.likeness.between(self.likeness.look(context, rows), self.anchors)
         if near is not None and self.near is not None:
             result += self.near.weight * near.places.take(rows).nearness(self.near.places, self.near.length)
+        return result
+
+    def between_anchors(self) -> np.ndarray:
+        """[m m] between the anchors themselves."""
+        result = self.likeness.between(self.anchors, self.anchors)
+        if self.near is not None:
+            result += self.near.weight * self.near.places.nearness(self.near.places, self.near.length)
         return result
 
     def coordinates(self, context: Context, rows: np.ndarray, near: Near | None = None) -> np.ndarray:

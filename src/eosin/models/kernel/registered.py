@@ -7,6 +7,7 @@ is used only where a prediction from the image alone and one from places alone a
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -19,16 +20,33 @@ from torch import Tensor
 from eosin.metrics import pearson_per_gene
 from eosin.models.kernel.atlas import NOWHERE, Atlas, Places
 from eosin.models.kernel.context import Context
-from eosin.models.kernel.heads import Chosen, Head, Judged, choose_head, score
+from eosin.models.kernel.fitting import ExactFitting, Fitting
+from eosin.models.kernel.heads import Chosen, Head, Judged, score
 from eosin.models.kernel.member import Member, Near, landmarks
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.named_arrays import below, under
 from eosin.types import Batch
 
+log = logging.getLogger("eosin")
+
 _WITHIN, _ACROSS, _MARGIN = 0.6, 0.7, 0.15
 """Agreement that one training section asks for, of its own patient and of others; what several may fall short of."""
 _WEIGHT, _LENGTH = 0.25, 1.5
 """Of the part for places where one training section leaves nothing to choose by."""
+
+
+_MOST_PER_LANDMARK = 16
+"""Training spots for each landmark, beyond which most spots would have no landmark at their place."""
+
+
+def dense_enough(n_spots: int, settings: KernelSettings) -> bool:
+    """Whether landmarks lie so near one another that a part for places says something; else a line in the log."""
+    if n_spots <= max(settings.n_exact, _MOST_PER_LANDMARK * settings.n_landmarks):
+        return True
+    log.info(
+        "sections are not laid over one another: %d landmarks are too few for %d spots", settings.n_landmarks, n_spots
+    )
+    return False
 
 
 @dataclass(frozen=True)
@@ -57,9 +75,7 @@ class Registered:
     @classmethod
     def of(
         cls,
-        batch: Batch,
-        target: np.ndarray,
-        judged: Judged,
+        fitting: Fitting,
         contexts: Sequence[Context],
         chosen: Sequence[Chosen],
         settings: KernelSettings,
@@ -68,40 +84,36 @@ class Registered:
 
         Parameters
         ----------
-        batch, target
-            All training spots and their values [s g].
-        judged
-            The genes to choose by, and who is held out: sections of patients that have several.
+        fitting
+            All training spots, and how members are fitted to them.
         contexts, chosen
             The members' features, and their heads for patients of training, with what was predicted out of fold.
         settings
             Of the model.
         """
-        origins, n = judged.origins, len(batch)
+        batch, origins, n = fitting.training.batch, fitting.origins, len(fitting.training.batch)
         rows = np.arange(n) if n <= settings.n_exact else landmarks(origins.section, np.arange(n), settings)
         atlas = Atlas.of(batch, origins, settings.n_map_components, rows)
         places = atlas.places_of_training(batch, origins)
         several = (origins.sections_with_siblings() != -1).any()
         near = Near(places, _WEIGHT, _LENGTH)
-        if several and n <= settings.n_exact:
+        if several and isinstance(fitting, ExactFitting):
+            judged = fitting.judged(known=True)
             near = _best_near(contexts, places, judged, [c.head.penalty for c in chosen], settings)
         if near.weight == 0 or (places.frame == NOWHERE).all():
             return None
         heads = [
-            choose_head(context, judged, settings, near).head if several else c.head
-            for context, c in zip(contexts, chosen)
+            fitting.choose(context, settings, near).head if several else c.head for context, c in zip(contexts, chosen)
         ]
         alone = settings.model_copy(update={"linear": False, "rbf": False})
         only_near = Near(places, 1.0, near.length)
-        by_place = choose_head(contexts[0], judged, alone, only_near)
+        by_place, folds = fitting.choose(contexts[0], alone, only_near), fitting.folds(known=True)
         needed = (_WITHIN, _ACROSS)
-        if several and judged.folds:
-            by_image = np.mean([c.held_out for c in chosen], axis=0)
-            agreements = [agreement(by_image[fold], by_place.held_out[fold]) for fold in judged.folds]
+        if several and folds:
+            agreements = [agreement(np.mean([c.of(fold) for c in chosen], 0), by_place.of(fold)) for fold in folds]
             needed = (min(agreements) - _MARGIN, max(min(agreements) - _MARGIN, _ACROSS))
-        every = np.arange(n)
-        members = [Member.of(context, target, origins.section, every, settings, near) for context in contexts]
-        places_alone = Member.of(contexts[0], target, origins.section, every, alone, only_near)
+        members = [fitting.member(context, settings, near) for context in contexts]
+        places_alone = fitting.member(contexts[0], alone, only_near)
         return cls(atlas, tuple(members), tuple(heads), places_alone, by_place.head, needed)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +11,6 @@ from scipy.linalg import eigh
 from torch import Tensor
 
 from eosin.models.parts.named_arrays import tensors
-from eosin.row_blocks import row_blocks
-
-KernelRows = Callable[[slice], np.ndarray]
-"""Rows [r m] of the kernel between training spots and anchors."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +19,7 @@ class Spectrum:
 
     The kernel k [s m] between spots and the anchors becomes z = k B + b [s r]; values are z / (E + penalty) C. With
     all n training spots as anchors this is kernel ridge regression: K centred both ways, alpha = V (E + penalty)^-1
-    V' Y / n. With fewer it is its approximation after Nyström.
+    V' Y / n. With fewer it is its approximation after Nyström (`LandmarkFits`).
 
     Attributes
     ----------
@@ -46,28 +42,9 @@ class Spectrum:
         n, of_column = len(kernel), kernel.mean(0)
         of_all = of_column.mean()
         centred = kernel - of_column - of_column[:, None] + of_all
-        eigenvalues, vectors = _positive(centred / n)
+        eigenvalues, vectors = positive(centred / n)
         shift = of_all * vectors.sum(0) - of_column @ vectors
         return cls(vectors - vectors.mean(0), shift, eigenvalues, vectors.T @ target / n)
-
-    @classmethod
-    def nystroem(
-        cls, of_anchors: np.ndarray, kernel_rows: KernelRows, target: np.ndarray, *, rows_at_once: int
-    ) -> Spectrum:
-        """From the kernel [m m] of the anchors, and rows [r m] of that between all training spots and these."""
-        values, vectors = _positive(of_anchors)
-        root = vectors / np.sqrt(values)  # k root = phi, the coordinates of a spot
-        n, r = len(target), len(values)
-        total, square, cross = np.zeros(r), np.zeros((r, r)), np.zeros((r, target.shape[1]))
-        for block in row_blocks(n, budget=rows_at_once):
-            phi = kernel_rows(block) @ root
-            total += phi.sum(0)
-            square += phi.T @ phi
-            cross += phi.T @ target[block]
-        mean = total / n
-        eigenvalues, turn = _positive(square / n - np.outer(mean, mean))
-        cross = cross / n - np.outer(mean, target.mean(0))
-        return cls(root @ turn, -mean @ turn, eigenvalues, turn.T @ cross)
 
     @classmethod
     def empty(cls) -> Spectrum:
@@ -80,7 +57,10 @@ class Spectrum:
 
     def values(self, coordinates: np.ndarray, penalty: float) -> np.ndarray:
         """Values [s g], without their level."""
-        return coordinates / (self.eigenvalues + penalty) @ self.cross
+        shrunk = self.eigenvalues + penalty
+        if len(coordinates) > self.cross.shape[1]:  # the smaller table is divided
+            return coordinates @ (self.cross / shrunk[:, None])
+        return coordinates / shrunk @ self.cross
 
     def arrays(self) -> dict[str, Tensor]:
         """All of it; values per gene in float32, since these grow with the panel."""
@@ -94,7 +74,7 @@ class Spectrum:
         return cls(*(arrays[name].numpy() for name in ("back", "shift", "eigenvalues", "cross")))
 
 
-def _positive(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def positive(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvalues of a symmetric matrix that are above 0 but for rounding, and their vectors."""
     if not matrix.size:
         return np.zeros(0), np.zeros((len(matrix), 0))

@@ -57,6 +57,15 @@ class BaseModel(Protocol):
 
 
 @runtime_checkable
+class SomeOutOfFold(Protocol):
+    """A base that predicts some spots out of fold without predicting all of them."""
+
+    def some_out_of_fold(self, training: Training, rows: np.ndarray) -> np.ndarray:
+        """[r g]: the rows of `out_of_fold`."""
+        ...
+
+
+@runtime_checkable
 class SeesAlike(Protocol):
     """A model with a kernel: it says how alike two spots look to it."""
 

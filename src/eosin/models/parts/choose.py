@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from eosin.metrics import pearson_per_gene
 from eosin.models.base import Training
@@ -27,8 +26,12 @@ def choose(training: Training, candidates: Sequence[T], predict_all: PredictAll)
     """
     if len(candidates) == 1 or not can_hold_out(training):
         return middle(candidates)
-    predicted = predict_held_out(training, len(candidates), predict_all)
-    return best(candidates, [mean_correlation(training, p) for p in predicted])
+    scores: list[list[float]] = [[] for _ in candidates]
+    for inside, outside in folds(training.groups):  # scored fold by fold: no table of candidates x spots x genes
+        for own, values in zip(scores, predict_all(inside, outside)):
+            predicted = np.asarray(values, dtype=np.float32)
+            own += correlations(training.target[outside], predicted, training.groups[outside])
+    return best(candidates, [float(np.mean(own)) if own else 0.0 for own in scores])
 
 
 def can_hold_out(training: Training) -> bool:
@@ -44,17 +47,6 @@ def middle(candidates: Sequence[T]) -> T:
 def best(candidates: Sequence[T], scores: Sequence[float]) -> T:
     """The candidate of the highest score; the first among equals."""
     return candidates[int(np.argmax(scores))]
-
-
-def predict_held_out(
-    training: Training, n_candidates: int, predict_all: PredictAll, *, dtype: DTypeLike = np.float32
-) -> np.ndarray:
-    """Predict every training spot from a fit without its group: [n_candidates s g]."""
-    predicted = np.zeros((n_candidates, *training.target.shape), dtype=dtype)
-    for inside, outside in folds(training.groups):
-        for number, values in enumerate(predict_all(inside, outside)):
-            predicted[number, outside] = values
-    return predicted
 
 
 def folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -75,9 +67,15 @@ def mean_correlation(training: Training, predicted: np.ndarray) -> float:
     A gene that is constant in a group counts as 0 there. Groups of two spots or fewer, and those of a negative label,
     are left out; where all are so, the answer is 0.
     """
-    per_group = []
-    for label in np.unique(training.groups):
-        rows = training.groups == label
-        if rows.sum() > 2 and label >= 0:
-            per_group.append(np.nan_to_num(pearson_per_gene(training.target[rows], predicted[rows])).mean())
+    per_group = correlations(training.target, predicted, training.groups)
     return float(np.mean(per_group)) if per_group else 0.0
+
+
+def correlations(target: np.ndarray, predicted: np.ndarray, groups: np.ndarray) -> list[float]:
+    """Pearson correlation of values [s g] in each group of more than two spots, mean over genes; as above."""
+    per_group = []
+    for label in np.unique(groups):
+        rows = groups == label
+        if rows.sum() > 2 and label >= 0:
+            per_group.append(float(np.nan_to_num(pearson_per_gene(target[rows], predicted[rows])).mean()))
+    return per_group

@@ -114,7 +114,7 @@ class FlowModel(OnBase):
 
     def observe_left_over(self, training: Training, left_over: np.ndarray) -> None:
         """Fit the prior."""
-        self.prior.observe(training.counts, left_over if self.prior.of_residuals else training.target)
+        self.prior.observe(np.asarray(training.counts), left_over if self.prior.of_residuals else training.target)
 
     @property
     def generates(self) -> bool:

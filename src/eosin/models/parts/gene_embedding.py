@@ -33,7 +33,7 @@ class CoExpression(GeneVectors):
 
     def of(self, training: Training) -> np.ndarray:
         """[g g] from the counts of the training spots."""
-        return coexpression(training.counts)
+        return coexpression(np.asarray(training.counts))
 
 
 class VectorFile(GeneVectors):

@@ -11,10 +11,13 @@ from torch import Tensor
 from eosin.geometry.grouping import regions
 from eosin.models.base import Training
 from eosin.models.parts.named_arrays import json_array, json_of, tensors
+from eosin.models.parts.sums import Sums
+from eosin.row_blocks import row_blocks
 from eosin.types import Batch
 
 MOST_FOLDS = 8
 """More groups than this are held out several at a time."""
+_NUMBERS_AT_ONCE = 2**22
 KINDS = ("new patient", "known patient")
 """How a patient is predicted, by whether there was one in training."""
 
@@ -110,6 +113,22 @@ class SpotOrigins:
             labels[self.section == section] = count % MOST_FOLDS
         return labels
 
+    def patients_in_folds(self) -> np.ndarray:
+        """[s] labels of what is held out to learn how a new patient is missed: patients, else sections or regions.
+
+        Where the batch does not name patients, `Training.groups` stand for them, and stay as they are.
+        """
+        for labels in (self.patient, self.section) if self.names else ():
+            if len(np.unique(labels)) > 1:
+                return labels % MOST_FOLDS
+        return self.own_groups
+
+    def patient_of_section(self) -> np.ndarray:
+        """[n] number of the patient of each section, by its number; sections without a spot are patient 0's."""
+        found = np.zeros(int(self.section.max(initial=-1)) + 1, dtype=np.int64)
+        found[self.section] = self.patient
+        return found
+
     def take(self, rows: np.ndarray) -> SpotOrigins:
         """The origins of some spots; a patient who has none of them is not in it."""
         left = np.unique(self.patient[rows])
@@ -133,9 +152,26 @@ def within_sections(values: np.ndarray, section: np.ndarray) -> np.ndarray:
     return values - section_means(values, section)[np.unique(section, return_inverse=True)[1].reshape(-1)]
 
 
+def spread_within_sections(values: np.ndarray, section: np.ndarray) -> np.ndarray:
+    """[g] mean square of values [s g] less their mean over the section's spots, float64; in blocks."""
+    means, number = section_means(values, section), np.unique(section, return_inverse=True)[1].reshape(-1)
+    squares = np.zeros(values.shape[1])
+    for block in row_blocks(len(values), budget=_NUMBERS_AT_ONCE, per_row=values.shape[1]):
+        squares += np.square(values[block] - means[number[block]]).sum(0)
+    return squares / len(values)
+
+
 def section_means(values: np.ndarray, section: np.ndarray) -> np.ndarray:
     """Means [sections g] of values [s g], float64, by growing number of the section."""
-    return np.stack([values[section == label].mean(0, dtype=np.float64) for label in np.unique(section)])
+    return np.stack([_mean_of(values, np.flatnonzero(section == label)) for label in np.unique(section)])
+
+
+def _mean_of(values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """[g] mean of some rows of values [s g], float64."""
+    totals = np.zeros(values.shape[1])
+    for block in row_blocks(len(rows), budget=_NUMBERS_AT_ONCE, per_row=values.shape[1]):
+        totals += values[rows[block]].sum(0, dtype=np.float64)
+    return totals / len(rows)
 
 
 @dataclass(frozen=True)
@@ -159,9 +195,19 @@ class Levels:
     @classmethod
     def of(cls, target: np.ndarray, origins: SpotOrigins) -> Levels:
         """Means of `target` [s g]: over all spots, and over those of each patient."""
-        own = [target[origins.patient == number].mean(0, dtype=np.float64) for number in range(len(origins.names))]
+        own = [_mean_of(target, np.flatnonzero(origins.patient == number)) for number in range(len(origins.names))]
         stacked = np.stack(own) if own else np.zeros((0, target.shape[1]))
         return cls(target.mean(0, dtype=np.float64), origins.names, stacked)
+
+    @classmethod
+    def of_sums(cls, sums: Sums, origins: SpotOrigins) -> Levels:
+        """The same from sums over some spots: of the patients that these are of."""
+        if not origins.names:
+            return cls(sums.mean_y(), (), np.zeros((0, sums.y.shape[1])))
+        patient = origins.patient_of_section()[sums.section]
+        there = np.unique(patient)
+        own = np.stack([sums.mean_y(patient == number) for number in there])
+        return cls(sums.mean_y(), tuple(origins.names[number] for number in there), own)
 
     def known(self, patient: str) -> bool:
         """Whether a patient was trained on."""
@@ -180,8 +226,13 @@ class Levels:
         """[s g] or [1 g]: each spot's level, by the patient of its part."""
         if not any(self.known(patient) for patient in batch.patients):
             return self.overall[None]
-        rows = [self.own[self.patients.index(p)] if self.known(p) else self.overall for p in batch.patients]
-        return np.stack(rows)[batch.part_of_spot()]
+        return self.of_parts(batch)[batch.part_of_spot()]
+
+    def of_parts(self, batch: Batch) -> np.ndarray:
+        """[b g] the level of each part, by its patient; of all parts that of a new one where nobody says."""
+        patients = batch.patients or ("",) * (len(batch.starts) - 1)
+        rows = [self.own[self.patients.index(p)] if self.known(p) else self.overall for p in patients]
+        return np.stack(rows) if rows else np.zeros((0, len(self.overall)))
 
     def of_spots(self, origins: SpotOrigins, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Levels [r g] of some spots, by their origins, and whether their patient is known, bool [r]."""

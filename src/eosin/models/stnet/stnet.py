@@ -26,7 +26,7 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.errors import EosinError
-from eosin.models.base import MODELS, Model, ModelEntry, Solved, Training
+from eosin.models.base import MODELS, MOST_IN_MEMORY, Model, ModelEntry, Solved, Training
 from eosin.models.parts.choose import choose
 from eosin.models.parts.image_branch import Backbone, PixelColumns
 from eosin.models.stnet.stnet_finetuned import FineTuned
@@ -139,6 +139,11 @@ class STNet(Solved):
         self.weight = np.zeros((n_features, len(panel)))
         self.bias = np.zeros(len(panel))
         self.epochs = settings.epochs[0]
+
+    @property
+    def most_spots(self) -> int:
+        """Of a cohort on disk some spots are taken into memory."""
+        return MOST_IN_MEMORY
 
     def solve(self, training: Training) -> None:
         """Choose the number of epochs, and descend on all training spots."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 
 import numpy as np
@@ -112,3 +113,33 @@ def test_out_of_fold_knows_places_too(model, plain) -> None:
     training = gather(SERIAL[:3], choose_panel(",".join(SERIAL[0].genes[:6]), SERIAL[:3]))
     errors = [np.square(m.out_of_fold(training) - training.target).mean() for m in (model, plain)]
     assert errors[0] < errors[1]
+
+
+def test_landmarks_that_are_all_spots_lay_sections_over_one_another_as_the_exact_kernel_does() -> None:
+    sections = [toy.serial(name, seed=seed) for seed, name in enumerate(("A1", "A2", "A3"))]
+    training = gather(sections, choose_panel("var:6", sections))
+    given = {"penalties": (0.01,), "register_weights": (0.25,), "register_lengths": (1.5,), "smoothing": (0.0, 0.5)}
+    exact = toy.solved("kernel", training, **given)
+    by_landmarks = toy.solved("kernel", training, **given, n_exact=2, n_landmarks=len(training.batch))
+    assert exact.registered is not None and by_landmarks.registered is not None
+    assert np.allclose(exact.registered.needed, by_landmarks.registered.needed, atol=0.05)
+    assert [head.smoothing for head in exact.registered.heads] == [h.smoothing for h in by_landmarks.registered.heads]
+    test = Batch.of([toy.serial("A9", seed=9)])
+    assert np.allclose(exact.predict(test), by_landmarks.predict(test), atol=1e-3)
+    one, other = exact.out_of_fold(training), by_landmarks.out_of_fold(training)
+    assert (
+        np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.995
+    )  # scales of a fold are its own, landmarks' those of all
+    rows = np.array([0, 5, 200])
+    assert np.allclose(by_landmarks.some_out_of_fold(training, rows), other[rows], atol=1e-5)
+    alone = toy.solved("kernel", training, **given, n_exact=2, n_landmarks=len(training.batch), registration=False)
+    assert not np.allclose(alone.out_of_fold(training), other, atol=0.05)
+
+
+def test_few_landmarks_lay_nothing_over(caplog: pytest.LogCaptureFixture) -> None:
+    sections = [toy.serial(name, seed=seed) for seed, name in enumerate(("A1", "A2"))]
+    training = gather(sections, choose_panel("var:4", sections))
+    with caplog.at_level(logging.INFO, "eosin"):
+        model = toy.solved("kernel", training, n_exact=50, n_landmarks=10, penalties=(0.01,))
+    assert model.registered is None
+    assert "10 landmarks are too few for 216 spots" in caplog.text

@@ -9,7 +9,7 @@ from scipy.stats import pearsonr
 
 import toy
 from eosin.models import Training
-from eosin.models.parts.choose import choose, folds, mean_correlation, predict_held_out
+from eosin.models.parts.choose import choose, folds, mean_correlation
 
 
 @pytest.fixture(scope="module")
@@ -31,15 +31,18 @@ def test_a_single_group_is_fitted_and_predicted_itself() -> None:
     assert list(inside) == list(outside) == [0, 1, 2]
 
 
-def test_predictions_stand_at_the_rows_and_candidates_that_they_are_of(training: Training) -> None:
+def test_every_candidate_predicts_every_group_from_the_others(training: Training) -> None:
+    asked = []
+
     def predict_all(inside: np.ndarray, outside: np.ndarray) -> Iterable[np.ndarray]:
         assert not set(inside) & set(outside)
         assert not set(training.groups[inside]) & set(training.groups[outside])
-        return (training.target[outside] * factor for factor in (1, 2))
+        asked.append(outside)
+        noise = np.random.default_rng(0).normal(size=training.target[outside].shape)
+        return (training.target[outside] + share * noise for share in (2.0, 0.0, 1.0))
 
-    predicted = predict_held_out(training, 2, predict_all)
-    assert predicted.dtype == np.float32
-    np.testing.assert_array_equal(predicted, np.stack([training.target, 2 * training.target]))
+    assert choose(training, ("much", "none", "some"), predict_all) == "none"
+    assert np.array_equal(np.sort(np.concatenate(asked)), np.arange(len(training.target)))
 
 
 def test_mean_correlation_is_the_definition(training: Training) -> None:

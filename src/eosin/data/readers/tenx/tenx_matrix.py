@@ -177,7 +177,7 @@ def _are_unique(names: np.ndarray) -> bool:
 
 def _is_identity(columns: sparse.csr_matrix) -> bool:
     """Whether a map from columns of the file to genes leaves them as they are."""
-    is_square = len(np.unique(columns.shape)) == 1
+    is_square = len(set(columns.shape or ())) == 1
     own = np.arange(len(columns.indptr))
     one_each = np.array_equal(columns.indptr, own) and np.array_equal(columns.indices, own[:-1])
     return is_square and one_each and bool(np.all(columns.data == 1))

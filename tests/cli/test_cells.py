@@ -85,7 +85,10 @@ def test_cells_of_plain_visium_are_one_line(verb: str, eosin: Run) -> None:
     visium(Path("data"))
     out = () if verb == "info" else ("-o", "out")
     said = eosin(verb, "data", *CELLS, *out)
-    assert "reader 'visium' reads spots and cannot take --unit cells" in said.complaint and not Path("out").exists()
+    assert (
+        "reader 'visium' reads units as its files have them and cannot take --unit cells" in said.complaint
+        and not Path("out").exists()
+    )
 
 
 def test_cells_and_squares_at_once_are_one_line(eosin: Run) -> None:

@@ -87,7 +87,9 @@ class Reader(ABC):
     def in_cells(self) -> Reader:
         """The same reader with cells as units. Only where files hold cells."""
         fix = f"leave it out, or give data of {' or '.join(_overriding('in_cells'))}"
-        raise EosinError(f"reader '{self.name}' reads spots and cannot take --unit cells", fix=fix)
+        raise EosinError(
+            f"reader '{self.name}' reads units as its files have them and cannot take --unit cells", fix=fix
+        )
 
     def told(self, *, library: str | None = None, positions_um: bool = False) -> Reader:
         """The same reader, told which column names libraries, or that positions are µm. Only where files leave it open.

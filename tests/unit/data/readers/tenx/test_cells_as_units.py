@@ -341,7 +341,8 @@ def test_a_mirrored_frame_still_places_outlines_on_their_cells(copied: tuple[Pat
 def test_plain_visium_has_no_cells(tmp_path: Path) -> None:
     path = visium(tmp_path)
     with pytest.raises(
-        EosinError, match=r"reader 'visium' reads spots and cannot take --unit cells; .*visium-hd or xenium"
+        EosinError,
+        match=r"reader 'visium' reads units as its files have them and cannot take --unit cells; .*visium-hd or xenium",
     ):
         read(path, unit="cells")
 

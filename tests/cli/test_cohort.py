@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 
 from cli.conftest import ENCODER, MPP, Ground, Run
+from eosin import score as eosin_score
 from eosin.data import read_prediction
 from eosin.data.slide_entries import entries_of
 
@@ -113,3 +116,31 @@ def test_sections_of_one_name_are_called_by_their_folders(eosin: Run, ground: Gr
     assert said.code == 0, said.err
     one, other = read_prediction("out/run1.h5ad"), read_prediction("out/run2.h5ad")
     assert (one.section, other.section) == ("run1", "run2") and np.array_equal(one.mean, other.mean)
+
+
+def test_predictions_of_a_cohort_are_scored_and_get_pages(eosin: Run, ground: Ground) -> None:
+    Path("p").mkdir()
+    for name in ("A1", "copy"):
+        shutil.copy(ground.prediction, f"p/{name}.h5ad")
+    Path("p/broken.h5ad").write_bytes(b"no HDF5")
+    gene = read_prediction(ground.prediction).panel.names[0]
+    said = eosin("score", "p", ground.data, "-o", "scores", "--biomarkers", gene)
+    assert said.code == 3 and "2 of 3 slides done; 1 failed; in scores, see scores/summary-score.csv" in said.out
+    scores = eosin_score(ground.prediction, ground.data, biomarkers=gene)
+    assert json.loads(Path("scores/A1.json").read_text()) == json.loads(json.dumps(scores))
+    with Path("scores/summary-score.csv").open(encoding="utf-8", newline="") as lines:
+        rows = {row["id"]: row for row in csv.DictReader(lines)}
+    assert float(rows["copy"]["pcc_mean"]) == pytest.approx(scores["pcc"]["mean"])
+    assert "broken.h5ad" in rows["broken"]["reason"]
+    again = eosin("score", "p", ground.data, "-o", "scores", "--biomarkers", gene)
+    assert "2 of them by an earlier run" in again.out
+    asked = eosin("score", "p", ground.data, "-o", "scores")
+    assert "by an earlier run" not in asked.out  # another question
+    Path("p/broken.h5ad").unlink()
+    pages = eosin("report", "p", "--truth", ground.data, "-o", "pages", "--shard", "1/2")
+    assert pages.code == 0, pages.err
+    assert [page.name for page in sorted(Path("pages").glob("*.html"))] == ["A1.html"]
+    for words in (("score", "p", ground.data), ("score", ground.prediction, ground.data, "--on", "here")):
+        assert re.search("give a folder", eosin(*words).complaint)
+    Path("none").mkdir()
+    assert "holds no prediction" in eosin("score", "none", ground.data, "-o", "s").complaint

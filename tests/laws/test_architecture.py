@@ -205,7 +205,7 @@ def test_verbs_of_library_and_command_line_take_the_same() -> None:
             record = (get_args(hints[name]) or (hints[name],))[0]
             spoken |= {field.name for field in fields(record)} if is_dataclass(record) else {name}
         written = set(inspect.signature(getattr(eosin, verb)).parameters)
-        if verb in ("encode", "predict"):  # one command for a slide and for a cohort
+        if verb in ("encode", "predict", "report", "score"):  # one command for a slide and for a cohort
             written |= set(inspect.signature(getattr(eosin, f"{verb}_cohort")).parameters)
         other = {"run", "target", "encoder", "json"}  # a checkpoint is a model; one encoder, or several; how it prints
         assert spoken - other <= written, verb

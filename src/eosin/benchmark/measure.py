@@ -92,7 +92,8 @@ def measure(job: CellJob) -> dict[str, Any]:
     seconds_train = time.monotonic() - started
     judged = [job.sections[name] for name in job.cell.split.test]
     few = judged[0].take(np.arange(min(len(judged[0]), WARM_UP)))
-    predict(trained, few, draws=1, seed=job.cell.seed)  # what only the first call costs is not the model's
+    few_are_no_slide = replace(trained, distance=None)
+    predict(few_are_no_slide, few, draws=1, seed=job.cell.seed)  # what only the first call costs is not the model's
     on_gpu = device_for(trained.model).type == "cuda"
     peak, begun = Peak(), time.monotonic()
     predictions = [predict(trained, section, draws=job.settings.draws, seed=job.cell.seed) for section in judged]

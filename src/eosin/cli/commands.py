@@ -7,12 +7,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
 from eosin.api.parts.catalogue import need_encoder, need_settings, need_shipped
+from eosin.cli.cohort_end import end_of_cohort
 from eosin.cli.comparisons import bench, report, score, study
 from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
@@ -37,9 +38,6 @@ from eosin.cli.trusting import adapt, calibrate
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, described, names_of
 from eosin.plurals import counted
-
-if TYPE_CHECKING:
-    from eosin.api.parts.slide_jobs import CohortResult
 
 _QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
 _MPP = described(ReadOptions)["mpp"]
@@ -112,7 +110,7 @@ def encode(
         if workers != 1 or half or reading.sections:
             problem = "--workers, --half and --sections are not for cohorts"
             raise EosinError(problem, fix="give --on processes:N, or a table")
-        return _end_of_cohort(encode_cohort(data, out=out, **given(running), **options), out)
+        return end_of_cohort(encode_cohort(data, out=out, **given(running), **options), out)
     done = run(data, out=out, keep=False, workers=workers, half=half, **options)
     _say(f"{counted(len(done), 'section')}, {counted(sum(map(len, done)), 'spot')} in {out}")
     return None
@@ -213,7 +211,7 @@ def predict(
     if section is None and out.suffix.lower() != ".h5ad" and is_cohort(target):
         options = given(running) | given(drawing) | given(predicting) | given(laying) | given(reading)
         settings = over({}).get("model")
-        return _end_of_cohort(predict_cohort(run, target, out=out, settings=settings, **options), out)
+        return end_of_cohort(predict_cohort(run, target, out=out, settings=settings, **options), out)
     if given(running):
         raise EosinError("--on and --shard are for cohorts", fix="give a folder or table of slides, and a folder by -o")
     options = given(drawing) | given(predicting) | given(laying) | given(reading)
@@ -224,16 +222,6 @@ def predict(
     )
     _say(f"{done.section}: {size} in {out}")
     return None
-
-
-def _end_of_cohort(result: CohortResult, out: Path) -> int:
-    """One line on the cohort, one for each slide that failed; exit code 3 where there is one, else 0."""
-    n, n_failed = len(result.records), len(result.failed)
-    kept = f", {result.n_kept} of them by an earlier run" if result.n_kept else ""
-    for record in result.failed:
-        _say(f"{record['id']}: {record['reason']}")
-    _say(f"{n - n_failed} of {counted(n, 'slide')} done{kept}; {n_failed} failed; in {out}, see {result.summary}")
-    return 3 if n_failed else 0
 
 
 @app.command(name="tissue")

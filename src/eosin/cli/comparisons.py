@@ -8,19 +8,28 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from eosin.api.parts.catalogue import need_shipped
+from eosin.cli.cohort_end import end_of_cohort, need_cohort
 from eosin.cli.existing import need_existing
-from eosin.cli.flags import Benching, Flag, OneReading, Out, Reading, Studying, Training, given, listed, unset
+from eosin.cli.flags import (
+    Benching,
+    Flag,
+    OneReading,
+    Out,
+    Reading,
+    Running,
+    Scoring,
+    Studying,
+    Training,
+    given,
+    listed,
+    unset,
+)
 from eosin.cli.gene_choice import need_panel
-from eosin.options import BenchSettings, described, names_of
+from eosin.options import BenchSettings, ScoreOptions, described, names_of
 
 _LINES = described(BenchSettings)
 Biomarkers = Annotated[list[str] | None, Parameter(help=_LINES["biomarkers"])]
-Scale = Annotated[
-    str | None,
-    Parameter(
-        help="Scale of another tool's values: `log1p`, `log1p_cp10k`, `log2p1` or `counts`; it is never guessed."
-    ),
-]
+Scale = Annotated[str | None, Parameter(help=described(ScoreOptions)["scale"])]
 Pathways = Annotated[Path | None, Parameter(help=_LINES["pathways"])]
 
 
@@ -28,15 +37,17 @@ def score(
     prediction: Path,
     truth: Path,
     *,
-    scale: Scale = None,
     features: Path | None = None,
     encoder: str | None = None,
-    biomarkers: Biomarkers = None,
-    pathways: Pathways = None,
     json: Flag = False,
+    out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
+    scoring: Scoring = unset(Scoring),
+    running: Running = unset(Running),
     reading: OneReading = unset(OneReading),
-) -> None:
+) -> int | None:
     """Compare a predicted .h5ad with the measured section: the main numbers, or all of them by --json.
+
+    Of a folder of predictions, OUT/{id}.json has all numbers of each, and OUT/summary-score.csv the main ones.
 
     Parameters
     ----------
@@ -50,18 +61,26 @@ def score(
         Of these features.
     json
         Print every number, by gene and section too, as JSON.
+    out
+        Of a folder of predictions: the folder of the scores.
     """
     need_existing(prediction, truth)
+    need_cohort(prediction, out, given(running))
     from json import dumps
 
     from eosin.api.score import score as run
+    from eosin.api.score_cohort import score_cohort
     from eosin.cli import show
     from eosin.cli.score_lines import score_lines
 
-    options = {"biomarkers": listed(biomarkers), "pathways": pathways, "scale": scale, "features": features}
-    options |= {} if encoder is None else {"encoder": encoder}
-    scores = run(prediction, truth, **options, **given(reading))
+    options = {} if features is None else {"features": features}
+    options |= given(reading) | ({} if encoder is None else {"encoder": encoder})
+    if out is not None:
+        result = score_cohort(prediction, truth, out=out, **options, **given(scoring), **given(running))
+        return end_of_cohort(result, out)
+    scores = run(prediction, truth, **options, **given(scoring))
     show.lines([dumps(scores, indent=1)] if json else score_lines(scores))
+    return None
 
 
 def report(
@@ -72,9 +91,12 @@ def report(
     genes: list[str] | None = None,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
+    running: Running = unset(Running),
     reading: OneReading = unset(OneReading),
-) -> None:
+) -> int | None:
     """Write one offline HTML page of a prediction (.h5ad), or of a grid or study (scores.json).
+
+    Of a folder of predictions, one page each into the folder OUT.
 
     Parameters
     ----------
@@ -88,7 +110,11 @@ def report(
         Genes to show as maps, by commas; by default the best, a middling and the worst predicted ones.
     """
     need_existing(path, truth)
+    of_many = path.is_dir() and not (path / "scores.json").is_file()
+    if of_many or not path.is_dir():
+        need_cohort(path, out, given(running))
     from eosin.api.report import report as run
+    from eosin.api.score_cohort import report_cohort
     from eosin.cli import show
 
     options = {
@@ -98,8 +124,12 @@ def report(
         "pathways": pathways,
         **given(reading),
     }
+    if of_many:
+        own = {name: options.pop(name) for name in ("genes", "biomarkers", "pathways")}
+        return end_of_cohort(report_cohort(path, out=out, told=own, **options, **given(running)), out)
     page = run(path, out=out, **options)
     show.lines([f"open {page} in a browser"])
+    return None
 
 
 def bench(

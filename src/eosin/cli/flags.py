@@ -18,6 +18,7 @@ from eosin.options import (
     LayoutOptions,
     PanelOptions,
     ReadOptions,
+    ScoreOptions,
     changed,
     described,
 )
@@ -70,6 +71,7 @@ if TYPE_CHECKING:  # for readers and type checkers a record of flags is the reco
     Laying = LayoutOptions
     Drawing = DrawOptions
     Running = CohortOptions
+    Scoring = ScoreOptions
     Choosing = PanelOptions
     Benching = Studying = BenchSettings
 else:
@@ -81,6 +83,7 @@ else:
     Laying = flags(LayoutOptions)
     Drawing = flags(DrawOptions)
     Running = flags(CohortOptions)
+    Scoring = flags(ScoreOptions)
     Choosing = flags(PanelOptions)
     Benching = flags(BenchSettings)
     Studying = flags(BenchSettings, hide=("transform", "protocol"))

@@ -13,6 +13,7 @@ from eosin.options.records import (
     LayoutOptions,
     PanelOptions,
     ReadOptions,
+    ScoreOptions,
     names_of,
     widths_of,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "LayoutOptions",
     "PanelOptions",
     "ReadOptions",
+    "ScoreOptions",
     "changed",
     "described",
     "names_of",

@@ -184,6 +184,28 @@ class DrawOptions:
 
 
 @dataclass(frozen=True)
+class ScoreOptions:
+    """What a score is asked for, the same for every prediction.
+
+    Attributes
+    ----------
+    scale
+        scale of another tool's values: `log1p`, `log1p_cp10k`, `log2p1` or `counts`; it is never guessed
+    biomarkers
+        genes to score by name, by commas; by default GATA3,ERBB2,UBE2C,VWF where the panel has one
+    pathways
+        .gmt file of gene sets whose co-expression is compared
+    """
+
+    scale: str | None = None
+    biomarkers: str | Sequence[str] | None = None
+    pathways: str | Path | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "biomarkers", names_of(self.biomarkers))
+
+
+@dataclass(frozen=True)
 class CohortOptions:
     """How the slides of a cohort are shared out.
 

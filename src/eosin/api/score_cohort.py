@@ -1,0 +1,200 @@
+"""`eosin.score_cohort` and `eosin.report_cohort`: every prediction of a folder against the measured sections."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from eosin.api.parts.ledger import content_of
+from eosin.api.parts.outputs import need_folder, need_other_file
+from eosin.api.parts.slide_jobs import CohortResult, Work, do_all
+from eosin.api.report import report
+from eosin.api.score import score
+from eosin.data.slide_entries import SlideEntry, as_id, of_shard
+from eosin.errors import EosinError
+from eosin.execution.by_name import execution_of
+from eosin.options import CohortOptions, FeatureOptions, ReadOptions, ScoreOptions, takes_options
+from eosin.storage.files import fingerprint, write_json
+
+_IN_SUMMARY = ("mse", "crps", "coverage_90", "pcc_depth", "pcc_given_depth")
+
+
+@lru_cache(maxsize=4)
+def _content_of_data(path: Path) -> str:
+    """Hash of measured data, which all predictions of a cohort share; made once in a process."""
+    return content_of(path)
+
+
+@dataclass(frozen=True)
+class ScoreWork(Work):
+    """Score a prediction; its output is `{id}.json`, and the summary has the main numbers.
+
+    Attributes
+    ----------
+    truth
+        The measured sections.
+    scoring, encoding, reading
+        As `eosin.score` takes them.
+    """
+
+    truth: Path
+    scoring: ScoreOptions
+    encoding: FeatureOptions
+    reading: ReadOptions
+
+    verb = "score"
+
+    def key(self) -> str:
+        """Hash of the measured data and of all options."""
+        told = [asdict(record) for record in (self.scoring, self.encoding, self.reading)]
+        return fingerprint(_content_of_data(self.truth), told)
+
+    def files(self, entry: SlideEntry) -> str:
+        """Hash of the prediction."""
+        return content_of(entry.path)
+
+    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+        """Score, and write every number."""
+        told = {name: getattr(self.scoring, name) for name in ("scale", "biomarkers", "pathways")}
+        scores = score(entry.path, self.truth, encoding=self.encoding, reading=self.reading, **told)
+        path = out / f"{entry.id}.json"
+        write_json(path, scores)
+        facts = {"pcc_mean": scores["pcc"]["mean"], **{key: scores[key] for key in _IN_SUMMARY if key in scores}}
+        if "ridge" in scores:
+            facts["pcc_mean_ridge"] = scores["ridge"]["pcc"]["mean"]
+        if "warnings" in scores:
+            facts["warnings"] = "; ".join(scores["warnings"])
+        return path, {"n_spots": scores["n_spots"], **facts}
+
+
+@dataclass(frozen=True)
+class ReportWork(Work):
+    """Write the page of a prediction, `{id}.html`.
+
+    Attributes
+    ----------
+    truth
+        The measured sections; None for pages without scores.
+    told
+        What else `eosin.report` takes, the same for all.
+    reading
+        As `eosin.report` takes it.
+    """
+
+    truth: Path | None
+    told: Mapping[str, Any]
+    reading: ReadOptions
+
+    verb = "report"
+
+    def key(self) -> str:
+        """Hash of the measured data and of all options."""
+        data = None if self.truth is None else _content_of_data(self.truth)
+        return fingerprint(data, json.dumps(sorted(self.told.items()), default=str), asdict(self.reading))
+
+    def files(self, entry: SlideEntry) -> str:
+        """Hash of the prediction."""
+        return content_of(entry.path)
+
+    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+        """Write the page."""
+        path = out / f"{entry.id}.html"
+        report(entry.path, out=path, truth=self.truth, reading=self.reading, **self.told)
+        return path, {}
+
+
+def predictions_in(folder: str | Path) -> list[SlideEntry]:
+    """The predictions of a folder, by name.
+
+    Raises
+    ------
+    EosinError
+        It is no folder, or holds none.
+    """
+    folder = Path(folder)
+    files = sorted(file for file in folder.glob("*.h5ad") if not file.name.startswith("."))
+    if not files:
+        raise EosinError("holds no prediction (.h5ad)", file=folder, fix="give the folder that eosin predict wrote")
+    return [SlideEntry(as_id(file.stem), file) for file in files]
+
+
+@takes_options(hide=("sections", "tile_um", "symmetries", "device", "precision", "commercial_only"))
+def score_cohort(
+    predictions: str | Path,
+    truth: str | Path,
+    *,
+    out: str | Path,
+    scoring: ScoreOptions = ScoreOptions(),
+    running: CohortOptions = CohortOptions(),
+    encoding: FeatureOptions = FeatureOptions(),
+    reading: ReadOptions = ReadOptions(),
+) -> CohortResult:
+    """Score every prediction of a folder: `OUT/{id}.json` each, and `OUT/summary-score.csv` with the main numbers.
+
+    Parameters
+    ----------
+    predictions
+        A folder of `.h5ad`, of eosin or of another tool.
+    truth
+        Data folder with the measured sections, found by name.
+    out
+        Folder of the scores.
+
+    Raises
+    ------
+    EosinError
+        No prediction is there, or an impossible option. What is wrong with one is a line of the summary.
+
+    Examples
+    --------
+    >>> model = eosin.train("data", features="features", model="ridge", genes="var:5", sections="A1,A2", out="run")
+    >>> _ = eosin.predict_cohort("run", "data", features="features", out="predicted")
+    >>> result = eosin.score_cohort("predicted", "data", out="scores")
+    >>> sorted(record["id"] for record in result.records)
+    ['A1', 'A2', 'B1', 'B2']
+    """
+    work = ScoreWork(Path(truth), scoring, encoding, replace(reading, sections=None))
+    return _of_all(work, predictions, Path(out), running)
+
+
+@takes_options(hide=("sections",))
+def report_cohort(
+    predictions: str | Path,
+    *,
+    out: str | Path,
+    truth: str | Path | None = None,
+    told: Mapping[str, Any] | None = None,
+    running: CohortOptions = CohortOptions(),
+    reading: ReadOptions = ReadOptions(),
+) -> CohortResult:
+    """Write the page of every prediction of a folder: `OUT/{id}.html` each.
+
+    Parameters
+    ----------
+    predictions
+        A folder of `.h5ad` that eosin wrote.
+    out
+        Folder of the pages.
+    truth
+        Data folder with the measured sections: adds scores.
+    told
+        What else `eosin.report` takes: `genes`, `biomarkers`, `pathways`.
+
+    Raises
+    ------
+    EosinError
+        No prediction is there, or an impossible option. What is wrong with one is a line of the summary.
+    """
+    work = ReportWork(None if truth is None else Path(truth), told or {}, replace(reading, sections=None))
+    return _of_all(work, predictions, Path(out), running)
+
+
+def _of_all(work: Work, predictions: str | Path, out: Path, running: CohortOptions) -> CohortResult:
+    need_folder(out)
+    need_other_file(out, predictions)
+    execution = execution_of(running.on)
+    return do_all(work, of_shard(predictions_in(predictions), running.shard), out, execution=execution)

@@ -140,7 +140,7 @@ def test_predictions_of_a_cohort_are_scored_and_get_pages(eosin: Run, ground: Gr
     pages = eosin("report", "p", "--truth", ground.data, "-o", "pages", "--shard", "1/2")
     assert pages.code == 0, pages.err
     assert [page.name for page in sorted(Path("pages").glob("*.html"))] == ["A1.html"]
-    for words in (("score", "p", ground.data), ("score", ground.prediction, ground.data, "--on", "here")):
+    for words in (("score", "p", ground.data), ("score", ground.prediction, ground.data, "--shard", "1/1")):
         assert re.search("give a folder", eosin(*words).complaint)
     Path("none").mkdir()
     assert "holds no prediction" in eosin("score", "none", ground.data, "-o", "s").complaint

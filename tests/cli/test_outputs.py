@@ -91,7 +91,7 @@ def test_genes_that_were_not_predicted_are_skipped_when_asked(
 
 def test_score_prints_about_ten_lines_and_all_as_json(eosin: Run, ground: Ground) -> None:
     short = eosin("score", ground.prediction, ground.data)
-    assert 6 <= len(short.out.splitlines()) <= 11, short.out
+    assert 6 <= len(short.out.splitlines()) <= 12, short.out
     everything = json.loads(eosin("score", ground.prediction, ground.data, "--json").out)
     assert f"pcc mean: {everything['pcc']['mean']:.4g}" in short.out
     assert set(everything["sections"]) == {"A1"}

@@ -24,6 +24,9 @@ from eosin.types.likeness import UNLIKE
 
 log = logging.getLogger("eosin")
 
+_DRAWS_OF_MEAN = 16
+"""Of which the mean of a generative network is made at least, so that error bars fit however few draws are kept."""
+
 
 @takes_options(hide=("encoder", "tile_um", "symmetries", "device", "precision", "sections"))
 def predict(
@@ -81,7 +84,8 @@ def predict(
     to_predict = _section_of(target, section, trained.encoder, laid, reading)
     match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=strict, match=match)
-    prediction = engine.predict(trained, ready, draws=drawing.draws, seed=drawing.seed)
+    draws, seed = drawing.draws, drawing.seed
+    prediction = engine.predict(trained, ready, draws=draws, seed=seed, draws_of_mean=_DRAWS_OF_MEAN)
     likeness = prediction.likeness
     if drawing.strict and likeness is not None and likeness.verdict == UNLIKE:
         fix = "check scale, focus, staining and tissue, or leave out --strict"

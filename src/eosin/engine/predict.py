@@ -24,9 +24,6 @@ from eosin.types.likeness import LIKE, UNLIKE
 
 log = logging.getLogger("eosin")
 
-_DRAWS_OF_A_MEAN = 16
-"""Draws of which the mean around error bars is made at least, however few are asked for."""
-
 
 def device_for(model: Model, name: str = "auto") -> torch.device:
     """Where `predict` computes: the named device, or the CPU for a closed-form model.
@@ -40,7 +37,15 @@ def device_for(model: Model, name: str = "auto") -> torch.device:
     return place if isinstance(model, Learned) else torch.device("cpu")
 
 
-def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 0, device: str = "auto") -> Prediction:
+def predict(
+    trained: Trained,
+    section: Section,
+    *,
+    draws: int = 16,
+    seed: int = 0,
+    device: str = "auto",
+    draws_of_mean: int = 1,
+) -> Prediction:
     """Draw the expression of the panel at all spots of an encoded section; its counts are not looked at.
 
     Parameters
@@ -55,6 +60,8 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         Same seed, same draws (on a CPU).
     device
         `auto` takes a GPU where there is one; or `cpu`, `cuda`, `cuda:1`, `mps`. A closed-form model stays on the CPU.
+    draws_of_mean
+        Draws that the mean of a generative network is made of at least, where fewer are asked for.
 
     Raises
     ------
@@ -80,7 +87,10 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
         batch = Batch.of([section])
         if not model.reads_rows:
             batch = batch.in_memory()
-        drawn, centre, errors = _draws_and_mean(trained, section, batch, measured, n_draws=draws, seed=seed)
+        least = max(draws, draws_of_mean)
+        drawn, centre, errors = _draws_and_mean(
+            trained, section, batch, measured, n_draws=draws, least=least, seed=seed
+        )
         tick(draws)
     adapted_to = [] if measured is None else measured.facts()
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
@@ -119,7 +129,14 @@ def predict(trained: Trained, section: Section, *, draws: int = 16, seed: int = 
 
 
 def _draws_and_mean(
-    trained: Trained, section: Section, batch: Batch, measured: Adaptation | None, *, n_draws: int, seed: int
+    trained: Trained,
+    section: Section,
+    batch: Batch,
+    measured: Adaptation | None,
+    *,
+    n_draws: int,
+    least: int,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray | None, ErrorModel | None]:
     """Draws [k s g], the mean [s g] where it is known better than a few draws tell it, and the errors around it.
 
@@ -132,7 +149,7 @@ def _draws_and_mean(
     mean = _mean_of_base(trained, context)
     own = None
     if mean is None or errors is None or not errors.can_draw(patient):
-        n_made = n_draws if errors is None or not model.generates else max(n_draws, _DRAWS_OF_A_MEAN)
+        n_made = n_draws if errors is None or not model.generates else least
         own = model.draw(context, n_made, torch.Generator().manual_seed(seed)).float().cpu().numpy()
         if errors is None:
             return own, mean, None

@@ -190,13 +190,15 @@ class ErrorModel:
     def of_own_draws(
         self, drawn: np.ndarray, mean: np.ndarray, patient: str, seed: int, *, mirrored: bool
     ) -> np.ndarray:
-        """A model's own draws [k s g], k >= 2, as measured values lie around a mean: as wide as the error bars say.
+        """A model's own draws [k s g] as measured values lie around a mean: as wide as the error bars say.
 
         Each gene's deviations from the mean of the draws are stretched to the scale that held-out spots told, and
         stand around `mean` [s g]; each draw gets a level of the slide. Where and among which genes they lie together
-        is the model's.
+        is the model's. A single draw has no width: it stays as it is, with a level.
         """
         errors = self.of_patient(patient)
+        if len(drawn) < 2:
+            return np.maximum(drawn + errors.levels(1, np.random.default_rng(seed)), 0).astype(np.float32)
         own = np.sqrt(variance_of_draws(drawn, mirrored=mirrored).mean(0))  # [g]
         stretch = np.divide(errors.scale, own, out=np.ones_like(own), where=own > _LEAST)
         levels = errors.levels(len(drawn), np.random.default_rng(seed))

@@ -92,9 +92,10 @@ def test_the_mean_of_a_network_that_draws_does_not_depend_on_few_draws(draws: in
     *training, judged = cohort()
     settings = {"model": {**SMALL["stflow"], "base": "none"}, "train": {"epochs": 1}}
     trained = train(training, model="stflow", settings=settings, panel="var:6")
-    few, many = predict(trained, judged, draws=draws), predict(trained, judged, draws=16)
+    few, many = (eosin.predict(trained, judged, draws=n) for n in (draws, 16))
     assert few.n_draws == draws and np.array_equal(few.mean, many.mean)
     assert np.array_equal(few.draws, many.draws[:draws])
+    assert not np.array_equal(predict(trained, judged, draws=draws).mean, many.mean)  # a grid takes what it asks for
 
 
 def test_conformal_intervals_of_a_training_need_nine_patients() -> None:

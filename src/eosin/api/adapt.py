@@ -112,10 +112,7 @@ def rows_of(spots: SpotChoice, section: Section, seed: int) -> np.ndarray:
         if not 0 < number <= n or number != int(number):
             raise EosinError(f"section '{section.name}' has {n} spots, not {spots}", fix=f"take 1 to {n}")
         return np.sort(np.random.default_rng(seed).choice(n, int(number), replace=False))
-    if isinstance(spots, str | Path):
-        names = _names_in(Path(spots), section.spots.ids)
-    else:
-        names = [str(name) for name in spots] if isinstance(spots, Sequence | np.ndarray) else []
+    names = _names_in(Path(spots), section.spots.ids) if isinstance(spots, str | Path) else _as_texts(spots)
     if not names:
         raise EosinError("no spot is named", fix="name at least one, or give a number of spots")
     rows = section.spots.rows_of(names)
@@ -127,6 +124,10 @@ def rows_of(spots: SpotChoice, section: Section, seed: int) -> np.ndarray:
             fix=f"give names as '{section.spots.ids[0]}'",
         )
     return np.unique(rows)
+
+
+def _as_texts(names: Any) -> list[str]:
+    return [str(name) for name in names]
 
 
 def _number_in(spots: Any) -> float | None:

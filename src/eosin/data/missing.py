@@ -29,6 +29,7 @@ def as_text(value: object) -> str:
     """A name as text: old files hold it as bytes, and a column of numbers with gaps turns 7 into 7.0."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
+    if isinstance(value, float | np.floating):
+        number = float(str(value))
+        return str(int(number)) if number.is_integer() else str(value)
     return str(value)

@@ -37,8 +37,8 @@ def adapt(trained: Trained, section: Section, rows: np.ndarray | None = None) ->
         No spot, a section that was trained on or taken into account before, no counts or features, a model without
         error bars.
     """
-    rows = np.arange(len(section.spots)) if rows is None else np.asarray(rows)
-    if not len(rows):
+    chosen: np.ndarray = np.arange(len(section.spots)) if rows is None else np.asarray(rows)
+    if not len(chosen):
         raise EosinError("there is no measured spot to adapt to", fix="name at least one")
     before = () if trained.adaptation is None else trained.adaptation.measured
     if section.name in [s["name"] for s in trained.trained_on]:
@@ -48,8 +48,8 @@ def adapt(trained: Trained, section: Section, rows: np.ndarray | None = None) ->
         raise EosinError(f"the model is adapted to spots of section '{section.name}' already", fix=fix)
     if trained.errors is None or trained.distance is None:
         raise EosinError("this model has no error bars, from which an update starts", fix="train it again")
-    truth = target(section.take(rows), trained.panel)
+    truth = target(section.take(chosen), trained.panel)
     alone = predict(replace(trained, adaptation=None), section)
     bare = replace(section, counts=None, genes=None, domains=None, image=None)
-    spots = MeasuredSpots(bare, rows, (truth - alone.mean[rows]).astype(np.float32))
+    spots = MeasuredSpots(bare, chosen, (truth - alone.mean[chosen]).astype(np.float32))
     return replace(trained, adaptation=Adaptation((*before, spots)))

@@ -194,13 +194,12 @@ class ErrorModel:
 
         Each gene's deviations from the mean of the draws are stretched to the scale that held-out spots told, and
         stand around `mean` [s g]; each draw gets a level of the slide. Where and among which genes they lie together
-        is the model's. A single draw has no width: it stays as it is, with a level.
+        is the model's. A single draw has no width: it is the mean, with a level.
         """
-        errors = self.of_patient(patient)
-        if len(drawn) < 2:
-            return np.maximum(drawn + errors.levels(1, np.random.default_rng(seed)), 0).astype(np.float32)
-        own = np.sqrt(variance_of_draws(drawn, mirrored=mirrored).mean(0))  # [g]
-        stretch = np.divide(errors.scale, own, out=np.ones_like(own), where=own > _LEAST)
+        errors, stretch = self.of_patient(patient), np.ones(mean.shape[1])
+        if len(drawn) > 1:
+            own = np.sqrt(variance_of_draws(drawn, mirrored=mirrored).mean(0))  # [g]
+            np.divide(errors.scale, own, out=stretch, where=own > _LEAST)
         levels = errors.levels(len(drawn), np.random.default_rng(seed))
         around = (drawn - drawn.mean(0, dtype=np.float64)) * stretch + levels
         return np.maximum(mean + around, 0).astype(np.float32)

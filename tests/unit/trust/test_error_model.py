@@ -182,3 +182,11 @@ def test_own_draws_that_are_all_alike_get_levels_only() -> None:
     errors = learn_errors(residuals(0, 6, 2), None, unit(), names(6))
     made = errors.of_own_draws(np.full((3, 5, N_GENES), 9.0), np.full((5, N_GENES), 9.0), "new", 0, mirrored=False)
     assert np.isfinite(made).all() and np.allclose(made, made[:, :1])
+
+
+def test_a_single_draw_stands_at_the_mean_it_is_given() -> None:
+    """As that of a patient of whom spots were measured, whose mean was moved."""
+    errors = learn_errors(residuals(0, 6, 2), None, unit(), names(6))
+    mean = np.full((5, N_GENES), 50.0)
+    made = errors.of_own_draws(np.full((1, 5, N_GENES), 9.0), mean, "new", 0, mirrored=True)
+    assert np.allclose(made, made[:, :1]) and np.abs(made - 50).max() < 6 * errors.new.level.max()

@@ -88,7 +88,8 @@ class Ledger:
         path = self.out / f"{'summary' if self.verb == 'predict' else f'summary-{self.verb}'}.csv"
         if not now and time.monotonic() - self._last < _SUMMARY_S:
             return path
-        others = sorted(f.stem for f in self.file("x").parent.glob("*.json") if f.stem not in set(ids))
+        known = set(ids)
+        others = sorted(file.stem for file in self.file("x").parent.glob("*.json") if file.stem not in known)
         records = [found for id_ in (*ids, *others) if (found := self.record(id_)) is not None]
         more = dict.fromkeys(name for one in records for name in one if name not in (*FIRST, *_NOT_IN_SUMMARY))
         with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="") as lines:

@@ -14,7 +14,7 @@ import numpy as np
 
 from eosin import engine
 from eosin.api.parts.encoded import with_features
-from eosin.api.parts.outputs import need_folder, need_other_file
+from eosin.api.parts.outputs import need_folder, need_no_checkpoint, need_other_file
 from eosin.api.parts.sections import open_target
 from eosin.config import need_seed
 from eosin.engine import Trained
@@ -22,6 +22,7 @@ from eosin.errors import EosinError
 from eosin.features import TileMatch, need_commercial
 from eosin.options import FeatureOptions, ReadOptions, takes_options
 from eosin.plurals import counted
+from eosin.storage.delimited import delimiter_of
 from eosin.types import Section
 
 log = logging.getLogger("eosin")
@@ -79,8 +80,7 @@ def adapt(
     """
     need_folder(out)
     need_other_file(out, target)
-    if out is not None and (Path(out) / "model.safetensors").is_file():
-        raise EosinError("holds a trained model", file=out, fix="choose another --out")
+    need_no_checkpoint(out, fix="choose another --out")
     need_seed(seed)
     trained = model if isinstance(model, Trained) else engine.load(model)
     match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
@@ -145,7 +145,7 @@ def _names_in(file: Path, known: Sequence[str]) -> list[str]:
     """Names in a table, of the column in which most are known; a first row that looks like one is a heading."""
     try:
         text = file.read_text(encoding="utf-8-sig")
-        rows = [row for row in csv.reader(text.splitlines(), delimiter=_delimiter(text)) if any(map(str.strip, row))]
+        rows = [row for row in csv.reader(text.splitlines(), delimiter=delimiter_of(text)) if any(map(str.strip, row))]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EosinError(
             f"is no table of names of spots ({error})", file=file, fix="give a number, or a table with one name a row"
@@ -159,9 +159,3 @@ def _names_in(file: Path, known: Sequence[str]) -> list[str]:
     if not names:
         raise EosinError("names no spot", file=file, fix="write one name a row")
     return names
-
-
-def _delimiter(text: str) -> str:
-    """What stands between the columns of a table: the one of tab, semicolon and comma that the first line has."""
-    first = text.split("\n", 1)[0]
-    return next((mark for mark in "\t;," if mark in first), ",")

@@ -18,6 +18,7 @@ from eosin.data.reader import is_known, reader_for
 from eosin.errors import EosinError
 from eosin.options import LayoutOptions, ReadOptions
 from eosin.plurals import counted
+from eosin.storage.delimited import delimiter_of
 from eosin.types import check_mpp
 from eosin.types.identifiers import first_repeat
 
@@ -25,6 +26,8 @@ log = logging.getLogger("eosin")
 
 MANIFESTS = (".csv", ".tsv", ".parquet")
 """Suffixes of tables of slides."""
+Remarks = list[tuple[int, str]]
+"""What a listing leaves out, with the level of the log."""
 _COLUMNS = ("path", "id", "section", "patient", "mpp", "reader", "points", "tissue")
 _TABLES_OF_POSITIONS = {"x", "y", "x_um", "y_um", "barcode", "in_tissue"}
 
@@ -81,7 +84,7 @@ def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions(), *, several
     if not path.is_dir():
         return False
     try:
-        found = _of_folder(path, reading)
+        found, _ = _of_folder(path, reading)
         return len(found) > 1 and (several_of_data or any(entry.path != path for entry in found))
     except EosinError:
         return False
@@ -107,7 +110,9 @@ def entries_of(path: str | Path, reading: ReadOptions = ReadOptions()) -> list[S
     if path.is_file() and path.suffix.lower() in MANIFESTS and reading.reader is None:
         found = _of_manifest(path)
     else:
-        found = _of_folder(path, reading)
+        found, remarks = _of_folder(path, reading)
+        for level, remark in remarks:
+            log.log(level, "%s: %s", path, remark)
     if not found:
         raise EosinError("holds no slide or section", file=path, fix="give a folder of slides, or a table with paths")
     ids = [entry.id for entry in found]
@@ -123,8 +128,8 @@ def _of_data(path: Path, reading: ReadOptions) -> list[SlideEntry]:
     return [SlideEntry(as_id(name), path, name) for name in names]
 
 
-def _of_folder(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
-    """The sections of a data folder of several; else what its files and folders are."""
+def _of_folder(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], Remarks]:
+    """The sections of a data folder of several, else what its files and folders are; and what is left out."""
     try:
         found = _of_data(folder, reading)
     except EosinError:
@@ -132,22 +137,19 @@ def _of_folder(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
             raise
         found = []
     if reading.reader is not None or not folder.is_dir():
-        return found
+        return found, []
     if len(found) > 1:
         ids = tuple(entry.id for entry in found)
         beside = [child.name for child in _children(folder) if _is_picture(child) and not _stem(child).startswith(ids)]
-        if beside:
-            log.warning(
-                "%s: %s beside the sections left out, first '%s'; a manifest can name them",
-                folder,
-                counted(len(beside), "image"),
-                beside[0],
-            )
-        return found
+        images = counted(len(beside), "image")
+        if not beside:
+            return found, []
+        left_out = f"{images} beside the sections left out, first '{beside[0]}'; a manifest can name them"
+        return found, [(logging.WARNING, left_out)]
     return _of_children(folder, reading)
 
 
-def _of_children(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
+def _of_children(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], Remarks]:
     children = _children(folder)
     data = {child.name.partition(".")[0] for child in children if child.suffix.lower() == ".h5ad"}
     found, unknown = [], []
@@ -158,10 +160,10 @@ def _of_children(folder: Path, reading: ReadOptions) -> list[SlideEntry]:
         found += entries
         if not entries and not any(other.stem == child.name for other in children):  # a slide's own folder of tiles
             unknown.append(child.name)
-    if unknown:
-        n = counted(len(unknown), "folder")
-        log.info("%s: %s that no reader knows left out: %s", folder, n, ", ".join(unknown[:6]))
-    return found
+    if not unknown:
+        return found, []
+    left_out = f"{counted(len(unknown), 'folder')} that no reader knows left out: {', '.join(unknown[:6])}"
+    return found, [(logging.INFO, left_out)]
 
 
 def _of_child(child: Path, reading: ReadOptions) -> list[SlideEntry]:
@@ -200,7 +202,7 @@ def _of_manifest(path: Path) -> list[SlideEntry]:
             table = pd.read_parquet(path)
         else:
             with path.open(encoding="utf-8-sig") as lines:
-                mark = next((mark for mark in "\t;," if mark in lines.readline()), ",")
+                mark = delimiter_of(lines.readline())
             table = pd.read_csv(path, sep=mark, dtype=str, encoding="utf-8-sig")
     except Exception as error:  # parsers raise errors of many kinds
         text = " ".join(str(error).split())[:200]

@@ -21,7 +21,7 @@ clock, since the clocks of two machines differ."""
 
 
 @contextlib.contextmanager
-def held(path: Path, *, poll_s: float = 0.2) -> Iterator[None]:
+def held(path: Path, *, poll_s: float = 0.2, wait: bool = True) -> Iterator[bool]:
     """Hold `{path}.lock` while the block makes `path`; wait where another process does.
 
     The lock is a file (`filelock.SoftFileLease`) rather than a lock of the system, which some network disks lack: it
@@ -35,6 +35,13 @@ def held(path: Path, *, poll_s: float = 0.2) -> Iterator[None]:
         What the block makes; its folder is made if it is lacking.
     poll_s
         Time between two looks at a lock that another process holds, seconds.
+    wait
+        Until it is free; else the block runs without it where another process holds it.
+
+    Yields
+    ------
+    bool
+        Whether the lock is held.
 
     Raises
     ------
@@ -42,31 +49,15 @@ def held(path: Path, *, poll_s: float = 0.2) -> Iterator[None]:
         The folder cannot be written.
     """
     with explained(path):
-        lock = _lock_of(path)
-        _take(lock, path, poll_s)
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def held_now(path: Path) -> Iterator[bool]:
-    """Hold `{path}.lock` as `held` does, or not at all where another process does: whether it is held.
-
-    Raises
-    ------
-    EosinError
-        The folder cannot be written.
-    """
-    with explained(path):
-        lock = _lock_of(path)
-        try:
-            lock.acquire(blocking=False)
-        except (Timeout, LeaseSettingsMismatch):
-            ours = False
-        else:
-            ours = True
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = SoftFileLease(
+            path.with_name(f"{path.name}.lock"),
+            lease_duration=_SILENT_S,
+            heartbeat_interval=min(_BEAT_S, _SILENT_S / 3),
+        )
+        if wait:
+            _take(lock, path, poll_s)
+        ours = wait or _taken_now(lock)
     try:
         yield ours
     finally:
@@ -74,13 +65,13 @@ def held_now(path: Path) -> Iterator[bool]:
             lock.release()
 
 
-def _lock_of(path: Path) -> SoftFileLease:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return SoftFileLease(
-        path.with_name(f"{path.name}.lock"),
-        lease_duration=_SILENT_S,
-        heartbeat_interval=min(_BEAT_S, _SILENT_S / 3),
-    )
+def _taken_now(lock: SoftFileLease) -> bool:
+    """Take a lock that nobody holds; whether it was free."""
+    try:
+        lock.acquire(blocking=False)
+    except (Timeout, LeaseSettingsMismatch):  # the second: of a version of eosin with another `_SILENT_S`
+        return False
+    return True
 
 
 def _take(lock: SoftFileLease, path: Path, poll_s: float) -> None:
@@ -89,11 +80,7 @@ def _take(lock: SoftFileLease, path: Path, poll_s: float) -> None:
     told = False
     while True:
         holder = _holder(lock)
-        try:
-            lock.acquire(blocking=False)
-        except (Timeout, LeaseSettingsMismatch):  # the second: of a version of eosin with another `_SILENT_S`
-            pass
-        else:
+        if _taken_now(lock):
             if holder is not None:
                 _LOG.warning("%s: its process is gone; taken over from %s", lock.lock_file, holder)
             return

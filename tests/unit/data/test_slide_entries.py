@@ -148,3 +148,18 @@ def test_shards_share_out_all_and_nothing_twice() -> None:
     for wrong in ("0/4", "5/4", "1", "a/b", "1/0", "²/3"):
         with pytest.raises(EosinError, match="--shard is"):
             of_shard(entries, wrong)
+
+
+def test_marks_in_cells_are_not_taken_for_what_parts_columns(tmp_path: Path) -> None:
+    file = tmp_path / "cohort.csv"
+    file.write_text("path,patient\na.tif,P;1\nb.tif,P\t2\n")
+    assert [entry.patient for entry in entries_of(file)] == ["P;1", "P\t2"]
+
+
+def test_what_is_left_out_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """However often it is asked whether the folder is a cohort."""
+    for name in "cd":
+        anndata(tmp_path / f"{name}.h5ad")
+    picture(tmp_path / "other.tif")
+    assert is_cohort(tmp_path) and len(entries_of(tmp_path)) == 2
+    assert caplog.text.count("left out") == 1

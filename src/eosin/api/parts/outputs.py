@@ -58,14 +58,23 @@ def need_other_file(out: str | Path | None, source: object) -> None:
         raise EosinError("would be written over itself", file=out, fix="choose another --out")
 
 
-def need_no_checkpoint(out: str | Path | None) -> None:
+_GO_ON = "continue it with --resume, replace it with --overwrite, or choose another --out"
+
+
+def need_no_checkpoint(out: str | Path | None, *, fix: str = _GO_ON) -> None:
     """Refuse a checkpoint folder in which a trained model lies.
+
+    Parameters
+    ----------
+    out
+        The folder; None is not checked.
+    fix
+        What the command can do about it.
 
     Raises
     ------
     EosinError
-        A model lies there; the message says how to go on or to replace it.
+        A model lies there.
     """
     if out is not None and (Path(out) / "model.safetensors").is_file():
-        fix = "continue it with --resume, replace it with --overwrite, or choose another --out"
         raise EosinError("holds a trained model", file=out, fix=fix)

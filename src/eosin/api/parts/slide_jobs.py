@@ -16,7 +16,7 @@ from eosin.data.slide_entries import SlideEntry
 from eosin.errors import EosinError
 from eosin.execution import Done, Execution, Failed, Here, Job, Outcome
 from eosin.storage.files import remove_partial_files
-from eosin.storage.lock import held, held_now
+from eosin.storage.lock import held
 
 log = logging.getLogger("eosin")
 
@@ -98,8 +98,8 @@ class SlideJob(Job[dict[str, Any]]):
         """Make the output and its record; a record with the status `busy` where another process is at it."""
         ledger = Ledger(self.out, self.work.verb)
         place = ledger.file(self.entry.id)
-        with held(place) if self.wait else held_now(place) as ours:
-            if ours is False:
+        with held(place, wait=self.wait) as ours:
+            if not ours:
                 return {"id": self.entry.id, "status": _BUSY}
             if (found := self.kept()) is not None:
                 return found

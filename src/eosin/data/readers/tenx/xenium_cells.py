@@ -14,6 +14,7 @@ import numpy as np
 
 from eosin.data.cell_outlines import Rings
 from eosin.data.reader import blame
+from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.cell_units import cell_units, without_outlines
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.readers.tenx.xenium_frame import Frame
@@ -157,13 +158,14 @@ def _read_rings(file: Path, barcodes: np.ndarray, frame: Frame) -> Rings:
             batch = next(batches, None)
             if batch is None:
                 break
-            codes, names = _coded(batch.column("cell_id"))
+            codes, cells = coded(batch.column("cell_id"), "a corner has no cell_id")
+            names = list(map(_id, cells))
             place = index.get_indexer(pd.Index(names)) if names else np.zeros(0, dtype=np.int64)
             owners.append(place[codes].astype(np.int32))
-            xy = np.stack([_numbers(batch, column) for column in _CORNERS[1:]], 1)
+            xy = np.stack([numbers(batch, column) for column in _CORNERS[1:]], 1)
             corners.append(frame.place(xy).astype(np.float32))
             if _PART in batch.schema.names:
-                parts.append(_numbers(batch, _PART))
+                parts.append(numbers(batch, _PART))
             other = names[0] if names and other == b"none" else other
     if not any((owner >= 0).any() for owner in owners):
         problem = f"has no outline of a cell of the matrix: its first cell is '{other.decode('utf-8', 'replace')}'"
@@ -190,17 +192,3 @@ def _csv(file: Path) -> Iterator[pa.RecordBatch]:
         with csv.open_csv(stream, convert_options=csv.ConvertOptions(column_types=types)) as table:
             _need(_CORNERS, table.schema.names, file)
             yield from table
-
-
-def _numbers(batch: pa.RecordBatch, column: str) -> np.ndarray:
-    return batch.column(column).to_numpy(zero_copy_only=False).astype(np.float64)
-
-
-def _coded(column: Any) -> tuple[np.ndarray, list[bytes]]:
-    """Codes [c] and the names of cells that they stand for."""
-    import pyarrow as pa
-
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    if coded.null_count:
-        raise EosinError("a corner has no cell_id", fix=AGAIN)
-    return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), list(map(_id, coded.dictionary.to_pylist()))

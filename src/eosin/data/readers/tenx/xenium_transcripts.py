@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
@@ -69,12 +70,13 @@ class Transcripts:
             raise EosinError("holds no transcripts", file=self.file, fix=AGAIN)
 
     def _piece(self, batch: pa.RecordBatch) -> tuple[np.ndarray, np.ndarray]:
-        xy_um = np.stack([_numbers(batch, column) for column in ("x_location", "y_location")], 1)
-        codes, names = _coded(batch.column("feature_name"))
+        xy_um = np.stack([numbers(batch, column) for column in ("x_location", "y_location")], 1)
+        codes, texts = coded(batch.column("feature_name"), "a transcript has no feature_name")
+        names = [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in texts]  # early files: bytes
         control = np.array([bool(_CONTROL.match(name)) for name in names], dtype=bool)[codes]
         if _IS_GENE in batch.schema.names:
             control |= ~batch.column(_IS_GENE).to_numpy(zero_copy_only=False).astype(bool)
-        low = ~(_numbers(batch, "qv") >= LEAST_QV)
+        low = ~(numbers(batch, "qv") >= LEAST_QV)
         seen = np.unique(codes[~control])
         of_name = np.full(len(names), -1, dtype=np.int64)
         for code in seen:
@@ -112,18 +114,3 @@ def _wanted(names: list[str], file: Path) -> list[str]:
         fix = f"its columns are {', '.join(names[:9])}"
         raise EosinError(f"has no column '{missing[0]}'", file=file, fix=fix)
     return [*_COLUMNS, *([_IS_GENE] if _IS_GENE in names else [])]
-
-
-def _numbers(batch: pa.RecordBatch, column: str) -> np.ndarray:
-    return batch.column(column).to_numpy(zero_copy_only=False).astype(np.float64)
-
-
-def _coded(column: Any) -> tuple[np.ndarray, list[str]]:
-    """Codes [m] and the names they stand for; early files hold names as bytes."""
-    import pyarrow as pa
-
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    if coded.null_count:
-        raise EosinError("a transcript has no feature_name", fix=AGAIN)
-    names = [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in coded.dictionary.to_pylist()]
-    return coded.indices.to_numpy(zero_copy_only=False).astype(np.int64), names

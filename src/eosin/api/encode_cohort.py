@@ -8,12 +8,10 @@ from typing import Any
 
 from eosin.api.parts.encoded import need_commercial_encoder
 from eosin.api.parts.entry_sections import content_of_section, files_of_entry, section_of_entry
-from eosin.api.parts.outputs import need_folder, need_other_file
-from eosin.api.parts.slide_jobs import CohortResult, Work, do_all
-from eosin.data.slide_entries import SlideEntry, entries_of, of_shard
+from eosin.api.parts.slide_jobs import CohortResult, Work, do_cohort
+from eosin.data.slide_entries import SlideEntry, entries_of
 from eosin.encoders import Encoder, get_encoder
 from eosin.encoders.parts.field_of_view import with_tile
-from eosin.execution.by_name import execution_of
 from eosin.features import encode, feature_path
 from eosin.options import CohortOptions, FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import layout_of
@@ -98,15 +96,10 @@ def encode_cohort(
     >>> result.records[0]["status"]
     'done'
     """
-    out = Path(out)
-    need_folder(out)
-    need_other_file(out, cohort)
     given = {} if encoding.precision is None else {"precision": encoding.precision}
     encoder = get_encoder(with_tile(encoding.encoder, encoding.tile_um), **given)
     if encoding.commercial_only:
         need_commercial_encoder(encoder)
     layout_of(layout)
-    execution = execution_of(running.on)
-    entries = of_shard(entries_of(cohort, reading), running.shard)
     work = EncodeWork(encoder, encoding, layout, replace(reading, sections=None))
-    return do_all(work, entries, out, execution=execution)
+    return do_cohort(work, cohort, lambda: entries_of(cohort, reading), Path(out), running)

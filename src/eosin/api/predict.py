@@ -10,15 +10,14 @@ from typing import Any
 from eosin import engine
 from eosin.api.parts.encoded import with_features
 from eosin.api.parts.outputs import need_other_file, need_suffix
-from eosin.api.parts.sections import open_target
+from eosin.api.parts.sections import open_to_predict
 from eosin.api.parts.thumbnails import save_prediction
 from eosin.engine import Trained
 from eosin.engine.calibration_file import read_calibration
 from eosin.errors import EosinError
 from eosin.features import TileMatch, need_commercial
-from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.options import DrawOptions, FeatureOptions, LayoutOptions, ReadOptions, takes_options
-from eosin.slide import Layout, layout_of
+from eosin.slide import layout_of
 from eosin.types import Prediction, Section
 from eosin.types.likeness import UNLIKE
 
@@ -81,7 +80,9 @@ def predict(
         trained = engine.with_settings(trained, settings)
     if encoding.commercial_only:
         need_commercial(f"model '{trained.name}'", trained.licence, commercial=trained.commercial)
-    to_predict = _section_of(target, section, trained.encoder, laid, reading)
+    to_predict = target
+    if not isinstance(to_predict, Section):
+        to_predict = open_to_predict(to_predict, section, trained.encoder, laid, reading)
     match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=strict, match=match)
     draws, seed = drawing.draws, drawing.seed
@@ -95,14 +96,3 @@ def predict(
     if out is not None:
         save_prediction(prediction, out, keep_draws=drawing.keep_draws or None)
     return prediction
-
-
-def _section_of(
-    target: Section | str | Path, section: str | None, encoder: str, layout: Layout, reading: ReadOptions
-) -> Section:
-    """The section to predict, with features only where it came with them."""
-    if isinstance(target, Section):
-        return target
-    if reading.reader is None and is_feature_file(target):
-        return section_of_features(target, encoder, mpp=reading.mpp).said_to_be_of(reading.patient)
-    return open_target(target, section, layout, reading)

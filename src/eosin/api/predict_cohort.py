@@ -11,13 +11,11 @@ from typing import Any
 from eosin import engine
 from eosin.api.parts.entry_sections import content_of_section, files_of_entry, section_of_entry
 from eosin.api.parts.ledger import content_of
-from eosin.api.parts.outputs import need_folder, need_other_file
-from eosin.api.parts.slide_jobs import CohortResult, Work, do_all
+from eosin.api.parts.slide_jobs import CohortResult, Work, do_cohort
 from eosin.api.predict import predict
-from eosin.data.slide_entries import SlideEntry, entries_of, of_shard
+from eosin.data.slide_entries import SlideEntry, entries_of
 from eosin.engine import Trained
 from eosin.errors import EosinError
-from eosin.execution.by_name import execution_of
 from eosin.features.image_hash import image_hash
 from eosin.options import (
     CohortOptions,
@@ -139,15 +137,11 @@ def predict_cohort(
     >>> [record["status"] for record in result.records]
     ['done', 'done', 'done', 'done']
     """
-    out, run = Path(out), Path(model)
-    need_folder(out)
-    need_other_file(out, cohort)
+    run = Path(model)
     layout_of(layout)
-    execution = execution_of(running.on)
-    entries = of_shard(entries_of(cohort, reading), running.shard)
     config = read_json(run / "config.json")
     if not isinstance(config, dict) or not (run / "model.safetensors").is_file():
         raise EosinError("is no checkpoint of eosin's", file=run, fix="train one: eosin train DATA -o RUN")
     run_key = fingerprint(config, str(image_hash(run / "model.safetensors")))
     work = PredictWork(run, run_key, drawing, encoding, layout, replace(reading, sections=None), settings)
-    return do_all(work, entries, out, execution=execution)
+    return do_cohort(work, cohort, lambda: entries_of(cohort, reading), Path(out), running)

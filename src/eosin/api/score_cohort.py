@@ -10,13 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from eosin.api.parts.ledger import content_of
-from eosin.api.parts.outputs import need_folder, need_other_file
-from eosin.api.parts.slide_jobs import CohortResult, Work, do_all
+from eosin.api.parts.slide_jobs import CohortResult, Work, do_cohort
 from eosin.api.report import report
 from eosin.api.score import score
-from eosin.data.slide_entries import SlideEntry, as_id, of_shard
+from eosin.data.slide_entries import SlideEntry, as_id
 from eosin.errors import EosinError
-from eosin.execution.by_name import execution_of
 from eosin.options import CohortOptions, FeatureOptions, ReadOptions, ScoreOptions, takes_options
 from eosin.storage.files import fingerprint, write_json
 
@@ -158,7 +156,7 @@ def score_cohort(
     ['A1', 'A2', 'B1', 'B2']
     """
     work = ScoreWork(Path(truth), scoring, encoding, replace(reading, sections=None))
-    return _of_all(work, predictions, Path(out), running)
+    return do_cohort(work, predictions, lambda: predictions_in(predictions), Path(out), running)
 
 
 @takes_options(hide=("sections",))
@@ -190,11 +188,4 @@ def report_cohort(
         No prediction is there, or an impossible option. What is wrong with one is a line of the summary.
     """
     work = ReportWork(None if truth is None else Path(truth), told or {}, replace(reading, sections=None))
-    return _of_all(work, predictions, Path(out), running)
-
-
-def _of_all(work: Work, predictions: str | Path, out: Path, running: CohortOptions) -> CohortResult:
-    need_folder(out)
-    need_other_file(out, predictions)
-    execution = execution_of(running.on)
-    return do_all(work, of_shard(predictions_in(predictions), running.shard), out, execution=execution)
+    return do_cohort(work, predictions, lambda: predictions_in(predictions), Path(out), running)

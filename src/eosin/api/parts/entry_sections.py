@@ -6,10 +6,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from eosin.api.parts.ledger import content_of
-from eosin.api.parts.sections import open_target
+from eosin.api.parts.sections import open_target, open_to_predict
 from eosin.data.slide_entries import SlideEntry, as_id
 from eosin.features import candidates
-from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.features.image_hash import image_hash
 from eosin.options import LayoutOptions, ReadOptions
 from eosin.slide import layout_of
@@ -34,11 +33,11 @@ def section_of_entry(
     EosinError
         It cannot be read, or is told what it cannot use.
     """
-    told = entry.reading(reading)
-    if encoder is not None and told.reader is None and is_feature_file(entry.path):
-        section = section_of_features(entry.path, encoder, mpp=told.mpp).said_to_be_of(told.patient)
+    told, laid = entry.reading(reading), layout_of(entry.layout(layout))
+    if encoder is None:
+        section = open_target(entry.path, entry.section, laid, told)
     else:
-        section = open_target(entry.path, entry.section, layout_of(entry.layout(layout)), told)
+        section = open_to_predict(entry.path, entry.section, encoder, laid, told)
     if as_id(section.name) == entry.id:
         return section
     patient = entry.id if section.patient == section.name else section.patient

@@ -10,6 +10,7 @@ from pathlib import Path
 from eosin import data as door
 from eosin.api.parts.bare_image import ON_TISSUE, is_bare_image, need_no_layout, section_of_image
 from eosin.errors import EosinError
+from eosin.features.feature_section import is_feature_file, section_of_features
 from eosin.options import ReadOptions
 from eosin.slide import Layout
 from eosin.types import Section
@@ -53,6 +54,15 @@ def open_target(
             fix = f"name one: --section {listed}; or let -o name a folder, to predict all"
             raise EosinError(f"holds {len(names)} sections", file=path, fix=fix)
     return door.read(path, reading=replace(reading, sections=names))[0]
+
+
+def open_to_predict(
+    path: str | Path, section: str | None, encoder: str, layout: Layout, reading: ReadOptions
+) -> Section:
+    """As `open_target`, or the section of a feature file, whose features come with it; `encoder` names them."""
+    if reading.reader is None and is_feature_file(path):
+        return section_of_features(path, encoder, mpp=reading.mpp).said_to_be_of(reading.patient)
+    return open_target(path, section, layout, reading)
 
 
 def truth_of(predicted: str, truth: Data, reading: ReadOptions = AS_IT_IS) -> Section:

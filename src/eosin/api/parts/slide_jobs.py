@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from eosin.api.parts.ledger import Ledger, content_of
-from eosin.data.slide_entries import SlideEntry
+from eosin.api.parts.outputs import need_folder, need_other_file
+from eosin.data.slide_entries import SlideEntry, of_shard
 from eosin.errors import EosinError
 from eosin.execution import Done, Execution, Failed, Here, Job, Outcome
+from eosin.execution.by_name import execution_of
+from eosin.options import CohortOptions
 from eosin.storage.files import remove_partial_files
 from eosin.storage.lock import held
 
@@ -144,6 +147,35 @@ class CohortResult:
     def failed(self) -> tuple[dict[str, Any], ...]:
         """Records of the slides that failed."""
         return tuple(record for record in self.records if record["status"] != "done")
+
+
+def do_cohort(
+    work: Work, source: str | Path, listing: Callable[[], Sequence[SlideEntry]], out: Path, running: CohortOptions
+) -> CohortResult:
+    """Do the work on every slide of a source, shared out as asked.
+
+    Parameters
+    ----------
+    work
+        What is done.
+    source
+        Where the slides are, which is not written over.
+    listing
+        Lists the slides.
+    out
+        Folder of the outputs.
+    running
+        Where slides are done, and which part of them.
+
+    Raises
+    ------
+    EosinError
+        `out` cannot be such a folder, an impossible place or part, no slide.
+    """
+    need_folder(out)
+    need_other_file(out, source)
+    execution = execution_of(running.on)
+    return do_all(work, of_shard(listing(), running.shard), out, execution=execution)
 
 
 def do_all(work: Work, entries: Sequence[SlideEntry], out: Path, *, execution: Execution | None = None) -> CohortResult:

@@ -39,7 +39,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 # Writes the pinned versions with hashes; no address of any package index goes into the file.
 lock: $(VENV)/.ready
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --generate-hashes --no-emit-index-url \
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra view --extra docs --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate build.in pyproject.toml -o requirements.lock
 
 clean:

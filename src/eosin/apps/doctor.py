@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from eosin.encoders.parts.published import NAMES, zoo_card
 from eosin.errors import EosinError
 from eosin.fetching.hub import cache_folder, endpoint, existing_folder, is_offline, reason_of, size_text
 from eosin.storage.user_cache import user_cache
@@ -50,11 +50,14 @@ class Check:
     fix: str = ""
 
 
-def doctor(*, online: bool = False) -> list[dict[str, Any]]:
+def doctor(*, compute: bool = False, online: bool = False) -> list[dict[str, Any]]:
     """Check Python, libraries, slide readers, devices, disk, caches and the hub's token.
 
     Parameters
     ----------
+    compute
+        Also compute with torch, numba and a GPU, which takes seconds; otherwise their versions are compared with what
+        the libraries ask of one another.
     online
         Also ask the hub which gated encoders the token gives access to; nothing else here uses the network.
 
@@ -66,10 +69,9 @@ def doctor(*, online: bool = False) -> list[dict[str, Any]]:
     probes: list[tuple[str, Callable[[], Check], str]] = [
         ("python", _python, "install Python 3.11 or newer"),
         ("libraries", _libraries, _reinstall("eosin")),
+        ("versions", _versions, _reinstall("eosin")),
         *((name, _reader_probe(name), _reinstall(package)) for name, package in _PACKAGE.items()),
-        ("numba", _numba, _reinstall("numba")),
-        ("processor", _processor, _reinstall("torch")),
-        ("gpu", _gpu, "nvidia-smi, then install the torch that fits its driver"),
+        *(_COMPUTING if compute else [("processor", _machine, "pip install psutil"), ("gpu", _driver, "nvidia-smi")]),
         ("disk", lambda: _disk(Path.cwd()), "choose another folder by --out"),
         ("feature cache", lambda: _writable("feature cache", user_cache()), "export EOSIN_CACHE=FOLDER"),
         ("hub cache", lambda: _writable("hub cache", cache_folder(), NOTE), "export HF_HOME=FOLDER"),
@@ -94,6 +96,7 @@ def need_essentials(checks: Sequence[dict[str, Any]]) -> None:
         raise EosinError(f"{len(failed)} of {len(checks)} checks fail: {names}", fix=failed[0]["fix"])
 
 
+_NVIDIA = Path("/proc/driver/nvidia/version")
 _PACKAGE = {"openslide": "openslide-python openslide-bin", "tiffslide": "tiffslide"}
 
 
@@ -127,6 +130,27 @@ def _version(name: str) -> str | None:
         return version(name)
     except PackageNotFoundError:
         return None
+
+
+def _versions() -> Check:
+    """Whether each library that eosin loads is there in the version that the others ask for."""
+    from packaging.requirements import Requirement
+
+    wrong = []
+    for name in ("eosin", *_NEEDED, "torchvision"):
+        for line in requires(name) or [] if _version(name) is not None else []:
+            asked = Requirement(line)
+            if asked.marker is not None and not asked.marker.evaluate({"extra": ""}):
+                continue
+            found = _version(asked.name)
+            if found is None or not asked.specifier.contains(found, prereleases=True):
+                wrong.append((name, asked, found))
+    if not wrong:
+        return Check("versions", OK, "all libraries are in versions that fit one another")
+    found = "; ".join(
+        f"{name} asks for {asked.name}{asked.specifier}, {have or 'none'} is installed" for name, asked, have in wrong
+    )
+    return Check("versions", FAILS, found, f"pip install {' '.join(shlex.quote(str(asked)) for _, asked, _ in wrong)}")
 
 
 def _reader_probe(name: str) -> Callable[[], Check]:
@@ -199,6 +223,27 @@ def _gpu() -> Check:
     )
 
 
+_COMPUTING: list[tuple[str, Callable[[], Check], str]] = [
+    ("numba", _numba, _reinstall("numba")),
+    ("processor", _processor, _reinstall("torch")),
+    ("gpu", _gpu, "nvidia-smi, then install the torch that fits its driver"),
+]
+
+
+def _machine() -> Check:
+    import psutil
+
+    memory = size_text(psutil.virtual_memory().total)
+    return Check("processor", OK, f"{os.cpu_count()} cores, {memory} memory; eosin doctor --compute computes with it")
+
+
+def _driver() -> Check:
+    """Whether a GPU's driver is there; torch alone knows whether it can use it."""
+    if not _NVIDIA.exists() and platform.system() != "Darwin":
+        return Check("gpu", NOTE, "no driver of NVIDIA; small models train on the processor")
+    return Check("gpu", OK, "a driver is there; eosin doctor --compute tries it")
+
+
 def _disk(folder: Path) -> Check:
     free = shutil.disk_usage(folder).free
     found = f"{size_text(free)} free in {folder}"
@@ -241,6 +286,8 @@ def _gates() -> Iterator[Check]:
     """For each gated encoder on the hub, whether the token gives access."""
     from huggingface_hub import HfApi
     from huggingface_hub.errors import GatedRepoError
+
+    from eosin.encoders.parts.published import NAMES, zoo_card
 
     api = HfApi(endpoint=endpoint())
     cards = {card.hub: card for card in map(zoo_card, NAMES) if card.gated and card.hub is not None}

@@ -102,11 +102,13 @@ def fetch(
     show.lines(run(what, name, out=out, dry_run=dry_run, **wish))
 
 
-def doctor(*, online: Flag = False, json: Flag = False) -> None:
+def doctor(*, compute: Flag = False, online: Flag = False, json: Flag = False) -> None:
     """Check that eosin can work here: readers, devices, disk, cache, token, versions. Exit code 1 if it cannot.
 
     Parameters
     ----------
+    compute
+        Also compute with torch, numba and a GPU; it takes seconds.
     online
         Also ask the hub which gated encoders this token may have.
     json
@@ -118,7 +120,7 @@ def doctor(*, online: Flag = False, json: Flag = False) -> None:
     from eosin.apps.doctor import need_essentials
     from eosin.cli import show
 
-    found = run(online=online)
+    found = run(compute=compute, online=online)
     if json:
         show.lines([dumps(found, indent=1)])
     else:

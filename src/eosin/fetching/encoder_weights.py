@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from eosin.encoders.parts.published import NAMES, zoo_card
-from eosin.encoders.parts.weights import HUB_FILE
 from eosin.errors import EosinError
 from eosin.fetching.hub import Repository, cache_folder, download, is_offline, list_files, need_space, size_text
 from eosin.fetching.sources import SOURCES, FetchOptions, Source
@@ -35,6 +33,9 @@ class Weights(Source):
 def _published(options: FetchOptions) -> tuple[Repository, str]:
     """Where the weights are, and the name of the file."""
     name = options.name or ""
+    from eosin.encoders.parts.published import NAMES, zoo_card  # loads torch, only where needed
+    from eosin.encoders.parts.weights import HUB_FILE
+
     if name in NAMES:
         card = zoo_card(name)
         if card.hub is None:
@@ -47,6 +48,8 @@ def _published(options: FetchOptions) -> tuple[Repository, str]:
 
 
 def _how_to_use(options: FetchOptions, file: str) -> list[str]:
+    from eosin.encoders.parts.published import NAMES
+
     if options.name not in NAMES:
         return [f"use them: --encoder timm:ARCH@{options.name}"]
     if file.endswith(".safetensors"):

@@ -63,7 +63,24 @@ class Fault:
 
 
 def faults_of(file: Path, root: Path) -> Iterator[Fault]:
-    """All faults that can be put into a file; words for people (messages, docstrings) and annotations are left alone."""
+    """All faults that can be put into a file; words for people and annotations are left alone."""
+    return (fault for fault in _places(file, root) if _parses(file.read_bytes(), fault))
+
+
+def _parses(raw: bytes, fault: Fault) -> bool:
+    try:
+        ast.parse(with_fault(raw, fault))
+    except SyntaxError:  # a bracket lies between the two sides
+        return False
+    return True
+
+
+def with_fault(raw: bytes, fault: Fault) -> bytes:
+    """The text of a file with the fault in it."""
+    return raw[: fault.start] + fault.new.encode() + raw[fault.end :]
+
+
+def _places(file: Path, root: Path) -> Iterator[Fault]:
     source = file.read_text()
     tree = ast.parse(source)
     starts = [0]
@@ -124,7 +141,7 @@ def _of_text(node: ast.BinOp) -> bool:
 
 
 def _not_code(tree: ast.AST) -> set[int]:
-    """Nodes inside docstrings, messages of errors and logs, annotations, decorators and descriptions of settings."""
+    """Nodes in docstrings, messages of errors and logs, annotations, decorators, and defaults of settings."""
     inner: list[ast.AST] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -133,30 +150,32 @@ def _not_code(tree: ast.AST) -> set[int]:
         elif isinstance(node, ast.AnnAssign):
             inner.append(node.annotation)
         elif isinstance(node, ast.ClassDef):
-            inner += node.decorator_list
-        elif isinstance(node, ast.JoinedStr):
-            inner.append(node)
-        elif isinstance(node, ast.Call):
-            called = ast.unparse(node.func)
-            if called.startswith("log.") or called in {"EosinError", "overload"}:
-                inner.append(node)
-        elif (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)) or (
-            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        ):
+            inner += [*node.decorator_list, *(part for part in node.body if isinstance(part, ast.AnnAssign))]
+        elif isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Call) and _speaks(node)) or _is_words(node):
             inner.append(node)
     return {id(each) for node in inner for each in ast.walk(node)}
+
+
+def _speaks(call: ast.Call) -> bool:
+    called = ast.unparse(call.func)
+    return called.startswith("log.") or called == "EosinError"
+
+
+def _is_words(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING"
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
 
 
 def seen(fault: Fault, copy: Path, room: str) -> str | None:
     """Which round of tests sees the fault; None: no test does."""
     file = copy / fault.file
     whole = file.read_bytes()
-    file.write_bytes(whole[: fault.start] + fault.new.encode() + whole[fault.end :])
+    file.write_bytes(with_fault(whole, fault))
     try:
         for name, tests in rounds(file.stem, copy, room):
-            if not tests or _fails(tests, copy):
-                if tests:
-                    return name
+            if tests and _fails(tests, copy):
+                return name
         return None
     finally:
         file.write_bytes(whole)

@@ -1,8 +1,10 @@
 """The prior of `eosin.trust.level_prior`: how much levels of genes differ between slides and between patients.
 
-    python benchmarks/level_prior.py ../shared/data/her2st_levels
+    python benchmarks/level_prior.py ../shared/data/her2st_levels [--source "lung, 8 patients"]
 
-Counts of two sections each of six patients (her2st, Andersson et al. 2021), no images. Values ln(1 + count); for each
+Counts of two sections each of six patients (her2st, Andersson et al. 2021), no images; or of any folder of tables
+(.tsv.gz, spots x genes, the first letter of a file's name is the patient). With `--source` the last lines are a
+settings file: `eosin train DATA --settings FILE` stands on that prior. Values ln(1 + count); for each
 ordered pair of patients the genes of largest variance within the first one's sections. Shifts of level in units of
 that variance. The variance that is printed is the one by which intervals that expect `NOISE` within slides cover 90 %
 of the second one's values, in the mean over pairs: plain means of squares are larger, for a few pairs are far apart.
@@ -11,6 +13,7 @@ of the second one's values, in the mean over pairs: plain means of squares are l
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import permutations
@@ -30,17 +33,29 @@ Slides = dict[str, np.ndarray]
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
+    parser.add_argument("--source", help="what the counts are of; prints the prior as a settings file")
     given = parser.parse_args(arguments)
     tables = {path.name.split(".")[0]: pd.read_csv(path, sep="\t", index_col=0) for path in given.data.glob("*.tsv.gz")}
     shared = sorted(set.intersection(*(set(table.columns) for table in tables.values())))
     counts = {name: table.loc[table.sum(axis=1) > 0, shared].to_numpy(float) for name, table in tables.items()}
     slides = {name: np.log1p(values) for name, values in counts.items()}
     print(f"{len(slides)} sections of {len({name[0] for name in slides})} patients, {len(shared)} genes")
+    prior: list[str] = []
     for n_genes in (50, 300, 1000, 5000):
         for what, pairs in (("patients", of_patients(slides)), ("slides of a patient", of_slides(slides))):
             shifts = [shift(*pair, n_genes) for pair in pairs]
             common = np.mean([np.square(s.mean()) / np.square(s).mean() for s, _ in shifts])
-            print(f"{n_genes} genes, two {what}: variance {variance(shifts):.2f}, {common:.0%} of it common")
+            total = variance(shifts)
+            print(f"{n_genes} genes, two {what}: variance {total:.2f}, {common:.0%} of it common")
+            if n_genes == 50:  # of one patient or slide: half of what two differ by
+                prior += [f"{what.split()[0]}_{n} = {total / 2 * s:.3f}" for n, s in parts(common)]
+    if given.source:
+        print("\n".join(["", "[train.level_prior]", f"source = {json.dumps(given.source)}", *prior]))
+
+
+def parts(common: float) -> list[tuple[str, float]]:
+    """Names and shares of the two parts of a variance."""
+    return [("common", common), ("own", 1 - common)]
 
 
 def of_patients(slides: Slides) -> Iterator[tuple[list[np.ndarray], np.ndarray]]:

@@ -21,7 +21,7 @@ from eosin.models.parts.on_base import OnBase
 from eosin.models.parts.patients import SpotOrigins, spread_within_sections, within_sections
 from eosin.models.parts.smoothing import rows_to_judge
 from eosin.plurals import counted
-from eosin.trust import FEWEST_SPOTS, ErrorModel, LeftOver, learn_errors
+from eosin.trust import FEWEST_SPOTS, ErrorModel, LeftOver, LevelPrior, learn_errors
 
 log = logging.getLogger("eosin")
 
@@ -37,6 +37,7 @@ def errors_of(
     depth: np.ndarray | None = None,
     *,
     conformal: bool = False,
+    prior: LevelPrior | None = None,
 ) -> ErrorModel | None:
     """The error model of a trained model; None, and said, where there are fewer than `FEWEST_SPOTS` training spots.
 
@@ -55,6 +56,8 @@ def errors_of(
         [s] logarithm of the library size of the training spots; None where it is not known.
     conformal
         Make the intervals for new patients distribution-free.
+    prior
+        How levels differ, before the training spots are looked at; None: as shipped.
 
     Raises
     ------
@@ -71,6 +74,7 @@ def errors_of(
     within = np.sqrt(spread_within_sections(training.target, part))
     patients = tuple(dict.fromkeys(training.batch.patients))
     predict = _out_of_fold(model, build, training)
+    priors = {} if prior is None else {"of_patients": prior.of_patients(), "of_slides": prior.of_slides()}
     if predict is None and conformal:
         fix = "train it on a base (--model.base kernel), or leave --calibrate at 'levels'"
         raise EosinError("conformal intervals need predictions of patients that were held out", fix=fix)
@@ -83,13 +87,13 @@ def errors_of(
             xy_um=origins.xy_um[rows],
         )
         scale = within if held_out_scale is None else held_out_scale
-        return _rescaled(learn_errors(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
+        return _rescaled(learn_errors(level, None, within, patients, **priors), scale / np.maximum(level.scale(), 1e-6))
     groups = origins.patients_in_folds()
     new = _left_over(training, origins, groups, predict, depth)
     known_groups = origins.siblings_in_folds()
     more = known_groups.max() >= 0 and not np.array_equal(_renumbered(known_groups), _renumbered(groups))
     known = _left_over(training, origins, known_groups, predict, depth) if more else None
-    errors = learn_errors(new, known, within, patients)
+    errors = learn_errors(new, known, within, patients, **priors)
     if conformal:
         errors = errors.made_conformal(new)
     if held_out_scale is not None:

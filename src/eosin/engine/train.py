@@ -91,6 +91,7 @@ def train(
     conformal = train_settings.calibrate == "conformal"
     if conformal:
         need_patients(len({section.patient for section in sections}))  # before hours of training
+    judging = {"conformal": conformal, "prior": train_settings.level_prior}
     training = gather(sections, panel)
     n_features = training.batch.features.shape[1]
     features = sections[0].need_features()
@@ -127,7 +128,7 @@ def train(
         depth = depth[rows]
     if isinstance(untrained, Solved):
         untrained.solve(training)
-        result = trained(untrained, {}, errors_of(untrained, build, training, None, depth, conformal=conformal))
+        result = trained(untrained, {}, errors_of(untrained, build, training, None, depth, **judging))
     elif isinstance(untrained, Learned):
         key = run_key(sections, model, model_settings, train_settings, panel, seed, validate)
         held_out = None if validate is None else _held_out(validate, features, panel, train_settings)
@@ -135,7 +136,7 @@ def train(
         fitted, metrics = fitting.run(resume=resume, save_model=lambda m, x: trained(m, x).save(out) if out else None)
         scale = fitting.held_out_scale if metrics["epochs"] or not fitted.starts_from_base else None
         depth = depth if fitting.used is training else None  # without a refit some spots were left out
-        result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale, depth, conformal=conformal))
+        result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale, depth, **judging))
     else:
         raise EosinError(f"model '{name}' is neither solved nor learned", fix="derive it from Solved or Learned")
     if "network_note" in result.metrics:

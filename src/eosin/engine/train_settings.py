@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from eosin.config import Settings
+from eosin.trust.level_prior import LevelPrior
 
 
 class TrainSettings(Settings):
@@ -27,6 +28,12 @@ class TrainSettings(Settings):
         "levels",
         description="how intervals for new patients are made: `levels` of slides and noise, or `conformal`, which "
         "holds whatever the distribution and needs 9 patients",
+    )
+    level_prior: LevelPrior | None = Field(
+        None,
+        description="how levels of genes differ between patients and between slides, before the training slides are "
+        "looked at; none is what six patients of breast cancer showed. A table [train.level_prior] of the settings "
+        "file, or `--train.level-prior '{source = \"...\", patients_common = 0.1, ...}'`",
     )
     early_stopping: bool = Field(True, description="hold out a group of the training sections to choose the epoch")
     patience: int = Field(4, ge=1, description="epochs without gain on the held-out group after which to stop")

@@ -4,7 +4,7 @@ from eosin.trust.conformal import need_patients
 from eosin.trust.distance import Distance
 from eosin.trust.error_model import FEWEST_SPOTS, ErrorModel, KindOfErrors, learn_errors
 from eosin.trust.left_over import LeftOver
-from eosin.trust.level_prior import LevelVariance
+from eosin.trust.level_prior import LevelPrior, LevelVariance
 from eosin.trust.tool_calibration import Calibration
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "ErrorModel",
     "KindOfErrors",
     "LeftOver",
+    "LevelPrior",
     "LevelVariance",
     "learn_errors",
     "need_patients",

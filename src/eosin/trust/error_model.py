@@ -23,7 +23,7 @@ from eosin.models.parts.patients import KINDS
 from eosin.trust.conformal import conformal_shape, need_patients
 from eosin.trust.genes import trust_in_genes
 from eosin.trust.left_over import LeftOver
-from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance
+from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance, around_mean
 from eosin.trust.spatial_noise import SpatialNoise
 from eosin.types import ErrorBars, GeneTrust
 from eosin.types.spread import variance_of_draws
@@ -255,21 +255,26 @@ def learn_errors(
     """
     unit = np.maximum(within_slides, _LEAST)
     n, n_genes = len(patients), len(unit)
-    level_of_patients = of_patients.for_panel(n_genes).around_mean_of(n)
-    level_of_slides = of_slides.for_panel(n_genes).around_mean_of(1)
+    level_of_patients = of_patients.for_panel(n_genes)
     if n > 1:
         shifts, patient = new.shifts()
-        level_of_patients = level_of_patients.updated(shifts / unit, patient)
+        alone = shifts / np.sqrt(around_mean(n - 1)) / unit  # of one patient, around what all patients have in common
+        level_of_patients = level_of_patients.updated(alone, patient)
         basis = f"levels of {n} {whose} patients, and a prior worth {of_patients.worth:g} more ({of_patients.source})"
     else:
         basis = f"prior for patients ({of_patients.source}): one {whose} patient does not tell how patients differ"
     slides = known if known is not None else new if n == 1 and len(np.unique(new.slide)) > 1 else None
+    level_of_slides, n_slides = of_slides.for_panel(n_genes), 1.0
     if slides is None:
         known_basis = f"prior for slides ({of_slides.source})"
     else:
-        shifts, _ = slides.shifts()
-        level_of_slides = level_of_slides.updated(shifts / unit, np.arange(len(shifts)))
+        shifts, patient = slides.shifts()
+        n_slides = float(np.bincount(patient)[patient].mean())  # of a patient
+        alone = shifts / np.sqrt(around_mean(n_slides - 1)) / unit
+        level_of_slides = level_of_slides.updated(alone, np.arange(len(shifts)))
         known_basis = f"levels of {len(shifts)} slides, and a prior worth {of_slides.worth:g} more ({of_slides.source})"
+    level_of_patients = level_of_patients.around_mean_of(n)
+    level_of_slides = level_of_slides.around_mean_of(n_slides)
     within_new = _within(new, KINDS[int(n < 2)])
     within_known = within_new if known is None else _within(known, KINDS[1])
     return ErrorModel(

@@ -9,6 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from pydantic import Field
+
+from eosin.config import Settings
 
 _GENES, _FEWEST_GENES, _POWER = 50, 20, -0.23
 
@@ -45,9 +48,9 @@ class LevelVariance:
         factor = (max(n_genes, _FEWEST_GENES) / _GENES) ** _POWER
         return replace(self, common=self.common * factor, own=self.own * factor)
 
-    def around_mean_of(self, n_units: int) -> LevelVariance:
+    def around_mean_of(self, n_units: float) -> LevelVariance:
         """The variance around a mean of some units, which is not known better than they tell it."""
-        factor = 1 + 1 / max(n_units, 1)
+        factor = around_mean(n_units)
         return replace(self, common=self.common * factor, own=self.own * factor)
 
     def updated(self, shifts: np.ndarray, units: np.ndarray) -> LevelVariance:
@@ -72,7 +75,34 @@ class LevelVariance:
         return replace(self, common=float(common), own=float(own), worth=self.worth + len(numbers))
 
 
+def around_mean(n_units: float) -> float:
+    """How much larger the variance of one unit is around a mean of `n_units` others than around what all share."""
+    return 1 + 1 / max(n_units, 1)
+
+
 OF_PATIENTS = LevelVariance(0.26, 0.53, "six patients of her2st (Andersson et al. 2021)", worth=1)
 """Patients; two of them differ by twice that. For panels of 50 genes; made by benchmarks/level_prior.py."""
 OF_SLIDES = LevelVariance(0.04, 0.035, "slides of six patients of her2st (Andersson et al. 2021)", worth=1)
 """Slides of a patient, likewise."""
+
+
+class LevelPrior(Settings):
+    """A prior of one's own, of counts of several patients of the tissue at hand: `benchmarks/level_prior.py` makes it.
+
+    Variances are in units of a gene's variance within slides, for panels of 50 genes.
+    """
+
+    source: str = Field(description="what it was measured on, in words that go beside every interval", min_length=1)
+    patients_common: float = Field(ge=0, description="variance of the shift that all genes of a patient share")
+    patients_own: float = Field(ge=0, description="variance of the shift of each gene of a patient")
+    slides_common: float = Field(ge=0, description="likewise of slides of one patient: the shared shift")
+    slides_own: float = Field(ge=0, description="and the shift of each gene")
+    worth: float = Field(1.0, gt=0, description="how many patients, or slides, it counts as beside those of training")
+
+    def of_patients(self) -> LevelVariance:
+        """How levels of patients differ."""
+        return LevelVariance(self.patients_common, self.patients_own, self.source, self.worth)
+
+    def of_slides(self) -> LevelVariance:
+        """How levels of slides of a patient differ."""
+        return LevelVariance(self.slides_common, self.slides_own, self.source, self.worth)

@@ -183,3 +183,27 @@ def test_a_handful_of_training_spots_gives_no_error_bars(caplog: pytest.LogCaptu
     assert few.errors is None and "9 training spots: too few to learn error bars from" in caplog.text
     assert not predict(few, toy.section("C1", 30)).has_spread
     assert train([toy.section("A1", 5), toy.section("B1", 5)], model="ridge", panel="var:4").errors is not None
+
+
+def test_a_prior_of_ones_own_stands_in_the_place_of_the_shipped_one(tmp_path: Path) -> None:
+    own = {"source": "my lungs", "patients_common": 9.0, "patients_own": 16.0, "slides_common": 1.0, "slides_own": 3.0}
+    *training, judged = [s for s in cohort() if s.patient != "B"]
+    one_patient = {"model": "ridge", "panel": "var:6"}
+    shipped = train(training, **one_patient)
+    mine = train(training, **one_patient, settings={"train": {"level_prior": own}}, out=tmp_path / "run")
+    assert len({s.patient for s in training}) == 1
+    assert shipped.errors is not None and mine.errors is not None
+    ratio = np.square(mine.errors.new.level / shipped.errors.new.level)
+    assert np.allclose(ratio, (9 + 16) / (0.26 + 0.53)) and mine.errors.new.common == pytest.approx(9 / 25)
+    assert (mine.errors.known.level > 1.5 * shipped.errors.known.level).all()
+    bars = predict(load(tmp_path / "run"), judged).error_bars
+    assert bars is not None and "(my lungs)" in bars.basis
+    weak = train(training, **one_patient, settings={"train": {"level_prior": {**own, "worth": 0.1}}})
+    assert weak.errors is not None and (weak.errors.known.level < mine.errors.known.level).all()
+
+
+@pytest.mark.parametrize("wrong", [{"source": ""}, {"patients_own": -1}, {"worth": 0}, {"patients_all": 1}])
+def test_an_impossible_prior_is_refused(wrong: dict[str, Any]) -> None:
+    own = {"source": "x", "patients_common": 1, "patients_own": 1, "slides_common": 1, "slides_own": 1, **wrong}
+    with pytest.raises(EosinError, match=next(iter(wrong))):
+        train(cohort(), model="ridge", panel="var:6", settings={"train": {"level_prior": own}})

@@ -145,6 +145,7 @@ def test_every_training_setting_is_listed_here():
         "augment",
         "least_gain",
         "calibrate",
+        "level_prior",
     }  # `test_augment`, `test_selection`, `test_out_of_fold`
     assert set(CHANGES) | elsewhere == set(TrainSettings.model_fields)
 

@@ -7,7 +7,7 @@ import pytest
 
 from eosin.trust import ErrorModel, LeftOver, learn_errors
 from eosin.trust.error_model import PROBABILITIES, shape_of, with_normal
-from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES
+from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance
 
 N_GENES = 30
 
@@ -115,6 +115,26 @@ def test_weaker_panels_and_fewer_patients_change_the_prior_as_measured() -> None
     assert OF_PATIENTS.for_panel(50) == OF_PATIENTS and OF_PATIENTS.for_panel(3) == OF_PATIENTS.for_panel(20)
     assert OF_PATIENTS.around_mean_of(1).total == pytest.approx(2 * OF_PATIENTS.total)
     assert OF_SLIDES.updated(np.zeros((0, 4)), np.zeros(0)) == OF_SLIDES
+
+
+@pytest.mark.parametrize("of_what", ["patients", "slides of a patient"])
+def test_held_out_misses_lie_around_a_mean_of_one_fewer(of_what: str) -> None:
+    """A held-out one of three lies around the mean of two others, a new one around the mean of all three."""
+    rng, n, n_genes, found = np.random.default_rng(0), 3, 40, []
+    nothing = LevelVariance(0.0, 0.0, "nothing", worth=1e-9)
+    for _ in range(150):
+        level = rng.normal(0, 2, (n, n_genes))
+        miss = (level - (level.sum(0) - level) / (n - 1)).repeat(30, 0) + rng.normal(0, 1e-3, (n * 30, n_genes))
+        slide = np.arange(n).repeat(30)
+        one = np.zeros(n * 30, int)
+        if of_what == "patients":
+            errors = learn_errors(LeftOver(miss, slide, slide), None, np.ones(n_genes), names(n), of_patients=nothing)
+            found.append(np.square(errors.new.level).mean())
+        else:
+            left_over = LeftOver(miss, slide, one)
+            errors = learn_errors(left_over, None, np.ones(n_genes), names(1), of_slides=nothing)
+            found.append(np.square(errors.known.level).mean())
+    assert np.mean(found) == pytest.approx(4 * (1 + 1 / n), rel=0.04)
 
 
 def test_slides_of_one_patient_count_once() -> None:

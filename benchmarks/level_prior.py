@@ -16,13 +16,15 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from itertools import permutations
+from itertools import combinations, permutations
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import ndtr, ndtri
+
+from eosin.trust.level_prior import OF_PATIENTS, around_mean
 
 NOISE = 0.4
 """Share of the variance within slides that an image leaves over, as on her2st by the kernel."""
@@ -49,8 +51,46 @@ def main(arguments: Sequence[str]) -> None:
             print(f"{n_genes} genes, two {what}: variance {total:.2f}, {common:.0%} of it common")
             if n_genes == 50:  # of one patient or slide: half of what two differ by
                 prior += [f"{what.split()[0]}_{n} = {total / 2 * s:.3f}" for n, s in parts(common)]
+    print(f"variance of a patient's own shifts: coefficient of variation {variation(slides):.2f} over patients")
+    for n in range(1, len({name[0] for name in slides})):
+        inside = coverage(slides, n)
+        print(f"{n} training patients: {np.mean(inside):.3f} inside 90 % on the others, worst {np.min(inside):.3f}")
     if given.source:
         print("\n".join(["", "[train.level_prior]", f"source = {json.dumps(given.source)}", *prior]))
+
+
+def variation(slides: Slides, n_genes: int = 50) -> float:
+    """How much patients differ in the variance of their genes' own shifts from the mean of the others."""
+    found = []
+    for patient in sorted({name[0] for name in slides}):
+        others = [values for name, values in slides.items() if name[0] != patient]
+        shifts = [shift(others, values, n_genes)[0] for name, values in slides.items() if name[0] == patient]
+        found.append(np.mean(shifts, axis=0).var())
+    return float(np.std(found, ddof=1) / np.mean(found))
+
+
+def coverage(slides: Slides, n_patients: int, n_genes: int = 50) -> list[float]:
+    """Share inside 90 % intervals on patients outside a training of `n_patients`, for every choice of them.
+
+    The mean of a gene over training stands for what an image says of its level; the prior is that of the library.
+    """
+    patients, found = sorted({name[0] for name in slides}), []
+    of = {p: [values for name, values in slides.items() if name[0] == p] for p in patients}
+    for chosen in combinations(patients, n_patients):
+        within = np.mean([values.var(0) for p in chosen for values in of[p]], axis=0)
+        genes = np.argsort(-within)[:n_genes]
+        unit = np.sqrt(within[genes])
+        level = {p: np.mean([values[:, genes].mean(0) for values in of[p]], axis=0) / unit for p in patients}
+        misses = {p: level[p] - np.mean([level[q] for q in chosen if q != p] or [level[p]], axis=0) for p in patients}
+        prior = OF_PATIENTS
+        if n_patients > 1:
+            alone = np.stack([misses[p] for p in chosen]) / np.sqrt(around_mean(n_patients - 1))
+            prior = prior.updated(alone, np.arange(n_patients))
+        half = ndtri(0.95) * np.sqrt(NOISE + prior.around_mean_of(n_patients).total)
+        for p in set(patients) - set(chosen):
+            sd = np.sqrt(NOISE * np.mean([values[:, genes].var(0) for values in of[p]], axis=0) / within[genes])
+            found.append(float((ndtr((half - misses[p]) / sd) - ndtr((-half - misses[p]) / sd)).mean()))
+    return found
 
 
 def parts(common: float) -> list[tuple[str, float]]:

@@ -27,7 +27,7 @@ class LevelVariance:
     source
         What it was measured on.
     worth
-        How many units (patients or slides) it counts as beside those of a cohort; half as many for `own`.
+        How many units (patients or slides) it counts as beside those of a cohort; a fifth as many for `own`.
     """
 
     common: float
@@ -70,7 +70,9 @@ class LevelVariance:
         of_slide = np.stack([shared**2, np.square(shifts - shared[:, None]).mean(1)], 1)  # [n 2]
         measured = np.mean([of_slide[units == unit].mean(0) for unit in numbers], axis=0)
         prior = np.array([self.common, self.own])
-        worth = np.array([self.worth, self.worth / 2])  # a unit shows its own shift on every gene, the common one once
+        # A unit shows its own shift on every gene, the common one once. Genes go together, so its own shift is known
+        # as from about five: the variance of six patients has a coefficient of variation of .63 to .74.
+        worth = np.array([self.worth, self.worth / 5])
         common, own = (worth * prior + len(numbers) * measured) / (worth + len(numbers))
         return replace(self, common=float(common), own=float(own), worth=self.worth + len(numbers))
 
@@ -80,9 +82,9 @@ def around_mean(n_units: float) -> float:
     return 1 + 1 / max(n_units, 1)
 
 
-OF_PATIENTS = LevelVariance(0.26, 0.53, "six patients of her2st (Andersson et al. 2021)", worth=1)
+OF_PATIENTS = LevelVariance(0.26, 0.53, "six patients of her2st (Andersson et al. 2021)", worth=0.5)
 """Patients; two of them differ by twice that. For panels of 50 genes; made by benchmarks/level_prior.py."""
-OF_SLIDES = LevelVariance(0.04, 0.035, "slides of six patients of her2st (Andersson et al. 2021)", worth=1)
+OF_SLIDES = LevelVariance(0.04, 0.035, "slides of six patients of her2st (Andersson et al. 2021)", worth=0.5)
 """Slides of a patient, likewise."""
 
 
@@ -97,7 +99,7 @@ class LevelPrior(Settings):
     patients_own: float = Field(ge=0, description="variance of the shift of each gene of a patient")
     slides_common: float = Field(ge=0, description="likewise of slides of one patient: the shared shift")
     slides_own: float = Field(ge=0, description="and the shift of each gene")
-    worth: float = Field(1.0, gt=0, description="how many patients, or slides, it counts as beside those of training")
+    worth: float = Field(0.5, gt=0, description="how many patients, or slides, it counts as beside those of training")
 
     def of_patients(self) -> LevelVariance:
         """How levels of patients differ."""

@@ -76,11 +76,12 @@ def test_a_network_that_draws_gets_levels_on_top_and_keeps_its_mean() -> None:
     own, made = predict(replace(trained, errors=None), judged, draws=16), predict(trained, judged, draws=16)
     np.testing.assert_allclose(made.mean, own.mean, atol=1e-6)
     kept = (made.draws > 0).all(1)  # [k g] where nothing was clipped at 0
-    assert kept.any()
+    gene = int(kept.sum(0).argmax())
+    assert kept[:, gene].sum() > 2
     noise, levels = made.draws - made.mean, (made.draws - made.mean).mean(1)
     theirs = own.draws - own.mean
     stretch = noise.std(1) / theirs.std(1)  # [k g] one number for each gene
-    assert np.ptp(stretch[:, 0][kept[:, 0]]) < 1e-3 * stretch.max()
+    assert np.ptp(stretch[:, gene][kept[:, gene]]) < 1e-3 * stretch.max()
     within = noise - noise.mean(1, keepdims=True) - stretch[:, None] * (theirs - theirs.mean(1, keepdims=True))
     assert np.abs(within.transpose(0, 2, 1)[kept]).max() < 1e-3 * made.sd.max()
     assert levels[kept].std() > 0.1

@@ -140,9 +140,9 @@ def test_held_out_misses_lie_around_a_mean_of_one_fewer(of_what: str) -> None:
 def test_slides_of_one_patient_count_once() -> None:
     shifts = np.array([[3.0, 3.0]] * 5 + [[0.0, 0.0], [2.0, 0.0]])
     found = OF_PATIENTS.updated(shifts, np.array([0, 0, 0, 0, 0, 1, 2]))
-    assert found.common == pytest.approx((OF_PATIENTS.common + 9 + 0 + 1) / 4)
-    assert found.own == pytest.approx((0.5 * OF_PATIENTS.own + 0 + 0 + 1) / 3.5)
-    assert found.worth == 4 and found.source == OF_PATIENTS.source
+    assert found.common == pytest.approx((0.5 * OF_PATIENTS.common + 9 + 0 + 1) / 3.5)
+    assert found.own == pytest.approx((0.1 * OF_PATIENTS.own + 0 + 0 + 1) / 3.1)
+    assert found.worth == 3.5 and found.source == OF_PATIENTS.source
 
 
 def test_the_sum_of_noise_and_level_has_the_moments_of_a_sum() -> None:

@@ -63,6 +63,20 @@ def test_empirical_prior_matches_each_genes_mean_and_zeros():
     assert (again == 0).mean(0) == pytest.approx((counts == 0).mean(0), abs=0.03)
 
 
+def test_empirical_prior_of_scaled_counts_is_fitted_at_the_median_depth():
+    """A spot of twice the depth shows twice the counts, which is no variance of its genes."""
+    rng = np.random.default_rng(2)
+    depth = rng.choice([0.5, 1.0, 2.0], (40_000, 1))
+    counts = rng.poisson(depth * [6.0, 40.0, 200.0]).astype(float)
+    scaled = counts / counts.sum(1, keepdims=True) * 1e4
+    prior = EmpiricalZINB(3, torch.log1p, torch.expm1)
+    prior.observe(counts, np.log1p(scaled))
+    assert float(prior.fitted.per_count) == pytest.approx(np.median(1e4 / counts.sum(1)), rel=1e-4)
+    assert prior.fitted.mean.numpy() == pytest.approx([6.0, 40.0, 200.0], rel=0.05)
+    again = np.expm1(drawn(prior, 20_000, 3))
+    assert again.mean(0) == pytest.approx(scaled.mean(0), rel=0.05)
+
+
 @pytest.mark.parametrize("counts", [np.zeros((5, 2)), np.full((5, 2), 7.0), np.array([[0.0, 3.0]])])
 def test_empirical_prior_survives_constant_genes_and_one_spot(counts):
     prior = EmpiricalZINB(2, torch.log1p)

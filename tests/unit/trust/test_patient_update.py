@@ -49,6 +49,19 @@ def test_posterior_of_the_level_is_bayes_rule() -> None:
     np.testing.assert_allclose(found.level_sd, errors().scale * np.sqrt(v / (5 * v + 1)), atol=1e-9)
 
 
+def test_posterior_of_a_level_that_genes_share_is_that_of_a_joint_normal() -> None:
+    """Covariance of the genes' mean misses: shared + (own + 1/m) on the diagonal; asked for: shared + own."""
+    rng = np.random.default_rng(2)
+    m, common, level = 4, 0.6, 0.8
+    missed = (0.9 + rng.normal(size=(m, N_GENES))) * errors().scale
+    found = PatientUpdate.of(missed, np.eye(m), errors(level=level, common=common))
+    shared, own = common * level**2, (1 - common) * level**2
+    seen_covariance = shared + (own + 1 / m) * np.eye(N_GENES)
+    gain = (shared + own * np.eye(N_GENES)) @ np.linalg.inv(seen_covariance)
+    expected = gain @ (missed / errors().scale).mean(0)
+    np.testing.assert_allclose(found.level / errors().scale, expected, atol=1e-9)
+
+
 def test_the_look_is_used_where_misses_follow_it_and_not_else() -> None:
     rng = np.random.default_rng(2)
     look, kernel, missed = seen(120, rng, 0.6)

@@ -277,7 +277,17 @@ def write_arrays(path: Path, arrays: Mapping[str, Tensor], header: Mapping[str, 
     """One safetensors file, atomically, with a hash over its arrays in the header."""
     arrays = {name: value.contiguous() for name, value in arrays.items()}
     with atomic_file(path) as partial:
-        partial.write_bytes(save(arrays, metadata={**header, "arrays_hash": hash_arrays(arrays)}))
+        partial.write_bytes(_in_order(save(arrays, metadata={**header, "arrays_hash": hash_arrays(arrays)})))
+
+
+def _in_order(content: bytes) -> bytes:
+    """The same file with its metadata in the order of names: the library writes them in an order of chance."""
+    n = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + n])
+    header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % 8)  # what follows is aligned
+    return len(text).to_bytes(8, "little") + text + content[8 + n :]
 
 
 def read_arrays(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:

@@ -16,7 +16,7 @@ from eosin.engine.selection import RULES, HeldOut
 from eosin.errors import EosinError
 from eosin.metrics import crps, mean_defined, pcc_counted
 from eosin.models import MODELS, Learned
-from eosin.types import Features, Section
+from eosin.types import Batch, Features, Section
 
 NETWORK = {"width": 16, "edge_width": 16, "n_layers": 1, "n_components": 4}
 ALONE = {**NETWORK, "base": False}
@@ -222,3 +222,26 @@ def test_sections_that_cannot_choose_are_refused(sections: list[Section]) -> Non
     ):
         with pytest.raises(EosinError, match=says):
             run(sections[:2], ALONE, {}, validate=validate)
+
+
+def test_the_scale_of_misses_is_their_sd_within_parts_and_not_their_level(sections: list[Section]) -> None:
+    """Misses of 3, sd 2 in one part, of -40, sd 1 in a part half as long: pooled over spots, each mean costs one."""
+    rng = np.random.default_rng(4)
+    misses = [3 + 2 * rng.normal(size=(30, 4)), -40 + rng.normal(size=(15, 4))]
+    batches = [Batch.of([section]) for section in sections[:2]]
+
+    class Tens:
+        def eval(self) -> None:
+            pass
+
+        def prepare(self, batch: Batch) -> int:
+            return next(i for i, each in enumerate(batches) if each is batch)
+
+        def draw(self, part: int, n_draws: int, rng: torch.Generator) -> torch.Tensor:
+            around = torch.linspace(-1, 1, n_draws)[:, None, None]  # the mean of the draws is 10
+            return torch.full((n_draws, *misses[part].shape), 10.0) + around
+
+    held_out = HeldOut(tuple((b, 10 + m) for b, m in zip(batches, misses)), RULES["pcc"], draws=3)
+    found = held_out.scale_of_misses(Tens())  # pyright: ignore[reportArgumentType]
+    squares = sum(np.square(m - m.mean(0)).sum(0) for m in misses)
+    np.testing.assert_allclose(found, np.sqrt(squares / (30 - 1 + 15 - 1)), rtol=1e-5)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -74,7 +75,9 @@ def errors_of(
     within = np.sqrt(spread_within_sections(training.target, part))
     patients = tuple(dict.fromkeys(training.batch.patients))
     predict = _out_of_fold(model, build, training)
-    priors = {} if prior is None else {"of_patients": prior.of_patients(), "of_slides": prior.of_slides()}
+    learn = learn_errors
+    if prior is not None:
+        learn = partial(learn_errors, of_patients=prior.of_patients(), of_slides=prior.of_slides())
     if predict is None and conformal:
         fix = "train it on a base (--model.base kernel), or leave --calibrate at 'levels'"
         raise EosinError("conformal intervals need predictions of patients that were held out", fix=fix)
@@ -87,13 +90,13 @@ def errors_of(
             xy_um=origins.xy_um[rows],
         )
         scale = within if held_out_scale is None else held_out_scale
-        return _rescaled(learn_errors(level, None, within, patients, **priors), scale / np.maximum(level.scale(), 1e-6))
+        return _rescaled(learn(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
     groups = origins.patients_in_folds()
     new = _left_over(training, origins, groups, predict, depth)
     known_groups = origins.siblings_in_folds()
     more = known_groups.max() >= 0 and not np.array_equal(_renumbered(known_groups), _renumbered(groups))
     known = _left_over(training, origins, known_groups, predict, depth) if more else None
-    errors = learn_errors(new, known, within, patients, **priors)
+    errors = learn(new, known, within, patients)
     if conformal:
         errors = errors.made_conformal(new)
     if held_out_scale is not None:

@@ -52,7 +52,7 @@ def models(cells: list[dict]) -> list[str]:
     columns = (*METRICS, *DOWNSTREAM)
     rows: list[str] = []
     for family in dict.fromkeys(split_family(cell["split"]) for cell in cells):
-        rows += [f"#### {family}", "", "| model | " + columns[0][1] + " | to ridge | "]
+        rows += [f"### {family}", "", "| model | " + columns[0][1] + " | to ridge | "]
         rows[-1] += " | ".join(title for _, title in columns[1:]) + " | parameters | seeds | seconds a cell |"
         rows.append("|---|" + "---|" * (len(columns) + 4))
         found = {model: of(cells, family, model) for model in dict.fromkeys(cell["model"] for cell in cells)}

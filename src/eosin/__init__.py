@@ -22,6 +22,7 @@ _HOME = {
     "encode": "eosin.api.encode",
     "encode_cohort": "eosin.api.encode_cohort",
     "export": "eosin.exporting",
+    "export_cohort": "eosin.api.export_cohort",
     "fetch": "eosin.fetching",
     "info": "eosin.api.info",
     "predict": "eosin.api.predict",

@@ -111,6 +111,7 @@ def hue_turned(image: Image.Image) -> Image.Image:
     return Image.merge("HSV", (hue.point(lambda h: (h + 85) % 256), *others)).convert("RGB")
 
 
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # the test's own opening of 92 megapixels
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_slide_that_is_unlike_training_is_told(change: str, run: Path, tmp_path: Path) -> None:
     """C6, a section of the patient of training, as a bare image."""

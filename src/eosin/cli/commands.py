@@ -13,6 +13,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
 from eosin.api.parts.catalogue import need_encoder, need_settings, need_shipped
+from eosin.cli.cluster import cluster
 from eosin.cli.cohort_end import end_of_cohort
 from eosin.cli.comparisons import bench, report, score, study
 from eosin.cli.existing import need_checkpoint, need_existing
@@ -244,6 +245,7 @@ def tissue_(image: Path, *, out: Out, mpp: Annotated[float | None, Parameter(hel
 
 for verb in (score, report, bench, study, adapt, calibrate, export, fetch, doctor):
     app.command(verb)
+app.command(cluster)
 
 
 @app.command(name="list")

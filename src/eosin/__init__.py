@@ -24,6 +24,7 @@ _HOME = {
     "export": "eosin.exporting",
     "fetch": "eosin.fetching",
     "info": "eosin.api.info",
+    "plot": "eosin.api.plot",
     "predict": "eosin.api.predict",
     "predict_cohort": "eosin.api.predict_cohort",
     "read": "eosin.api.read",

@@ -1,4 +1,4 @@
-"""The commands that compare: score, report, bench, study. `cli` takes them up."""
+"""The commands that compare and show: score, report, plot, bench, study. `cli` takes them up."""
 
 from __future__ import annotations
 
@@ -130,6 +130,41 @@ def report(
     page = run(path, out=out, **options)
     show.lines([f"open {page} in a browser"])
     return None
+
+
+def plot(
+    prediction: Path,
+    *,
+    out: Out,
+    genes: list[str] | None = None,
+    show: list[str] | None = None,
+    truth: Path | None = None,
+    dpi: int = 200,
+    reading: OneReading = unset(OneReading),
+) -> None:
+    """Draw maps of genes on the tissue: .png, .pdf or .svg.
+
+    Parameters
+    ----------
+    prediction
+        What `eosin predict` wrote.
+    out
+        The .png, .pdf or .svg to write.
+    genes
+        Genes by commas, a row each; by default the three that are predicted best.
+    show
+        Maps by commas: tissue, mean, truth, difference, interval, sd, distance.
+    truth
+        Data folder with the measured section, for truth and difference.
+    dpi
+        Dots per inch.
+    """
+    need_existing(prediction, truth)
+    from eosin.api.plot import plot as run
+    from eosin.cli import show as say
+
+    run(prediction, genes=listed(genes), show=listed(show), truth=truth, out=out, dpi=dpi, **given(reading))
+    say.lines([f"maps in {out}"])
 
 
 def bench(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from eosin.storage.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,6 +41,16 @@ def to_png(figure: Figure, dpi: int = 144) -> bytes:
     return imagecodecs.png_encode(coarse | (coarse >> 5), level=7, filter=imagecodecs.PNG.FILTER.NONE)
 
 
+def save_figure(figure: Figure, path: str | Path, dpi: int) -> None:
+    """Write a figure in the format of the suffix, whole or not at all; equal figures give equal bytes."""
+    from matplotlib import rc_context
+
+    kind = Path(path).suffix.lower().lstrip(".")
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with rc_context({"svg.hashsalt": "eosin"}), atomic_file(path) as partial:
+        figure.savefig(partial, format=kind, dpi=dpi, metadata=dates.get(kind))
+
+
 class MapSheet:
     """Equal panels in rows and columns, each with room for a title and a colour bar.
 
@@ -48,7 +61,7 @@ class MapSheet:
 
     def __init__(self, n_rows: int, n_bars: int, extent_um: Extent, *, left: float = 0.08, slide: bool = False):
         self.width, self.extent_um = 2.5, extent_um
-        self.height = self.width * _tallness(extent_um)
+        self.height = self.width * tallness(extent_um)
         self.left, self.slide = left, slide
         self.size = (
             left + slide * (self.width + self._GAP) + n_bars * (self.width + self._BAR + self._GAP),
@@ -71,6 +84,7 @@ class MapSheet:
         return self.figure.add_axes((x / w, y / h, width / w, self.height / h))
 
 
-def _tallness(extent_um: Extent) -> float:
+def tallness(extent_um: Extent) -> float:
+    """Height of a map by its width, within reason."""
     left, right, top, bottom = extent_um
     return float(np.clip((bottom - top) / (right - left), 0.3, 3.0))

@@ -64,9 +64,9 @@ def gene_layers(
     pool = np.concatenate([values for _, values in shown])
     layers = []
     for title, values in shown:
-        low, high = _range(pool if share_range else values)
+        low, high = colour_range(pool if share_range else values)
         layers.append(ColouredMap(title, values, low, high, _MEAN_MAP, unit))
-    if prediction.error_bars is None and prediction.n_draws > 1:
+    if has_sd_map(prediction):
         sd = prediction.sd[:, j]
         layers.append(ColouredMap("predicted sd", sd, 0.0, max(float(np.percentile(sd, 99)), 1e-6), _SD_MAP, unit))
     return layers
@@ -74,7 +74,8 @@ def gene_layers(
 
 def distance_layer(likeness: Likeness) -> ColouredMap:
     """The map of the distance of each spot's features from those of training, from 0 to twice the limit."""
-    return ColouredMap("distance", likeness.distance, 0.0, 2 * likeness.spot_limit, _SD_MAP, "in usual distances")
+    unit = f"1: usual in training; limit {likeness.spot_limit:.2f}"
+    return ColouredMap("distance", likeness.distance, 0.0, 2 * likeness.spot_limit, _SD_MAP, unit)
 
 
 def draw_gene(spots: Spots, layers: Sequence[ColouredMap], extent_um: Extent) -> bytes:
@@ -128,6 +129,92 @@ def draw_layer(axis: Axes, bar_axis: Axes, spots: Spots, layer: ColouredMap, ext
     bar.set_label(layer.unit, fontsize=7.5, color=INK)
 
 
+def draw_tissue(axis: Axes, thumbnail: Thumbnail | None, extent_um: Extent, *, muted: bool = False) -> None:
+    """The H&E where it is known, in a frame of µm with a scale bar.
+
+    Muted, it is nearly grey and pale: colours of a map upon it are then not taken for those of the stain.
+    """
+    if thumbnail is not None:
+        image, um_per_px = thumbnail
+        height, width = image.shape[:2]
+        box = (0.0, width * um_per_px, height * um_per_px, 0.0)
+        axis.imshow(
+            muted_image(image) if muted else image, extent=box, interpolation="antialiased", interpolation_stage="rgba"
+        )
+    _frame(axis, extent_um)
+    _scale_bar(axis, extent_um)
+
+
+def muted_image(image: np.ndarray) -> np.ndarray:
+    """An image uint8 [h w 3] nearly without colour, and pale."""
+    shown = np.asarray(image, dtype=np.float32)[..., :3]
+    grey = shown @ np.array([0.299, 0.587, 0.114], dtype=np.float32)
+    mixed = 0.25 * shown + 0.75 * grey[..., None]
+    return np.clip(255 - 0.65 * (255 - mixed), 0, 255).astype(np.uint8)
+
+
+def draw_spots(
+    axis: Axes,
+    bar_axis: Axes,
+    spots: Spots,
+    layer: ColouredMap,
+    *,
+    enlarged: float = 1.0,
+    alpha: float = 0.85,
+    as_picture: bool = False,
+) -> None:
+    """Semi-transparent discs of the spots' true width in µm, coloured by value, with a colour bar.
+
+    A value that is not known has a grey rim and no colour. Discs that would be narrower than a dot are a dot.
+
+    Parameters
+    ----------
+    enlarged
+        Factor of the width, where only some of the spots are drawn.
+    as_picture
+        Whether discs of a vector file are one picture in it.
+    """
+    from matplotlib.collections import EllipseCollection
+
+    left, right = axis.get_xlim()
+    dot_um = abs(right - left) / 600
+    width = np.maximum(spots.widths_um() * enlarged, dot_um)
+    values = np.ma.masked_invalid(np.asarray(layer.values, float))
+    known = ~np.ma.getmaskarray(values)
+    for rows, style in (
+        (known, {"linewidth": 0}),
+        (~known, {"facecolor": "none", "edgecolor": "#77797f", "linewidth": 0.5}),
+    ):
+        if rows is not known and not rows.any():
+            continue
+        discs = EllipseCollection(
+            width[rows],
+            width[rows],
+            np.zeros(int(rows.sum())),
+            units="xy",
+            offsets=spots.xy_um[rows],
+            offset_transform=axis.transData,
+            **style,
+        )
+        discs.set(alpha=alpha, rasterized=as_picture)
+        axis.add_collection(discs)
+        if rows is known:
+            discs.set(array=values[rows], cmap=layer.colours, clim=(layer.low, layer.high))
+            bar = bar_axis.figure.colorbar(discs, cax=bar_axis, extend=_extend(layer), extendfrac=0.03)
+            bar.outline.set_visible(False)
+            bar.ax.tick_params(labelsize=7, length=2, colors=INK)
+            bar.set_label(layer.unit, fontsize=8, color=INK)
+            if bar.solids is not None:
+                bar.solids.set(alpha=1, edgecolor="face")
+
+
+def has_sd_map(prediction: Prediction) -> bool:
+    """Whether error bars differ from spot to spot, so that they are a map and not one number for each gene."""
+    if prediction.error_bars is None:
+        return prediction.n_draws > 1
+    return np.ndim(prediction.error_bars.scale) == 2
+
+
 def draw_image(axis: Axes, thumbnail: Thumbnail | None, spots: Spots, extent_um: Extent) -> None:
     """H&E with a scale bar; without an image, a dot at every spot."""
     if thumbnail is None:
@@ -161,15 +248,19 @@ def _scale_bar(axis: Axes, extent_um: Extent) -> None:
     axis.text(x + length / 2, y - 0.02 * (bottom - top), label, ha="center", va="bottom", fontsize=8, bbox=halo)
 
 
-def _range(values: np.ndarray) -> tuple[float, float]:
-    low, high = (float(v) for v in np.percentile(values, [1, 99]))
+def colour_range(values: np.ndarray) -> tuple[float, float]:
+    """The range that colours span: from the 1st to the 99th percentile of the values that are known."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return 0.0, 1.0
+    low, high = (float(v) for v in np.percentile(known, [1, 99]))
     return (low, high) if high - low > 1e-6 else (low - 0.5, low + 0.5)
 
 
 def _extend(layer: ColouredMap) -> Any:
     """Arrowheads on the colour bar where values lie beyond its ends."""
     return {(False, False): "neither", (True, False): "min", (False, True): "max", (True, True): "both"}[
-        (bool(layer.values.min() < layer.low), bool(layer.values.max() > layer.high))
+        (bool((layer.values < layer.low).any()), bool((layer.values > layer.high).any()))
     ]
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.genes import target
+from eosin.genes import target, totals
 from eosin.metrics import mean_of_rows, pcc_counted
+from eosin.reporting.tables import is_baseline
 from eosin.types import ErrorBars, GenePanel, Prediction, Section
 
 _MOST_VALUES = 2_000_000  # values behind the calibration chart; more would change no line on it
@@ -27,11 +28,14 @@ class ReportedRun:
         Predictions of the other models, by model.
     truth
         Measured model values [s g] by section, in the order of the spots of the predictions.
+    depth
+        ln(1 + counts over all measured genes) [s] of the same spots, by section.
     """
 
     main: list[Prediction]
     others: dict[str, list[Prediction]]
     truth: dict[str, np.ndarray]
+    depth: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -40,10 +44,24 @@ class ReportedRun:
 
     def pcc(self, predictions: Sequence[Prediction]) -> np.ndarray | None:
         """Per gene [g], mean over the sections that are measured; NaN where the truth of none varies."""
-        rows = [pcc_counted(self.truth[p.section], p.mean) for p in predictions if p.section in self.truth]
+        rows = list(self.pcc_of_sections(predictions).values())
         if not rows:
             return None
         return mean_of_rows(rows, len(rows[0]))
+
+    def pcc_of_sections(self, predictions: Sequence[Prediction]) -> dict[str, np.ndarray]:
+        """Per measured section each gene's correlation [g], over the spots whose values are known."""
+        found = {}
+        for prediction in predictions:
+            if (truth := self.truth.get(prediction.section)) is not None:
+                known = np.isfinite(truth).all(1)
+                found[prediction.section] = pcc_counted(truth[known], prediction.mean[known])
+        return found
+
+    @property
+    def ridge(self) -> str | None:
+        """The tuned ridge among the other models."""
+        return next((model for model in self.others if is_baseline(model)), None)
 
     def truth_and_draws(self) -> tuple[np.ndarray, np.ndarray]:
         """Truth [n g] and draws [k n g] of all measured spots; where those are very many, evenly thinned."""
@@ -83,13 +101,14 @@ def gather(predictions: Sequence[Prediction], truth: Sequence[Section]) -> Repor
     main = by_model.pop(predictions[0].model)
     sections = {section.name: section for section in truth}
     measured = {p.section: truth_values(p, sections[p.section]) for p in main if p.section in sections}
+    depth = {p.section: depth_at(p, sections[p.section]) for p in main if p.section in sections}
     ids = {p.section: p.spots.ids for p in main}
     for prediction in (p for group in by_model.values() for p in group if p.section in measured):
         if prediction.spots.ids != ids[prediction.section]:
             raise EosinError(
                 f"models disagree about the spots of section '{prediction.section}'", fix="predict it again"
             )
-    return ReportedRun(main, by_model, measured)
+    return ReportedRun(main, by_model, measured, depth)
 
 
 def _by_model(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
@@ -112,23 +131,6 @@ def _by_model(predictions: Sequence[Prediction]) -> dict[str, list[Prediction]]:
     return groups
 
 
-def choose_genes(run: ReportedRun, pcc: np.ndarray | None, wanted: Sequence[str]) -> dict[str, str]:
-    """Gene -> why it is shown: the wanted ones, then best, middling and worst, or the most varied without truth."""
-    names = run.main[0].panel.names
-    chosen = dict.fromkeys(wanted, "asked for")
-    if pcc is None:
-        spread = np.mean([p.mean.std(0) for p in run.main], 0)
-        for j in np.argsort(-spread, kind="stable")[:4]:
-            chosen.setdefault(names[j], "varies most in the prediction")
-    else:
-        order = [int(j) for j in np.argsort(-pcc, kind="stable") if not np.isnan(pcc[j])]
-        places = {0: "best predicted", 1: "second best", len(order) // 2: "median", len(order) - 1: "worst predicted"}
-        for place, why in places.items():
-            if 0 <= place < len(order):
-                chosen.setdefault(names[order[place]], why)
-    return chosen
-
-
 def truth_values(prediction: Prediction, truth: Section) -> np.ndarray:
     """Measured model values [s g] at the prediction's spots, matched by spot id.
 
@@ -137,6 +139,17 @@ def truth_values(prediction: Prediction, truth: Section) -> np.ndarray:
     EosinError
         A spot or a gene of the prediction that the section does not have.
     """
+    rows = _rows_of(prediction, truth)
+    values = target(truth, prediction.panel)  # before taking rows: a size factor counts all genes, not all spots
+    return np.asarray(values)[rows]
+
+
+def depth_at(prediction: Prediction, truth: Section) -> np.ndarray:
+    """ln(1 + counts over all measured genes) [s] of the prediction's spots."""
+    return np.log1p(totals(truth))[_rows_of(prediction, truth)]
+
+
+def _rows_of(prediction: Prediction, truth: Section) -> np.ndarray:
     rows = truth.spots.rows_of(prediction.spots.ids)
     missing = np.flatnonzero(rows < 0)
     if len(missing):
@@ -145,8 +158,7 @@ def truth_values(prediction: Prediction, truth: Section) -> np.ndarray:
             f"section '{truth.name}' lacks {share} predicted spots, first '{prediction.spots.ids[missing[0]]}'",
             fix="give the measured section that was predicted",
         )
-    values = target(truth, prediction.panel)  # before taking rows: a size factor counts all genes, not all spots
-    return np.asarray(values)[rows]
+    return rows
 
 
 def check_genes(genes: Sequence[str], panel: GenePanel) -> None:

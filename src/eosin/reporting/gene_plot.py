@@ -24,7 +24,7 @@ from eosin.reporting.maps import (
     unit_of,
 )
 from eosin.reporting.thinning import evenly_thinned
-from eosin.types import Prediction, Section
+from eosin.types import GenePanel, Prediction, Section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,7 +84,19 @@ def gene_figure(
     show = tuple(dict.fromkeys(show)) or ("tissue", "mean", *(() if truth is None else ("truth",)), "interval")
     _check(prediction, genes, show, has_truth=truth is not None)
     measured = None if truth is None else truth_values(prediction, truth)
-    genes = tuple(dict.fromkeys(genes)) or best_genes(prediction, measured)
+    return values_figure(
+        prediction, tuple(dict.fromkeys(genes)) or best_genes(prediction, measured), show, measured, thumbnail
+    )
+
+
+def values_figure(
+    prediction: Prediction,
+    genes: Sequence[str],
+    show: Sequence[str],
+    measured: np.ndarray | None,
+    thumbnail: Thumbnail | None,
+) -> Figure:
+    """As `gene_figure`, of measured model values [s g] at the prediction's spots."""
     rows = evenly_thinned(prediction.spots.xy_um, _MOST_DRAWN)
     n_spots, extent = len(prediction.spots), extent_of(prediction.spots, thumbnail)
     if len(rows) < n_spots:
@@ -178,7 +190,7 @@ def _panels(prediction: Prediction, gene: str, show: Sequence[str], measured: np
             reach = max(float(np.percentile(known, 99)) if known.size else 0.0, 1e-6)
             panels.append(ColouredMap("predicted − measured", misses, -reach, reach, "RdBu_r", unit))
         elif kind in ("interval", "sd"):
-            panels.append(_spread(prediction.of_genes([j], _panel_of(prediction, j)), kind, unit))
+            panels.append(_spread(prediction.of_genes([j], panel_of(prediction.panel, [j])), kind, unit))
         elif kind == "distance":
             panels.append(_distance(prediction))
         else:
@@ -186,10 +198,10 @@ def _panels(prediction: Prediction, gene: str, show: Sequence[str], measured: np
     return panels
 
 
-def _panel_of(prediction: Prediction, j: int) -> Any:
-    panel = prediction.panel
-    ensembl = None if panel.ensembl is None else (panel.ensembl[j],)
-    return replace(panel, names=(panel.names[j],), ensembl=ensembl)
+def panel_of(panel: GenePanel, columns: Sequence[int]) -> GenePanel:
+    """Some of a panel's genes."""
+    ensembl = None if panel.ensembl is None else tuple(panel.ensembl[j] for j in columns)
+    return replace(panel, names=tuple(panel.names[j] for j in columns), ensembl=ensembl)
 
 
 def _spread(one: Prediction, kind: str, unit: str) -> _Panel:

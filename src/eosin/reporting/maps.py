@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.genes import TRANSFORMS
 from eosin.geometry import nearest_spacing
-from eosin.reporting.figures import INK, Extent, MapSheet, to_png
+from eosin.reporting.figures import INK, Extent
 from eosin.types import GenePanel, Likeness, Prediction, Spots
 
 if TYPE_CHECKING:
@@ -76,21 +76,6 @@ def distance_layer(likeness: Likeness) -> ColouredMap:
     """The map of the distance of each spot's features from those of training, from 0 to twice the limit."""
     unit = f"1: usual in training; limit {likeness.spot_limit:.2f}"
     return ColouredMap("distance", likeness.distance, 0.0, 2 * likeness.spot_limit, _SD_MAP, unit)
-
-
-def draw_gene(spots: Spots, layers: Sequence[ColouredMap], extent_um: Extent) -> bytes:
-    """The maps of one gene side by side, as PNG."""
-    sheet = MapSheet(1, len(layers), extent_um)
-    for i, layer in enumerate(layers):
-        draw_layer(*sheet.panel(0, i), spots, layer, extent_um)
-    return to_png(sheet.figure, 110)
-
-
-def draw_slide(thumbnail: Thumbnail | None, spots: Spots, extent_um: Extent) -> bytes:
-    """H&E with a scale bar; without an image, the spots alone."""
-    sheet = MapSheet(1, 0, extent_um, slide=True)
-    draw_image(sheet.image(0), thumbnail, spots, extent_um)
-    return to_png(sheet.figure)
 
 
 def unit_of(panel: GenePanel) -> str:

@@ -89,7 +89,9 @@ class Tab:
         message: dict[str, Any] = {"id": self._n, "method": method, "params": given or {}}
         if getattr(self, "_session", None):
             message["sessionId"] = self._session
-        os.write(self._write, json.dumps(message).encode() + b"\0") if len(str(message)) < 60_000 else self._long(message)
+        os.write(self._write, json.dumps(message).encode() + b"\0") if len(str(message)) < 60_000 else self._long(
+            message
+        )
         end = time.monotonic() + limit
         while True:
             answer = self._message(end)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from eosin import data as door
 from eosin.api.parts.outputs import need_suffix
 from eosin.api.parts.sections import Data, truth_of
-from eosin.api.parts.thumbnails import thumbnails
+from eosin.api.parts.thumbnails import thumbnail_of_file, thumbnails
 from eosin.options import ReadOptions, names_of, takes_options
 from eosin.reporting.figures import save_figure
 from eosin.reporting.gene_plot import gene_figure
@@ -72,10 +72,12 @@ def plot(
     12
     """
     need_suffix(out, SUFFIXES, "a figure is .png, .pdf or .svg")
-    if not isinstance(prediction, Prediction):
-        prediction = door.read_prediction(prediction)
+    if isinstance(prediction, Prediction):
+        small = thumbnails([prediction], max_px=1600).get(prediction.section)
+    else:
+        source, prediction = prediction, door.read_prediction(prediction)
+        small = thumbnail_of_file(source, prediction)
     measured = None if truth is None else truth_of(prediction.section, truth, reading)
-    small = thumbnails([prediction], max_px=1600).get(prediction.section)
     figure = gene_figure(prediction, names_of(genes) or (), names_of(show) or (), truth=measured, thumbnail=small)
     if out is not None:
         save_figure(figure, out, dpi)

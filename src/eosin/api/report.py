@@ -90,12 +90,11 @@ def report(
         [p if isinstance(p, Prediction) else door.read_prediction(p) for p in given],
         ["" if isinstance(p, Prediction) else Path(p).stem for p in given],
     )
-    images = thumbnails(predictions)
+    images: dict[str, Any] = {}
     for source, prediction in zip(given, predictions):
-        if prediction.section in images or isinstance(source, Prediction):
-            continue
-        if (stored := stored_thumbnail(source)) is not None:
-            images[prediction.section] = stored
+        if not isinstance(source, Prediction) and (stored := stored_thumbnail(source)) is not None:
+            images.setdefault(prediction.section, stored)
+    images = thumbnails([p for p in predictions if p.section not in images]) | images
     names = dict.fromkeys(prediction.section for prediction in predictions)
     measured = [] if truth is None else [truth_of(name, truth, reading) for name in names]
     if truth is not None and encoding.features is not None and not any(is_baseline(p.model) for p in predictions):

@@ -55,6 +55,7 @@ def gene_table(numbers: GeneNumbers, columns: Sequence[int]) -> GeneTable:
     shown = [
         (numbers.pcc, "PCC", "Pearson correlation with the measured values over spots"),
         (numbers.ridge, "PCC of the ridge", "the same of the tuned ridge regression"),
+        (_lead(numbers), "to ridge", "how far it is ahead of the ridge, or behind"),
         (numbers.beyond, "given depth", "correlation once the total RNA of a spot is taken out"),
         (numbers.coverage, "inside 90 %", "share of measured values inside the 90 % interval"),
         (numbers.half_width, "± 90 %", "half the width of the 90 % interval"),
@@ -67,7 +68,7 @@ def gene_table(numbers: GeneNumbers, columns: Sequence[int]) -> GeneTable:
         heads.append(("trust", "what training says: map, level only, or no"))
     lines = []
     for place, j in enumerate(columns):
-        cells = [_cell(head, float(values[j]), numbers, j) for values, head, _ in known]
+        cells = [_cell(head, float(values[j])) for values, head, _ in known]
         trust = "" if numbers.verdicts is None else numbers.verdicts[j]
         if numbers.verdicts is not None:
             cells.append(
@@ -79,11 +80,17 @@ def gene_table(numbers: GeneNumbers, columns: Sequence[int]) -> GeneTable:
     return GeneTable(heads, lines, trusts)
 
 
-def _cell(head: str, value: float, numbers: GeneNumbers, j: int) -> GeneCell:
+def _lead(numbers: GeneNumbers) -> np.ndarray | None:
+    return None if numbers.pcc is None or numbers.ridge is None else numbers.pcc - numbers.ridge
+
+
+def _cell(head: str, value: float) -> GeneCell:
     if not np.isfinite(value):
         return GeneCell("–", "")
-    text = f"{value:.0%}" if head == "inside 90 %" else number(value, 2)
-    class_ = ""
-    if head == "PCC" and numbers.ridge is not None and np.isfinite(numbers.ridge[j]):
-        class_ = "ahead" if value > numbers.ridge[j] + 0.005 else "behind" if value < numbers.ridge[j] - 0.005 else ""
+    text, class_ = number(value, 2), ""
+    if head == "inside 90 %":
+        text = f"{value:.0%}"
+    elif head == "to ridge":
+        text = f"{value:+.2f}".replace("-", "−")
+        class_ = "ahead" if value >= 0.005 else "behind" if value <= -0.005 else ""
     return GeneCell(text, f"{value:.6g}", class_)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from eosin.reporting.grid_scores import Grid, Row
-from eosin.reporting.html import Markup, table, tag
+from eosin.reporting.html import Markup, join, table, tag
 from eosin.reporting.svg import Axis, interval_axis, interval_mark
 from eosin.reporting.tables import definitions, is_baseline, score_cell
 from eosin.reporting.verdicts import signed
@@ -101,7 +101,9 @@ def _family_table(grid: Grid, scores: SplitTable, place: int, metric: Column) ->
             cells.append(tag("td", interval_mark(axis, *found) if drawn and found else None, class_="mark-cell"))
         rows.append(cells)
     header: list[Any] = [*grid.lead, metric.header, "to ridge (95 %)"]
-    return table([*header, *([] if axis is None else [interval_axis(axis)])], rows)
+    if axis is not None:
+        header.append(join([tag("span", "difference to ridge, drawn", class_="unseen"), interval_axis(axis)]))
+    return table(header, rows)
 
 
 def _overview(grid: Grid, scores: SplitTable, metric: Column) -> Markup:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Thumbnail = tuple[np.ndarray, float]
 """An image uint8 [h w 3] and its µm per pixel, origin at the slide's top left."""
 
+_THUMBNAIL_PX = 1000  # longer side of an image in a page
 _MEAN_MAP, _SD_MAP = "viridis", "magma"
 
 
@@ -254,8 +255,12 @@ def thumbnail_of(thumbnails: Mapping[str, Thumbnail] | None, name: str) -> Thumb
     if not thumbnails or name not in thumbnails:
         return None
     image, um_per_px = thumbnails[name]
-    image = np.asarray(image)[..., :3]
-    stride = max(1, max(image.shape[:2]) // 700)
-    height, width = (n // stride * stride for n in image.shape[:2])
-    blocks = image[:height, :width].reshape(height // stride, stride, width // stride, stride, 3)
-    return blocks.mean((1, 3)).astype(np.uint8), um_per_px * stride
+    image = np.ascontiguousarray(np.asarray(image)[..., :3])
+    longest = max(image.shape[:2])
+    if longest <= _THUMBNAIL_PX:
+        return image, um_per_px
+    from PIL import Image
+
+    height, width = (max(1, round(n * _THUMBNAIL_PX / longest)) for n in image.shape[:2])
+    small = Image.fromarray(image).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small), um_per_px * longest / _THUMBNAIL_PX

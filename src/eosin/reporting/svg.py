@@ -156,17 +156,17 @@ def interval_mark(axis: Axis, value: float, low: float, high: float, width: int 
 
 
 def interval_axis(axis: Axis, width: int = 260) -> Markup:
-    """The numbers of the axis that marks stand on."""
-    inner, parts, last = width - 16, [], -math.inf
-    for tick in axis.ticks:
+    """The numbers of the axis that marks stand on: 0, the ends, and those that find room between."""
+    inner = width - 16
+    taken: list[tuple[float, float]] = []
+    parts: list[Markup] = []
+    for tick in sorted(axis.ticks, key=lambda t: (t != 0, t not in (axis.low, axis.high), abs(t))):
         x = 8 + axis.place(tick) * inner
         text = _text(tick) if tick <= 0 else f"+{_text(tick)}"
-        at_end = x > width - 16 or x < 16
-        if x - last < 7.5 * len(text) + 6:
-            continue
-        last = x
-        anchor = "middle" if not at_end else "end" if x > width / 2 else "start"
-        edge = x if not at_end else (width - 1 if x > width / 2 else 1)
-        parts.append(_label(edge, 13, text, anchor))
+        half = 3.9 * len(text)
+        x = min(max(x, half + 1), width - half - 1)
+        if all(x - half > end + 8 or x + half < start - 8 for start, end in taken):
+            taken.append((x - half, x + half))
+            parts.append(_label(x, 13, text, "middle"))
     size = {"width": width, "height": 18, "viewBox": f"0 0 {width} 18"}
     return tag("svg", join(parts), **size, class_="mark", **{"aria-hidden": "true"})

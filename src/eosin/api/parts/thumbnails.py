@@ -27,9 +27,14 @@ def thumbnails(predictions: Sequence[Prediction], max_px: int = 1000) -> dict[st
 def stored_thumbnail(path: str | Path) -> tuple[Any, float] | None:
     """The small image that lies in a prediction's `.h5ad`, and its µm per pixel; None where there is none.
 
-    It stands in for a slide that is no longer where it was.
+    It is read at once, and is there where the slide is no longer where it was.
     """
     return peek_h5ad(path, _stored)
+
+
+def thumbnail_of_file(path: str | Path, prediction: Prediction) -> tuple[Any, float] | None:
+    """A small image of the slide of a prediction's `.h5ad`: the one that lies in the file, else of the slide itself."""
+    return stored_thumbnail(path) or thumbnails([prediction]).get(prediction.section)
 
 
 def _stored(file: Any) -> tuple[Any, float] | None:

@@ -11,6 +11,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -26,6 +27,11 @@ _FLAGS = (
     "--disable-component-update --disable-sync --disable-extensions --disable-dev-shm-usage --hide-scrollbars "
     "--force-color-profile=srgb --mute-audio --remote-debugging-pipe --host-resolver-rules=MAP\x00*\x00~NOTFOUND"
 )
+_START = """import fcntl, os, sys
+ends = [fcntl.fcntl(int(end), fcntl.F_DUPFD, 20) for end in sys.argv[1:3]]
+os.dup2(ends[0], 3), os.dup2(ends[1], 4)
+os.execv(sys.argv[3], sys.argv[3:])"""
+"""Chromium reads from descriptor 3 and writes to 4."""
 OVERFLOWS = """(() => {
   const wide = document.documentElement.clientWidth, out = [];
   for (const e of document.querySelectorAll("body *")) {
@@ -173,9 +179,8 @@ def tab() -> Iterator[Tab]:
     ours_in, from_child = os.pipe()
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as home:
         flags = [flag.replace("\x00", " ") for flag in _FLAGS.split(" ")]
-        command = f'exec "$0" "$@" 3<&{to_child} 4>&{from_child}'
         process = subprocess.Popen(
-            ["sh", "-c", command, found, *flags, f"--user-data-dir={home}", "about:blank"],
+            [sys.executable, "-c", _START, str(to_child), str(from_child), found, *flags, f"--user-data-dir={home}"],
             pass_fds=(to_child, from_child),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

@@ -65,7 +65,7 @@ class Study:
     title: str
     source: str
     cells: tuple[StudyCell, ...]
-    varied: str
+    varied: str = "the varied setting"
     needs_data: bool = True
 
 

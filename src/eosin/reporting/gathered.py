@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +11,10 @@ from eosin.errors import EosinError
 from eosin.genes import target, totals
 from eosin.metrics import mean_of_rows, pcc_counted
 from eosin.reporting.tables import is_baseline
+from eosin.row_blocks import row_blocks
 from eosin.types import ErrorBars, GenePanel, Prediction, Section
 
+_BLOCK_VALUES = 1 << 22
 _MOST_VALUES = 2_000_000  # values behind the calibration chart; more would change no line on it
 
 
@@ -54,8 +56,7 @@ class ReportedRun:
         found = {}
         for prediction in predictions:
             if (truth := self.truth.get(prediction.section)) is not None:
-                known = np.isfinite(truth).all(1)
-                found[prediction.section] = pcc_counted(truth[known], prediction.mean[known])
+                found[prediction.section] = of_genes(pcc_counted, truth, prediction.mean)
         return found
 
     @property
@@ -72,9 +73,15 @@ class ReportedRun:
         return truth, np.concatenate([p.draws[:k, ::step] for p in measured], 1)
 
     def with_bars(self) -> list[tuple[np.ndarray, np.ndarray, ErrorBars]]:
-        """(truth, mean, error bars) of the measured sections that have error bars."""
-        measured = [p for p in self.main if p.section in self.truth]
-        return [(self.truth[p.section], p.mean, p.error_bars) for p in measured if p.error_bars is not None]
+        """(truth, mean, error bars) of the measured sections that have error bars; evenly thinned as above."""
+        measured = [p for p in self.main if p.section in self.truth and p.error_bars is not None]
+        step = 1 + sum(self.truth[p.section].size for p in measured) // _MOST_VALUES
+        found = []
+        for prediction in measured:
+            thin = prediction if step == 1 else prediction.of_spots(slice(None, None, step))
+            if thin.error_bars is not None:
+                found.append((self.truth[prediction.section][::step], thin.mean, thin.error_bars))
+        return found
 
     @property
     def mirrored(self) -> bool:
@@ -84,6 +91,19 @@ class ReportedRun:
     def predictions(self) -> list[Prediction]:
         """The predictions of all models, the main one's first."""
         return [*self.main, *(p for group in self.others.values() for p in group)]
+
+
+def of_genes(
+    function: Callable[[np.ndarray, np.ndarray], np.ndarray], truth: np.ndarray, mean: np.ndarray
+) -> np.ndarray:
+    """A number for each gene [g] from truth and prediction [s g], over the spots whose values are known.
+
+    Some genes at a time, so that a million spots need no copies of all of them.
+    """
+    known = np.isfinite(truth).all(1)
+    rows = slice(None) if known.all() else known
+    blocks = row_blocks(truth.shape[1], budget=_BLOCK_VALUES, per_row=max(len(truth), 1))
+    return np.concatenate([np.zeros(0), *(function(truth[rows, block], mean[rows, block]) for block in blocks)])
 
 
 def gather(predictions: Sequence[Prediction], truth: Sequence[Section]) -> ReportedRun:

@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin.metrics import mean_of_rows
 from eosin.metrics.depth import partial_pcc
-from eosin.reporting.gathered import ReportedRun
+from eosin.reporting.gathered import ReportedRun, of_genes
 from eosin.reporting.tables import is_baseline
 from eosin.row_blocks import row_blocks
 from eosin.scores.metric_columns import table_at
@@ -114,11 +114,11 @@ def half_widths(prediction: Prediction) -> np.ndarray:
 
 
 def _beyond(run: ReportedRun, prediction: Prediction) -> np.ndarray:
-    truth = run.truth[prediction.section]
+    truth, depth = run.truth[prediction.section], run.depth[prediction.section]
     known = np.isfinite(truth).all(1)
     if known.sum() < 3:
         return np.full(truth.shape[1], np.nan)
-    return partial_pcc(truth[known], prediction.mean[known], run.depth[prediction.section][known])
+    return of_genes(lambda measured, mean: partial_pcc(measured, mean, depth[known]), truth, prediction.mean)
 
 
 def _coverage(prediction: Prediction, truth: np.ndarray) -> np.ndarray:

@@ -66,8 +66,8 @@ def key_figures(
         figures.append(("of values inside the 90 % interval", f"{coverage:.0%}"))
     return [
         *figures,
-        ("genes", str(len(run.main[0].panel))),
-        ("spots", f"{sum(len(p.spots) for p in run.main):,}".replace(",", " ")),
+        ("genes", f"{len(run.main[0].panel):,}"),
+        (run.main[0].spots.unit, f"{sum(len(p.spots) for p in run.main):,}"),
         *([] if run.main[0].n_draws == 1 else [("draws per spot", str(run.main[0].n_draws))]),
     ]
 

@@ -127,7 +127,7 @@ def beyond_depth(numbers: GeneNumbers) -> Verdict:
     more = [int(j) for j in defined[np.argsort(-values[defined], kind="stable")] if values[j] >= MORE_THAN_DEPTH]
     share = len(more) / len(defined)
     state = GOOD if share >= 0.5 else MIXED if more else BAD
-    answer = f"{len(more)} of {counted(len(defined), 'gene')}" if more else "None"
+    answer = f"{len(more):,} of {len(defined):,} genes" if more else "None"
     named = ", ".join(numbers.names[j] for j in more[:_NAMED]) + (" and others" if len(more) > _NAMED else "")
     median = float(np.median(values[defined]))
     before = "" if plain is None or np.isnan(plain).all() else f", {number(float(np.nanmedian(plain)), 2)} before"
@@ -187,7 +187,7 @@ def genes_sentence(pcc: np.ndarray | None, names: Sequence[str]) -> str:
     n_constant = len(names) - defined.size
     left_out = f" {counted(n_constant, 'gene')} left out that do not vary." if n_constant else ""
     return (
-        f"Of {counted(defined.size, 'gene')} that vary, {good} correlate at 0.5 or more with the measurement and "
-        f"{poor} below 0.2. Believe the maps of the former; those of the latter are little more than the gene's "
+        f"Of {defined.size:,} genes that vary, {good:,} correlate at 0.5 or more with the measurement and "
+        f"{poor:,} below 0.2. Believe the maps of the former; those of the latter are little more than the gene's "
         f"average.{left_out}"
     )

@@ -133,7 +133,9 @@
       canvas.setAttribute("role", "img");
       field.append(canvas);
       const um = length_um(section.size[0]);
-      const ruler = make("span", um < 1000 ? `${um} µm` : `${um / 1000} mm`, "ruler");
+      const ruler = make("span", undefined, "ruler");
+      ruler.append(make("b", um < 1000 ? `${um} µm` : `${um / 1000} mm`));
+      if (um / section.size[0] < 0.16) ruler.classList.add("short");
       ruler.style.width = `${(um / section.size[0]) * 100}%`;
       field.append(ruler);
       const bar = make("div", undefined, "bar");

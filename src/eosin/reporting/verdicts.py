@@ -81,7 +81,7 @@ def _by_genes(run: ReportedRun, ridge: str, asked: str) -> Verdict:
     ]
     both = rows[0].keys() & rows[1].keys()
     own, other = ({section: row[section] for section in sorted(both)} for row in rows)
-    found = interval(own, other) if both else {"difference": None}
+    found: Mapping[str, Any] = interval(own, other) if both else {"difference": None}
     if found["difference"] is None:
         text = "No gene varies in a measured section that both predicted, so no correlation can be compared."
         return Verdict(UNKNOWN, asked, "Not known: nothing to compare", text)

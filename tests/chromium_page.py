@@ -137,13 +137,15 @@ class Tab:
             if not address.startswith(("data:", "file:", "about:", "blob:")):
                 self.requests.append(address)
 
-    def open(self, page: Path, width: int, height: int = 900, *, dark: bool = False, scripts: bool = True) -> None:
-        """Show a page at a width; the errors and requests of the page before are forgotten."""
+    def open(
+        self, page: Path, width: int, height: int = 900, *, dark: bool = False, scripts: bool = True, media: str = ""
+    ) -> None:
+        """Show a page at a width, or as it is printed (`media="print"`); the errors and requests of the page before are forgotten."""
         self.errors, self.requests = [], []
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", size)
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
-        self._call("Emulation.setEmulatedMedia", {"features": scheme})
+        self._call("Emulation.setEmulatedMedia", {"media": media, "features": scheme})
         self._call("Emulation.setScriptExecutionDisabled", {"value": not scripts})
         self._call("Page.navigate", {"url": page.resolve().as_uri()})
         for _ in range(200):

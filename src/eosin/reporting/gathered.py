@@ -117,6 +117,8 @@ def gather(predictions: Sequence[Prediction], truth: Sequence[Section]) -> Repor
     """
     if not predictions:
         raise EosinError("there is nothing to report", fix="give at least one prediction")
+    if empty := next((p.section for p in predictions if not len(p.spots)), None):
+        raise EosinError(f"the prediction of '{empty}' has no spots", fix="predict a slide with tissue")
     by_model = _by_model(predictions)
     main = by_model.pop(predictions[0].model)
     sections = {section.name: section for section in truth}

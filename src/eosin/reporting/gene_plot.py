@@ -21,6 +21,7 @@ from eosin.reporting.maps import (
     draw_tissue,
     extent_of,
     has_sd_map,
+    is_under,
     unit_of,
 )
 from eosin.reporting.thinning import evenly_thinned
@@ -97,6 +98,8 @@ def values_figure(
     thumbnail: Thumbnail | None,
 ) -> Figure:
     """As `gene_figure`, of measured model values [s g] at the prediction's spots."""
+    if thumbnail is not None and not is_under(thumbnail, prediction.spots):
+        thumbnail = None
     rows = evenly_thinned(prediction.spots.xy_um, _MOST_DRAWN)
     n_spots, extent = len(prediction.spots), extent_of(prediction.spots, thumbnail)
     if len(rows) < n_spots:

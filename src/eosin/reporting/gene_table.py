@@ -91,6 +91,6 @@ def _cell(head: str, value: float) -> GeneCell:
     if head == "inside 90 %":
         text = f"{value:.0%}"
     elif head == "to ridge":
-        text = f"{value:+.2f}".replace("-", "−")
+        text = f"{value:+.2f}".replace("-", "−") if abs(value) >= 0.005 else "0.00"
         class_ = "ahead" if value >= 0.005 else "behind" if value <= -0.005 else ""
     return GeneCell(text, f"{value:.6g}", class_)

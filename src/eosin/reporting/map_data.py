@@ -15,7 +15,7 @@ import numpy as np
 
 from eosin.reporting.gathered import ReportedRun
 from eosin.reporting.gene_plot import panel_of
-from eosin.reporting.maps import Thumbnail, colour_range, extent_of, has_sd_map, unit_of
+from eosin.reporting.maps import Thumbnail, colour_range, extent_of, has_sd_map, on_image, unit_of
 from eosin.reporting.thinning import evenly_thinned
 from eosin.slide.jpeg import jpeg
 from eosin.types import Prediction
@@ -63,29 +63,51 @@ def map_data(
     shown = run.main[:MOST_SECTIONS]
     n_layers = max(len(_layers(run, p)) for p in shown)
     most = most_values // (n_layers * min(len(order), _USUAL_GENES) * len(shown))
-    rows = {p.section: evenly_thinned(p.spots.xy_um, int(np.clip(most, 500, MOST_SPOTS))) for p in shown}
-    n_drawn = sum(map(len, rows.values()))
+    drawn = {p.section: _drawn(p, thumbnails.get(p.section), int(np.clip(most, 500, MOST_SPOTS))) for p in shown}
+    n_drawn = sum(len(here.rows) for here in drawn.values())
     columns = list(order[: max(1, min(MOST_GENES, most_values // (n_layers * n_drawn)))])
     names = run.main[0].panel.names
     record = {
         "unit": unit_of(run.main[0].panel),
         "genes": [names[j] for j in columns],
         "colours": {name: _colours(name) for name in ("viridis", "magma", "RdBu_r")},
-        "sections": [_section(run, p, rows[p.section], columns, thumbnails.get(p.section)) for p in shown],
+        "sections": [_section(run, p, drawn[p.section], columns, thumbnails.get(p.section)) for p in shown],
     }
-    return MapData(record, columns, _notes(run, shown, rows, len(columns)))
+    return MapData(record, columns, _notes(run, shown, drawn, len(columns)))
 
 
-def _notes(run: ReportedRun, shown: Sequence[Prediction], rows: Mapping[str, np.ndarray], n_genes: int) -> list[str]:
+@dataclass(frozen=True)
+class _Drawn:
+    """Rows of the spots that are drawn, and how many lie on the image, or are there where there is none."""
+
+    rows: np.ndarray
+    n_inside: int
+
+    @property
+    def enlarged(self) -> float:
+        """By how much the discs of the drawn spots are wider, so that they cover as much."""
+        return float(np.sqrt(self.n_inside / max(len(self.rows), 1)))
+
+
+def _drawn(prediction: Prediction, thumbnail: Thumbnail | None, most: int) -> _Drawn:
+    """Spots on the image where there is one, evenly thinned where they are many."""
+    spots = prediction.spots
+    inside = np.arange(len(spots)) if thumbnail is None else np.flatnonzero(on_image(thumbnail, spots))
+    return _Drawn(inside[evenly_thinned(spots.xy_um[inside], most)], len(inside))
+
+
+def _notes(run: ReportedRun, shown: Sequence[Prediction], drawn: Mapping[str, _Drawn], n_genes: int) -> list[str]:
     notes = []
     if len(shown) < len(run.main):
         notes.append(f"The first {len(shown)} of {len(run.main)} sections are drawn.")
     for prediction in shown:
-        n, n_drawn = len(prediction.spots), len(rows[prediction.section])
-        if n_drawn < n:
-            of = f" of section {prediction.section}" if len(shown) > 1 else ""
-            drawn = f"{n_drawn:,} of {n:,} {prediction.spots.unit}{of} are drawn"
-            notes.append(f"{drawn}, evenly chosen and enlarged; numbers are of all.")
+        n, here = len(prediction.spots), drawn[prediction.section]
+        what = prediction.spots.unit + (f" of section {prediction.section}" if len(shown) > 1 else "")
+        if here.n_inside < n:
+            notes.append(f"{n - here.n_inside:,} of {n:,} {what} lie outside the slide's image and are not drawn.")
+        if len(here.rows) < here.n_inside:
+            share = f"{len(here.rows):,} of {here.n_inside:,} {what}"
+            notes.append(f"{share} are drawn, evenly chosen and enlarged; numbers are of all.")
     g = len(run.main[0].panel)
     if n_genes < g:
         notes.append(
@@ -109,15 +131,15 @@ def _layers(run: ReportedRun, prediction: Prediction) -> list[tuple[str, str, st
 
 
 def _section(
-    run: ReportedRun, prediction: Prediction, rows: np.ndarray, columns: list[int], thumbnail: Thumbnail | None
+    run: ReportedRun, prediction: Prediction, drawn: _Drawn, columns: list[int], thumbnail: Thumbnail | None
 ) -> dict[str, Any]:
-    spots, n = prediction.spots, len(prediction.spots)
+    spots, n, rows = prediction.spots, len(prediction.spots), drawn.rows
     left, right, top, bottom = extent_of(spots, thumbnail)
     picture = None
     if thumbnail is not None:
         picture, (left, right, top, bottom) = _cropped(thumbnail, (left, right, top, bottom))
     places = (spots.xy_um[rows] - (left, top)) / (right - left, bottom - top)
-    widths = spots.widths_um()[rows] * float(np.sqrt(n / max(len(rows), 1)))
+    widths = spots.widths_um()[rows] * drawn.enlarged
     part = prediction.of_spots(rows) if len(rows) < n else prediction
     found = {"mean": part.mean[:, columns]}
     if prediction.section in run.truth:

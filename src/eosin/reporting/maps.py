@@ -96,6 +96,17 @@ def extent_of(spots: Spots, thumbnail: Thumbnail | None) -> Extent:
     return float(left), float(max(right, left + 1)), float(top), float(max(bottom, top + 1))
 
 
+def is_under(thumbnail: Thumbnail, spots: Spots) -> bool:
+    """Whether at least half of the spots lie on an image; else it is of another slide, or of another scale."""
+    return float(on_image(thumbnail, spots).mean()) >= 0.5 if len(spots) else True
+
+
+def on_image(thumbnail: Thumbnail, spots: Spots) -> np.ndarray:
+    """Which spots lie on an image, bool [s]."""
+    image, um_per_px = thumbnail
+    return ((spots.xy_um >= 0) & (spots.xy_um <= np.array(image.shape[1::-1]) * um_per_px)).all(1)
+
+
 def draw_layer(axis: Axes, bar_axis: Axes, spots: Spots, layer: ColouredMap, extent_um: Extent) -> None:
     """Discs that just touch, coloured by value, with a colour bar."""
     from matplotlib.collections import EllipseCollection

@@ -15,7 +15,7 @@ from eosin.reporting.figures import to_pixels
 from eosin.reporting.gathered import ReportedRun
 from eosin.reporting.gene_plot import panel_of, values_figure
 from eosin.reporting.html import Markup, Picture, as_json, number, table
-from eosin.reporting.maps import Thumbnail, has_sd_map, unit_of
+from eosin.reporting.maps import Thumbnail, has_sd_map, is_under, thumbnail_of, unit_of
 from eosin.reporting.verdicts import coverage_sentence
 from eosin.scores.origin import origin_warnings
 from eosin.scores.results import pick
@@ -194,10 +194,20 @@ def version(package: str) -> str:
         return "unknown"
 
 
-def without_slide(run: ReportedRun, thumbnails: Mapping[str, Thumbnail]) -> list[str]:
-    """Which sections have no image beneath their maps."""
-    missing = [p.section for p in run.main if p.section not in thumbnails]
-    if not missing:
-        return []
-    which = "" if len(run.main) == 1 else f" of {', '.join(missing[:5])}" + (", ..." if len(missing) > 5 else "")
-    return [f"The slide's image{which} was not found: maps stand on plain ground."]
+def slides(run: ReportedRun, thumbnails: Mapping[str, Thumbnail] | None) -> tuple[dict[str, Thumbnail], list[str]]:
+    """The small image of each section's slide, and what is to be said of those without one."""
+    found, missing, elsewhere = {}, [], []
+    for prediction in run.main:
+        small = thumbnail_of(thumbnails, prediction.section)
+        if small is None:
+            missing.append(prediction.section)
+        elif not is_under(small, prediction.spots):
+            elsewhere.append(prediction.section)
+        else:
+            found[prediction.section] = small
+    sentences = []
+    for names, why in ((missing, "was not found"), (elsewhere, "does not lie under its spots")):
+        if names:
+            which = "" if len(run.main) == 1 else f" of {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
+            sentences.append(f"The slide's image{which} {why}: maps stand on plain ground.")
+    return found, sentences

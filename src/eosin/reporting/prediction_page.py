@@ -13,7 +13,7 @@ from eosin.reporting.gene_rows import gene_numbers
 from eosin.reporting.gene_table import gene_table
 from eosin.reporting.html import json_for_script, now, write_page
 from eosin.reporting.map_data import map_data
-from eosin.reporting.maps import Thumbnail, thumbnail_of
+from eosin.reporting.maps import Thumbnail
 from eosin.reporting.tables import score_tables, section_table
 from eosin.reporting.verdicts import genes_sentence, verdicts
 from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY
@@ -69,7 +69,7 @@ def write_report(
     panel = run.main[0].panel
     check_genes(genes or (), panel)
     scores = scores or {}
-    small = {p.section: found for p in run.main if (found := thumbnail_of(thumbnails, p.section)) is not None}
+    small, without_slide = sections.slides(run, thumbnails)
     numbers = gene_numbers(run, scores)
     maps = map_data(run, numbers.order(run, genes or ()), small)
     calibration = sections.calibration_of(run)
@@ -84,7 +84,7 @@ def write_report(
         key_figures=sections.key_figures(run, scores, numbers.pcc),
         maps=json_for_script(maps.record),
         picture=sections.first_picture(run, panel.names[maps.columns[0]], small),
-        left_out=[*maps.notes, *sections.without_slide(run, small)],
+        left_out=[*maps.notes, *without_slide],
         genes=gene_table(numbers, maps.columns),
         n_genes=len(panel),
         sentence=genes_sentence(numbers.pcc, panel.names),

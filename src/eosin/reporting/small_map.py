@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from eosin.geometry import nearest_spacing
-from eosin.reporting.maps import Thumbnail, colour_range, extent_of, muted_image
+from eosin.reporting.maps import Thumbnail, colour_range, extent_of, is_under, muted_image
 from eosin.reporting.thinning import evenly_thinned
 from eosin.slide.jpeg import jpeg
 from eosin.types import Prediction
@@ -19,6 +19,8 @@ def small_map(prediction: Prediction, gene: str, thumbnail: Thumbnail | None, wi
     import matplotlib
     from PIL import Image, ImageDraw
 
+    if thumbnail is not None and not is_under(thumbnail, prediction.spots):
+        thumbnail = None
     left, right, top, bottom = extent_of(prediction.spots, thumbnail)
     scale = width_px / max(right - left, (bottom - top) * 0.8)
     size = max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale))

@@ -18,6 +18,7 @@ from eosin.reporting import SlideCard, write_bench_report, write_cohort_index, w
 from eosin.reporting.small_map import small_map
 from eosin.types import ErrorBars, GenePanel, GeneTrust, Likeness, Prediction, Section, Spots
 
+GOLDEN = Path(__file__).parents[2] / "golden" / "pages"
 WIDTHS = (420, 1400, 2560)
 HOSTILE = "</script><script>document.title='caught'</script>"
 GENES = ("ERBB2", HOSTILE, "A-GENE-WITH-A-NAME-AS-LONG-AS-SOME-TRANSCRIPTS-HAVE.12345", *(f"G{i}" for i in range(20)))
@@ -79,9 +80,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             scores=scores,
             settings={"path": "/a/" + "long" * 80},
             notes=["A remark."],
+            when="now",
         ),
         "bare": write_report(folder / "bare.html", predictions=[made.of_spots(np.array([0]))]),
-        "bench": write_bench_report(folder / "bench.html", grid()),
+        "bench": write_bench_report(folder / "bench.html", grid(), when="now"),
         "study": write_bench_report(
             folder / "study.html",
             {"schema": 1, "study": "x", "cells": study, "varied": {"quantity": "steps", "rows": rows}},
@@ -105,7 +107,9 @@ def test_nothing_runs_over_and_nothing_is_wrong(name: str, browser: Tab, pages: 
         assert browser.errors == [] and browser.requests == [], (name, width)
         size, where = browser.run(SMALLEST_TEXT)
         assert size >= 13, (name, width, where)
-    browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
+    browser.open(pages[name], 1000, media="print", dark=True)
+    assert browser.run(OVERFLOWS)["page"] <= 1000, name
+    assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     browser.open(pages[name], 420)
     browser.run("document.querySelectorAll('details').forEach((d) => { d.open = true; })")
     assert browser.run(OVERFLOWS)["page"] <= 420, name
@@ -177,6 +181,25 @@ def test_slides_of_a_cohort_are_found(browser: Tab, pages: dict[str, Path]) -> N
     search = "const f = document.getElementById('find'); f.value = 'like'; f.dispatchEvent(new Event('input'));"
     browser.run(f"(() => {{ {search} }})()")
     assert browser.run("document.getElementById('found').textContent") == "1 of 2 slides"
+
+
+@pytest.mark.parametrize("name", ["report", "bench"])
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_first_screen_looks_as_it_did(name: str, *, dark: bool, browser: Tab, pages: dict[str, Path]) -> None:
+    """Means of squares of 50 px: letters may be of another font, a map or a card that is missing is seen.
+
+    After a wished change: `EOSIN_RENEW=1 pytest` on this file, and look at the pictures.
+    """
+    from PIL import Image
+
+    browser.open(pages[name], 1400, dark=dark)
+    screen = _pixels(browser.picture()).resize((28, 18), Image.Resampling.BOX)
+    file = GOLDEN / f"{name}-{'dark' if dark else 'light'}.png"
+    if os.environ.get("EOSIN_RENEW"):
+        file.parent.mkdir(exist_ok=True)
+        screen.save(file)
+    difference = np.abs(np.asarray(screen, dtype=float) - np.asarray(Image.open(file).convert("RGB"), dtype=float))
+    assert difference.mean() < 5 and np.percentile(difference, 97) < 40
 
 
 def _pixels(png: bytes) -> Any:

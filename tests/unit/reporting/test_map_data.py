@@ -124,3 +124,15 @@ def test_the_slide_is_cropped_to_the_spots_and_stays_in_place() -> None:
     x, y = decoded(section["places"], "u2").reshape(-1, 2)[0] / 65535 * (slide.shape[1], slide.shape[0])
     red = slide[int(y) + 2, int(x) + 2].astype(int)
     assert red[0] > 150 and red[1] < 80
+
+
+def test_spots_outside_the_image_are_not_drawn_and_an_image_of_another_slide_is_left_out(tmp_path: Path) -> None:
+    made, truth = case(25, 2)  # from 300 to 700 µm
+    narrow = (np.full((80, 55, 3), 200, np.uint8), 10.0)  # 550 µm wide
+    found = maps_of([made], truth, thumbnails={"A1": narrow})
+    n = int((made.spots.xy_um[:, 0] <= 550).sum())
+    assert 0 < n < 25 and len(decoded(found.record["sections"][0]["places"], "u2")) == 2 * n
+    assert f"{25 - n} of 25 spots lie outside the slide's image and are not drawn." in found.notes
+    other = {"A1": (np.full((20, 20, 3), 200, np.uint8), 10.0)}
+    page = write_report(tmp_path / "x.html", predictions=[made], truth=truth, thumbnails=other).read_text("utf-8")
+    assert "does not lie under its spots" in page and '"slide":null' in page

@@ -152,6 +152,7 @@ def test_a_constant_map_still_has_a_range() -> None:
     [
         ({"predictions": []}, "nothing to report"),
         ({"genes": ["NOPE"]}, "'NOPE'"),
+        ({"predictions": [make()[0].of_spots(np.arange(0))], "truth": []}, "has no spots"),
         ({"predictions": [make()[0], make()[0]]}, "two predictions"),
         (
             {"predictions": [make()[0], replace(make()[0], section="B", panel=GenePanel(("a", "b", "c", "d")))]},

@@ -84,7 +84,7 @@
   if (has("truth")) wanted.add("truth"); else if (has("slide")) wanted.add("slide");
   for (const pane of section.panes) if (pane.key.startsWith("other") && wanted.size < 3) wanted.add(pane.key);
 
-  const paint = (canvas, pane, from, least) => {
+  const paint = (canvas, pane, from, least, size) => {
     const { width, height } = canvas;
     const context = canvas.getContext("2d");
     context.clearRect(0, 0, width, height);
@@ -92,7 +92,7 @@
     const table = colours[pane.colours];
     const values = pane.of(gene_of(from));
     for (let i = 0; i < section.n; i++) {
-      const r = Math.max((section.width_of(i) / section.size[0]) * width / 2, least);
+      const r = Math.max((section.width_of(i) / section.size[0]) * (width / 2) * size, least);
       const x = (section.x[i] / 65535) * width, y = (section.y[i] / 65535) * height;
       if (values[i] === 255) {
         context.strokeStyle = "#77797f";
@@ -122,6 +122,7 @@
       const title = make("figcaption");
       const field = make("div", undefined, "field");
       field.style.aspectRatio = `${section.size[0]} / ${section.size[1]}`;
+      figure.style.setProperty("--wide", section.size[0] / section.size[1]);
       if (section.slide) {
         const image = make("img");
         image.alt = "";
@@ -172,7 +173,7 @@
       pane.bar.children[0].textContent = short(low);
       pane.bar.children[2].textContent = short(high);
     }
-    paint(pane.canvas, pane, gene, 0.8 * scale);
+    paint(pane.canvas, pane, gene, 1.5 * scale, Number($("size").value));
   };
   const redraw = () => panes.forEach(draw);
   const watch = new ResizeObserver(() => { arrange(); redraw(); });
@@ -207,6 +208,7 @@
   $("previous").addEventListener("click", () => choose(gene - 1));
   $("next").addEventListener("click", () => choose(gene + 1));
   $("strength").addEventListener("input", redraw);
+  $("size").addEventListener("input", redraw);
   $("stain").addEventListener("change", redraw);
   const offer = () => {
     $("shown").querySelectorAll("label").forEach((label) => label.remove());
@@ -243,7 +245,7 @@
       canvas.setAttribute("role", "img");
       canvas.setAttribute("aria-label", `${data.genes[row.dataset.place]}, ${pane.title.toLowerCase()}`);
       cell.append(canvas);
-      paint(canvas, pane, Number(row.dataset.place), (canvas.width / Math.sqrt(section.n)) * 0.42);
+      paint(canvas, pane, Number(row.dataset.place), (canvas.width / Math.sqrt(section.n)) * 0.42, 1);
     }
   };
   const seen = new IntersectionObserver((entries) => entries.forEach((entry) => {

@@ -140,7 +140,7 @@ class Tab:
     def open(
         self, page: Path, width: int, height: int = 900, *, dark: bool = False, scripts: bool = True, media: str = ""
     ) -> None:
-        """Show a page at a width, or as it is printed (`media="print"`); the errors and requests of the page before are forgotten."""
+        """Show a page at a width, or as it is printed (`media="print"`); errors and requests begin anew."""
         self.errors, self.requests = [], []
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self._call("Emulation.setDeviceMetricsOverride", size)

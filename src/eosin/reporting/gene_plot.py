@@ -24,8 +24,9 @@ from eosin.reporting.maps import (
     is_under,
     unit_of,
 )
+from eosin.reporting.prediction_part import part_of, variation
 from eosin.reporting.thinning import evenly_thinned
-from eosin.types import GenePanel, Prediction, Section
+from eosin.types import Prediction, Section
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -84,10 +85,13 @@ def gene_figure(
     """
     show = tuple(dict.fromkeys(show)) or ("tissue", "mean", *(() if truth is None else ("truth",)), "interval")
     _check(prediction, genes, show, has_truth=truth is not None)
-    measured = None if truth is None else truth_values(prediction, truth)
-    return values_figure(
-        prediction, tuple(dict.fromkeys(genes)) or best_genes(prediction, measured), show, measured, thumbnail
-    )
+    genes = tuple(dict.fromkeys(genes))
+    if not genes:
+        every = None if truth is None else truth_values(prediction, truth)
+        genes = best_genes(prediction, every)
+    alone = part_of(prediction, None, [prediction.panel.names.index(gene) for gene in genes])
+    measured = None if truth is None else truth_values(alone, truth)
+    return values_figure(alone, genes, show, measured, thumbnail)
 
 
 def values_figure(
@@ -157,7 +161,7 @@ def best_genes(prediction: Prediction, measured: np.ndarray | None, n: int = 3) 
     elif prediction.trust is not None:
         worth = prediction.trust.inner_pcc
     else:
-        worth = prediction.mean.std(0)
+        worth = variation(prediction)
     order = np.argsort(np.where(np.isnan(worth), np.inf, -worth), kind="stable")
     return tuple(prediction.panel.names[j] for j in order[:n])
 
@@ -193,18 +197,12 @@ def _panels(prediction: Prediction, gene: str, show: Sequence[str], measured: np
             reach = max(float(np.percentile(known, 99)) if known.size else 0.0, 1e-6)
             panels.append(ColouredMap("predicted − measured", misses, -reach, reach, "RdBu_r", unit))
         elif kind in ("interval", "sd"):
-            panels.append(_spread(prediction.of_genes([j], panel_of(prediction.panel, [j])), kind, unit))
+            panels.append(_spread(part_of(prediction, None, [j]), kind, unit))
         elif kind == "distance":
             panels.append(_distance(prediction))
         else:
             panels.append(None)
     return panels
-
-
-def panel_of(panel: GenePanel, columns: Sequence[int]) -> GenePanel:
-    """Some of a panel's genes."""
-    ensembl = None if panel.ensembl is None else tuple(panel.ensembl[j] for j in columns)
-    return replace(panel, names=tuple(panel.names[j] for j in columns), ensembl=ensembl)
 
 
 def _spread(one: Prediction, kind: str, unit: str) -> _Panel:

@@ -11,6 +11,7 @@ import numpy as np
 from eosin.metrics import mean_of_rows
 from eosin.metrics.depth import partial_pcc
 from eosin.reporting.gathered import ReportedRun, of_genes
+from eosin.reporting.prediction_part import variation
 from eosin.reporting.tables import is_baseline
 from eosin.row_blocks import row_blocks
 from eosin.scores.metric_columns import table_at
@@ -59,7 +60,7 @@ class GeneNumbers:
         for values in (self.pcc, self.held_out):
             if values is not None:
                 return values
-        return np.mean([p.mean.std(0) for p in run.main], 0)
+        return np.mean([variation(p) for p in run.main], 0)
 
     def order(self, run: ReportedRun, first: Sequence[str] = ()) -> list[int]:
         """Columns of the genes: those asked for, then the best."""

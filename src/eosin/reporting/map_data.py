@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from eosin.reporting.gathered import ReportedRun
-from eosin.reporting.gene_plot import panel_of
 from eosin.reporting.maps import Thumbnail, colour_range, extent_of, has_sd_map, on_image, unit_of
+from eosin.reporting.prediction_part import part_of
 from eosin.reporting.thinning import evenly_thinned
 from eosin.slide.jpeg import jpeg
 from eosin.types import Prediction
@@ -133,25 +133,25 @@ def _layers(run: ReportedRun, prediction: Prediction) -> list[tuple[str, str, st
 def _section(
     run: ReportedRun, prediction: Prediction, drawn: _Drawn, columns: list[int], thumbnail: Thumbnail | None
 ) -> dict[str, Any]:
-    spots, n, rows = prediction.spots, len(prediction.spots), drawn.rows
+    spots, rows = prediction.spots, drawn.rows
     left, right, top, bottom = extent_of(spots, thumbnail)
     picture = None
     if thumbnail is not None:
         picture, (left, right, top, bottom) = _cropped(thumbnail, (left, right, top, bottom))
     places = (spots.xy_um[rows] - (left, top)) / (right - left, bottom - top)
     widths = spots.widths_um()[rows] * drawn.enlarged
-    part = prediction.of_spots(rows) if len(rows) < n else prediction
-    found = {"mean": part.mean[:, columns]}
+    part = part_of(prediction, rows, columns)
+    found = {"mean": part.mean}
     if prediction.section in run.truth:
-        found["truth"] = run.truth[prediction.section][rows][:, columns]
+        found["truth"] = run.truth[prediction.section][np.ix_(rows, columns)]
     for i, predictions in enumerate(run.others.values()):
         for other in predictions:
             if other.section == prediction.section:
-                found[f"other{i}"] = other.mean[rows][:, columns]
+                found[f"other{i}"] = part_of(other, rows, columns).mean
     ranges = np.array([colour_range(np.concatenate([v[:, k] for v in found.values()])) for k in range(len(columns))])
     spread = None
     if has_sd_map(prediction):
-        sd = part.of_genes(columns, panel_of(prediction.panel, columns)).sd
+        sd = part.sd
         spread = np.stack([np.zeros(len(columns)), np.maximum(np.percentile(sd, 99, axis=0), 1e-6)], 1)
         found["sd"] = sd
     layers = [

@@ -13,9 +13,10 @@ from eosin.plurals import counted
 from eosin.reporting.charts import Calibration, calibration_charts
 from eosin.reporting.figures import to_pixels
 from eosin.reporting.gathered import ReportedRun
-from eosin.reporting.gene_plot import panel_of, values_figure
+from eosin.reporting.gene_plot import values_figure
 from eosin.reporting.html import Markup, Picture, as_json, number, table
 from eosin.reporting.maps import Thumbnail, has_sd_map, is_under, thumbnail_of, unit_of
+from eosin.reporting.prediction_part import part_of
 from eosin.reporting.verdicts import coverage_sentence
 from eosin.scores.origin import origin_warnings
 from eosin.scores.results import pick
@@ -132,7 +133,7 @@ def first_picture(run: ReportedRun, gene: str, thumbnails: Mapping[str, Thumbnai
     truth = run.truth.get(prediction.section)
     j = prediction.panel.names.index(gene)
     one = None if truth is None else truth[:, [j]]
-    alone = prediction.of_genes([j], panel_of(prediction.panel, [j]))
+    alone = part_of(prediction, None, [j])
     figure = values_figure(alone, [gene], shown, one, thumbnails.get(prediction.section))
     pixels = to_pixels(figure, 110)
     text = f"{gene} on section {prediction.section}: the predicted mean" + (

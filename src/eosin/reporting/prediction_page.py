@@ -15,7 +15,7 @@ from eosin.reporting.html import json_for_script, now, write_page
 from eosin.reporting.map_data import map_data
 from eosin.reporting.maps import Thumbnail
 from eosin.reporting.tables import score_tables, section_table
-from eosin.reporting.verdicts import genes_sentence, verdicts
+from eosin.reporting.verdicts import alike_sentence, genes_sentence, verdicts
 from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY
 from eosin.types import Prediction, Section
 
@@ -87,7 +87,7 @@ def write_report(
         left_out=[*maps.notes, *without_slide],
         genes=gene_table(numbers, maps.columns),
         n_genes=len(panel),
-        sentence=genes_sentence(numbers.pcc, panel.names),
+        sentences=[text for text in (genes_sentence(numbers.pcc, panel.names), alike_sentence(run)) if text],
         bars=sections.error_bars(run, calibration),
         how_to_read=[*HOW_TO_READ, RESEARCH_ONLY],
         score_tables=score_tables(scores) if scores else None,

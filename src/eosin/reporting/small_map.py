@@ -6,6 +6,7 @@ import numpy as np
 
 from eosin.geometry import nearest_spacing
 from eosin.reporting.maps import Thumbnail, colour_range, extent_of, is_under, muted_image
+from eosin.reporting.prediction_part import part_of
 from eosin.reporting.thinning import evenly_thinned
 from eosin.slide.jpeg import jpeg
 from eosin.types import Prediction
@@ -31,7 +32,7 @@ def small_map(prediction: Prediction, gene: str, thumbnail: Thumbnail | None, wi
         whole = Image.fromarray(muted_image(np.ascontiguousarray(image)))
         picture = whole.resize(size, Image.Resampling.BILINEAR, box=_within(box, whole.size))
     rows = evenly_thinned(prediction.spots.xy_um, _MOST_DRAWN)
-    values = prediction.mean[rows, prediction.panel.names.index(gene)]
+    values = part_of(prediction, rows, [prediction.panel.names.index(gene)]).mean[:, 0]
     low, high = colour_range(values)
     colours = (matplotlib.colormaps["viridis"](np.clip((values - low) / (high - low), 0, 1))[:, :3] * 255).astype(int)
     xy = (prediction.spots.xy_um[rows] - (left, top)) * scale

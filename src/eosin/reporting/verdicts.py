@@ -8,10 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from eosin.metrics.depth import first_component
 from eosin.plurals import counted
 from eosin.reporting.gathered import ReportedRun
 from eosin.reporting.gene_rows import GeneNumbers
 from eosin.reporting.html import number
+from eosin.reporting.prediction_part import part_of, some_rows
 from eosin.reporting.tables import is_baseline
 from eosin.scores.paired_interval import interval
 from eosin.scores.results import pick
@@ -171,6 +173,23 @@ def coverage_sentence(promised: float, measured: float) -> str:
         f"The {promised:.0%} interval should hold {promised:.0%} of the measured values and holds {measured:.0%}: the "
         f"error bars are {verdict}."
     )
+
+
+def alike_sentence(run: ReportedRun) -> str:
+    """How much the maps of all genes are one map, of the first section; empty where one gene was predicted."""
+    prediction = run.main[0]
+    if len(prediction.panel) < 2 or len(prediction.spots) < 3:
+        return ""
+    rows = some_rows(prediction)
+    share = first_component(part_of(prediction, rows, range(len(prediction.panel))).mean)
+    if not np.isfinite(share):
+        return ""
+    text = f"One map explains {share:.0%} of the variance of all predicted maps"
+    truth = run.truth.get(prediction.section)
+    known = np.zeros((0, 1)) if truth is None else truth[rows][np.isfinite(truth[rows]).all(1)]
+    measured = first_component(known) if len(known) > 2 else np.nan
+    of_truth = f", {measured:.0%} of the measured ones with their counting noise" if np.isfinite(measured) else ""
+    return f"{text}{of_truth}: at 100 % every gene would have the same map."
 
 
 def genes_sentence(pcc: np.ndarray | None, names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from scipy import sparse
 
 from eosin.reporting.gathered import gather
 from eosin.reporting.gene_rows import gene_numbers
-from eosin.reporting.verdicts import Verdict, against_ridge, beyond_depth, likeness_of, verdicts
+from eosin.reporting.verdicts import Verdict, against_ridge, alike_sentence, beyond_depth, likeness_of, verdicts
 from eosin.types import GenePanel, GeneTrust, Likeness, Prediction, Section, Spots
 
 N, G = 64, 12
@@ -150,3 +150,13 @@ def test_values_that_are_not_known_are_left_out() -> None:
     )
     assert expected.pcc is not None
     np.testing.assert_allclose(found.pcc, expected.pcc)
+
+
+def test_it_says_how_far_all_maps_are_one() -> None:
+    truth = section()
+    wave = np.sin(truth.spots.xy_um[:, :1] / 200)
+    one = Prediction("A1", truth.spots, GenePanel(GENES), (wave * np.linspace(0.5, 2, G))[None], "ridge", 0)
+    assert alike_sentence(gather([one], [])).startswith("One map explains 100% of the variance of all predicted maps:")
+    of_truth = alike_sentence(gather([prediction(truth, 0.1)], [truth]))
+    assert "of the measured ones" in of_truth and "100%" not in of_truth
+    assert alike_sentence(gather([one.of_spots(np.array([0]))], [])) == ""

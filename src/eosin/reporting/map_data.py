@@ -143,7 +143,7 @@ def _section(
     part = part_of(prediction, rows, columns)
     found = {"mean": part.mean}
     if prediction.section in run.truth:
-        found["truth"] = run.truth[prediction.section][np.ix_(rows, columns)]
+        found["truth"] = run.truth[prediction.section][np.ix_(rows, np.array(columns, dtype=np.intp))]
     for i, predictions in enumerate(run.others.values()):
         for other in predictions:
             if other.section == prediction.section:

@@ -104,7 +104,8 @@ def is_under(thumbnail: Thumbnail, spots: Spots) -> bool:
 def on_image(thumbnail: Thumbnail, spots: Spots) -> np.ndarray:
     """Which spots lie on an image, bool [s]."""
     image, um_per_px = thumbnail
-    return ((spots.xy_um >= 0) & (spots.xy_um <= np.array(image.shape[1::-1]) * um_per_px)).all(1)
+    inside = (spots.xy_um >= 0) & (spots.xy_um <= np.array(image.shape[1::-1]) * um_per_px)
+    return inside[:, 0] & inside[:, 1]
 
 
 def draw_layer(axis: Axes, bar_axis: Axes, spots: Spots, layer: ColouredMap, extent_um: Extent) -> None:

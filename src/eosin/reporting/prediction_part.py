@@ -27,13 +27,14 @@ def part_of(prediction: Prediction, rows: np.ndarray | None, columns: Sequence[i
     elif len(rows) < len(spots):
         spots, likeness = spots.take(rows), None if likeness is None else likeness.of_spots(rows)
     taken, every = list(columns), np.arange(prediction.n_draws)
+    genes = np.array(taken, dtype=np.intp)
     return replace(
         prediction,
         spots=spots,
         likeness=likeness,
         panel=panel_of(prediction.panel, taken),
-        draws=prediction.draws[np.ix_(every, rows, taken)],
-        centre=None if prediction.centre is None else prediction.centre[np.ix_(rows, taken)],
+        draws=prediction.draws[np.ix_(every, rows, genes)],
+        centre=None if prediction.centre is None else prediction.centre[np.ix_(rows, genes)],
         error_bars=None if prediction.error_bars is None else prediction.error_bars.of_genes(taken),
         trust=None if prediction.trust is None else prediction.trust.of_genes(taken),
     )

@@ -183,9 +183,19 @@ def test_slides_of_a_cohort_are_found(browser: Tab, pages: dict[str, Path]) -> N
     assert browser.run("document.getElementById('found').textContent") == "1 of 2 slides"
 
 
-@pytest.mark.parametrize("name", ["report", "bench"])
-@pytest.mark.parametrize("dark", [False, True])
-def test_the_first_screen_looks_as_it_did(name: str, *, dark: bool, browser: Tab, pages: dict[str, Path]) -> None:
+@pytest.mark.parametrize(
+    ("name", "dark", "hidden"),
+    [
+        ("report", False, False),
+        ("report", True, False),
+        ("bench", False, False),
+        ("bench", True, False),
+        ("report", False, True),
+    ],
+)
+def test_the_first_screen_looks_as_it_did(
+    name: str, *, dark: bool, hidden: bool, browser: Tab, pages: dict[str, Path]
+) -> None:
     """Means of squares of 50 px: letters may be of another font, a map or a card that is missing is seen.
 
     After a wished change: `EOSIN_RENEW=1 pytest` on this file, and look at the pictures.
@@ -193,13 +203,16 @@ def test_the_first_screen_looks_as_it_did(name: str, *, dark: bool, browser: Tab
     from PIL import Image
 
     browser.open(pages[name], 1400, dark=dark)
+    if hidden:  # the fault that it is there for
+        browser.run("document.querySelectorAll('.field, table').forEach((e) => { e.style.visibility = 'hidden'; })")
     screen = _pixels(browser.picture()).resize((28, 18), Image.Resampling.BOX)
     file = GOLDEN / f"{name}-{'dark' if dark else 'light'}.png"
-    if os.environ.get("EOSIN_RENEW"):
+    if os.environ.get("EOSIN_RENEW") and not hidden:
         file.parent.mkdir(exist_ok=True)
         screen.save(file)
     difference = np.abs(np.asarray(screen, dtype=float) - np.asarray(Image.open(file).convert("RGB"), dtype=float))
-    assert difference.mean() < 5 and np.percentile(difference, 97) < 40
+    alike = difference.mean() < 9 and np.percentile(difference, 97) < 60
+    assert alike != hidden
 
 
 def _pixels(png: bytes) -> Any:

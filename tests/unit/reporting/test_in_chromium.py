@@ -83,6 +83,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             when="now",
         ),
         "bare": write_report(folder / "bare.html", predictions=[made.of_spots(np.array([0]))]),
+        "two": write_report(
+            folder / "two.html", predictions=[made, replace(made, section="B1")], truth=[truth], thumbnails=slide
+        ),
         "bench": write_bench_report(folder / "bench.html", grid(), when="now"),
         "study": write_bench_report(
             folder / "study.html",
@@ -134,6 +137,33 @@ def test_every_gene_can_be_chosen_and_is_drawn_as_text_and_as_another_map(browse
     browser.run(f"document.querySelector('#genes tr[data-place=\"{place}\"] button').click()")
     assert HOSTILE in browser.run("document.querySelector('#panes figcaption').textContent")
     assert browser.run("document.title") == "Predicted spatial transcriptome" and browser.errors == []
+
+
+def test_an_address_names_a_gene(browser: Tab, pages: dict[str, Path]) -> None:
+    browser.open(pages["report"], 1400)
+    browser.run("location.hash = '#G7'")
+    assert browser.run(
+        "new Promise((r) => setTimeout(() => r(document.querySelector('#panes figcaption').textContent), 200))"
+    ) == ("G7: predicted by kernel")
+    browser.run("location.hash = '#%E0%A4%A'")  # no text at all
+    browser.run("location.hash = '#NOPE'")
+    assert (
+        browser.run("document.getElementById('gene').selectedOptions[0].textContent") == "G7" and browser.errors == []
+    )
+
+
+def test_sections_are_chosen_and_each_has_its_own_maps(browser: Tab, pages: dict[str, Path]) -> None:
+    browser.open(pages["two"], 1400)
+    titles = "[...document.querySelectorAll('#panes figcaption')].map((c) => c.textContent)"
+    slides = "document.querySelectorAll('#panes img').length"
+    best = browser.run("document.getElementById('gene').selectedOptions[0].textContent")
+    assert browser.run(titles) == [f"{best}: predicted", f"{best}: measured"] and browser.run(slides) == 2
+    choose = "const s = document.getElementById('section'); s.value = '1'; s.dispatchEvent(new Event('change'));"
+    browser.run(f"(() => {{ {choose} }})()")
+    assert browser.run(titles) == [f"{best}: predicted"] and browser.run(slides) == 0 and browser.errors == []
+    for box in ("document.querySelector('#shown input')", "document.querySelectorAll('#shown input')[1]"):
+        browser.run(f"{box}.click()")
+    assert browser.run(titles) == ["Distance from training"] and browser.errors == []
 
 
 def test_the_table_of_genes_is_sorted_and_filtered(browser: Tab, pages: dict[str, Path]) -> None:

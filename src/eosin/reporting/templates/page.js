@@ -285,9 +285,15 @@
     });
   });
 
+  /* An address that ends in #GENE opens at that gene. */
+  const named = () => {
+    try { return data.genes.indexOf(decodeURIComponent(location.hash.slice(1))); } catch { return -1; }
+  };
+  addEventListener("hashchange", () => { if (named() >= 0) choose(named()); });
+
   offer();
   build();
-  choose(0);
+  choose(Math.max(0, named()));
   filter();
   minis();
   measure();

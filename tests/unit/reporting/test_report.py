@@ -104,6 +104,7 @@ def test_every_string_from_outside_is_escaped(tmp_path: Path) -> None:
 def test_without_truth_it_says_so_and_shows_no_score(tmp_path: Path) -> None:
     prediction, _ = make()
     page = Tags(write(tmp_path, predictions=[prediction]))
+    assert "for research only" in page.text.split("Does it beat")[0]  # unfolded, before all else
     assert "No measured expression was given" in page.text and "Not known: no measured values" in page.text
     assert "svg" not in {tag for tag, _ in page.tags} and "Without measured values" in page.text
     heads = [attributes.get("title") for tag, attributes in page.tags if tag == "th" and "title" in attributes]

@@ -25,6 +25,7 @@ _HOME = {
     "export_cohort": "eosin.api.export_cohort",
     "fetch": "eosin.fetching",
     "info": "eosin.api.info",
+    "plot": "eosin.api.plot",
     "predict": "eosin.api.predict",
     "predict_cohort": "eosin.api.predict_cohort",
     "read": "eosin.api.read",

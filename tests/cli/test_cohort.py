@@ -139,7 +139,16 @@ def test_predictions_of_a_cohort_are_scored_and_get_pages(eosin: Run, ground: Gr
     Path("p/broken.h5ad").unlink()
     pages = eosin("report", "p", "--truth", ground.data, "-o", "pages", "--shard", "1/2")
     assert pages.code == 0, pages.err
-    assert [page.name for page in sorted(Path("pages").glob("*.html"))] == ["A1.html"]
+    assert [page.name for page in sorted(Path("pages").glob("*.html"))] == ["A1.html", "index.html"]
+    index = Path("pages/index.html").read_text(encoding="utf-8")
+    assert 'href="A1.html"' in index and index.count("data:image/jpeg") == 1 and 'href="copy.html"' not in index
+    assert eosin("report", "p", "--truth", ground.data, "-o", "pages", "--shard", "2/2").code == 0
+    index = Path("pages/index.html").read_text(encoding="utf-8")
+    assert index.index('href="A1.html"') < index.index('href="copy.html"')
+    Path("p/hurt.h5ad").write_bytes(b"cut")
+    assert eosin("report", "p", "-o", "others").code == 3
+    assert re.search("<b>hurt</b>\\s*<p class=.warn-line.>failed: ", Path("others/index.html").read_text("utf-8"))
+    Path("p/hurt.h5ad").unlink()
     for words in (("score", "p", ground.data), ("score", ground.prediction, ground.data, "--shard", "1/1")):
         assert re.search("give a folder", eosin(*words).complaint)
     Path("none").mkdir()

@@ -9,13 +9,19 @@ export GOMP_SPINCOUNT ?= 1000
 # Where this is set, every process compiles its libraries again: 10 s of a core for each that trains.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-long lint lock clean install
+.PHONY: demo test test-long lint lock clean install browser
 
 demo: $(VENV)/.ready
 	$(BIN)/eosin demo --out demo
 
-test: $(VENV)/.ready lint
+test: $(VENV)/.ready lint browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not long"
+
+# Pages are opened in a browser where there is one. Debian's is installed by root; elsewhere those tests are skipped.
+browser:
+	@command -v chromium >/dev/null 2>&1 || test "$$(id -u)" != 0 || ! command -v apt-get >/dev/null 2>&1 || \
+	  { apt-get -qq update && DEBIAN_FRONTEND=noninteractive timeout 300 apt-get -qq install -y --no-install-recommends chromium; } \
+	  >/dev/null 2>&1 || echo "no Chromium could be installed: the tests of pages in a browser are skipped"
 
 # What `make test` leaves out: more hostile files, longer training.
 test-long: $(VENV)/.ready

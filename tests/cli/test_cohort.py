@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.conftest import ENCODER, MPP, Ground, Run
+from cli.conftest import ENCODER, MPP, Ground, Run, files_below
 from eosin import score as eosin_score
 from eosin.data import read_prediction
 from eosin.data.slide_entries import entries_of
@@ -139,8 +139,50 @@ def test_predictions_of_a_cohort_are_scored_and_get_pages(eosin: Run, ground: Gr
     Path("p/broken.h5ad").unlink()
     pages = eosin("report", "p", "--truth", ground.data, "-o", "pages", "--shard", "1/2")
     assert pages.code == 0, pages.err
-    assert [page.name for page in sorted(Path("pages").glob("*.html"))] == ["A1.html"]
+    assert [page.name for page in sorted(Path("pages").glob("*.html"))] == ["A1.html", "index.html"]
+    index = Path("pages/index.html").read_text(encoding="utf-8")
+    assert 'href="A1.html"' in index and index.count("data:image/jpeg") == 1 and 'href="copy.html"' not in index
+    assert eosin("report", "p", "--truth", ground.data, "-o", "pages", "--shard", "2/2").code == 0
+    index = Path("pages/index.html").read_text(encoding="utf-8")
+    assert index.index('href="A1.html"') < index.index('href="copy.html"')
+    Path("p/hurt.h5ad").write_bytes(b"cut")
+    assert eosin("report", "p", "-o", "others").code == 3
+    assert re.search("<b>hurt</b>\\s*<p class=.warn-line.>failed: ", Path("others/index.html").read_text("utf-8"))
+    Path("p/hurt.h5ad").unlink()
     for words in (("score", "p", ground.data), ("score", ground.prediction, ground.data, "--shard", "1/1")):
         assert re.search("give a folder", eosin(*words).complaint)
     Path("none").mkdir()
     assert "holds no prediction" in eosin("score", "none", ground.data, "-o", "s").complaint
+
+
+@pytest.mark.parametrize("to", ["csv", "zarr"])
+def test_predictions_of_a_folder_are_exported(to: str, eosin: Run, ground: Ground) -> None:
+    Path("p").mkdir()
+    for name in ("A1", "copy"):
+        shutil.copy(ground.prediction, f"p/{name}.h5ad")
+    Path("p/broken.h5ad").write_bytes(b"no HDF5")
+    gene = read_prediction(ground.prediction).panel.names[1]
+    words = ("export", "p", "-o", "files", "--to", to, "--genes", gene)
+    said = eosin(*words)
+    assert said.code == 3 and "2 of 3 slides done; 1 failed; in files, see files/summary-export.csv" in said.out
+    assert eosin("export", ground.prediction, "-o", f"one.{to}", "--genes", gene).code == 0
+    if to == "csv":
+        assert Path("files/copy.csv").read_bytes() == Path("one.csv").read_bytes()
+    else:
+        assert files_below(Path("files/copy.zarr")) == files_below(Path("one.zarr"))
+    assert "2 of them by an earlier run" in eosin(*words).out
+    stale = [Path(f"files/.copy.{to}-abcd1234"), Path(f"files/.copy.{to}-old-12")]  # of runs that were killed
+    for folder in stale:
+        folder.mkdir()
+    again = eosin("export", "p", "-o", "files", "--to", to)  # all genes: another question
+    assert "by an earlier run" not in again.out and not any(folder.exists() for folder in stale)
+
+
+def test_a_folder_is_exported_to_a_format_that_is_named(eosin: Run, ground: Ground) -> None:
+    folder = ground.prediction.parent
+    assert "give it, as --to csv" in eosin("export", folder, "-o", "files").complaint
+    assert "names the format" in eosin("export", ground.prediction, "-o", "A1.csv", "--to", "csv").complaint
+    assert "names no format" in eosin("export", folder, "-o", "files", "--to", "docx").complaint
+    assert "takes no --outline" in eosin("export", folder, "-o", "files", "--to", "csv", "--outline", "point").complaint
+    assert "for cohorts" in eosin("export", ground.prediction, "-o", "A1.csv", "--shard", "1/2").complaint
+    assert not Path("files").exists()

@@ -21,6 +21,7 @@ VERBS = (
     "export",
     "score",
     "report",
+    "plot",
     "bench",
     "study",
     "fetch",

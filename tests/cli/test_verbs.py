@@ -282,6 +282,38 @@ def test_report_of_a_prediction_stands_alone(eosin: Run, ground: Ground) -> None
     assert "data:image/" in text
 
 
+def test_predictions_of_one_section_stand_side_by_side_with_the_ridge(eosin: Run, ground: Ground) -> None:
+    beside = ("--features", ground.features)
+    assert eosin("predict", ground.ridge, ground.data, "--section", "A1", *beside, "-o", "ridge.h5ad").code == 0
+    said = eosin("report", ground.prediction, "ridge.h5ad", "--truth", ground.data, "-o", "r.html")
+    assert said.code == 0, said.err
+    text = check_alone(Path("r.html"))
+    assert "Predicted by ridge" in text and "Predicted by stflow" in text and "no ridge beside it" not in text
+    trained = ("--features", ground.features, "--encoder", ENCODER)
+    said = eosin("report", ground.prediction, "--truth", ground.data, *trained, "-o", "r.html")
+    assert said.code == 0, said.err
+    assert "The ridge beside it was trained on B1, A2, B2." in check_alone(Path("r.html"))
+    assert "no ridge beside it" not in Path("r.html").read_text(encoding="utf-8")
+    assert "--truth" in eosin("report", ground.prediction, *trained, "-o", "q.html").complaint
+    shutil.copy(ground.prediction, "again.h5ad")
+    assert eosin("report", ground.prediction, "again.h5ad", "-o", "two.html").code == 0
+    assert "Predicted by stflow, again" in check_alone(Path("two.html"))
+    assert not Path("q.html").exists()
+
+
+def test_plot_writes_maps_and_says_where(eosin: Run, ground: Ground) -> None:
+    genes = read_prediction(ground.prediction).panel.names
+    given = ("--genes", f"{genes[0]},{genes[1]}", "--show", "mean,interval,truth", "--dpi", 50)
+    said = eosin("plot", ground.prediction, *given, "--truth", ground.data, "-o", "maps.svg")
+    assert said.code == 0 and "maps in maps.svg" in said.out, said.err
+    svg = Path("maps.svg").read_text(encoding="utf-8")
+    assert svg.lstrip().startswith("<?xml") and "matplotlib" in svg
+    assert "needs the measured section" in eosin("plot", ground.prediction, "--show", "truth", "-o", "x.png").complaint
+    assert "NOPE" in eosin("plot", ground.prediction, "--genes", "NOPE", "-o", "x.png").complaint
+    assert ".png" in eosin("plot", "absent.h5ad", "-o", "maps.gif").complaint or not Path("maps.gif").exists()
+    assert not Path("x.png").exists()
+
+
 def other_tool(ground: Ground, path: str) -> None:
     """A prediction as another tool would write it: no record of eosin, spots in another order."""
     import anndata
@@ -504,13 +536,15 @@ def test_bench_names_the_biomarkers_that_a_panel_lacks(eosin: Run, grid: tuple[o
 def test_report_of_a_study_stands_alone(eosin: Run, ground: Ground, monkeypatch: pytest.MonkeyPatch) -> None:
     from eosin.benchmark import studies
 
-    cells = tuple(studies.StudyCell(f"K = {k}", "knn", {"model": {"n_neighbours": (k,)}}) for k in (2, 5))
-    monkeypatch.setattr(studies, "STUDIES", {"tiny": studies.Study("a small one", "none", cells)})
+    cells = tuple(
+        studies.StudyCell(f"K = {k}", "knn", {"model": {"n_neighbours": (k,)}}, line="knn", value=k) for k in (2, 5)
+    )
+    monkeypatch.setattr(studies, "STUDIES", {"tiny": studies.Study("a small one", "none", cells, "neighbours")})
     beside = ("--features", ground.features, "--encoder", ENCODER, "--genes", "var:5", "--split", "A1,B1:A2,B2")
     assert eosin("study", "tiny", ground.data, *beside, "-o", "s").code == 0
     assert eosin("report", "s/scores.json", "-o", "s.html").code == 0
     text = check_alone(Path("s.html"))
-    assert "Study: tiny" in text and "Against K" in text
+    assert "Study: tiny" in text and "Against neighbours" in text
     assert "paired bootstrap" in text  # a study's own file has no comparisons
 
 

@@ -197,7 +197,7 @@ def test_verbs_of_library_and_command_line_take_the_same() -> None:
     import eosin
     from eosin.cli import commands as cli
 
-    for verb in ("info", "encode", "train", "predict", "score", "report", "bench", "study"):
+    for verb in ("info", "encode", "train", "predict", "score", "report", "bench", "study", "export"):
         function = getattr(cli, verb)
         hints = get_type_hints(function, include_extras=True)
         spoken = set()
@@ -205,7 +205,7 @@ def test_verbs_of_library_and_command_line_take_the_same() -> None:
             record = (get_args(hints[name]) or (hints[name],))[0]
             spoken |= {field.name for field in fields(record)} if is_dataclass(record) else {name}
         written = set(inspect.signature(getattr(eosin, verb)).parameters)
-        if verb in ("encode", "predict", "report", "score"):  # one command for a slide and for a cohort
+        if verb in ("encode", "export", "predict", "report", "score"):  # one command for a slide and for a cohort
             written |= set(inspect.signature(getattr(eosin, f"{verb}_cohort")).parameters)
         other = {"run", "target", "encoder", "json"}  # a checkpoint is a model; one encoder, or several; how it prints
         assert spoken - other <= written, verb

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
+from PIL import Image, ImageFilter
 
+from eosin.errors import EosinError
 from eosin.options import DEFAULT_ENCODER
+from eosin.types.likeness import UNLIKE
 
 HER2ST = Path(__file__).resolve().parents[2] / "../shared/data/her2st"
 pytestmark = [
@@ -93,3 +97,52 @@ def test_the_checkpoint_says_where_it_comes_from(run: Path) -> None:
     assert [(s["name"], s["patient"]) for s in config["trained_on"]] == [("C5", "C")]
     assert config["panel"]["chosen_on"] == ["C5"]
     assert config["encoder"] == DEFAULT_ENCODER
+
+
+CHANGES = {
+    "as it is": lambda image: image,
+    "hue turned by a third": lambda image: hue_turned(image),
+    "blurred by 3 px": lambda image: image.filter(ImageFilter.GaussianBlur(3)),
+}
+
+
+def hue_turned(image: Image.Image) -> Image.Image:
+    hue, *others = image.convert("HSV").split()
+    return Image.merge("HSV", (hue.point(lambda h: (h + 85) % 256), *others)).convert("RGB")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")  # the test's own opening of 92 megapixels
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_slide_that_is_unlike_training_is_told(change: str, run: Path, tmp_path: Path) -> None:
+    """C6, a section of the patient of training, as a bare image."""
+    import eosin
+
+    image = eosin.read(HER2ST, sections=["C6"])[0].image
+    assert image is not None and image.path is not None
+    with Image.open(image.path) as picture:
+        CHANGES[change](picture.convert("RGB")).save(tmp_path / "slide.png", compress_level=1)
+    made = eosin.predict(run, tmp_path / "slide.png", mpp=image.mpp, patient="C", pitch_um=300)
+    assert made.likeness is not None
+    assert (made.likeness.verdict == UNLIKE) == (change != "as it is"), made.likeness.line()
+
+
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+def test_a_wrong_scale_is_told(factor: float, run: Path) -> None:
+    import eosin
+
+    image = eosin.read(HER2ST, sections=["C6"])[0].image
+    assert image is not None and image.path is not None
+    made = eosin.predict(run, image.path, mpp=image.mpp * factor, patient="C", pitch_um=300 * factor)
+    assert made.likeness is not None and made.likeness.verdict == UNLIKE, made.likeness
+
+
+def test_another_tissue_is_told(run: Path, tmp_path: Path) -> None:
+    """Colon stained by DAB and haematoxylin: the picture that scikit-image brings along."""
+    import eosin
+
+    colon = Image.fromarray(skimage.data.immunohistochemistry()).resize((2048, 2048))
+    colon.save(tmp_path / "colon.png")
+    made = eosin.predict(run, tmp_path / "colon.png", mpp=0.5)
+    assert made.likeness is not None and made.likeness.verdict == UNLIKE
+    with pytest.raises(EosinError, match="unlike training"):
+        eosin.predict(run, tmp_path / "colon.png", mpp=0.5, strict=True)

@@ -51,7 +51,12 @@ def faults(words: list[str]) -> list[str]:
         return [] if words[0] in {"--help", "--version"} else words[:1]
     if words[0] not in set(cli.app):
         return words[:1]
-    known = {name for argument in cli.app[words[0]].assemble_argument_collection() for name in argument.names}
+    verb = cli.app[words[0]]
+    if len(words) > 1 and words[1] in set(verb):  # a command of its own below it
+        verb = verb[words[1]]
+    elif verb.default_command is None:
+        return words[1:2]
+    known = {name for argument in verb.assemble_argument_collection() for name in argument.names}
     known |= {"--debug", "--help", "-q", "-v"}
     return [word for word in words[1:] if is_flag(word) and word.split("=")[0] not in known and not is_setting(word)]
 

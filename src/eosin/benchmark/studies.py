@@ -35,6 +35,9 @@ class StudyCell:
         Tables `model` and `train`, on top of the preset.
     genes, draws
         The panel's rule and the number of draws; None where the study leaves them to the caller.
+    line, value
+        What is alike in some rows, and what the study varies among these: a number where there is an order, else a
+        word; None where the row stands by itself.
     """
 
     label: str
@@ -42,6 +45,8 @@ class StudyCell:
     settings: Mapping[str, Mapping[str, Any]]
     genes: str | None = None
     draws: int | None = None
+    line: str = ""
+    value: float | str | None = None
 
     @property
     def folder(self) -> str:
@@ -53,17 +58,27 @@ class StudyCell:
 class Study:
     """A named grid, what it shows and where it was published.
 
-    `needs_data` is False where rows are measured on simulated sections (`eosin.benchmark.efficiency`).
+    `varied` is what differs between its rows, with the unit. `needs_data` is False where rows are measured on simulated
+    sections (`eosin.benchmark.efficiency`).
     """
 
     title: str
     source: str
     cells: tuple[StudyCell, ...]
+    varied: str = "the varied setting"
     needs_data: bool = True
 
 
-def _row(label: str, model: str, *, genes: str | None = None, draws: int | None = None, **settings: Any) -> StudyCell:
-    return StudyCell(label, model, {"model": settings} if settings else {}, genes, draws)
+def _row(
+    label: str,
+    model: str,
+    *,
+    at: tuple[str, float | str | None] = ("", None),
+    genes: str | None = None,
+    draws: int | None = None,
+    **settings: Any,
+) -> StudyCell:
+    return StudyCell(label, model, {"model": settings} if settings else {}, genes, draws, *at)
 
 
 _ALONE: dict[str, Any] = {"base": "none", "precondition": False}
@@ -72,16 +87,24 @@ _SIZES = (50, 100, 200, 300, 400, 1000)
 _FLAG_KINDS = {"FLAG": "genes", "node-only diffusion": "nodes", "joint node-edge diffusion": "nodes-and-edges"}
 _SAMPLERS = (("ancestral", None), ("ddim", 50), ("ddim", 20), ("dpm", 20), ("dpm", 10))
 
+_EVERY_STEP = 1000
+"""Steps of Stem's diffusion: what its ancestral sampler takes."""
+
 STUDIES: Mapping[str, Study] = {
     "refinement-steps": Study(
         "how many refinement steps STFlow needs",
         "STFlow, table 5",
-        tuple(_row(f"S = {n}", "stflow", n_steps=n) for n in (1, 2, 5, 10, 16)),
+        tuple(_row(f"S = {n}", "stflow", at=("STFlow", n), n_steps=n) for n in (1, 2, 5, 10, 16)),
+        "refinement steps",
     ),
     "priors": Study(
         "where STFlow's flow starts",
         "STFlow, table 10; 'empirical' and 'residual' are eosin's",
-        tuple(_row(p, "stflow", prior=p, **_ALONE) for p in ("gaussian", "zero", "zinb", "empirical", "residual")),
+        tuple(
+            _row(p, "stflow", at=("STFlow", p), prior=p, **_ALONE)
+            for p in ("gaussian", "zero", "zinb", "empirical", "residual")
+        ),
+        "prior",
     ),
     "zinb": Study(
         "mean and dispersion of the ZINB prior, beside the prior fitted to each gene",
@@ -91,6 +114,7 @@ STUDIES: Mapping[str, Study] = {
                 _row(
                     f"mean {mean}, dispersion {phi}",
                     "stflow",
+                    at=(f"dispersion {phi}", mean),
                     prior="zinb",
                     prior_mean=mean,
                     prior_dispersion=phi,
@@ -101,59 +125,72 @@ STUDIES: Mapping[str, Study] = {
             ),
             _row("empirical", "stflow", prior="empirical", **_ALONE),
         ),
+        "mean of the prior",
     ),
     "ablations": Study(
         "STFlow without flow matching, and without frame averaging",
         "STFlow, tables 4 and 9",
         (
-            _row("STFlow", "stflow"),
-            _row("without flow matching", "stflow", flow_matching=False),
-            _row("without frame averaging", "stflow", frame_averaging=False),
+            _row("STFlow", "stflow", at=("STFlow", "nothing")),
+            _row("without flow matching", "stflow", at=("STFlow", "flow matching"), flow_matching=False),
+            _row("without frame averaging", "stflow", at=("STFlow", "frame averaging"), frame_averaging=False),
         ),
+        "part that is left out",
     ),
     "denoisers": Study(
         "E(2)-invariant denoisers in one flow",
         "STFlow, tables 3 and 11",
-        tuple(_row(model, model) for model in ("stflow", "egnn", "e2cnn")),
+        tuple(_row(model, model, at=("flow", model)) for model in ("stflow", "egnn", "e2cnn")),
+        "denoiser",
     ),
     "draws": Study(
         "what more draws bring to the mean and to the error bars",
         "Stem, appendix B, takes 100",
         tuple(
-            _row(f"{model}, {k} draws", model, draws=k) for model in ("stflow", "stem") for k in (1, 2, 4, 8, 16, 32)
+            _row(f"{model}, {k} draws", model, at=(model, k), draws=k)
+            for model in ("stflow", "stem")
+            for k in (1, 2, 4, 8, 16, 32)
         ),
+        "draws",
     ),
     "samplers": Study(
         "whether Stem's short samplers lose anything against the long one",
         "Stem samples with 1000 ancestral steps",
         tuple(
-            _row(f"{name} {steps}", "stem", sampler=name, n_steps=steps)
+            _row(f"{name} {steps}", "stem", at=(name, steps), sampler=name, n_steps=steps)
             if steps
-            else _row(f"{name}, every step", "stem", sampler=name)
+            else _row(f"{name}, every step", "stem", at=(name, _EVERY_STEP), sampler=name)
             for name, steps in _SAMPLERS
         ),
+        "sampling steps",
     ),
     "panel-sizes": Study(
         "how accuracy and structure fall as the panel grows",
         "FLAG, section 4.3 and table 8; Stem, table 6",
         (
-            *(_row(f"{model}, {g} genes", model, genes=f"hmhvg:{g}") for model in ("stflow", "stem") for g in _SIZES),
             *(
-                _row(f"{label}, {g} genes", "flag", genes=f"hmhvg:{g}", diffuse=kind)
+                _row(f"{model}, {g} genes", model, at=(model, g), genes=f"hmhvg:{g}")
+                for model in ("stflow", "stem")
+                for g in _SIZES
+            ),
+            *(
+                _row(f"{label}, {g} genes", "flag", at=(label, g), genes=f"hmhvg:{g}", diffuse=kind)
                 for label, kind in _FLAG_KINDS.items()
                 for g in _SIZES
             ),
         ),
+        "genes",
     ),
     "flag-ablations": Study(
         "FLAG without diffusion, without its alignment to gene vectors, and without the graph of spots",
         "FLAG, table 2",
         (
-            _row("FLAG", "flag"),
-            _row("without diffusion (supervised)", "flag", diffusion=False),
-            _row("without alignment", "flag", align=0.0),
-            _row("without spatial graph", "flag", spatial_graph=False),
+            _row("FLAG", "flag", at=("FLAG", "nothing")),
+            _row("without diffusion (supervised)", "flag", at=("FLAG", "diffusion"), diffusion=False),
+            _row("without alignment", "flag", at=("FLAG", "alignment"), align=0.0),
+            _row("without spatial graph", "flag", at=("FLAG", "spatial graph"), spatial_graph=False),
         ),
+        "part that is left out",
     ),
     "efficiency": Study(
         "time and memory of one prediction against the number of spots, features given",
@@ -163,6 +200,7 @@ STUDIES: Mapping[str, Study] = {
             *(_row(f"flag {kind}", "flag", diffuse=kind) for kind in ("nodes", "nodes-and-edges")),
             _row("stem", "stem"),
         ),
+        "model",
         needs_data=False,
     ),
     "biomarkers": Study(
@@ -172,6 +210,7 @@ STUDIES: Mapping[str, Study] = {
             *(_row(m, m, genes=",".join(BIOMARKERS)) for m in ("forest", "stnet", "bleep", "triplex", "stflow")),
             _row("stflow without flow matching", "stflow", genes=",".join(BIOMARKERS), flow_matching=False),
         ),
+        "model",
     ),
 }
 """What `study_cells` knows by name."""
@@ -229,6 +268,7 @@ def run_study(
     """
     gathered: dict[tuple[Any, ...], dict[str, Any]] = {}
     panels = {cell.genes for cell in cells}
+    whole: dict[str, Any] = {"schema": SCHEMA, "study": name, "varied": varied(name, cells), "cells": []}
     for cell in cells:
         scores = run(cell, Path(out) / "rows" / cell.folder)
         for record in scores["cells"]:
@@ -237,5 +277,15 @@ def run_study(
                 label = f"{record['model']}, {cell.genes}" if len(panels) > 1 else record["model"]
             key = (label, record.get("encoder"), record.get("split"), record.get("seed"))
             gathered.setdefault(key, {**record, "model": label, "asked": record["model"]})
-        write_json(Path(out) / "scores.json", {"schema": SCHEMA, "study": name, "cells": list(gathered.values())})
-    return {"schema": SCHEMA, "study": name, "cells": list(gathered.values())}
+        whole["cells"] = list(gathered.values())
+        write_json(Path(out) / "scores.json", whole)
+    return whole
+
+
+def varied(name: str, cells: Sequence[StudyCell]) -> dict[str, Any]:
+    """What a study varies, as `scores.json` keeps it: the quantity, and for each row its line and value.
+
+    Rows that stand by themselves are not in it.
+    """
+    rows = {cell.label: {"line": cell.line, "value": cell.value} for cell in cells if cell.value is not None}
+    return {"quantity": STUDIES[name].varied if name in STUDIES else "the varied setting", "rows": rows}

@@ -13,8 +13,9 @@ from cyclopts import App, CycloptsError, Parameter
 
 from eosin import __version__
 from eosin.api.parts.catalogue import need_encoder, need_settings, need_shipped
+from eosin.cli.cluster import cluster
 from eosin.cli.cohort_end import end_of_cohort
-from eosin.cli.comparisons import bench, report, score, study
+from eosin.cli.comparisons import bench, plot, report, score, study
 from eosin.cli.existing import need_checkpoint, need_existing
 from eosin.cli.flags import (
     Choosing,
@@ -242,8 +243,9 @@ def tissue_(image: Path, *, out: Out, mpp: Annotated[float | None, Parameter(hel
     _say(f"{found.area_um2 / 1e6:.3g} mm² of tissue, {found.mask.mean():.0%} of the image, in {out}")
 
 
-for verb in (score, report, bench, study, adapt, calibrate, export, fetch, doctor):
+for verb in (score, report, plot, bench, study, adapt, calibrate, export, fetch, doctor):
     app.command(verb)
+app.command(cluster)
 
 
 @app.command(name="list")

@@ -1,4 +1,4 @@
-"""The commands that compare: score, report, bench, study. `cli` takes them up."""
+"""The commands that compare and show: score, report, plot, bench, study. `cli` takes them up."""
 
 from __future__ import annotations
 
@@ -85,9 +85,11 @@ def score(
 
 def report(
     path: Path,
-    *,
+    *others: Path,
     out: Out,
     truth: Path | None = None,
+    features: Path | None = None,
+    encoder: str | None = None,
     genes: list[str] | None = None,
     biomarkers: Biomarkers = None,
     pathways: Pathways = None,
@@ -96,20 +98,28 @@ def report(
 ) -> int | None:
     """Write one offline HTML page of a prediction (.h5ad), or of a grid or study (scores.json).
 
-    Of a folder of predictions, one page each into the folder OUT.
+    Several predictions of one section stand side by side: eosin report P.h5ad RIDGE.h5ad --truth DATA -o page.html
+
+    Of a folder of predictions, one page each into the folder OUT, and OUT/index.html that finds them.
 
     Parameters
     ----------
     path
         A predicted .h5ad, or the scores.json of a grid or study.
+    others
+        Other predictions of the same section.
     out
         The .html to write.
     truth
         Data folder with the measured section: adds its maps and the scores.
+    features
+        Folder of feature files: the tuned ridge, trained on the other sections of TRUTH, stands beside.
+    encoder
+        Of these features.
     genes
-        Genes to show as maps, by commas; by default the best, a middling and the worst predicted ones.
+        Genes to show first, by commas; by default the best predicted ones.
     """
-    need_existing(path, truth)
+    need_existing(path, *others, truth)
     of_many = path.is_dir() and not (path / "scores.json").is_file()
     if of_many or not path.is_dir():
         need_cohort(path, out, given(running))
@@ -117,19 +127,52 @@ def report(
     from eosin.api.score_cohort import report_cohort
     from eosin.cli import show
 
-    options = {
-        "truth": truth,
-        "genes": listed(genes),
-        "biomarkers": listed(biomarkers),
-        "pathways": pathways,
-        **given(reading),
-    }
+    own = {"genes": listed(genes), "biomarkers": listed(biomarkers), "pathways": pathways}
+    beside = {"features": features, "encoder": encoder}
+    own |= {name: value for name, value in beside.items() if value is not None}
     if of_many:
-        own = {name: options.pop(name) for name in ("genes", "biomarkers", "pathways")}
-        return end_of_cohort(report_cohort(path, out=out, told=own, **options, **given(running)), out)
-    page = run(path, out=out, **options)
+        told = {name: str(value) if isinstance(value, Path) else value for name, value in own.items()}
+        return end_of_cohort(
+            report_cohort(path, out=out, truth=truth, told=told, **given(reading), **given(running)), out
+        )
+    page = run(path, *others, out=out, truth=truth, **own, **given(reading))
     show.lines([f"open {page} in a browser"])
     return None
+
+
+def plot(
+    prediction: Path,
+    *,
+    out: Out,
+    genes: list[str] | None = None,
+    show: list[str] | None = None,
+    truth: Path | None = None,
+    dpi: int = 200,
+    reading: OneReading = unset(OneReading),
+) -> None:
+    """Draw maps of genes on the tissue: .png, .pdf or .svg.
+
+    Parameters
+    ----------
+    prediction
+        What `eosin predict` wrote.
+    out
+        The .png, .pdf or .svg to write.
+    genes
+        Genes by commas, a row each; by default the three that are predicted best.
+    show
+        Maps by commas: tissue, mean, truth, difference, interval, sd, distance.
+    truth
+        Data folder with the measured section, for truth and difference.
+    dpi
+        Dots per inch.
+    """
+    need_existing(prediction, truth)
+    from eosin.api.plot import plot as run
+    from eosin.cli import show as say
+
+    run(prediction, genes=listed(genes), show=listed(show), truth=truth, out=out, dpi=dpi, **given(reading))
+    say.lines([f"maps in {out}"])
 
 
 def bench(

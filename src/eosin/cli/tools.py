@@ -7,8 +7,10 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 
+from eosin.cli.cohort_end import end_of_cohort, need_cohort
 from eosin.cli.existing import need_existing
-from eosin.cli.flags import Flag, Out, listed
+from eosin.cli.flags import Flag, Out, Running, given, listed, unset
+from eosin.errors import EosinError
 from eosin.options import ReadOptions, described, names_of
 
 Mpp = Annotated[float | None, Parameter(help=described(ReadOptions)["mpp"])]
@@ -23,13 +25,17 @@ def export(
     layers: list[str] | None = None,
     outline: str | None = None,
     mpp: Mpp = None,
-) -> None:
+    to: str | None = None,
+    running: Running = unset(Running),
+) -> int | None:
     """Write a prediction for another program; the format follows from the suffix of OUT.
+
+    Of a folder of predictions, one file each into the folder OUT, in the format that --to names.
 
     Parameters
     ----------
     source
-        A predicted .h5ad, or a feature file (.h5).
+        A predicted .h5ad, or a feature file (.h5); or a folder of predictions.
     out
         `.geojson` (QuPath), `.csv`, `.parquet` (R, pandas), `.h5ad` (scanpy) or `.zarr` (SpatialData).
     genes
@@ -40,14 +46,25 @@ def export(
         For .csv, .parquet and .geojson, by commas: `mean`, `sd`, `q05`, `q95`; by default mean and sd.
     outline
         For .geojson: `circle`, `square`, `point`, or `cell`, the default of cells that have outlines.
+    to
+        Of a folder of predictions: `geojson`, `csv`, `parquet`, `h5ad` or `zarr`.
     """
     need_existing(source)
+    need_cohort(source, out, given(running))
+    if source.is_dir() != (to is not None):
+        fix = "give it, as --to csv" if to is None else "the suffix of OUT names the format of a single prediction"
+        raise EosinError("--to goes with a folder of predictions", fix=fix)
+    from eosin.api.export_cohort import export_cohort
     from eosin.cli import show
     from eosin.exporting import export as run
 
     options = {"genes": names_of(listed(genes)), "layers": names_of(listed(layers)), "outline": outline, "mpp": mpp}
+    if to is not None:
+        result = export_cohort(source, out=out, to=to, missing_genes=missing_genes, **options, **given(running))
+        return end_of_cohort(result, out)
     written = run(source, out, missing_genes=missing_genes, **options)
     show.lines([f"{written} written"])
+    return None
 
 
 def fetch(

@@ -187,11 +187,12 @@ def _work(send: Connection, job: Job[Any], n_threads: int) -> None:
     torch.set_num_threads(n_threads)
     _tell_phase.set(lambda name: send.send(_Phase(name)))
     with contextlib.suppress(BrokenPipeError):  # nobody waits any more
-        _send(send, _answer(job))
+        _send(send, answer_of(job))
     send.close()
 
 
-def _answer(job: Job[Any]) -> Outcome[Any] | StaysHere:
+def answer_of(job: Job[R]) -> Outcome[R] | StaysHere:
+    """On the far side: what came of a job, as something that can be sent back."""
     outcome = outcome_of(job)
     if isinstance(outcome, Done):
         return outcome

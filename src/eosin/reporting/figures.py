@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from eosin.storage.files import atomic_file
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,11 +34,26 @@ def to_png(figure: Figure, dpi: int = 144) -> bytes:
     """A figure as PNG of 32 steps per colour, which halves its size and shows no difference."""
     import imagecodecs
 
+    coarse = to_pixels(figure, dpi) & 0xF8
+    return imagecodecs.png_encode(coarse | (coarse >> 5), level=7, filter=imagecodecs.PNG.FILTER.NONE)
+
+
+def save_figure(figure: Figure, path: str | Path, dpi: int) -> None:
+    """Write a figure in the format of the suffix, whole or not at all; equal figures give equal bytes."""
+    from matplotlib import rc_context
+
+    kind = Path(path).suffix.lower().lstrip(".")
+    dates = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}
+    with rc_context({"svg.hashsalt": "eosin"}), atomic_file(path) as partial:
+        figure.savefig(partial, format=kind, dpi=dpi, metadata=dates.get(kind))
+
+
+def to_pixels(figure: Figure, dpi: int) -> np.ndarray:
+    """A figure as pixels uint8 [h w 3]."""
     figure.set_dpi(dpi)
     canvas: Any = figure.canvas
     canvas.draw()
-    coarse = np.asarray(canvas.buffer_rgba())[..., :3] & 0xF8
-    return imagecodecs.png_encode(coarse | (coarse >> 5), level=7, filter=imagecodecs.PNG.FILTER.NONE)
+    return np.ascontiguousarray(np.asarray(canvas.buffer_rgba())[..., :3])
 
 
 class MapSheet:
@@ -48,7 +66,7 @@ class MapSheet:
 
     def __init__(self, n_rows: int, n_bars: int, extent_um: Extent, *, left: float = 0.08, slide: bool = False):
         self.width, self.extent_um = 2.5, extent_um
-        self.height = self.width * _tallness(extent_um)
+        self.height = self.width * tallness(extent_um)
         self.left, self.slide = left, slide
         self.size = (
             left + slide * (self.width + self._GAP) + n_bars * (self.width + self._BAR + self._GAP),
@@ -71,6 +89,7 @@ class MapSheet:
         return self.figure.add_axes((x / w, y / h, width / w, self.height / h))
 
 
-def _tallness(extent_um: Extent) -> float:
+def tallness(extent_um: Extent) -> float:
+    """Height of a map by its width, within reason."""
     left, right, top, bottom = extent_um
     return float(np.clip((bottom - top) / (right - left), 0.3, 3.0))

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from eosin.metrics.metric import BIOMARKERS, PATHWAYS
-from eosin.reporting.charts import Panel, study_chart
+from eosin.reporting.charts import N_COLOURS, Panel, study_charts
 from eosin.reporting.grid_scores import Grid
 from eosin.reporting.headline import headline
-from eosin.reporting.html import Markup, Picture, now, write_page
+from eosin.reporting.html import Markup, now, write_page
 from eosin.reporting.provenance import compared, costs, failures, runs
-from eosin.reporting.series import Series, read_series
+from eosin.reporting.series import Series, read_series, stored_series
 from eosin.reporting.tables import definitions, is_baseline, number_table, pathway_table
 from eosin.scores import results
 from eosin.scores.metric_columns import Column, Group, columns_of, columns_with_numbers, groups, missing_biomarkers
@@ -35,10 +35,21 @@ _VARIED = tuple(
 
 @dataclass(frozen=True)
 class VariedNumber:
-    """The number that a study varies, and the metrics against it: a chart for each split rule and encoder."""
+    """The number that a study varies, and the metrics against it.
+
+    Attributes
+    ----------
+    quantity
+        What is varied.
+    lines
+        Names of the lines with the class of their colour.
+    charts
+        For each split rule and encoder its name, and a chart for each metric.
+    """
 
     quantity: str
-    charts: list[Picture]
+    lines: list[tuple[str, str]]
+    charts: list[tuple[str, list[Markup]]]
 
 
 @dataclass(frozen=True)
@@ -125,8 +136,11 @@ def _warnings(grid: Grid) -> list[str]:
 
 
 def _varied(grid: Grid) -> VariedNumber | None:
-    """The metrics against the number that a study varies, where its rows' labels carry one."""
-    series = read_series([model for model, _ in grid.rows]) if grid.study else None
+    """The metrics against the number that a study varies: as the study stored it, in old files as labels carry it."""
+    if not grid.study:
+        return None
+    varied = grid.scores.get("varied")
+    series = stored_series(varied) if varied is not None else read_series([model for model, _ in grid.rows])
     if series is None:
         return None
     charts = []
@@ -134,10 +148,10 @@ def _varied(grid: Grid) -> VariedNumber | None:
         for encoder in dict.fromkeys(encoder for _, encoder in grid.rows):
             panels = _study_panels(grid, series, family, encoder)
             if panels:
-                caption = f"{family}, {encoder}. The dashed line is the tuned ridge."
-                png = study_chart(series.quantity, panels)
-                charts.append(Picture(png, f"Metrics against {series.quantity}", caption))
-    return VariedNumber(series.quantity, charts) if charts else None
+                charts.append((f"{family}, {encoder}", study_charts(series.quantity, panels)))
+    if not charts:
+        return None
+    return VariedNumber(series.quantity, [(name, f"c{i % N_COLOURS}") for i, name in enumerate(series.points)], charts)
 
 
 def _study_panels(grid: Grid, series: Series, family: str, encoder: str) -> list[Panel]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,36 +20,42 @@ from eosin.storage.files import atomic_file
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-__all__ = ["Markup", "Picture", "as_json", "join", "now", "number", "table", "tag", "write_page"]
+__all__ = [
+    "Markup",
+    "Picture",
+    "as_json",
+    "join",
+    "json_for_script",
+    "now",
+    "number",
+    "table",
+    "tag",
+    "write_page",
+]
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG inside a page.
+    """A JPEG inside a page.
 
     Attributes
     ----------
-    png
-        The file's bytes, drawn at 144 dots per inch.
+    jpeg
+        The file's bytes.
     description
         What is read out where the picture cannot be seen.
-    caption
-        The line below it.
+    width_px
+        Its width on a page.
     """
 
-    png: bytes
+    jpeg: bytes
     description: str
-    caption: str | None = None
+    width_px: int
 
     @property
     def source(self) -> str:
         """The picture itself as a `data:` address."""
-        return "data:image/png;base64," + base64.b64encode(self.png).decode()
-
-    @property
-    def width_px(self) -> int:
-        """Its width on a page, which has 96 dots per inch: sharp screens show all 144."""
-        return int.from_bytes(self.png[16:20], "big") * 2 // 3
+        return "data:image/jpeg;base64," + base64.b64encode(self.jpeg).decode()
 
 
 def write_page(path: str | Path, template: str, *, title: str, lead: Sequence[str], **content: Any) -> Path:
@@ -67,7 +74,13 @@ def write_page(path: str | Path, template: str, *, title: str, lead: Sequence[st
     content
         What the template shows; text is escaped.
     """
-    page = _environment().get_template(template).render(title=title, lead=lead, css=_css(), **content)
+    script = _file("page.js")
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    page = (
+        _environment()
+        .get_template(template)
+        .render(title=title, lead=lead, css=_file("page.css"), script=script, script_sha256=digest, **content)
+    )
     with atomic_file(path) as partial:
         partial.write_text(page, encoding="utf-8")
     return Path(path)
@@ -108,6 +121,14 @@ def as_json(value: Any) -> str:
     return json.dumps(value, indent=1, default=str, ensure_ascii=False)
 
 
+def json_for_script(value: Any) -> Markup:
+    """JSON for a `<script type="application/json">`: no name in it can end the element or begin another."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
 def now() -> str:
     """The time in UTC, to the minute, as pages show it."""
     return datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -134,5 +155,5 @@ def _cell(content: Any) -> Markup:
     return content if isinstance(content, Markup) and content.startswith("<td") else tag("td", content)
 
 
-def _css() -> Markup:
-    return Markup(resources.files("eosin.reporting").joinpath("templates/page.css").read_text(encoding="utf-8"))
+def _file(name: str) -> Markup:
+    return Markup(resources.files("eosin.reporting").joinpath("templates", name).read_text(encoding="utf-8"))

@@ -9,54 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from eosin.metrics import pcc_counted
 from eosin.plurals import counted
-from eosin.progress import task
-from eosin.reporting.charts import Calibration, calibration_chart, gene_chart
+from eosin.reporting.charts import Calibration, calibration_charts
+from eosin.reporting.figures import to_pixels
 from eosin.reporting.gathered import ReportedRun
+from eosin.reporting.gene_plot import values_figure
 from eosin.reporting.html import Markup, Picture, as_json, number, table
-from eosin.reporting.maps import (
-    Thumbnail,
-    distance_layer,
-    draw_gene,
-    draw_slide,
-    extent_of,
-    gene_layers,
-    thumbnail_of,
-    unit_of,
-)
-from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY, trust
+from eosin.reporting.maps import Thumbnail, has_sd_map, is_under, thumbnail_of, unit_of
+from eosin.reporting.prediction_part import part_of
+from eosin.reporting.verdicts import coverage_sentence
 from eosin.scores.origin import origin_warnings
 from eosin.scores.results import pick
-from eosin.types import Prediction, Section
-
-_MOST_SECTIONS = 5
-
-
-@dataclass(frozen=True)
-class GeneAccuracy:
-    """Correlation gene by gene: a chart, and the same numbers as a table."""
-
-    chart: Picture
-    table: Markup
+from eosin.slide.jpeg import jpeg
+from eosin.types import Section
 
 
 @dataclass(frozen=True)
-class GeneMaps:
-    """The maps of one gene in one section, with the reason why it is shown."""
+class ErrorBarSection:
+    """Sentences on the error bars, and charts of whether they hold."""
 
-    name: str
-    remark: str
-    maps: Picture
-
-
-@dataclass(frozen=True)
-class Tissue:
-    """One section: its image, and the maps of its genes."""
-
-    section: str
-    slide: Picture
-    genes: list[GeneMaps]
+    sentences: list[str]
+    charts: list[Markup]
 
 
 @dataclass(frozen=True)
@@ -94,8 +67,8 @@ def key_figures(
         figures.append(("of values inside the 90 % interval", f"{coverage:.0%}"))
     return [
         *figures,
-        ("genes", str(len(run.main[0].panel))),
-        ("spots", f"{sum(len(p.spots) for p in run.main):,}".replace(",", " ")),
+        ("genes", f"{len(run.main[0].panel):,}"),
+        (run.main[0].spots.unit, f"{sum(len(p.spots) for p in run.main):,}"),
         *([] if run.main[0].n_draws == 1 else [("draws per spot", str(run.main[0].n_draws))]),
     ]
 
@@ -113,26 +86,6 @@ def remarks(run: ReportedRun, truth: Sequence[Section]) -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
-def reading(
-    run: ReportedRun,
-    scores: Mapping[str, Mapping[str, Any]],
-    pcc: np.ndarray | None,
-    found: Calibration | None,
-) -> list[str]:
-    """Sentences on how to read the page, and on how far to trust the model, whose calibration was found."""
-    coverage = None
-    if found is not None:
-        place = int(np.argmin(np.abs(found.promised - 0.9)))
-        coverage = (float(found.promised[place]), float(found.measured[place]))
-    return [
-        HOW_TO_READ,
-        *trust(run.model, scores, pcc, coverage),
-        *width_of_bars(run),
-        *likeness_of_slides(run),
-        RESEARCH_ONLY,
-    ]
-
-
 def width_of_bars(run: ReportedRun) -> list[str]:
     """For whom the error bars are, and what their width was learned from."""
     found = {}
@@ -141,11 +94,6 @@ def width_of_bars(run: ReportedRun) -> list[str]:
             patients = counted(bars.n_patients, "training patient")
             found[f"Error bars for a {bars.kind}, from {patients}: {bars.basis}."] = None
     return list(found)
-
-
-def likeness_of_slides(run: ReportedRun) -> list[str]:
-    """Whether each slide is like the training slides."""
-    return [f"Slide {p.section} is {p.likeness.line()}." for p in run.main if p.likeness is not None]
 
 
 def calibration_of(run: ReportedRun) -> Calibration | None:
@@ -159,79 +107,39 @@ def calibration_of(run: ReportedRun) -> Calibration | None:
     return Calibration.of_draws(*run.truth_and_draws(), mirrored=run.mirrored)
 
 
-def gene_accuracy(run: ReportedRun, pcc: np.ndarray | None) -> GeneAccuracy | None:
-    """Correlation of every gene and model; None where no gene has one."""
-    if pcc is None or np.isnan(pcc).all():
-        return None
-    by_model = {run.model: pcc}
-    by_model |= {model: v for model, group in run.others.items() if (v := run.pcc(group)) is not None}
-    genes = run.main[0].panel.names
-    n_constant = int(np.isnan(pcc).sum())
-    left_out = f" {count(n_constant, 'gene')} left out that do not vary." if n_constant else ""
-    trust = run.main[0].trust
-    columns = {} if trust is None else {"held out in training": trust.inner_pcc, "given depth": trust.beyond_depth}
-    rows = [
-        [gene, *(number(float(values[j])) for values in (*by_model.values(), *columns.values()))]
-        + ([] if trust is None else [trust.verdicts[j]])
-        for j, gene in enumerate(genes)
-    ]
-    return GeneAccuracy(
-        Picture(
-            gene_chart(genes, by_model),
-            "Pearson correlation of every gene",
-            "Mean over the measured sections." + left_out,
-        ),
-        table(
-            ["gene", *(f"{model}, PCC" for model in by_model), *columns, *([] if trust is None else ["trust"])], rows
-        ),
+def error_bars(run: ReportedRun, found: Calibration | None) -> ErrorBarSection:
+    """What is to be said of the error bars."""
+    sentences = []
+    if found is not None:
+        place = int(np.argmin(np.abs(found.promised - 0.9)))
+        sentences.append(coverage_sentence(float(found.promised[place]), float(found.measured[place])))
+    elif not run.main[0].has_spread:
+        sentences.append("The model gives one value per gene and spot, and no error bars.")
+    elif not run.truth:
+        sentences.append("Without measured values it cannot be checked here whether the error bars hold.")
+    sentences += width_of_bars(run)
+    if run.main[0].has_spread and not has_sd_map(run.main[0]):
+        sentences.append(
+            "The width is one number for each gene, the same at every spot, so there is no map of it; the distance "
+            "from training (a map above, where it is known) says which spots are unusual."
+        )
+    return ErrorBarSection(sentences, [] if found is None else calibration_charts(found, unit_of(run.main[0].panel)))
+
+
+def first_picture(run: ReportedRun, gene: str, thumbnails: Mapping[str, Thumbnail]) -> Picture:
+    """The map of one gene on the first section: what is seen where no script runs."""
+    prediction = run.main[0]
+    shown = ("mean", "truth") if prediction.section in run.truth else ("mean",)
+    truth = run.truth.get(prediction.section)
+    j = prediction.panel.names.index(gene)
+    one = None if truth is None else truth[:, [j]]
+    alone = part_of(prediction, None, [j])
+    figure = values_figure(alone, [gene], shown, one, thumbnails.get(prediction.section))
+    pixels = to_pixels(figure, 110)
+    text = f"{gene} on section {prediction.section}: the predicted mean" + (
+        " and the measured values" if one is not None else ""
     )
-
-
-def calibration_picture(run: ReportedRun, found: Calibration | None) -> Picture | None:
-    """The chart of intervals and error bars; None where no calibration was found."""
-    if found is None:
-        return None
-    caption = (
-        "Left: a point below the line means that too many measurements fall outside, so the error bars are too narrow. "
-        "Right: a line that rises means that larger error bars stand where errors are larger"
-        f"{'; each point is some of the genes' if run.with_bars() else ''}."
-    )
-    return Picture(calibration_chart(found, unit_of(run.main[0].panel)), "Calibration", caption)
-
-
-def tissues(run: ReportedRun, genes: Mapping[str, str], thumbnails: Mapping[str, Thumbnail] | None) -> list[Tissue]:
-    """The first five sections with the maps of `genes` (gene -> why it is shown)."""
-    shown = run.main[:_MOST_SECTIONS]
-    drawn = []
-    with task("draw maps", len(shown), "sections") as tick:
-        for prediction in shown:
-            truth = run.truth.get(prediction.section)
-            drawn.append(_tissue(prediction, truth, genes, thumbnail_of(thumbnails, prediction.section)))
-            tick()
-    return drawn
-
-
-def _tissue(
-    prediction: Prediction, truth: np.ndarray | None, genes: Mapping[str, str], thumbnail: Thumbnail | None
-) -> Tissue:
-    spots, extent = prediction.spots, extent_of(prediction.spots, thumbnail)
-    pcc = None if truth is None else pcc_counted(truth, prediction.mean)
-    maps = []
-    for gene, why in genes.items():
-        j = prediction.panel.names.index(gene)
-        layers = gene_layers(prediction, gene, None if truth is None else truth[:, j])
-        remark = why if pcc is None else f"{why}; PCC here {number(float(pcc[j]))}"
-        if prediction.error_bars is not None:
-            remark += f"; sd {number(float(prediction.error_bars.scale[j]))} at every spot"
-        maps.append(GeneMaps(gene, remark, Picture(draw_gene(spots, layers, extent), f"Maps of {gene}")))
-    slide = Picture(
-        draw_slide(thumbnail, spots, extent), f"H&E of {prediction.section}", counted(len(prediction.spots), "spot")
-    )
-    if prediction.likeness is not None:
-        picture = Picture(draw_gene(spots, [distance_layer(prediction.likeness)], extent), "Distance from training")
-        remark = f"1 is usual for training spots, the limit is {prediction.likeness.spot_limit:.2f}"
-        maps.append(GeneMaps("Distance from training", remark, picture))
-    return Tissue(prediction.section, slide, maps)
+    return Picture(jpeg(pixels), text, min(pixels.shape[1], 900))
 
 
 def origin(run: ReportedRun, settings: Mapping[str, Any], thumbnails: Mapping[str, Thumbnail] | None) -> Origin:
@@ -256,7 +164,7 @@ def origin(run: ReportedRun, settings: Mapping[str, Any], thumbnails: Mapping[st
     )
 
 
-def _remark_rows(predictions: Sequence[Prediction]) -> list[list[str]]:
+def _remark_rows(predictions: Sequence[Any]) -> list[list[str]]:
     """What the model said of how it predicted each section, one row for each kind of remark."""
     by_kind: dict[str, list[str]] = {}
     for prediction in predictions:
@@ -285,3 +193,22 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "unknown"
+
+
+def slides(run: ReportedRun, thumbnails: Mapping[str, Thumbnail] | None) -> tuple[dict[str, Thumbnail], list[str]]:
+    """The small image of each section's slide, and what is to be said of those without one."""
+    found, missing, elsewhere = {}, [], []
+    for prediction in run.main:
+        small = thumbnail_of(thumbnails, prediction.section)
+        if small is None:
+            missing.append(prediction.section)
+        elif not is_under(small, prediction.spots):
+            elsewhere.append(prediction.section)
+        else:
+            found[prediction.section] = small
+    sentences = []
+    for names, why in ((missing, "was not found"), (elsewhere, "does not lie under its spots")):
+        if names:
+            which = "" if len(run.main) == 1 else f" of {', '.join(names[:5])}" + (", ..." if len(names) > 5 else "")
+            sentences.append(f"The slide's image{which} {why}: maps stand on plain ground.")
+    return found, sentences

@@ -6,11 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from eosin.plurals import counted
 from eosin.reporting import page_sections as sections
-from eosin.reporting.gathered import check_genes, choose_genes, gather
-from eosin.reporting.html import now, write_page
+from eosin.reporting.gathered import check_genes, gather
+from eosin.reporting.gene_rows import gene_numbers
+from eosin.reporting.gene_table import gene_table
+from eosin.reporting.html import json_for_script, now, write_page
+from eosin.reporting.map_data import map_data
 from eosin.reporting.maps import Thumbnail
 from eosin.reporting.tables import score_tables, section_table
+from eosin.reporting.verdicts import alike_sentence, genes_sentence, verdicts
+from eosin.reporting.words import HOW_TO_READ, RESEARCH_ONLY
 from eosin.types import Prediction, Section
 
 
@@ -29,12 +35,15 @@ def write_report(
 ) -> Path:
     """Write one offline HTML file about a run.
 
+    The slide with the maps of all genes stands first, beside three answers: better than the ridge? more than depth? a
+    slide like training? Then all genes as one table, the error bars, the conventions, and where all comes from.
+
     Parameters
     ----------
     path
         The file; it appears whole or not at all.
     predictions
-        One per section and model, of one panel; the first one's model is drawn, others are compared per gene.
+        One per section and model, of one panel; the page is about the first one's model, others stand beside it.
     truth
         Measured sections, matched by name and spot id; those without a prediction are ignored.
     scores
@@ -44,7 +53,7 @@ def write_report(
     settings
         Resolved settings, JSON-able; shown folded.
     genes
-        Genes to draw besides the best, middling and worst ones.
+        Genes to show first, before the best ones.
     notes
         Remarks shown at the top, one line each.
     when
@@ -53,29 +62,41 @@ def write_report(
     Raises
     ------
     EosinError
-        No predictions, different panels, two predictions of one section by one model, an unknown gene, or a truth that
-        lacks spots or genes.
+        No predictions, or one without spots; different panels, two predictions of one section by one model, an unknown
+        gene, or a truth that lacks spots or genes.
     """
     run = gather(predictions, truth)
-    check_genes(genes or (), run.main[0].panel)
+    panel = run.main[0].panel
+    check_genes(genes or (), panel)
     scores = scores or {}
-    pcc = run.pcc(run.main)
-    shown, calibration = choose_genes(run, pcc, genes or ()), sections.calibration_of(run)
+    small, without_slide = sections.slides(run, thumbnails)
+    numbers = gene_numbers(run, scores)
+    maps = map_data(run, numbers.order(run, genes or ()), small)
+    calibration = sections.calibration_of(run)
     n_sections = len(run.main)
     return write_page(
         path,
         "prediction_page.html",
         title=title,
-        lead=(run.model, sections.count(n_sections, "section"), when or now(), f"eosin {sections.version('eosin')}"),
-        key_figures=sections.key_figures(run, scores, pcc),
+        lead=(
+            run.model,
+            counted(n_sections, "section"),
+            when or now(),
+            f"eosin {sections.version('eosin')}",
+            "for research only",
+        ),
         remarks=[*notes, *sections.remarks(run, truth)],
-        reading=sections.reading(run, scores, pcc, calibration),
+        answers=verdicts(run, numbers, scores),
+        key_figures=sections.key_figures(run, scores, numbers.pcc),
+        maps=json_for_script(maps.record),
+        picture=sections.first_picture(run, panel.names[maps.columns[0]], small),
+        left_out=[*maps.notes, *without_slide],
+        genes=gene_table(numbers, maps.columns),
+        n_genes=len(panel),
+        sentences=[text for text in (genes_sentence(numbers.pcc, panel.names), alike_sentence(run)) if text],
+        bars=sections.error_bars(run, calibration),
+        how_to_read=[*HOW_TO_READ, RESEARCH_ONLY],
         score_tables=score_tables(scores) if scores else None,
         section_table=section_table(scores),
-        has_truth=pcc is not None,
-        gene_accuracy=sections.gene_accuracy(run, pcc),
-        calibration=sections.calibration_picture(run, calibration),
-        n_sections=n_sections,
-        tissues=sections.tissues(run, shown, thumbnails),
         origin=sections.origin(run, settings or {}, thumbnails),
     )

@@ -70,7 +70,7 @@ def marked(value: Summary, best: float | None, *, one_of: int) -> Markup:
 def definitions(columns: Sequence[AnyColumn]) -> Markup:
     """What the columns mean, those that need it."""
     defined = [c for c in columns if c.definition]
-    return tag("dl", *(join([tag("dt", c.label), tag("dd", c.definition)]) for c in defined))
+    return tag("dl", *(join([tag("dt", c.label), tag("dd", c.definition)]) for c in defined), class_="words")
 
 
 def score_tables(scores: Scores) -> list[Markup]:

@@ -56,10 +56,15 @@ def atomic_file(path: str | Path) -> Iterator[Path]:
 
 
 def remove_partial_files(path: Path) -> None:
-    """Remove partial files of processes that were killed while they wrote `path`; only the holder of its lock may."""
+    """Remove what processes left that were killed while they wrote `path`; only the holder of its lock may."""
     pattern = f".{glob.escape(path.stem)}-????????{path.suffix}"  # as `atomic_file` names them
     for partial in path.parent.glob(pattern):
         partial.unlink(missing_ok=True)
+    name = glob.escape(path.name)
+    for pattern in (f".{name}-????????", f".{name}-old-*"):  # as `atomic_folder` does
+        for partial in path.parent.glob(pattern):
+            if partial.is_dir():
+                shutil.rmtree(partial, ignore_errors=True)
 
 
 @contextlib.contextmanager

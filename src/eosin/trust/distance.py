@@ -26,6 +26,8 @@ _SPOT_SHARE = 0.95
 """Share of the spots of unseen training slides that lie within the limit of spots."""
 _MARGIN = 1.25
 """By which factor a slide's median may exceed the largest median of unseen training slides."""
+_MARGIN_ALONE = 1.5
+"""Likewise of one training slide and its own median: on her2st other slides of the patient lie 1.1 to 1.8 away."""
 _ROWS_AT_ONCE = 8192
 _MOST_SPOTS = 20_000
 _LEAST = 1e-6
@@ -115,7 +117,7 @@ class Distance:
         """Of the features [s f] of training spots, and the slide and the patient [s] that each is of.
 
         Patients are left out in turn, where there is one slides. One slide can leave out nothing but itself: then its
-        own spots are what is usual, which is less than it should be. Of very many spots some are taken.
+        own spots are what is usual, with a larger margin. Of very many spots some are taken.
         """
         if len(features) > _MOST_SPOTS:
             rows = np.linspace(0, len(features) - 1, _MOST_SPOTS).astype(int)
@@ -130,7 +132,8 @@ class Distance:
             inside = ~outside if not outside.all() else outside
             unseen[outside] = FeatureSpace.of(features[inside]).distances(features[outside])
         medians = [float(np.median(unseen[labels == label])) for label in np.unique(labels)]
-        limits = (float(np.quantile(unseen, _SPOT_SHARE)), _MARGIN * max(medians))
+        margin = _MARGIN if len(medians) > 1 else _MARGIN_ALONE
+        limits = (float(np.quantile(unseen, _SPOT_SHARE)), margin * max(medians))
         return cls(FeatureSpace.of(features), *(max(limit, _LEAST) for limit in limits))
 
     def likeness(self, features: np.ndarray) -> Likeness:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import toy
-from eosin.benchmark.studies import STUDIES, StudyCell, run_study, study_cells
+from eosin.benchmark.studies import STUDIES, StudyCell, run_study, study_cells, varied
 from eosin.data import splits
 from eosin.engine import TrainSettings, resolve
 from eosin.errors import EosinError
@@ -82,9 +82,33 @@ def test_a_study_is_one_table_and_is_resumed(tmp_path: Path) -> None:
     assert by_label["weak"]["asked"] == "ridge"
     assert by_label["weak"]["metrics"]["mse"] != by_label["strong"]["metrics"]["mse"]
     assert json.loads((tmp_path / "scores.json").read_text()) == found
+    assert found["varied"] == {"quantity": "the varied setting", "rows": {}}
     before = {p: p.stat().st_mtime_ns for p in tmp_path.glob("rows/*/cells/*")}
     assert run_study("penalties", cells, run, tmp_path) == found
     assert {p: p.stat().st_mtime_ns for p in tmp_path.glob("rows/*/cells/*")} == before
     sizes = [StudyCell(f"{g} genes", "ridge", {}, genes=f"var:{g}") for g in (3, 4)]
-    varied = run_study("sizes", sizes, run, tmp_path / "sizes")
-    assert [c["model"] for c in varied["cells"]] == ["3 genes", "gene-mean, var:3", "4 genes", "gene-mean, var:4"]
+    of_sizes = run_study("sizes", sizes, run, tmp_path / "sizes")
+    assert [c["model"] for c in of_sizes["cells"]] == ["3 genes", "gene-mean, var:3", "4 genes", "gene-mean, var:4"]
+
+
+def test_every_study_says_what_it_varies() -> None:
+    for name, study in STUDIES.items():
+        stored = varied(name, study_cells(name))
+        assert stored["quantity"] == study.varied != "the varied setting", name
+        assert set(stored["rows"]) <= {cell.label for cell in study.cells}
+    draws = varied("draws", study_cells("draws"))
+    assert draws["rows"]["stem, 8 draws"] == {"line": "stem", "value": 8}
+    prior = varied("zinb", study_cells("zinb"))
+    assert prior["quantity"] == "mean of the prior"
+    assert prior["rows"]["mean 0.2, dispersion 4.0"] == {"line": "dispersion 4.0", "value": 0.2}
+    assert "empirical" not in prior["rows"]  # it stands by itself
+
+
+def test_a_number_that_a_study_varies_is_the_one_of_its_settings() -> None:
+    for label, row in varied("refinement-steps", study_cells("refinement-steps"))["rows"].items():
+        assert label == f"S = {row['value']}"
+    for cell in (*study_cells("refinement-steps"), *study_cells("samplers")):
+        given = cell.settings["model"].get("n_steps")
+        assert given is None or given == cell.value
+    assert all(cell.draws == cell.value for cell in study_cells("draws"))
+    assert all(cell.genes == f"hmhvg:{cell.value}" for cell in study_cells("panel-sizes"))

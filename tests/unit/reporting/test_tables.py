@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_other_files_are_refused_and_nothing_is_written(bad: dict[str, Any], tmp
 
 def test_bench_page_escapes_and_loads_nothing(tmp_path: Path) -> None:
     page = bench(tmp_path, cell("<script>", 0.4, split="<script>", encoder="<script>", settings={"<script>": 1}))
-    assert "<script" not in page and "://" not in page
+    assert page.count("<script") == 1 and "://" not in page
 
 
 def test_calibration_is_exact_for_a_perfect_model_with_few_draws() -> None:
@@ -156,7 +157,7 @@ def test_a_leak_is_said_first_and_marks_its_column(tmp_path: Path) -> None:
     page = page_of(tmp_path, scores_of(cell("ridge", 0.4, leak=leak), cell("stflow", 0.5, leak=leak)))
     said = "LEAK, not a result: leave-section-out: panel: the gene panel was chosen with test section &#39;A&#39;"
     assert said in page.split("<h2>")[0]
-    assert '<span class="badge bad">leak</span>' in page
+    assert 'leave-section-out <span class="badge bad">leak</span>' in page
     assert "leak</span>" not in page_of(tmp_path, scores_of(cell("ridge", 0.4)))
 
 
@@ -232,6 +233,56 @@ def test_panels_of_a_study_have_their_own_ridge_and_no_common_best(tmp_path: Pat
     assert page.count("<td>+0.020</td>") == 2
     assert 'class="best"' not in page
     assert "Rows are of different gene panels" in page
+
+
+def test_what_a_study_varied_is_taken_from_the_file_and_not_from_labels(tmp_path: Path) -> None:
+    labels = {"one": 3, "two": 7, "three": 30}
+    cells = [cell(label, 0.1 * n, asked="stflow") for label, n in labels.items()]
+    rows = {label: {"line": "flow", "value": n} for label, n in labels.items()}
+    stored = scores_of(*cells, cell("ridge", 0.1), study="x", varied={"quantity": "steps <b>", "rows": rows})
+    page = page_of(tmp_path, stored)
+    assert "<h2>Against steps &lt;b&gt;</h2>" in page and '<li class="c0">flow</li>' in page
+    words = {label: {"line": "flow", "value": label} for label in labels}
+    named = [cell(f"S = {n}", 0.1 * n, asked="stflow") for n in labels.values()]
+    assert "Against" not in page_of(tmp_path, scores_of(*named, study="x", varied={"quantity": "prior", "rows": words}))
+    assert "<h2>Against S</h2>" in page_of(tmp_path, scores_of(*named, study="x"))  # a file of before
+
+
+@pytest.mark.parametrize("broken", [5, {}, {"rows": 5}, {"rows": {"a": 5, "b": {"value": "x"}}}, {"rows": {}}])
+def test_a_broken_record_of_what_varies_costs_only_its_chart(broken: Any, tmp_path: Path) -> None:
+    cells = [cell(label, 0.1, asked="stflow") for label in ("a", "b")]
+    assert "Against" not in page_of(tmp_path, scores_of(*cells, study="x", varied=broken))
+
+
+def marks(page: str) -> dict[str, list[float]]:
+    """Where the dots of a page's rows of differences stand, by row."""
+    rows = re.findall(r'<tr><th scope="row">([\w-]+).*?</tr>', page.split("Headline")[1].split("</table>")[0], re.S)
+    found = {}
+    for name in rows:
+        row = page.split(f'<th scope="row">{name}')[1].split("</tr>")[0]
+        found[name] = [float(x) for x in re.findall(r'circle cx="([\d.]+)"', row)]
+    return found
+
+
+def test_the_gene_mean_has_its_number_and_no_place_on_the_axis_of_differences(tmp_path: Path) -> None:
+    some = [cell("ridge", 0.6), cell("kernel", 0.64), cell("knn", 0.55)]
+    without, with_floor = bench(tmp_path, *some), bench(tmp_path, *some, cell("gene-mean", 0.0))
+    assert "−0.600" in with_floor and "gene-mean has its number" in with_floor
+    assert "gene-mean has its number" not in without
+    placed = marks(with_floor)
+    assert placed.pop("gene-mean") == [] and placed == marks(without)
+    assert placed["knn"][0] < placed["kernel"][0] and placed["ridge"] == []
+    far = bench(tmp_path, *some, cell("forest", 0.0))  # another model as bad is on the axis
+    assert marks(far)["kernel"] != placed["kernel"] and len(marks(far)["forest"]) == 1
+
+
+def test_each_split_rule_has_a_table_of_its_own(tmp_path: Path) -> None:
+    cells = [cell(m, v, split=f"{s}/A") for s in ("by-section", "by-patient") for m, v in (("ridge", 0.4), ("a", 0.5))]
+    page = bench(tmp_path, *cells).split("Headline")[1].split("<h2>")[0]
+    titles = re.findall("<h3>([^<]+)</h3>", page)
+    assert titles == ["by-section", "by-patient", "All split rules"]
+    assert page.count("<table") == 3 and "by-section, PCC ↑" in page
+    assert "All split rules" not in bench(tmp_path, *cells[:2])
 
 
 @pytest.mark.parametrize(

@@ -101,3 +101,12 @@ def test_verdicts_stand_at_their_limits() -> None:
     for wrong in ({"distance": np.array([np.nan])}, {"slide_limit": 0.0}):
         with pytest.raises(EosinError):
             replace(at, **wrong)
+
+
+def test_one_slide_alone_does_not_know_how_slides_differ() -> None:
+    """Its margin is larger, so that others of the kind are not refused; what is spoilt still is."""
+    features = slide(0)
+    alone = Distance.of(features, np.zeros(120), np.zeros(120))
+    assert alone.slide_limit == pytest.approx(1.5 * np.median(FeatureSpace.of(features).distances(features)))
+    assert all(alone.likeness(slide(seed)).verdict != "unlike training" for seed in range(100, 120))
+    assert alone.likeness(other_scale(slide(100))).verdict == "unlike training"

@@ -73,6 +73,10 @@ class Ledger:
         output = self.out / str(found.get("output"))
         return found if output.exists() and content_of(output) == found.get("output_hash") else None
 
+    def ids(self) -> list[str]:
+        """The slides that have a record, by name."""
+        return sorted(file.stem for file in self.file("x").parent.glob("*.json"))
+
     def write(self, id_: str, record: Mapping[str, Any]) -> None:
         """Write the record of a slide, whole."""
         write_json(self.file(id_), dict(record))
@@ -89,7 +93,7 @@ class Ledger:
         if not now and time.monotonic() - self._last < _SUMMARY_S:
             return path
         known = set(ids)
-        others = sorted(file.stem for file in self.file("x").parent.glob("*.json") if file.stem not in known)
+        others = [id_ for id_ in self.ids() if id_ not in known]
         records = [found for id_ in (*ids, *others) if (found := self.record(id_)) is not None]
         more = dict.fromkeys(name for one in records for name in one if name not in (*FIRST, *_NOT_IN_SUMMARY))
         with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="") as lines:

@@ -5,9 +5,12 @@ The site needs no network, neither while it is built nor while it is read.
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from pathlib import Path
+
+from jupyter_client.connect import ConnectionFileMixin
 
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
@@ -38,6 +41,18 @@ nb_execution_raise_on_error = True
 nb_merge_streams = True
 nb_ipywidgets_js = {}  # by default scripts of other hosts
 
+# Features are encoded once for all tutorials. Bars of progress move, and a page does not: without ipywidgets, none.
+BUILD = DOCS / "_build"
+os.environ["EOSIN_CACHE"] = str(BUILD / "features")
+os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
+os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
+startup = BUILD / "ipython" / "profile_default" / "startup"
+startup.mkdir(parents=True, exist_ok=True)
+(startup / "00-no-bars.py").write_text('import sys\n\nsys.modules["ipywidgets"] = None\n', encoding="utf-8")
+if sys.platform != "win32":
+    ConnectionFileMixin.transport.default_value = "ipc"  # kernels need no network, not even that of the machine
+
 # ---- reference, from docstrings in numpydoc's style
 default_role = "literal"  # `name` in a docstring is code
 autodoc_member_order = "bysource"
@@ -65,6 +80,10 @@ html_theme_options = {
     "use_fullscreen_button": False,
     "navigation_with_keys": False,
     "logo": {"text": "eosin"},
+    "navbar_start": [],
+    "navbar_center": [],
+    "navbar_end": [],
+    "navbar_persistent": [],
 }
 
 AT_THE_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "CHANGELOG.md": "changelog.md"}

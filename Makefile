@@ -9,7 +9,7 @@ export GOMP_SPINCOUNT ?= 1000
 # Where this is set, every process compiles its libraries again: 10 s of a core for each that trains.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-long lint lock clean install browser
+.PHONY: demo docs test test-long lint lock clean install browser
 
 demo: $(VENV)/.ready
 	$(BIN)/eosin demo --out demo
@@ -43,10 +43,15 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
+# The site, in docs/_build/html. Its tutorials run when their cells have changed; warnings are errors; nothing is fetched.
+docs: $(VENV)/.ready
+	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 # Writes the pinned versions with hashes; no address of any package index goes into the file.
 lock: $(VENV)/.ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra dev --extra view --extra docs --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate build.in pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf $(VENV) demo dist
+	rm -rf $(VENV) demo dist docs/_build

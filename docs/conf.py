@@ -91,10 +91,19 @@ AT_THE_ROOT = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "C
 
 
 def point_into_site(_app: object, page: str, source: list[str]) -> None:
-    """Links to files above docs/, which are right in the repository, lead to the site's own pages."""
+    """Links to files above docs/, which are right in the repository, lead to the site's own pages, or become words."""
+    here = (DOCS / page).parent
     up = "../" * page.count("/")
-    for name, shown in AT_THE_ROOT.items():
-        source[0] = re.sub(rf"\]\((?:\.\./)+{re.escape(name)}(?=[)#])", f"]({up}{shown}", source[0])
+
+    def shown(link: re.Match[str]) -> str:
+        words, path, anchor = link.groups(default="")
+        target = (here / path).resolve()
+        if target.is_relative_to(DOCS):
+            return link[0]
+        known = AT_THE_ROOT.get(str(target.relative_to(ROOT))) if target.is_relative_to(ROOT) else None
+        return words if known is None else f"[{words}]({up}{known}{anchor})"
+
+    source[0] = re.sub(r"\[([^\]\n]+)\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", shown, source[0])
 
 
 def setup(app):

@@ -10,8 +10,6 @@ import re
 import sys
 from pathlib import Path
 
-from jupyter_client.connect import ConnectionFileMixin
-
 DOCS = Path(__file__).resolve().parent
 ROOT = DOCS.parent
 sys.path.insert(0, str(ROOT / "src"))
@@ -47,11 +45,10 @@ os.environ["EOSIN_CACHE"] = str(BUILD / "features")
 os.environ["IPYTHONDIR"] = str(BUILD / "ipython")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
-startup = BUILD / "ipython" / "profile_default" / "startup"
-startup.mkdir(parents=True, exist_ok=True)
-(startup / "00-no-bars.py").write_text('import sys\n\nsys.modules["ipywidgets"] = None\n', encoding="utf-8")
-if sys.platform != "win32":
-    ConnectionFileMixin.transport.default_value = "ipc"  # kernels need no network, not even that of the machine
+profile = BUILD / "ipython" / "profile_default"
+(profile / "startup").mkdir(parents=True, exist_ok=True)
+(profile / "startup" / "00-no-bars.py").write_text('import sys\n\nsys.modules["ipywidgets"] = None\n', encoding="utf-8")
+(profile / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n", encoding="utf-8")
 
 # ---- reference, from docstrings in numpydoc's style
 default_role = "literal"  # `name` in a docstring is code

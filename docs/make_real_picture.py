@@ -26,9 +26,9 @@ from eosin.storage.files import atomic_file
 from eosin.types import Prediction, Section
 
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
-from matplotlib.collections import PatchCollection  # noqa: E402
-from matplotlib.patches import Circle  # noqa: E402
+from matplotlib import pyplot as plt
+from matplotlib.collections import PatchCollection
+from matplotlib.patches import Circle
 
 ROOT = Path(__file__).resolve().parents[1]
 GENE, HELD_OUT, TRAINED_ON = "ERBB2", "C6", "B4,C2,C3,C4,C5"

@@ -1,4 +1,4 @@
-# Two commands: `make demo` shows what eosin does, `make test` proves it, `make test-long` at length. All install what they need into .venv.
+# `make demo` shows what eosin does, `make test` proves it, `make test-long` at length, `make docs` explains it. All install what they need into .venv.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -45,7 +45,7 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 
 # The site, in docs/_build/html. Its tutorials run when their cells have changed; warnings are errors; nothing is fetched.
 docs: $(VENV)/.ready
-	$(BIN)/python -m sphinx -b html -q -W --keep-going docs docs/_build/html
+	$(BIN)/sphinx-build -b html -q -W --keep-going docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
 # Writes the pinned versions with hashes; no address of any package index goes into the file.

@@ -47,7 +47,12 @@ os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(ROOT / "src"), os.e
 os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")
 profile = BUILD / "ipython" / "profile_default"
 (profile / "startup").mkdir(parents=True, exist_ok=True)
-(profile / "startup" / "00-no-bars.py").write_text('import sys\n\nsys.modules["ipywidgets"] = None\n', encoding="utf-8")
+(profile / "startup" / "00-no-bars.py").write_text(
+    "import sys, warnings\n\n"
+    "sys.modules['ipywidgets'] = None\n"
+    "warnings.filterwarnings('ignore', message='IProgress not found')\n",
+    encoding="utf-8",
+)
 (profile / "ipython_kernel_config.py").write_text("get_config().IPKernelApp.log_level = 40\n", encoding="utf-8")
 
 # ---- reference, from docstrings in numpydoc's style

@@ -10,11 +10,13 @@ same patient, and B4); without --prediction this is done first, in --work, which
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from PIL import Image
 
 import eosin
 from eosin.api.parts.sections import truth_of
@@ -58,43 +60,56 @@ def tissue_picture(prediction: Prediction, extent_um: tuple[float, float, float,
 def draw(prediction: Prediction, truth: Section, out: Path) -> str:
     """Write the picture; returns a line that says what it shows."""
     j = prediction.panel.names.index(GENE)
-    measured = truth_values(prediction, truth)[:, j]
+    measured, mean = truth_values(prediction, truth)[:, j], prediction.mean[:, j]
+    low, high = prediction.quantile(0.05)[:, j], prediction.quantile(0.95)[:, j]
     maps = {
-        "H&E": None,
         "measured": measured,
-        "predicted mean": prediction.mean[:, j],
-        "lower bound (5 %)": prediction.quantile(0.05)[:, j],
-        "upper bound (95 %)": prediction.quantile(0.95)[:, j],
+        "predicted mean": mean,
+        "lower bound (5 %)": low,
+        "upper bound (95 %)": high,
     }
-    xy, radius = prediction.spots.xy_um, prediction.spots.diameter_um / 2
-    low, high = xy.min(0) - RIM_UM, xy.max(0) + RIM_UM
-    centre, half = (low + high) / 2, (high - low).max() / 2
+    limits = np.percentile(np.concatenate(list(maps.values())), [1, 99])
+    corners = prediction.spots.xy_um.min(0) - RIM_UM, prediction.spots.xy_um.max(0) + RIM_UM
+    centre, half = (corners[0] + corners[1]) / 2, (corners[1] - corners[0]).max() / 2
     extent = (centre[0] - half, centre[0] + half, centre[1] + half, centre[1] - half)
     picture = tissue_picture(prediction, extent)
     pale = (255 - (255 - picture.astype(float)) * 0.35).astype(np.uint8)
-    values = np.concatenate([values for values in maps.values() if values is not None])
-    limits = np.percentile(values, [1, 99])
-    figure, axes = plt.subplots(1, 5, figsize=(14, 3.0), layout="constrained")
-    shown = None
-    for axis, (title, values) in zip(axes, maps.items()):
-        axis.imshow(picture if values is None else pale, extent=extent)
-        axis.set_title(title, fontsize=11)
-        axis.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]))
+    figure, axes = plt.subplots(2, 3, figsize=(10.5, 6.2), layout="constrained")
+    for axis in axes.flat[:5]:
+        axis.imshow(picture if axis is axes[0, 0] else pale, extent=extent)
+        axis.set(xlim=(corners[0][0], corners[1][0]), ylim=(corners[1][1], corners[0][1]))
         axis.set_axis_off()
-        if values is None:
-            axis.plot([low[0] + 150, low[0] + 1150], [high[1] - 150] * 2, color="black", lw=2)
-            axis.text(low[0] + 150, high[1] - 230, "1 mm", fontsize=9, va="bottom")
-            continue
-        shown = PatchCollection([Circle(place, radius * 1.6) for place in xy], cmap="viridis", clim=limits, lw=0)
+    axes[0, 0].set_title("H&E, section " + prediction.section)
+    x, y = corners[0][0] + 150, corners[1][1] - 150
+    axes[0, 0].plot([x, x + 1000], [y, y], color="black", lw=2.5)
+    axes[0, 0].text(x, y - 90, "1 mm", fontsize=11, va="bottom")
+    for axis, (title, values) in zip(axes.flat[1:5], maps.items()):
+        spots = [Circle(place, prediction.spots.diameter_um * 0.8) for place in prediction.spots.xy_um]
+        shown = PatchCollection(spots, cmap="viridis", clim=limits, lw=0)
         shown.set_array(values)
         axis.add_collection(shown)
-    figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.01, extend="both", label=f"{GENE}, ln(1 + count)")
-    with atomic_file(out) as partial, partial.open("wb") as file:
-        figure.savefig(file, dpi=110, format="png")
+        axis.set_title(title)
+    figure.colorbar(shown, ax=axes[:, :2], shrink=0.7, extend="both", label=f"{GENE}, ln(1 + count)", location="left")
+    draw_band(axes[1, 2], measured, mean, low, high)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110, format="png")
     plt.close(figure)
-    inside = np.mean((measured >= maps["lower bound (5 %)"]) & (measured <= maps["upper bound (95 %)"]))
-    pcc = pcc_counted(measured[:, None], prediction.mean[:, [j]])[0]
+    with atomic_file(out) as partial, partial.open("wb") as file:  # 256 colours: a third of the bytes
+        Image.open(drawn).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(file, "png", optimize=True)
+    inside = np.mean((measured >= low) & (measured <= high))
+    pcc = pcc_counted(measured[:, None], mean[:, None])[0]
     return f"{out}: {GENE} on {prediction.section}, correlation {pcc:.2f}, {inside:.0%} of spots inside the interval"
+
+
+def draw_band(axis, measured: np.ndarray, mean: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
+    """Measured values against the predicted mean, a point for each spot, with the interval as a band."""
+    order = np.argsort(mean)
+    axis.fill_between(mean[order], low[order], high[order], color="0.88", label="90 % interval")
+    axis.plot(mean[order], mean[order], color="0.5", lw=1)
+    axis.scatter(mean, measured, s=12, color="tab:purple", alpha=0.7, lw=0, label="spots")
+    axis.set(xlabel="predicted mean", ylabel="measured", title="against each other", box_aspect=0.8)
+    axis.spines[["top", "right"]].set_visible(False)
+    axis.legend(frameon=False, loc="upper left", fontsize=9)
 
 
 def main() -> int:

@@ -1,10 +1,10 @@
-"""Where jobs run: in this process (`Here`) or in processes of their own (`Processes`), by one method `map(jobs)`.
+"""Where jobs run: here (`Here`), in processes of their own (`Processes`) or on a cluster (`Ray`), by one `map(jobs)`.
 
 A `Job` has a name, says whether its result is there already (`kept`), and makes it (`run`). `map` gives one outcome for
 each job, `Done(result)` or `Failed(reason)`; what one job meets never touches the others. Nothing here knows what a job
 computes: encoding a section, a cell of a benchmark and a measurement of time and memory are three kinds of job.
 
-Another place (Ray, a queue of a cluster) is another subclass of `Execution` with the same `map`. It needs `outcome_of`
+Another place (a queue of a cluster) is another subclass of `Execution` with the same `map`. It needs `outcome_of`
 for the far side, which turns every error into an outcome, and `kept_outcome` for this one; no caller changes.
 """
 

@@ -212,7 +212,7 @@ class CohortOptions:
     Attributes
     ----------
     on
-        where slides of a cohort are done: `here`, or `processes:N` for N at a time
+        where slides of a cohort are done: `here`, `processes:N` for N at a time, or `ray`, `ray:ADDRESS` for a cluster
     shard
         only part i of N of a cohort's slides, as 1/4: for arrays of jobs on a cluster, all with the same OUT
     """

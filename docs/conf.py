@@ -25,6 +25,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_co
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 root_doc = "index"
 language = "en"
+smartquotes = False  # -- in the help of commands is no dash
 
 # ---- pages in Markdown
 myst_enable_extensions = ["colon_fence", "deflist"]
@@ -58,7 +59,7 @@ profile = BUILD / "ipython" / "profile_default"
 # ---- reference, from docstrings in numpydoc's style
 default_role = "literal"  # `name` in a docstring is code
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_ivar = True
 napoleon_use_rtype = False
@@ -108,8 +109,19 @@ def point_into_site(_app: object, page: str, source: list[str]) -> None:
     source[0] = re.sub(r"\[([^\]\n]+)\]\((\.\./[^)#\s]+)(#[^)\s]*)?\)", shown, source[0])
 
 
+def fields_are_parameters(
+    _app: object, kind: str, _name: str, _what: object, _options: object, lines: list[str]
+) -> None:
+    """Fields of a record are what it is made of; napoleon reads several names in one line for parameters only."""
+    if kind in ("class", "exception") and "Parameters" not in lines:
+        at = next((i for i in range(len(lines) - 1) if lines[i : i + 2] == ["Attributes", "----------"]), None)
+        if at is not None:
+            lines[at] = "Parameters"
+
+
 def setup(app):
-    """Register what is ours: links, and formulas as plain code."""
+    """Register what is ours: links, fields of records, and formulas as plain code."""
+    app.connect("autodoc-process-docstring", fields_are_parameters, priority=400)  # before napoleon
     app.connect("source-read", point_into_site)
     app.add_html_math_renderer("eosin", inline_renderers=(_plain, None), block_renderers=(_plain, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,0 +1,87 @@
+"""A scene as a folder that opens in a browser without a server."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from eosin.errors import EosinError
+from eosin.slide.jpeg import jpeg
+from eosin.storage.files import atomic_folder
+from eosin.viewer.gene_vectors import pack, unpack
+from eosin.viewer.page_files import SCRIPTS, page_file, page_html
+from eosin.viewer.scene import Scene
+
+_PICTURE_PX = 4096
+_MARK = "eosin-view.json"
+_MOST_BYTES = 2_000_000_000
+
+
+def write_folder(scene: Scene, out: str | Path) -> Path:
+    """Write `index.html` with all that it needs; a browser opens it from the disk.
+
+    The slide is one picture of at most 4,096 pixels; data are scripts, as browsers read no other files from the disk.
+
+    Returns
+    -------
+    Path
+        The `index.html`.
+
+    Raises
+    ------
+    EosinError
+        The folder holds something else, the disk is full, or the genes would take more than 2 GB.
+    """
+    out = Path(out)
+    _need_ours(out)
+    n_vectors = len(scene.sources) * len(scene.prediction.panel)
+    n_bytes = n_vectors * len(scene.prediction.spots) * 2
+    if n_bytes > _MOST_BYTES:
+        problem = f"{n_vectors:,} maps of {len(scene.prediction.spots):,} spots would take {n_bytes / 1e9:.1f} GB"
+        raise EosinError(problem, file=out, fix="view it without --export, or export a prediction of fewer genes")
+    with atomic_folder(out) as partial:
+        for folder in ("static", "data"):
+            (partial / folder).mkdir()
+        for name in (*SCRIPTS, "page.css", "start.js", "openseadragon.LICENSE.txt"):
+            (partial / "static" / name).write_text(page_file(name) or "", encoding="utf-8")
+        for name, message in _messages(scene):
+            (partial / _script_of(name)).write_text(_script(name, message), encoding="ascii")
+        first = tuple(_script_of(name) for name in ("scene", "spots"))
+        (partial / "index.html").write_text(page_html(first), encoding="utf-8")
+        (partial / _MARK).write_text(json.dumps({"kind": "view", "section": scene.prediction.section}))
+    return out / "index.html"
+
+
+def _need_ours(out: Path) -> None:
+    """Refuse to replace a folder that another tool, or the user, filled."""
+    if out.is_symlink() or (out.exists() and not out.is_dir()):
+        raise EosinError("is not a folder", file=out, fix="choose another --export")
+    if out.is_dir() and any(out.iterdir()) and not (out / _MARK).is_file():
+        raise EosinError("holds other files", file=out, fix="choose a new folder for --export")
+
+
+def _messages(scene: Scene) -> Iterator[tuple[str, bytes]]:
+    for name in scene.names():
+        message = scene.answer(name)
+        if message is None:
+            continue
+        yield name, _with_picture(scene, message) if name == "scene" else message
+
+
+def _with_picture(scene: Scene, message: bytes) -> bytes:
+    """The facts of the scene with the slide's picture as data: a page from the disk may save no other pictures."""
+    facts, _ = unpack(message)
+    if scene.pyramid is not None and facts["slide"] is not None:
+        picture = jpeg(scene.pyramid.picture(_PICTURE_PX))
+        facts["slide"]["picture"] = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
+    return pack(facts, {})
+
+
+def _script_of(name: str) -> str:
+    return f"data/{name.replace('/', '_')}.js"
+
+
+def _script(name: str, message: bytes) -> str:
+    return f'eosin.receive("{name}", "{base64.b64encode(message).decode()}");\n'

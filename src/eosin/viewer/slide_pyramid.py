@@ -1,0 +1,129 @@
+"""A slide as tiles of a pyramid: each level half as wide as the next."""
+
+from __future__ import annotations
+
+import math
+import threading
+from functools import cached_property
+
+import numpy as np
+
+from eosin.errors import EosinError
+from eosin.slide import Slide
+from eosin.slide.jpeg import jpeg
+
+TILE_PX = 512
+OVERVIEW_PX = 2048
+"""Longer side of the picture from which the coarse levels are cut: it is made once, as it may need every pixel."""
+
+
+class NoSuchTile(LookupError):
+    """A level or a place that the pyramid does not have."""
+
+
+class SlideGone(LookupError):
+    """The slide's file was removed, or replaced by another."""
+
+
+class SlidePyramid:
+    """Tiles of an open slide, as JPEG; safe from several threads at once.
+
+    The finest level is the slide's own resolution; level 0 fits into one tile.
+    """
+
+    def __init__(self, slide: Slide) -> None:
+        self.slide = slide
+        self.max_level = max(0, math.ceil(math.log2(max(slide.size_px) / TILE_PX)))
+        self._state = _state_of(slide)
+        self._lock = threading.Lock()
+
+    def describe(self) -> dict[str, float | int]:
+        """What a page needs to ask for tiles."""
+        width, height = self.slide.size_px
+        return {
+            "width": width,
+            "height": height,
+            "mpp": self.slide.mpp,
+            "tile": TILE_PX,
+            "max_level": self.max_level,
+        }
+
+    def tile(self, level: int, column: int, row: int) -> bytes:
+        """One tile as JPEG; at the right and lower edge it is as small as the slide's rest.
+
+        Raises
+        ------
+        NoSuchTile
+            The pyramid has no such level or place.
+        SlideGone
+            The file is no longer there.
+        EosinError
+            Its pixels cannot be decoded.
+        """
+        if not 0 <= level <= self.max_level:
+            raise NoSuchTile
+        reduction = 2 ** (self.max_level - level)
+        width, height = (math.ceil(side / reduction) for side in self.slide.size_px)
+        left, top = column * TILE_PX, row * TILE_PX
+        if min(column, row) < 0 or left >= width or top >= height:
+            raise NoSuchTile
+        self.check_there()
+        size = min(TILE_PX, width - left), min(TILE_PX, height - top)
+        coarse = max(width, height) <= OVERVIEW_PX and level < self.max_level
+        read = self._from_overview if coarse else self._from_slide
+        return jpeg(read(left * reduction, top * reduction, size, reduction))
+
+    def check_there(self) -> None:
+        """Raise `SlideGone` where the file was removed or replaced since it was opened."""
+        if _state_of(self.slide) != self._state:
+            raise SlideGone
+
+    def picture(self, max_px: int) -> np.ndarray:
+        """The whole slide, its longer side at most `max_px` pixels, uint8 [h w 3]."""
+        return self.slide.thumbnail(max_px)[0]
+
+    def prepare(self) -> None:
+        """Make the overview now, so that the first tiles come at once; what fails is told with the tile."""
+        try:
+            with self._lock:
+                _ = self._overview
+        except (EosinError, OSError, ValueError):
+            return
+
+    def close(self) -> None:
+        """Close the slide."""
+        with self._lock:
+            self.slide.close()
+
+    @cached_property
+    def _overview(self) -> np.ndarray:
+        return self.slide.thumbnail(OVERVIEW_PX)[0]
+
+    def _from_slide(self, left: int, top: int, size: tuple[int, int], reduction: int) -> np.ndarray:
+        width_um = TILE_PX * reduction * self.slide.mpp
+        centre = np.array([left, top]) * self.slide.mpp + width_um / 2
+        return np.ascontiguousarray(self.slide.read(centre, width_um, TILE_PX)[: size[1], : size[0]])
+
+    def _from_overview(self, left: int, top: int, size: tuple[int, int], reduction: int) -> np.ndarray:
+        from PIL import Image as Picture
+
+        with self._lock:
+            overview = self._overview
+        scale = overview.shape[1] / self.slide.size_px[0], overview.shape[0] / self.slide.size_px[1]
+        box = (
+            left * scale[0],
+            top * scale[1],
+            min((left + size[0] * reduction) * scale[0], overview.shape[1]),
+            min((top + size[1] * reduction) * scale[1], overview.shape[0]),
+        )
+        resized = Picture.fromarray(overview).resize(size, Picture.Resampling.BILINEAR, box=box)
+        return np.asarray(resized)
+
+
+def _state_of(slide: Slide) -> tuple[int, int] | None:
+    """Time of change and size of the file; None where it is not there. A folder's files are not looked through."""
+    try:
+        state = slide.path.stat()
+    except OSError:
+        return None
+    return state.st_mtime_ns, state.st_size

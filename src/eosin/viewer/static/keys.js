@@ -51,11 +51,12 @@
       this.page = page;
       this.byKey = new Map(ALL.flatMap(([keys, , action]) => keys.map((key) => [key, action])));
       const rows = ALL.map(([keys, words]) => h("tr", {}, h("td", {}, keys.map((key) => h("kbd", {}, key.replace("Arrow", "")))), h("td", {}, words)));
+      const half = Math.ceil(rows.length / 2);
       this.dialog = h(
         "dialog",
         { class: "dialog", "aria-label": "Keys" },
         h("form", { method: "dialog" }, h("button", { class: "close", "aria-label": "Close" }, "×")),
-        h("div", { class: "dialog-body" }, h("h2", {}, "Keys"), h("table", { class: "keys" }, h("tbody", {}, rows))),
+        h("div", { class: "dialog-body" }, h("h2", {}, "Keys"), h("div", { class: "keys" }, [rows.slice(0, half), rows.slice(half)].map((part) => h("table", {}, h("tbody", {}, part))))),
       );
       const place = page.root.closest("[data-embedded]") ? page.root : document; // in a notebook, keys are for it where it has the focus
       place.addEventListener("keydown", (event) => this.pressed(event));

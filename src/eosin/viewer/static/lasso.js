@@ -17,6 +17,7 @@
       this.page.root.classList.toggle("lasso-on", on);
       this.page.controls.lasso.setAttribute("aria-pressed", String(on));
       if (on) this.page.say("Draw around a region; Escape ends. Without a mouse: V takes what the pane shows.");
+      else this.page.say("");
       this.page.grid.remark();
     }
 

@@ -70,7 +70,7 @@
 
   // Percentiles of the known values; of many, of an even sample.
   function percentiles(values, shares) {
-    const stride = Math.max(1, Math.floor(values.length / 50000));
+    const stride = Math.max(1, Math.floor(values.length / 20000));
     const known = [];
     for (let i = 0; i < values.length; i += stride) if (!Number.isNaN(values[i])) known.push(values[i]);
     if (!known.length) return shares.map(() => NaN);

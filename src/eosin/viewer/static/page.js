@@ -3,7 +3,8 @@
 (() => {
   const eosin = (globalThis.eosin ??= {});
   const { h, count } = eosin.dom;
-  const FRAME_MS = 30;
+  const CHEAP_MS = 6;
+  const PATIENCE = 4;
   const REST_MS = 160;
   const SHAPES = ["outlines", "true", "touching", "points"];
 
@@ -11,7 +12,7 @@
     constructor(root, source, scene, field, drawBy) {
       Object.assign(this, { root, source, scene, field, drawBy });
       this.store = new eosin.source.GeneStore(source, 24);
-      this.passing = scene.genes.length <= 20 ? this.store : new eosin.source.GeneStore(source, 6);
+      this.passing = scene.genes.length <= 10 ? this.store : new eosin.source.GeneStore(source, 16);
       this.layers = eosin.layers.layersOf(scene);
       this.world = eosin.tissue.worldOf(scene, source);
       this.ranges = { expression: [0, 1], spread: [0, 1], distance: [0, 1], difference: [-1, 1] };
@@ -22,8 +23,6 @@
       this.column = 0;
       this.serial = 0;
       this.moving = false;
-      this.coarseness = 1;
-      this.budget = Infinity;
       this.shapesOf = new eosin.CellShapes(source, field, () => this.grid.redraw());
       this.build();
     }
@@ -191,35 +190,34 @@
       }
     }
 
-    // The view moves: fewer spots and pixels while it takes too long, all of them at rest.
+    // The view moves: panes shift what they drew, and draw anew as often as that leaves time for all else.
     isMoving() {
-      const now = performance.now();
-      if (this.moving) this.adapt(now - this.frameAt);
-      this.frameAt = now;
       this.moving = true;
       clearTimeout(this.restTimer);
-      this.restTimer = setTimeout(() => {
-        this.moving = false;
-        this.grid.redraw();
-      }, REST_MS);
+      this.restTimer = setTimeout(() => this.rest(), REST_MS);
     }
 
-    adapt(took) {
-      if (took > 400) return; // a pause, not a frame
-      const all = Math.min(this.budget, this.field.n);
-      if (took > FRAME_MS) {
-        if (all > 4000) this.budget = Math.max(4000, all * 0.7);
-        else this.coarseness = Math.max(0.5, this.coarseness * 0.85);
-      } else if (took < FRAME_MS * 0.6) {
-        this.budget = all >= this.field.n ? Infinity : all * 1.15;
-        this.coarseness = Math.min(1, this.coarseness * 1.05);
-      }
+    // Draw each pane where it is now, a pane a frame.
+    rest() {
+      this.moving = false;
+      const panes = [...this.grid.panes];
+      const next = () => {
+        if (this.moving || !panes.length) return;
+        panes.shift().draw();
+        requestAnimationFrame(next);
+      };
+      next();
+    }
+
+    // Whether a pane that was drawn so long ago may be drawn again while the view moves.
+    mayDraw(ago) {
+      const cost = this.grid.panes.reduce((sum, pane) => sum + pane.cost, 0);
+      return cost < CHEAP_MS || ago > PATIENCE * cost;
     }
 
     // How many spots a pane of so many pixels draws: no more than there is room for.
     mostSpots(pixels) {
-      const room = Math.max(20000, pixels * 0.5);
-      return this.moving ? Math.min(this.budget, room) : room;
+      return Math.max(20000, pixels * 0.5);
     }
 
     // A tile could not be loaded; null: one could.

@@ -12,6 +12,8 @@
       this.page = page;
       this.layer = layer;
       this.shown = null; // {values, group, message}
+      this.drawn = null; // where it was drawn last
+      this.cost = 0; // ms that took
       this.build();
       page.gridElement.append(this.element); // before OpenSeadragon asks how large it is
       const hooks = { onMove: () => this.draw(), onLead: (taken) => page.grid.moved(this, taken), onFault: (fault) => page.slideFault(fault) };
@@ -94,26 +96,44 @@
       this.draw();
     }
 
-    // Draw spots, marks and scale bar where the tissue is now; nothing where nothing moved.
+    // Draw spots, marks and scale bar where the tissue is now; nothing where nothing moved. While the view moves, what
+    // was drawn is often only shifted, so that moving is smooth however many spots there are.
     draw() {
       if (!this.tissue?.ready) return;
-      const ratio = this.pixelRatio();
       const view = this.tissue.view();
       const size = this.tissue.viewport.getContainerSize();
+      const ratio = this.pixelRatio();
       const key = `${view.scale} ${view.left} ${view.top} ${size.x} ${size.y} ${ratio}`;
-      if (key === this.drawn) return;
-      this.drawn = key;
+      if (key === this.drawn?.key) return;
       this.setScale(view);
+      const begun = performance.now();
+      if (this.page.moving && this.drawn && this.drawn.size === `${size.x} ${size.y}` && !this.page.mayDraw(begun - this.drawn.at)) {
+        this.shift(view);
+        return;
+      }
+      this.shift(null);
       const device = { scale: view.scale * ratio, left: view.left * ratio, top: view.top * ratio, ratio };
       for (const canvas of [this.discs.canvas, this.shapes]) fitCanvas(canvas, size, ratio);
       this.drawValues(device);
       this.drawMarks(view, size);
+      this.cost = performance.now() - begun;
+      this.drawn = { key, view, size: `${size.x} ${size.y}`, at: begun + this.cost };
+    }
+
+    // Move what was drawn to where it belongs now; null: it is drawn there.
+    shift(view) {
+      let transform = "";
+      if (view) {
+        const k = view.scale / this.drawn.view.scale;
+        transform = `translate(${view.left - this.drawn.view.left * k}px, ${view.top - this.drawn.view.top * k}px) scale(${k})`;
+      }
+      this.overlay.style.transform = transform;
+      this.marks.style.transform = transform;
     }
 
     // Canvas pixels per CSS pixel; few discs that are drawn without smooth edges are drawn twice as large.
     pixelRatio() {
       const own = Math.min(2, window.devicePixelRatio || 1);
-      if (this.page.moving) return own * this.page.coarseness;
       return this.discs instanceof eosin.RasterDiscs && this.page.field.n <= FEW ? 2 : own;
     }
 
@@ -155,7 +175,9 @@
     }
 
     remark() {
-      if (this.tissue?.ready) this.drawMarks(this.tissue.view(), this.tissue.viewport.getContainerSize());
+      if (!this.tissue?.ready) return;
+      if (this.page.moving) this.redraw();
+      else this.drawMarks(this.tissue.view(), this.tissue.viewport.getContainerSize());
     }
 
     setScale(view) {

@@ -76,7 +76,9 @@
             const half = rows[row - y + reach];
             const from = Math.max(0, x - half);
             const to = Math.min(width - 1, x + half);
-            words.fill(colour, row * width + from, row * width + to + 1);
+            const end = row * width + to;
+            if (to - from > 24) words.fill(colour, row * width + from, end + 1);
+            else for (let at = row * width + from; at <= end; at++) words[at] = colour; // short runs: a call costs more
           }
         }
       }

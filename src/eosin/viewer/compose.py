@@ -145,7 +145,9 @@ def _note_other_size(slide: Slide, prediction: Prediction, notes: list[str]) -> 
         return
     if any(abs(given / own - 1) > _TOLERANCE for given, own in zip(slide.size_um, predicted_on)):
         given, own = (" x ".join(f"{side / 1000:.3g}" for side in sides) for sides in (slide.size_um, predicted_on))
-        notes.append(f"the slide is {given} mm, the one that was predicted on {own} mm: spots may not lie on its tissue")
+        notes.append(
+            f"the slide is {given} mm, the one that was predicted on {own} mm: spots may not lie on its tissue"
+        )
 
 
 def _note_outside(slide: Slide, prediction: Prediction, notes: list[str]) -> None:

@@ -6,6 +6,9 @@ import base64
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.jpeg import jpeg
@@ -14,7 +17,7 @@ from eosin.viewer.gene_vectors import pack, unpack
 from eosin.viewer.page_files import SCRIPTS, page_file, page_html
 from eosin.viewer.scene import Scene
 
-_PICTURE_PX = 4096
+_PICTURE_PX, _SMALLEST_PX = 4096, 512
 _MARK = "eosin-view.json"
 _MOST_BYTES = 2_000_000_000
 
@@ -67,16 +70,32 @@ def _messages(scene: Scene) -> Iterator[tuple[str, bytes]]:
         message = scene.answer(name)
         if message is None:
             continue
-        yield name, _with_picture(scene, message) if name == "scene" else message
+        yield name, _with_pictures(scene, message) if name == "scene" else message
 
 
-def _with_picture(scene: Scene, message: bytes) -> bytes:
-    """The facts of the scene with the slide's picture as data: a page from the disk may save no other pictures."""
+def _with_pictures(scene: Scene, message: bytes) -> bytes:
+    """The facts of the scene with pictures of its slide as data: a page from the disk may save no other pictures."""
     facts, _ = unpack(message)
     if scene.pyramid is not None and facts["slide"] is not None:
-        picture = jpeg(scene.pyramid.picture(_PICTURE_PX))
-        facts["slide"]["picture"] = "data:image/jpeg;base64," + base64.b64encode(picture).decode()
+        facts["slide"]["pictures"] = [_picture(pixels) for pixels in _halves(scene.pyramid.picture(_PICTURE_PX))]
     return pack(facts, {})
+
+
+def _halves(pixels: np.ndarray) -> list[np.ndarray]:
+    """A picture [h w 3] and smaller ones, each half as large as the next, smallest first."""
+    from PIL import Image as Picture
+
+    pictures = [pixels]
+    while max(pictures[0].shape[:2]) > _SMALLEST_PX:
+        height, width = pictures[0].shape[:2]
+        half = Picture.fromarray(pictures[0]).resize((max(1, width // 2), max(1, height // 2)), Picture.Resampling.BOX)
+        pictures.insert(0, np.asarray(half))
+    return pictures
+
+
+def _picture(pixels: np.ndarray) -> dict[str, Any]:
+    data = "data:image/jpeg;base64," + base64.b64encode(jpeg(pixels)).decode()
+    return {"url": data, "width": pixels.shape[1], "height": pixels.shape[0]}
 
 
 def _script_of(name: str) -> str:

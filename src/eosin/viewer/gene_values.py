@@ -154,8 +154,8 @@ def _with_interval(one: Prediction) -> GeneValues:
     if one.error_bars is None or not is_same_everywhere(one.sd[:, 0]):
         return GeneValues({"mean": mean, "low": low, "high": high})
     interval = {
-        "below": float((mean - low).max()),
-        "above": float((high - mean).max()),
+        "below": float((mean - low).max()),  # where the smallest possible value did not raise the end
+        "above": float((high - mean).min()),
         "smallest": one.error_bars.smallest,
     }
     return GeneValues({"mean": mean}, {"interval": interval})

@@ -15,8 +15,8 @@ App = Callable[[Scope, Any, Send], Awaitable[None]]
 _NO_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 """An empty rule, which stands in the place of the one that OpenSeadragon would write into the page."""
 _POLICY = (
-    f"default-src 'none'; script-src 'self'; style-src 'self' {_NO_STYLE}; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    f"default-src 'none'; script-src 'self'; style-src 'self' {_NO_STYLE}; img-src 'self' data: blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 HEADERS = (
     (b"content-security-policy", _POLICY.encode()),

@@ -204,4 +204,3 @@ class Scene:
 
 def _plain(values: np.ndarray) -> list[float | None]:
     return [round(float(value), 4) if np.isfinite(value) else None for value in values]
-

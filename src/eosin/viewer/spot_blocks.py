@@ -7,6 +7,7 @@ are a fair sample of it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -50,7 +51,7 @@ def block_spots(xy_um: np.ndarray) -> SpotBlocks:
     block = row * side + column
     order = np.lexsort((np.random.default_rng(0).random(n), block))
     ends = np.concatenate([[0], np.cumsum(np.bincount(block, minlength=side * side))])
-    pieces = [np.arange(a, b, _MOST_PER_BLOCK) for a, b in zip(ends[:-1], ends[1:])]
+    pieces = [np.arange(a, b, _MOST_PER_BLOCK) for a, b in pairwise(ends)]
     starts = np.append(np.concatenate(pieces), n)
     placed = xy_um[order]
     low_high = [np.minimum.reduceat(placed, starts[:-1]), np.maximum.reduceat(placed, starts[:-1])]

@@ -20,13 +20,17 @@
   // A number in three digits, as a person writes it.
   function number(value) {
     if (value === null || value === undefined || Number.isNaN(value)) return "–";
+    if (value === 0) return "0";
     const size = Math.abs(value);
-    if (size !== 0 && (size < 0.001 || size >= 1e6)) return value.toExponential(2).replace("-", "−");
+    if (size < 0.001 || size >= 1e6) return value.toExponential(2).replace("-", "−");
     const digits = size >= 100 ? 0 : size >= 10 ? 1 : size >= 1 ? 2 : 3;
     return value.toFixed(digits).replace("-", "−");
   }
 
   const count = (n) => n.toLocaleString("en");
+
+  // A number of spots, cells or genes, in words.
+  const counted = (n, plural) => `${count(n)} ${n === 1 ? plural.slice(0, -1) : plural}`;
 
   // A length of 1, 2 or 5 times a power of ten that fits into `most` µm, and its name.
   function niceLength(most) {
@@ -46,5 +50,5 @@
   // A file's name from texts of files: letters, digits, dots and dashes.
   const fileName = (...parts) => parts.map((part) => String(part).replace(/[^\w.-]+/g, "-").slice(0, 60)).join("-");
 
-  eosin.dom = { h, number, count, niceLength, save, fileName };
+  eosin.dom = { h, number, count, counted, niceLength, save, fileName };
 })();

@@ -2,7 +2,7 @@
 // The genes of the panel: found by their letters, with how far each is to be trusted. Only rows in sight are elements.
 (() => {
   const eosin = (globalThis.eosin ??= {});
-  const { h, number, count } = eosin.dom;
+  const { h, number, counted } = eosin.dom;
   const ROW_PX = 30;
   const BADGES = { map: ["●", "map"], "level only": ["◐", "level"], no: ["○", "no"] };
   const MEANING = {
@@ -20,7 +20,7 @@
       this.search = h("input", {
         type: "search",
         class: "gene-search",
-        placeholder: `Search ${count(scene.genes.length)} gene${scene.genes.length === 1 ? "" : "s"}  ( / )`,
+        placeholder: `Search ${counted(scene.genes.length, "genes")}`,
         role: "combobox",
         "aria-label": "Search genes",
         "aria-controls": "eosin-genes",

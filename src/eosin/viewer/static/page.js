@@ -2,7 +2,7 @@
 // The page: what is shown of a prediction, and the parts that show it.
 (() => {
   const eosin = (globalThis.eosin ??= {});
-  const { h, count } = eosin.dom;
+  const { h, counted } = eosin.dom;
   const CHEAP_MS = 6;
   const PATIENCE = 4;
   const REST_MS = 160;
@@ -35,7 +35,7 @@
       const { scene, root } = this;
       this.controls = new eosin.Controls(this);
       this.status = h("p", { class: "status", role: "status", hidden: true });
-      const facts = `${scene.summary} · ${count(scene.genes.length)} gene${scene.genes.length === 1 ? "" : "s"} · ${scene.unit}`;
+      const facts = `${scene.summary} · ${counted(scene.genes.length, "genes")} · ${scene.unit}`;
       const notes = scene.likeness ? [scene.likeness, ...scene.notes] : scene.notes;
       const header = h(
         "header",
@@ -43,7 +43,7 @@
         h("h1", {}, h("span", { class: "brand" }, "eosin"), ` ${scene.section} `, h("span", { class: "quiet" }, `by ${scene.model}`)),
         h("p", { class: "quiet" }, facts),
         this.controls.buttons,
-        notes.length ? h("details", { class: "notes", open: scene.notes.length > 0 }, h("summary", {}, `${notes.length} note${notes.length === 1 ? "" : "s"}`), h("ul", {}, notes.map((note) => h("li", {}, note)))) : null,
+        notes.length ? h("details", { class: "notes", open: scene.notes.length > 0 }, h("summary", {}, counted(notes.length, "notes")), h("ul", {}, notes.map((note) => h("li", {}, note)))) : null,
       );
       this.lasso = new eosin.Lasso(this);
       this.gridElement = h("div", { class: "panes" });
@@ -64,14 +64,15 @@
       const pcc = this.scene.trust_pcc;
       if (pcc) this.column = pcc.reduce((best, r, j) => ((r ?? -2) > (pcc[best] ?? -2) ? j : best), 0);
       const wide = this.root.clientWidth;
-      this.setPanes(wide < 700 || this.layers.length < 3 ? 2 : this.layers.length < 4 ? 3 : 4);
+      const known = this.layers.filter((layer) => layer.key !== "distance" || !this.scene.interval).length;
+      this.setPanes(wide < 700 ? 2 : Math.max(2, Math.min(4, known)));
       this.setGene(this.column);
     }
 
     // What a new pane shows: the first of the usual layers that no other pane shows.
     nextLayer(taken) {
       const small = this.root.clientWidth < 700;
-      const usual = small ? ["tissue", "predicted"] : ["tissue", "measured", "predicted", "halfwidth", "distance", "difference"];
+      const usual = small ? ["tissue", "predicted"] : ["tissue", "measured", "predicted", this.scene.interval ? "halfwidth" : "distance", "difference"];
       const order = [...usual.map((key) => this.layers.find((layer) => layer.key === key)).filter(Boolean), ...this.layers];
       return order.find((layer) => !taken.includes(layer)) ?? this.layers[0];
     }

@@ -57,6 +57,11 @@
       this.stage.addEventListener("pointerleave", () => page.readout.left());
     }
 
+    // In words: of a gene, or of the tissue alone.
+    get title() {
+      return this.layer.group ? `${this.page.geneName}: ${this.layer.title}` : this.layer.title;
+    }
+
     newCanvas() {
       return h("canvas", { class: "pane-canvas" });
     }
@@ -73,7 +78,7 @@
       if (shown.values !== this.discs.values) this.discs.setValues(shown.values);
       this.message.hidden = !shown.message;
       this.message.textContent = shown.message ?? "";
-      this.element.setAttribute("aria-label", `${this.layer.title}${this.layer.group ? ` of ${this.page.geneName}` : ""}`);
+      this.element.setAttribute("aria-label", this.title);
       this.setLegend();
       this.redraw();
     }
@@ -181,7 +186,7 @@
     }
 
     setScale(view) {
-      const { um, text } = niceLength(Math.max(40, Math.min(160, this.stage.clientWidth / 4)) / view.scale);
+      const { um, text } = niceLength(Math.max(40, Math.min(160, this.stage.clientWidth / 4), this.stage.clientWidth / 10) / view.scale);
       this.scaleLine.style.width = `${um * view.scale}px`;
       this.scaleText.textContent = text;
     }

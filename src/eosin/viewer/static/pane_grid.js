@@ -39,8 +39,8 @@
       if (!this.placed) {
         this.placed = true;
         this.leader = pane;
-        this.home(true);
       }
+      if (!this.touched) this.home(true);
       this.settle();
     }
 
@@ -50,7 +50,7 @@
 
     resized(pane) {
       if (!this.panes.includes(pane)) return;
-      if (pane === this.active && !this.touched) this.home(true);
+      if (!this.touched) this.home(true);
       this.settle();
       pane.redraw();
     }
@@ -69,7 +69,10 @@
     home(immediately = false) {
       const [left, top, right, bottom] = this.page.scene.extent_um;
       const margin = Math.max(this.page.field.spacing, this.page.field.width) * 1.2;
-      this.active.tissue.show([left - margin, top - margin, right + margin, bottom + margin], immediately);
+      const area = (pane) => pane.stage.clientWidth * pane.stage.clientHeight;
+      const smallest = this.panes.filter((pane) => pane.tissue.ready).reduce((a, b) => (area(b) < area(a) ? b : a), this.active);
+      this.leader = smallest; // all panes show all spots where the smallest does
+      smallest.tissue.show([left - margin, top - margin, right + margin, bottom + margin], immediately);
     }
 
     redraw() {

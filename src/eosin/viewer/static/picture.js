@@ -28,7 +28,7 @@
     }
 
     open() {
-      this.note.textContent = `Pane: ${this.page.grid.active.element.getAttribute("aria-label")}`;
+      this.note.textContent = `Pane: ${this.page.grid.active.title}`;
       if (!this.dialog.open) this.dialog.showModal();
     }
 
@@ -77,8 +77,8 @@
     async drawTissue(context, view, bounds) {
       const { slide } = this.page.scene;
       if (!slide) return;
-      if (slide.picture) {
-        const picture = await loaded(slide.picture);
+      if (slide.pictures) {
+        const picture = await loaded(slide.pictures.at(-1).url);
         context.drawImage(picture, view.left, view.top, slide.width * slide.mpp * view.scale, slide.height * slide.mpp * view.scale);
         return;
       }
@@ -140,11 +140,11 @@
     }
 
     drawFoot(context, pane, px, height, unit) {
-      const { scene, ranges, geneName } = this.page;
+      const { scene, ranges } = this.page;
       context.fillStyle = "#000";
       context.textAlign = "left";
       context.font = `600 ${2.3 * unit}px sans-serif`;
-      context.fillText(`${scene.section}: ${pane.layer.title}${pane.layer.group ? ` of ${geneName}` : ""}`, unit, height + 3.6 * unit, 50 * unit);
+      context.fillText(`${scene.section}, ${pane.title}`, unit, height + 3.6 * unit, 50 * unit);
       context.font = `${1.8 * unit}px sans-serif`;
       context.fillText(`model ${scene.model}`, unit, height + 6.8 * unit, 50 * unit);
       const group = pane.shown?.group;

@@ -2,7 +2,7 @@
 // Regions of tissue: their outlines, the genes inside against outside, GeoJSON in and out.
 (() => {
   const eosin = (globalThis.eosin ??= {});
-  const { h, number, count, save, fileName } = eosin.dom;
+  const { h, number, count, counted, save, fileName } = eosin.dom;
   const MOST_ROWS = 200;
   const MOST_BYTES = 50e6;
   const AT_ONCE = 6;
@@ -120,7 +120,7 @@
           { class: region === this.chosen ? "region chosen" : "region" },
           h("button", { type: "button", class: "region-pick", "aria-pressed": String(region === this.chosen), onclick: () => this.choose(region) }, "◆"),
           h("input", { class: "region-name", value: region.name, "aria-label": "Name of the region", maxLength: 60, onchange: (event) => (region.name = event.target.value || region.name) }),
-          h("span", { class: "quiet" }, `${count(region.n)} ${noun}`),
+          h("span", { class: "quiet" }, counted(region.n, noun)),
           h("button", { type: "button", class: "close", "aria-label": `Remove ${region.name}`, onclick: () => this.remove(region) }, "×"),
         ),
       );
@@ -172,7 +172,7 @@
     explanation(region) {
       const { scene } = this.page;
       const interval = scene.interval ? ` Intervals (${Math.round(100 * (scene.interval[1] - scene.interval[0]))} %) are the mean of the ${scene.spots_or_cells}' own, as if all missed alike; where they do not, the region's mean is better known.` : "";
-      return `${count(region.n)} ${scene.spots_or_cells} inside, ${count(scene.n - region.n)} outside; largest differences first.${interval}`;
+      return `${counted(region.n, scene.spots_or_cells)} inside, ${count(scene.n - region.n)} outside; largest differences first.${interval}`;
     }
 
     paintTable(region) {
@@ -248,7 +248,7 @@
   }
 
   const round = (value) => Math.round(value * 100) / 100;
-  const intervalText = (interval) => (interval ? `${number(interval[0])} to ${number(interval[1])}` : "–");
+  const intervalText = (interval) => (interval && !Number.isNaN(interval[0]) ? `${number(interval[0])} to ${number(interval[1])}` : "–");
   const sorted = (rows) => [...rows].sort((a, b) => Math.abs(b.difference || 0) - Math.abs(a.difference || 0));
 
   function closed(ring) {

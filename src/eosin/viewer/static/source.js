@@ -113,9 +113,12 @@
       return "its picture cannot be read";
     }
 
-    // One picture of the whole slide: a canvas may be saved only where its pictures are data.
+    // Pictures of the whole slide, each twice as large as the one before: a canvas may be saved only where its pictures are data.
     tiles(slide) {
-      return { type: "image", url: slide.picture, buildPyramid: true };
+      const largest = slide.pictures[slide.pictures.length - 1];
+      const side = Math.max(largest.width, largest.height);
+      const levels = slide.pictures.length - 1;
+      return { width: largest.width, height: largest.height, tileSize: side, tileOverlap: 0, minLevel: 0, maxLevel: levels, getTileUrl: (level) => slide.pictures[level].url };
     }
   }
 

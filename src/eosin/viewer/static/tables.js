@@ -2,7 +2,7 @@
 // The picture as text: a summary of each layer of the gene, and the spots in view.
 (() => {
   const eosin = (globalThis.eosin ??= {});
-  const { h, number, count } = eosin.dom;
+  const { h, number, count, counted } = eosin.dom;
   const MOST_SPOTS = 300;
 
   class Tables {
@@ -59,7 +59,7 @@
         rows.push([await page.readout.idOf(i), count(Math.round(field.xy[2 * i])), count(Math.round(field.xy[2 * i + 1])), ...cells, interval ? `${number(interval[0])} to ${number(interval[1])}` : "–"]);
       }
       const noun = page.scene.spots_or_cells;
-      const title = inView.length > listed.length ? `${count(listed.length)} of ${count(inView.length)} ${noun} in view` : `${count(listed.length)} ${noun} in view`;
+      const title = inView.length > listed.length ? `${count(listed.length)} of ${count(inView.length)} ${noun} in view` : `${counted(listed.length, noun)} in view`;
       return table(title, [noun === "cells" ? "Cell" : "Spot", "x µm", "y µm", ...columns.map(([name]) => name), "Interval"], rows);
     }
   }

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from PIL import Image as Picture
+
+from eosin.slide import open_slide
+from eosin.types import Image
+from eosin.viewer import slide_pyramid
+from eosin.viewer.slide_pyramid import NoSuchTile, SlideGone, SlidePyramid
+from unit.viewer.conftest import MPP, SIZE_PX
+
+
+@pytest.fixture
+def pyramid(image: Image) -> Iterator[SlidePyramid]:
+    made = SlidePyramid(open_slide(image.path, mpp=MPP))
+    yield made
+    made.close()
+
+
+def pixels(tile: bytes) -> np.ndarray:
+    return np.asarray(Picture.open(io.BytesIO(tile))).astype(int)
+
+
+def level(pyramid: SlidePyramid, k: int) -> np.ndarray:
+    """All tiles of a level beside one another."""
+    reduction = 2 ** (pyramid.max_level - k)
+    columns, rows = (-(-side // (reduction * 512)) for side in SIZE_PX)
+    lines = [np.concatenate([pixels(pyramid.tile(k, x, y)) for x in range(columns)], 1) for y in range(rows)]
+    return np.concatenate(lines)
+
+
+@pytest.mark.parametrize("overview_px", [64, 2048])
+def test_levels_are_the_slide_at_half_the_size_each(
+    pyramid: SlidePyramid, monkeypatch: pytest.MonkeyPatch, overview_px: int
+) -> None:
+    monkeypatch.setattr(slide_pyramid, "OVERVIEW_PX", overview_px)
+    assert pyramid.describe() == {"width": 1500, "height": 1100, "mpp": MPP, "tile": 512, "max_level": 2}
+    for k in range(3):
+        whole = level(pyramid, k)
+        reduction = 2 ** (2 - k)
+        height, width = whole.shape[:2]
+        assert (width, height) == tuple(-(-side // reduction) for side in SIZE_PX)
+        x, y = np.arange(width), np.arange(height)
+        red, green = whole[height // 2, :, 0], whole[:, width // 2, 1]
+        inner = slice(2, -2)
+        assert np.abs(red - (x + 0.5) * reduction / 1500 * 250)[inner].max() < 5
+        assert np.abs(green - (y + 0.5) * reduction / 1100 * 250)[inner].max() < 5
+
+
+@pytest.mark.parametrize("place", [(-1, 0, 0), (3, 0, 0), (2, 3, 0), (2, 0, 3), (2, -1, 0), (0, 1, 0), (2, 10**6, 0)])
+def test_what_the_pyramid_does_not_have(pyramid: SlidePyramid, place: tuple[int, int, int]) -> None:
+    with pytest.raises(NoSuchTile):
+        pyramid.tile(*place)
+
+
+def test_a_slide_that_goes_or_changes_is_noticed(pyramid: SlidePyramid, image: Image) -> None:
+    pyramid.tile(2, 0, 0)
+    image.path.write_bytes(b"another")
+    with pytest.raises(SlideGone):
+        pyramid.tile(2, 0, 0)
+    image.path.unlink()
+    with pytest.raises(SlideGone):
+        pyramid.tile(0, 0, 0)

@@ -26,7 +26,9 @@ def test_a_folder_that_opens_without_a_server(eosin: Run, ground: Ground) -> Non
 def test_it_serves_until_ctrl_c_and_ends_well(ground: Ground) -> None:
     flags = ["view", str(ground.prediction), "--compare", str(ground.prediction), "--no-browser"]
     command = [sys.executable, "-m", "eosin", *flags]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}) as run:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+    ) as run:
         assert run.stdout is not None and run.stderr is not None
         address = run.stdout.readline().strip()
         try:

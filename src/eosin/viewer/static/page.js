@@ -4,6 +4,7 @@
   const eosin = (globalThis.eosin ??= {});
   const { h, counted } = eosin.dom;
   const CHEAP_MS = 6;
+  const FRAME_MS = 40;
   const PATIENCE = 4;
   const REST_MS = 160;
   const SHAPES = ["outlines", "true", "touching", "points"];
@@ -23,6 +24,7 @@
       this.column = 0;
       this.serial = 0;
       this.moving = false;
+      this.slow = 0; // ms of the slowest frame lately, while the view moves
       this.shapesOf = new eosin.CellShapes(source, field, () => this.grid.redraw());
       this.build();
     }
@@ -193,6 +195,9 @@
 
     // The view moves: panes shift what they drew, and draw anew as often as that leaves time for all else.
     isMoving() {
+      const now = performance.now();
+      if (this.moving) this.slow = Math.max(Math.min(400, now - this.frameAt), 0.93 * this.slow);
+      this.frameAt = now;
       this.moving = true;
       clearTimeout(this.restTimer);
       this.restTimer = setTimeout(() => this.rest(), REST_MS);
@@ -212,7 +217,9 @@
 
     // Whether a pane that was drawn so long ago may be drawn again while the view moves.
     mayDraw(ago) {
-      const cost = this.grid.panes.reduce((sum, pane) => sum + pane.cost, 0);
+      const told = this.grid.panes.reduce((sum, pane) => sum + pane.cost, 0);
+      const later = this.grid.panes[0].discs instanceof eosin.WebglDiscs && this.slow > FRAME_MS; // a card draws after it is told to
+      const cost = later ? Math.max(told, this.slow) : told;
       return cost < CHEAP_MS || ago > PATIENCE * cost;
     }
 

@@ -52,6 +52,7 @@
         this.stage,
       );
       this.discs = eosin.discsOn(() => this.newCanvas(), page.field, page.drawBy);
+      this.discs.canvas.addEventListener("webglcontextlost", () => this.drawWithoutCard());
       this.overlay.append(this.discs.canvas, this.shapes);
       this.stage.addEventListener("pointermove", (event) => page.readout.pointed(this, event));
       this.stage.addEventListener("pointerleave", () => page.readout.left());
@@ -60,6 +61,15 @@
     // In words: of a gene, or of the tissue alone.
     get title() {
       return this.layer.group ? `${this.page.geneName}: ${this.layer.title}` : this.layer.title;
+    }
+
+    // The graphics card went away: go on without it.
+    drawWithoutCard() {
+      const { canvas, values } = this.discs;
+      this.discs = new eosin.RasterDiscs(this.newCanvas(), this.page.field);
+      this.discs.setValues(values);
+      canvas.replaceWith(this.discs.canvas);
+      this.redraw();
     }
 
     newCanvas() {

@@ -1,7 +1,9 @@
 "use strict";
-// Discs drawn by the graphics card: one square a spot, cut round.
+// Discs drawn by the graphics card: one point a spot, or one square where they are large, cut round.
 (() => {
   const eosin = (globalThis.eosin ??= {});
+
+  const LARGEST_POINT = 10; // pixels
 
   const VERTEX = `#version 300 es
   in vec2 corner; in vec2 place; in float value; in float width;
@@ -12,15 +14,17 @@
     vec2 px = place * scale + centre + corner * (pixels + 1.0);
     at = corner * (pixels + 1.0);
     shade = value;
+    gl_PointSize = 2.0 * (pixels + 1.0);
     gl_Position = vec4(px.x / size.x * 2.0 - 1.0, 1.0 - px.y / size.y * 2.0, 0.0, 1.0);
   }`;
   const FRAGMENT = `#version 300 es
   precision highp float;
   in vec2 at; in float shade; in float pixels;
-  uniform sampler2D ramp; uniform vec2 range; uniform vec3 missing;
+  uniform sampler2D ramp; uniform vec2 range; uniform vec3 missing; uniform bool points;
   out vec4 colour;
   void main() {
-    float cover = clamp(pixels + 0.5 - length(at), 0.0, 1.0);
+    vec2 away = points ? (gl_PointCoord * 2.0 - 1.0) * (pixels + 1.0) : at;
+    float cover = clamp(pixels + 0.5 - length(away), 0.0, 1.0);
     if (cover <= 0.0) discard;
     float t = clamp((shade - range.x) / (range.y - range.x), 0.0, 1.0);
     vec3 rgb = shade < -1e37 ? missing : texture(ramp, vec2((t * 255.0 + 0.5) / 256.0, 0.5)).rgb;
@@ -50,7 +54,7 @@
       this.program = program(gl);
       this.place = Object.fromEntries(["corner", "place", "value", "width"].map((name) => [name, gl.getAttribLocation(this.program, name)]));
       this.uniform = Object.fromEntries(
-        ["centre", "scale", "size", "radius", "ramp", "range", "missing"].map((name) => [name, gl.getUniformLocation(this.program, name)]),
+        ["centre", "scale", "size", "radius", "ramp", "range", "missing", "points"].map((name) => [name, gl.getUniformLocation(this.program, name)]),
       );
       this.middle = [(field.boundsUm[0] + field.boundsUm[2]) / 2, (field.boundsUm[1] + field.boundsUm[3]) / 2];
       const away = new Float32Array(field.xy.length); // from the middle, since float32 has seven digits
@@ -103,6 +107,25 @@
       gl.uniform3f(uniform.missing, ...eosin.colours.MISSING.map((c) => c / 255));
       this.setRamp(ramp);
       gl.uniform1i(uniform.ramp, 0);
+      const largest = radius.each && this.field.widths ? this.field.widest * radius.each : radius.fixed;
+      gl.uniform1i(uniform.points, largest <= LARGEST_POINT ? 1 : 0);
+      if (largest <= LARGEST_POINT) this.drawPoints(runs);
+      else this.drawSquares(runs);
+    }
+
+    drawPoints(runs) {
+      const { gl } = this;
+      gl.disableVertexAttribArray(this.place.corner);
+      gl.vertexAttrib2f(this.place.corner, 0, 0);
+      this.attribute("place", 2, 0, 0);
+      this.attribute("value", 1, 0, 0);
+      if (this.buffers.width) this.attribute("width", 1, 0, 0);
+      for (const [first, count] of runs) gl.drawArrays(gl.POINTS, first, count);
+    }
+
+    // A point is left out as soon as its centre is out of sight: large ones are squares of their own.
+    drawSquares(runs) {
+      const { gl } = this;
       this.attribute("corner", 2, 0, 0);
       for (const [first, count] of runs) {
         this.attribute("place", 2, 1, first * 8);

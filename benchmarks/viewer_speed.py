@@ -109,9 +109,9 @@ class Browser:
     """Chromium with one page, driven by its debugging protocol."""
 
     def __init__(self, program: str, folder: Path, *flags: str) -> None:
-        log = open(folder / "chromium.log", "w+")
         self.profile = str(folder / "profile")
-        self.run = subprocess.Popen([program, *FLAGS, *flags, f"--user-data-dir={self.profile}"], stderr=log)
+        with open(folder / "chromium.log", "w") as log:
+            self.run = subprocess.Popen([program, *FLAGS, *flags, f"--user-data-dir={self.profile}"], stderr=log)
         while not (found := re.search(r"ws://127\.0\.0\.1:(\d+)/", (folder / "chromium.log").read_text())):
             time.sleep(0.1)
         request = urllib.request.Request(f"http://127.0.0.1:{found[1]}/json/new?about:blank", method="PUT")

@@ -6,14 +6,16 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from eosin import data as door
-from eosin.api.parts.sections import Data, truth_of
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
-from eosin.types import Prediction
+from eosin.types import Prediction, Section
 from eosin.viewer import Viewing, compose, write_folder
+
+if TYPE_CHECKING:
+    from eosin.api.parts.sections import Data
 
 log = logging.getLogger("eosin")
 
@@ -79,7 +81,7 @@ def view(
     others = [compare] if isinstance(compare, Prediction | str | Path) else compare
     scene = compose(
         shown,
-        truth=None if truth is None else truth_of(shown.section, truth, reading),
+        truth=None if truth is None else _measured(shown.section, truth, reading),
         others=[_read(other) for other in others],
         slide=slide,
         mpp=reading.mpp,
@@ -98,6 +100,12 @@ def view(
     if browser and not viewing.open_browser():
         log.info("no browser was found: open the address yourself")
     return viewing
+
+
+def _measured(section: str, truth: Data, reading: ReadOptions) -> Section:
+    from eosin.api.parts.sections import truth_of  # it knows encoders, which load torch: a page without truth needs none
+
+    return truth_of(section, truth, reading)
 
 
 def _read(given: Given) -> Prediction:

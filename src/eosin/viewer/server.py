@@ -11,6 +11,7 @@ from typing import Any
 
 from eosin.errors import EosinError
 from eosin.viewer.guard import Guard
+from eosin.viewer.impatience import impatient
 from eosin.viewer.page_files import TYPES, page_file, page_html
 from eosin.viewer.scene import Scene
 from eosin.viewer.slide_pyramid import NoSuchTile, SlideGone
@@ -41,6 +42,8 @@ class Viewing:
         self.address = f"http://{_HOST}:{number}/?token={token}"
         config = config_of(
             Guard(app_of(scene), token, number),
+            http=impatient(),
+            proxy_headers=False,
             log_level="error",
             access_log=False,
             server_header=False,

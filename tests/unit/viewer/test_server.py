@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from eosin.errors import EosinError
 from eosin.types import Image
-from eosin.viewer import Viewing, compose
+from eosin.viewer import Viewing, compose, impatience
 from eosin.viewer.gene_vectors import restored, unpack
 from eosin.viewer.page_files import SCRIPTS
 from unit.viewer.conftest import HOSTILE, Asking, Make
@@ -187,10 +188,25 @@ def test_what_is_no_http_does_not_end_the_server(ask: Asking) -> None:
         with socket.create_connection(("127.0.0.1", ask.port), timeout=10) as connection:
             connection.sendall(rubbish)
             connection.shutdown(socket.SHUT_WR)
-            with pytest.MonkeyPatch.context():
-                answer = connection.recv(65536)
+            answer = connection.recv(65536)
         assert not answer or answer.startswith(b"HTTP/1.1 4")
     assert ask("/data/scene")[0] == 200
+
+
+def test_a_query_of_many_fields_is_refused(ask: Asking) -> None:
+    assert ask("/?" + "&".join(f"a{i}=1" for i in range(50)))[0] == 403
+
+
+def test_connections_without_a_request_are_closed(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(impatience, "REQUEST_S", 0.2)
+    monkeypatch.setattr(impatience, "_LOOK_S", 0.05)
+    with Viewing(compose(make())) as viewing:
+        ask = Asking(viewing)
+        with socket.create_connection(("127.0.0.1", ask.port), timeout=20) as connection:
+            connection.sendall(b"GET / HT")
+            with contextlib.suppress(ConnectionResetError):
+                assert connection.recv(1000) == b""
+        assert ask("/data/scene")[0] == 200
 
 
 def test_it_ends_and_frees_its_port(make: Make) -> None:

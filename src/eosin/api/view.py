@@ -12,7 +12,7 @@ from eosin import data as door
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
 from eosin.types import Prediction, Section
-from eosin.viewer import Viewing, compose, write_folder
+from eosin.viewer import Viewing, compose, in_notebook, widget_of, write_folder
 
 if TYPE_CHECKING:
     from eosin.api.parts.sections import Data
@@ -33,6 +33,7 @@ def view(
     export: str | Path | None = None,
     port: int = 0,
     browser: bool = True,
+    widget: bool | None = None,
     reading: ReadOptions = ReadOptions(),
 ) -> Any:
     """Show a prediction on its slide: gene by gene, beside what was measured and how sure it is.
@@ -57,11 +58,14 @@ def view(
         Of the server; 0 for any that is free.
     browser
         Whether to open the page in a browser.
+    widget
+        A widget instead of a server; None: in a notebook.
 
     Returns
     -------
-    Viewing or Path
-        The server (`address`, `wait()`, `close()`; it ends with its `with` block), or the `index.html` of the folder.
+    Viewing, widget or Path
+        The server (`address`, `wait()`, `close()`; it ends with its `with` block), the widget, or the `index.html` of
+        the folder.
 
     Raises
     ------
@@ -93,6 +97,8 @@ def view(
         with contextlib.closing(scene):
             return write_folder(scene, export)
     try:
+        if in_notebook() if widget is None else widget:
+            return widget_of(scene)
         viewing = Viewing(scene, port)
     except EosinError:
         scene.close()
@@ -103,7 +109,9 @@ def view(
 
 
 def _measured(section: str, truth: Data, reading: ReadOptions) -> Section:
-    from eosin.api.parts.sections import truth_of  # it knows encoders, which load torch: a page without truth needs none
+    from eosin.api.parts.sections import (
+        truth_of,
+    )  # it knows encoders, which load torch: a page without truth needs none
 
     return truth_of(section, truth, reading)
 

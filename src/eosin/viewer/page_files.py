@@ -31,6 +31,10 @@ SCRIPTS = (
 """In the order in which they are loaded."""
 TYPES: Mapping[str, str] = {"js": "text/javascript", "css": "text/css", "html": "text/html", "txt": "text/plain"}
 _BESIDE = ("index.html", "page.css", "start.js", "openseadragon.LICENSE.txt")
+_ALONE = (
+    "(function () {{ let define, module, exports;\n{}\nglobalThis.OpenSeadragon = OpenSeadragon; }}).call(globalThis);"
+)
+"""OpenSeadragon's script within a module, where it finds no loader and has no `this` of its own."""
 
 
 def page_file(name: str) -> str | None:
@@ -46,3 +50,16 @@ def page_html(data_scripts: tuple[str, ...] = ()) -> str:
     loaded = [*(f"static/{name}" for name in SCRIPTS), *data_scripts, "static/start.js"]
     tags = "\n".join(f'<script defer src="{name}"></script>' for name in loaded)
     return page.replace("<!-- scripts -->", tags)
+
+
+def page_module() -> str:
+    """The page as one module, as anywidget takes it."""
+    texts = [page_file(name) or "" for name in SCRIPTS]
+    own = [(files("eosin.viewer").joinpath("static", "notebook.js")).read_text(encoding="utf-8")]
+    render = "export default { render: ({ model, el }) => globalThis.eosin.renderIn(model, el) };\n"
+    return "\n".join([_ALONE.format(texts[0]), *texts[1:], *own, render])
+
+
+def page_rules() -> str:
+    """The page's rules of style."""
+    return page_file("page.css") or ""

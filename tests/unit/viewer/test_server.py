@@ -256,7 +256,7 @@ def test_a_panel_of_20000_genes(make: Make, image: Image) -> None:
 def test_scripts_come_with_the_package_and_hold_no_address() -> None:
     folder = Path(__import__("eosin.viewer", fromlist=["x"]).__file__).parent / "static"
     own = [file for file in folder.iterdir() if not file.name.startswith("openseadragon")]
-    assert {file.name for file in own} == {*SCRIPTS[1:], "index.html", "page.css", "start.js"}
+    assert {file.name for file in own} == {*SCRIPTS[1:], "index.html", "page.css", "start.js", "notebook.js"}
     for file in own:
         text = file.read_text(encoding="utf-8")
         assert "http://" not in text and "https://" not in text and "innerHTML" not in text, file

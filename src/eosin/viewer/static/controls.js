@@ -14,7 +14,7 @@
       this.texts = ["Lowest", "Highest"].map((end, k) =>
         h("input", { type: "number", step: "any", class: "range-number", "aria-label": `${end} colour, value`, onchange: () => this.typed(k) }),
       );
-      this.lock = h("input", { type: "checkbox", id: "eosin-lock", onchange: () => (page.locked = this.lock.checked) });
+      this.lock = h("input", { type: "checkbox", onchange: () => (page.locked = this.lock.checked) });
       this.reset = h("button", { type: "button", title: "Back to the 1st to 99th percentile", onclick: () => page.resetRange() }, "auto");
       this.fill = h("span", { class: "range-fill" });
       this.element = h(
@@ -24,7 +24,7 @@
         this.texts[0],
         h("span", { class: "range-track" }, this.fill, this.inputs),
         this.texts[1],
-        h("label", { for: "eosin-lock", class: "range-lock", title: "Keep these colours when the gene changes" }, this.lock, "lock"),
+        h("label", { class: "range-lock", title: "Keep these colours when the gene changes" }, this.lock, "lock"),
         this.reset,
       );
     }

@@ -23,7 +23,7 @@
         placeholder: `Search ${counted(scene.genes.length, "genes")}`,
         role: "combobox",
         "aria-label": "Search genes",
-        "aria-controls": "eosin-genes",
+        "aria-controls": `${page.name}-genes`,
         "aria-expanded": "true",
         autocomplete: "off",
         spellcheck: false,
@@ -37,7 +37,7 @@
         orders.map(([value, text]) => h("option", { value, selected: value === (scene.trust ? "trust" : "panel") }, `by ${text}`)),
       );
       this.rows = h("div", { class: "gene-rows" });
-      this.list = h("div", { class: "gene-list", id: "eosin-genes", role: "listbox", tabIndex: 0, "aria-label": "Genes", onscroll: () => this.paint(), onkeydown: (event) => this.onKey(event) }, this.rows);
+      this.list = h("div", { class: "gene-list", id: `${page.name}-genes`, role: "listbox", tabIndex: 0, "aria-label": "Genes", onscroll: () => this.paint(), onkeydown: (event) => this.onKey(event) }, this.rows);
       this.facts = h("div", { class: "gene-facts", "aria-live": "polite" });
       this.element = h("aside", { class: "genes", "aria-label": "Genes" }, h("div", { class: "gene-tools" }, this.search, this.order), this.list, this.facts);
       new ResizeObserver(() => this.paint()).observe(this.list);
@@ -70,8 +70,8 @@
       for (let k = first; k < last; k++) rows.push(this.row(k));
       if (!this.found.length) rows.push(h("p", { class: "gene-none" }, "No gene of the panel is called so."));
       this.rows.replaceChildren(...rows);
-      this.list.setAttribute("aria-activedescendant", `eosin-gene-${this.page.column}`);
-      this.search.setAttribute("aria-activedescendant", `eosin-gene-${this.page.column}`);
+      this.list.setAttribute("aria-activedescendant", `${this.page.name}-gene-${this.page.column}`);
+      this.search.setAttribute("aria-activedescendant", `${this.page.name}-gene-${this.page.column}`);
     }
 
     row(k) {
@@ -81,7 +81,7 @@
         "div",
         {
           class: "gene-row",
-          id: `eosin-gene-${j}`,
+          id: `${this.page.name}-gene-${j}`,
           role: "option",
           "aria-selected": j === column ? "true" : "false",
           "aria-setsize": String(this.found.length),

@@ -9,9 +9,12 @@
   const REST_MS = 160;
   const SHAPES = ["outlines", "true", "touching", "points"];
 
+  let made = 0;
+
   class Page {
     constructor(root, source, scene, field, drawBy) {
       Object.assign(this, { root, source, scene, field, drawBy });
+      this.name = `eosin-${++made}`; // a notebook may have several
       this.store = new eosin.source.GeneStore(source, 24);
       this.passing = scene.genes.length <= 10 ? this.store : new eosin.source.GeneStore(source, 16);
       this.layers = eosin.layers.layersOf(scene);
@@ -69,6 +72,10 @@
       const known = this.layers.filter((layer) => layer.key !== "distance" || !this.scene.interval).length;
       this.setPanes(wide < 700 ? 2 : Math.max(2, Math.min(4, known)));
       this.setGene(this.column);
+      if (this.regions.all.length && wide >= 1000) {
+        this.regions.chosen = this.regions.all.find((region) => region.n > 0) ?? this.regions.all[0];
+        this.regions.toggle(true);
+      }
     }
 
     // What a new pane shows: the first of the usual layers that no other pane shows.
@@ -238,6 +245,12 @@
       if (this.faulty) return;
       this.faulty = true;
       this.source.fault?.().then((reason) => this.faulty && this.say(`The slide cannot be shown: ${reason}. Spots and values stay.`));
+    }
+
+    // It is no longer shown.
+    close() {
+      for (const pane of this.grid.panes) pane.destroy();
+      clearTimeout(this.restTimer);
     }
 
     say(text) {

@@ -78,7 +78,7 @@
       const { slide } = this.page.scene;
       if (!slide) return;
       if (slide.pictures) {
-        const picture = await loaded(slide.pictures.at(-1).url);
+        const picture = await eosin.source.pictureOf(slide.pictures.at(-1).url);
         context.drawImage(picture, view.left, view.top, slide.width * slide.mpp * view.scale, slide.height * slide.mpp * view.scale);
         return;
       }
@@ -91,7 +91,7 @@
         for (let column = Math.max(0, Math.floor(bounds[0] / um)); column <= Math.min(last[0], Math.floor(bounds[2] / um)); column++) jobs.push([column, row]);
       }
       for (let k = 0; k < jobs.length; k += 6) {
-        const pictures = await Promise.all(jobs.slice(k, k + 6).map(([column, row]) => loaded(this.page.source.tiles(slide).getTileUrl(level, column, row)).catch(() => null)));
+        const pictures = await Promise.all(jobs.slice(k, k + 6).map(([column, row]) => this.page.source.tile(slide, level, column, row).catch(() => null)));
         pictures.forEach((picture, i) => {
           if (!picture) return;
           const [column, row] = jobs[k + i];
@@ -159,15 +159,6 @@
       context.textAlign = "center";
       context.fillText(group === "distance" ? "in usual distances" : scene.unit, px - 24 * unit, height + 6.2 * unit, 30 * unit);
     }
-  }
-
-  function loaded(url) {
-    return new Promise((done, fail) => {
-      const picture = new Image();
-      picture.onload = () => done(picture);
-      picture.onerror = () => fail(new Error("a tile is missing"));
-      picture.src = url;
-    });
   }
 
   // The PNG with its pixels per metre (chunk pHYs) after the header, so that it prints at its width.

@@ -179,13 +179,16 @@
       const rows = sorted(region.rows);
       const { scene } = this.page;
       const measured = scene.truth !== null;
-      const heads = ["Gene", "Inside", "Interval", "Outside", "Interval", "Difference", ...(measured ? ["Measured inside", "Measured outside"] : [])];
+      const heads = ["Gene", "Inside", "Outside", "Difference", ...(measured ? ["Measured inside", "Measured outside"] : []), ...(scene.interval ? ["Interval inside", "Interval outside"] : [])];
       const body = rows.slice(0, MOST_ROWS).map((row) =>
         h(
           "tr",
           {},
           h("th", { scope: "row" }, h("button", { type: "button", class: "as-text", onclick: () => this.page.setGene(scene.genes.indexOf(row.gene)) }, row.gene)),
-          [number(row.inside), intervalText(row.insideInterval), number(row.outside), intervalText(row.outsideInterval), number(row.difference), ...(measured ? [number(row.measuredInside), number(row.measuredOutside)] : [])].map((text) => h("td", {}, text)),
+          [
+            ...[row.inside, row.outside, row.difference, ...(measured ? [row.measuredInside, row.measuredOutside] : [])].map(number),
+            ...(scene.interval ? [row.insideInterval, row.outsideInterval].map(intervalText) : []),
+          ].map((text) => h("td", {}, text)),
         ),
       );
       const more = rows.length > MOST_ROWS ? h("p", { class: "quiet" }, `${MOST_ROWS} of ${count(rows.length)} genes; all are in the CSV.`) : null;
@@ -212,7 +215,7 @@
       if (!this.all.length) return this.page.say("There is no region to save.");
       const features = this.all.map((region) => ({
         type: "Feature",
-        geometry: { type: "Polygon", coordinates: region.rings.map((ring) => closed(ring).map(([x, y]) => [round(x / this.mpp), round(y / this.mpp)])) },
+        geometry: geometryOf(region.rings, this.mpp),
         properties: { objectType: "annotation", name: region.name, classification: { name: "Region*" } },
       }));
       const text = JSON.stringify({ type: "FeatureCollection", features });
@@ -250,6 +253,21 @@
   const round = (value) => Math.round(value * 100) / 100;
   const intervalText = (interval) => (interval && !Number.isNaN(interval[0]) ? `${number(interval[0])} to ${number(interval[1])}` : "–");
   const sorted = (rows) => [...rows].sort((a, b) => Math.abs(b.difference || 0) - Math.abs(a.difference || 0));
+
+  // Rings as polygons with holes: a ring within an odd number of others is a hole of the smallest one around it.
+  function geometryOf(rings, mpp) {
+    const { isInside, areaOf } = eosin.spots;
+    const pixels = (ring) => closed(ring).map(([x, y]) => [round(x / mpp), round(y / mpp)]);
+    const around = rings.map((ring) => rings.filter((other) => other !== ring && areaOf(other) > areaOf(ring) && isInside([other], ...ring[0])));
+    const outer = rings.filter((_, k) => around[k].length % 2 === 0);
+    const polygons = outer.map((ring) => {
+      const holes = rings.filter((_, k) => around[k].length % 2 === 1 && smallest(around[k].filter((other) => outer.includes(other)), areaOf) === ring);
+      return [ring, ...holes].map(pixels);
+    });
+    return polygons.length === 1 ? { type: "Polygon", coordinates: polygons[0] } : { type: "MultiPolygon", coordinates: polygons };
+  }
+
+  const smallest = (rings, areaOf) => rings.reduce((a, b) => (areaOf(b) < areaOf(a) ? b : a));
 
   function closed(ring) {
     const [first, last] = [ring[0], ring[ring.length - 1]];
@@ -291,5 +309,5 @@
   }
 
   eosin.Regions = Regions;
-  eosin.regionParts = { stroke, regionsOf, rowOf, csvCell };
+  eosin.regionParts = { stroke, regionsOf, geometryOf, rowOf, csvCell };
 })();

@@ -52,6 +52,10 @@
       }
     }
 
+    tile(slide, level, column, row) {
+      return pictureOf(`tile/${level}/${column}/${row}`);
+    }
+
     // Why tiles do not come, in words.
     async fault() {
       try {
@@ -152,5 +156,15 @@
     }
   }
 
-  eosin.source = { ServerSource, FolderSource, GeneStore, unpack, restored, bytesOf };
+  // A picture that is loaded.
+  function pictureOf(address) {
+    return new Promise((done, fail) => {
+      const picture = new Image();
+      picture.onload = () => done(picture);
+      picture.onerror = () => fail(new Error("a picture is missing"));
+      picture.src = address;
+    });
+  }
+
+  eosin.source = { pictureOf, ServerSource, FolderSource, GeneStore, unpack, restored, bytesOf };
 })();

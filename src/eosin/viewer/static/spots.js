@@ -125,6 +125,12 @@
     return box;
   }
 
+  function areaOf(ring) {
+    let twice = 0;
+    for (let i = 0, j = ring.length - 1; i < ring.length; j = i++) twice += ring[j][0] * ring[i][1] - ring[i][0] * ring[j][1];
+    return Math.abs(twice) / 2;
+  }
+
   function isInside(rings, x, y) {
     let odd = false;
     for (const ring of rings) {
@@ -137,5 +143,5 @@
     return odd;
   }
 
-  eosin.spots = { SpotField, boundsOf };
+  eosin.spots = { SpotField, boundsOf, isInside, areaOf };
 })();

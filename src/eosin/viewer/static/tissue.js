@@ -39,6 +39,7 @@
         springStiffness: 8,
         visibilityRatio: 0.3,
         minZoomImageRatio: 0.4,
+        minPixelRatio: 0.75,
         maxZoomPixelRatio: Infinity,
         imageLoaderLimit: 4,
         maxImageCacheCount: 300,

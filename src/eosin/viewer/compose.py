@@ -54,6 +54,7 @@ def compose(
         raise EosinError(f"{len(others)} predictions to compare with", fix=f"give {_MOST_OTHERS} at most")
     notes: list[str] = []
     values = [_compared(other, prediction, notes) for other in others]
+    _tell_apart(values)
     measured = None if truth is None else MeasuredValues(truth, prediction)
     if measured is not None:
         _note_shared("measured", measured.n_shared, prediction, notes)
@@ -103,6 +104,15 @@ def _compared(other: Prediction, shown: Prediction, notes: list[str]) -> Predict
         raise EosinError(f"the prediction by '{other.model}' has none of the spots", fix="compare on one section")
     _note_shared(f"predicted by {other.model}", values.n_shared, shown, notes)
     return values
+
+
+def _tell_apart(values: Sequence[PredictedValues]) -> None:
+    """Number those that would be called alike."""
+    seen: dict[str, int] = {}
+    for one in values:
+        seen[one.title] = seen.get(one.title, 0) + 1
+        if seen[one.title] > 1:
+            one.title = f"{one.title} #{seen[one.title]}"
 
 
 def _note_shared(what: str, shared: tuple[int, int], shown: Prediction, notes: list[str]) -> None:

@@ -74,8 +74,9 @@ def _messages(scene: Scene) -> Iterator[tuple[str, bytes]]:
 
 
 def _with_pictures(scene: Scene, message: bytes) -> bytes:
-    """The facts of the scene with pictures of its slide as data: a page from the disk may save no other pictures."""
+    """The facts of the scene, without draws, with its slide as data: of other pictures a page from the disk saves none."""
     facts, _ = unpack(message)
+    facts["n_draws"] = None
     if scene.pyramid is not None and facts["slide"] is not None:
         facts["slide"]["pictures"] = [_picture(pixels) for pixels in _halves(scene.pyramid.picture(_PICTURE_PX))]
     return pack(facts, {})

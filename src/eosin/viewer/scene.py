@@ -22,6 +22,7 @@ from eosin.viewer.spot_blocks import SpotBlocks, block_spots
 _NAME = re.compile(r"([a-z]+)((?:/\d{1,9}){0,2})")
 _KEPT = 32
 _OUTLINE_STEP_UM = 0.1
+_FEWEST_DRAWS, _MOST_DRAWN = 8, 1 << 22
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Scene:
     def answer(self, name: str) -> bytes | None:
         """The message of a name (see `pack`); None where there is none.
 
-        `scene`, `spots`, `distance`, `gene/SOURCE/COLUMN`, and of one block of spots `ids/BLOCK`, `outlines/BLOCK`.
+        `scene`, `spots`, `distance`, `gene/SOURCE/COLUMN`, `draws/COLUMN`, and of one block of spots `ids/BLOCK`,
+        `outlines/BLOCK`.
         """
         match = _NAME.fullmatch(name)
         if match is None:
@@ -95,6 +97,7 @@ class Scene:
             ("spots", 0): self._spots,
             ("distance", 0): self._distance,
             ("gene", 2): self._gene,
+            ("draws", 1): self._draws,
             ("ids", 1): self._ids,
             ("outlines", 1): self._outlines,
         }
@@ -105,7 +108,7 @@ class Scene:
         return message
 
     def names(self) -> Iterator[str]:
-        """The name of every message that there is."""
+        """The name of every message that there is, but for draws: many numbers, and a page goes without."""
         yield from ("scene", "spots")
         if self.prediction.likeness is not None:
             yield "distance"
@@ -155,6 +158,7 @@ class Scene:
             "sources": [source.title for source in self.sources],
             "truth": 1 if self.has_truth else None,
             "interval": [LOW, HIGH] if prediction.has_spread else None,
+            "n_draws": self._n_draws,
             "interval_of": None if prediction.error_bars is None else prediction.error_bars.kind,
             "distance_limit": None if likeness is None else float(likeness.spot_limit),
             "likeness": None if likeness is None else likeness.line(),
@@ -184,6 +188,18 @@ class Scene:
         values = self.sources[source].of_gene(column)
         vectors = {name: vector[self.blocks.order] for name, vector in values.vectors.items()}
         return pack_vectors(vectors, values.facts)
+
+    @property
+    def _n_draws(self) -> int | None:
+        """How many draws a page may ask for; None where they are too few for an interval, or too many to send."""
+        n = self.prediction.n_draws
+        return n if n >= _FEWEST_DRAWS and n * len(self.prediction.spots) <= _MOST_DRAWN else None
+
+    def _draws(self, column: int) -> bytes | None:
+        if self._n_draws is None or column >= len(self.prediction.panel):
+            return None
+        values = self.prediction.draws[:, :, column][:, self.blocks.order]  # [k s]
+        return pack_vectors({"draws": values.reshape(-1)}, {})
 
     def _ids(self, block: int) -> bytes | None:
         if block >= len(self.blocks):

@@ -12,6 +12,7 @@ from PIL import Image as Picture
 from eosin.errors import EosinError
 from eosin.types import Image
 from eosin.viewer import compose, read_regions
+from eosin.viewer.gene_vectors import restored, unpack
 from unit.viewer.conftest import Make
 
 
@@ -99,3 +100,23 @@ def test_too_many_others_and_others_of_elsewhere(make: Make) -> None:
     far = replace(shown, spots=replace(shown.spots, xy_um=shown.spots.xy_um + 1e5, ids=tuple(map(str, range(60)))))
     with pytest.raises(EosinError, match="has none of the spots"):
         compose(shown, others=[far])
+
+
+def test_others_of_one_model_are_told_apart(make: Make) -> None:
+    with closing(compose(make(), others=[make(seed=1), make(seed=1), make(seed=2)])) as scene:
+        assert scene.sources[1].title == "ridge (seed 1)" and scene.sources[2].title == "ridge (seed 1) #2"
+        assert scene.sources[3].title == "ridge (seed 2)"
+
+
+def test_draws_are_given_where_they_are_enough(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    few = compose(replace(make(bars=False), image=None))
+    assert few.answer("draws/0") is None and unpack(few.answer("scene") or b"")[0]["n_draws"] is None
+    rng = np.random.default_rng(0)
+    drawn = replace(make(), image=None, draws=rng.normal(2, 1, (9, 60, 3)))
+    scene = compose(drawn)
+    facts, arrays = unpack(scene.answer("draws/2") or b"")
+    back = restored(arrays["draws"], **facts["ranges"]["draws"]).reshape(9, 60)
+    np.testing.assert_allclose(back, drawn.draws[:, scene.blocks.order, 2], atol=1e-3)
+    assert scene.answer("draws/3") is None and not any(name.startswith("draws") for name in scene.names())
+    monkeypatch.setattr("eosin.viewer.scene._MOST_DRAWN", 100)
+    assert compose(drawn).answer("draws/2") is None

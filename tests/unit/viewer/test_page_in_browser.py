@@ -146,3 +146,31 @@ def test_regions_pictures_and_words(make: Make, tmp_path: Path) -> None:
     assert told["readout"].startswith("A at <script>") and "predicted" in told["readout"] and "90 %" in told["readout"]
     assert told["numbers"] == ["0", "1234", "0.500", "−0.250", "1.00e−5", "–", "–"]
     assert told["lengths"] == ["500 µm", "1 mm", "500 nm", "20 µm"]
+
+
+DRAWS = """
+(async () => {
+  while (!eosin.page?.shownAt) await new Promise((done) => setTimeout(done, 20));
+  const draws = new Float32Array([1, 2, 3, 4, 11, 12, 23, 24]);
+  const region = { mask: new Uint8Array([1, 1, 0, 0]) };
+  const predicted = { mean: new Float32Array([1, 2, 3, 5]) };
+  const row = eosin.regionParts.rowOf("A", null, { predicted, measured: null, draws }, region);
+  document.body.setAttribute("data-told", JSON.stringify(row));
+})();
+"""
+
+
+def test_intervals_of_a_region_are_those_of_its_mean_over_draws(make: Make, tmp_path: Path) -> None:
+    with closing(compose(replace(make(), image=None))) as scene:
+        page = write_folder(scene, tmp_path / "view")
+    (page.parent / "check.js").write_text(DRAWS)
+    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
+    seen = opened(page.as_uri(), tmp_path)
+    found = re.search(r'data-told="([^"]*)"', seen.dom)
+    assert found, seen.log[-2000:]
+    row = json.loads(html.unescape(found[1]))
+    assert [row["inside"], row["outside"], row["difference"]] == [1.5, 4, -2.5]
+    inside, outside = [1.5, 11.5], [3.5, 23.5]  # of two draws
+    assert row["insideInterval"] == pytest.approx(np.quantile(inside, [0.05, 0.95]))
+    assert row["outsideInterval"] == pytest.approx(np.quantile(outside, [0.05, 0.95]))
+    assert row["differenceInterval"] == pytest.approx(np.quantile([-2, -12], [0.05, 0.95]))

@@ -165,12 +165,17 @@
 
     async genesOf(j) {
       const store = this.page.passing;
-      const [predicted, measured] = await Promise.all([store.gene(0, j), this.page.scene.truth === null ? null : store.gene(this.page.scene.truth, j)]);
-      return { predicted, measured };
+      const { truth, n_draws: n } = this.page.scene;
+      const [predicted, measured, drawn] = await Promise.all([store.gene(0, j), truth === null ? null : store.gene(truth, j), n ? store.draws(j) : null]);
+      return { predicted, measured, draws: drawn?.draws };
     }
 
     explanation(region) {
       const { scene } = this.page;
+      if (scene.n_draws) {
+        const inside = counted(region.n, scene.spots_or_cells);
+        return `${inside} inside, ${count(scene.n - region.n)} outside; largest differences first. Intervals (90 %) are those of the means over ${scene.n_draws} draws: what could have been measured.`;
+      }
       const interval = scene.interval ? ` Intervals (${Math.round(100 * (scene.interval[1] - scene.interval[0]))} %) are the mean of the ${scene.spots_or_cells}' own, as if all missed alike; where they do not, the region's mean is better known.` : "";
       return `${counted(region.n, scene.spots_or_cells)} inside, ${count(scene.n - region.n)} outside; largest differences first.${interval}`;
     }
@@ -179,14 +184,16 @@
       const rows = sorted(region.rows);
       const { scene } = this.page;
       const measured = scene.truth !== null;
-      const heads = ["Gene", "Inside", "Outside", "Difference", ...(measured ? ["Measured inside", "Measured outside"] : []), ...(scene.interval ? ["Interval inside", "Interval outside"] : [])];
+      const heads = ["Gene", "Inside", "Outside", "Difference", ...(scene.n_draws ? ["Interval of the difference"] : []), ...(measured ? ["Measured inside", "Measured outside"] : []), ...(scene.interval ? ["Interval inside", "Interval outside"] : [])];
       const body = rows.slice(0, MOST_ROWS).map((row) =>
         h(
           "tr",
           {},
           h("th", { scope: "row" }, h("button", { type: "button", class: "as-text", onclick: () => this.page.setGene(scene.genes.indexOf(row.gene)) }, row.gene)),
           [
-            ...[row.inside, row.outside, row.difference, ...(measured ? [row.measuredInside, row.measuredOutside] : [])].map(number),
+            ...[row.inside, row.outside, row.difference].map(number),
+            ...(scene.n_draws ? [intervalText(row.differenceInterval)] : []),
+            ...(measured ? [row.measuredInside, row.measuredOutside].map(number) : []),
             ...(scene.interval ? [row.insideInterval, row.outsideInterval].map(intervalText) : []),
           ].map((text) => h("td", {}, text)),
         ),
@@ -199,11 +206,11 @@
       const done = this.all.filter((region) => region.done);
       if (!done.length) return this.page.say("There is no region whose genes are compared yet.");
       const { scene } = this.page;
-      const heads = ["region", "spots_inside", "spots_outside", "gene", "trust", "mean_inside", "low_inside", "high_inside", "mean_outside", "low_outside", "high_outside", "difference", "measured_inside", "measured_outside"];
+      const heads = ["region", "spots_inside", "spots_outside", "gene", "trust", "mean_inside", "low_inside", "high_inside", "mean_outside", "low_outside", "high_outside", "difference", "low_difference", "high_difference", "measured_inside", "measured_outside"];
       const lines = [heads.join(",")];
       for (const region of done) {
         for (const row of sorted(region.rows)) {
-          const numbers = [row.inside, ...(row.insideInterval ?? [NaN, NaN]), row.outside, ...(row.outsideInterval ?? [NaN, NaN]), row.difference, row.measuredInside, row.measuredOutside];
+          const numbers = [row.inside, ...(row.insideInterval ?? [NaN, NaN]), row.outside, ...(row.outsideInterval ?? [NaN, NaN]), row.difference, ...(row.differenceInterval ?? [NaN, NaN]), row.measuredInside, row.measuredOutside];
           const cells = [region.name, region.n, scene.n - region.n, row.gene, row.trust ?? "", ...numbers.map((value) => (Number.isFinite(value) ? value.toFixed(5) : ""))];
           lines.push(cells.map(csvCell).join(","));
         }
@@ -295,10 +302,23 @@
     return sums.map((sum, k) => (counts[k] ? sum / counts[k] : NaN));
   }
 
-  function rowOf(gene, trust, { predicted, measured }, region) {
+  // Intervals of the means over each draw: inside, outside, and of their difference.
+  function intervalsOf(draws, region) {
+    const n = region.mask.length;
+    const each = Array.from({ length: draws.length / n }, (_, d) => means(region, (i) => draws[d * n + i]));
+    const ends = (values) => eosin.layers.percentiles(values, [0.05, 0.95]);
+    return {
+      insideInterval: ends(each.map(([inside]) => inside)),
+      outsideInterval: ends(each.map(([, outside]) => outside)),
+      differenceInterval: ends(each.map(([inside, outside]) => inside - outside)),
+    };
+  }
+
+  function rowOf(gene, trust, { predicted, measured, draws }, region) {
     const [inside, outside] = means(region, (i) => predicted.mean[i]);
-    const row = { gene, trust, inside, outside, difference: inside - outside, insideInterval: null, outsideInterval: null };
-    if (predicted.low || predicted.interval) {
+    const row = { gene, trust, inside, outside, difference: inside - outside, insideInterval: null, outsideInterval: null, differenceInterval: null };
+    if (draws) Object.assign(row, intervalsOf(draws, region));
+    else if (predicted.low || predicted.interval) {
       const low = means(region, (i) => eosin.layers.intervalAt(predicted, i)[0]);
       const high = means(region, (i) => eosin.layers.intervalAt(predicted, i)[1]);
       row.insideInterval = [low[0], high[0]];

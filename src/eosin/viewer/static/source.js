@@ -139,6 +139,11 @@
       return this.once(`gene/${source}/${column}`);
     }
 
+    // Draws of a gene, one after the other.
+    draws(column) {
+      return this.once(`draws/${column}`);
+    }
+
     distance() {
       return this.once("distance");
     }

@@ -74,7 +74,7 @@ def _messages(scene: Scene) -> Iterator[tuple[str, bytes]]:
 
 
 def _with_pictures(scene: Scene, message: bytes) -> bytes:
-    """The facts of the scene, without draws, with its slide as data: a page from the disk can save no other pictures."""
+    """The facts of the scene, without draws, with its slide as data: a page from the disk saves no other pictures."""
     facts, _ = unpack(message)
     facts["n_draws"] = None
     if scene.pyramid is not None and facts["slide"] is not None:

@@ -159,6 +159,7 @@ class Scene:
             "truth": 1 if self.has_truth else None,
             "interval": [LOW, HIGH] if prediction.has_spread else None,
             "n_draws": self._n_draws,
+            "n_independent_draws": prediction.n_draws // 2 if prediction.mirrored else prediction.n_draws,
             "interval_of": None if prediction.error_bars is None else prediction.error_bars.kind,
             "distance_limit": None if likeness is None else float(likeness.spot_limit),
             "likeness": None if likeness is None else likeness.line(),

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.stats
 from PIL import Image as Picture
 
 from eosin.viewer import Viewing, compose, write_folder
@@ -154,7 +155,7 @@ DRAWS = """
   const draws = new Float32Array([1, 2, 3, 4, 11, 12, 23, 24]);
   const region = { mask: new Uint8Array([1, 1, 0, 0]) };
   const predicted = { mean: new Float32Array([1, 2, 3, 5]) };
-  const row = eosin.regionParts.rowOf("A", null, { predicted, measured: null, draws }, region);
+  const row = eosin.regionParts.rowOf("A", null, { predicted, measured: null, draws, nIndependent: 8 }, region);
   document.body.setAttribute("data-told", JSON.stringify(row));
 })();
 """
@@ -170,7 +171,11 @@ def test_intervals_of_a_region_are_those_of_its_mean_over_draws(make: Make, tmp_
     assert found, seen.log[-2000:]
     row = json.loads(html.unescape(found[1]))
     assert [row["inside"], row["outside"], row["difference"]] == [1.5, 4, -2.5]
-    inside, outside = [1.5, 11.5], [3.5, 23.5]  # of two draws
-    assert row["insideInterval"] == pytest.approx(np.quantile(inside, [0.05, 0.95]))
-    assert row["outsideInterval"] == pytest.approx(np.quantile(outside, [0.05, 0.95]))
-    assert row["differenceInterval"] == pytest.approx(np.quantile([-2, -12], [0.05, 0.95]))
+    t = scipy.stats.t.ppf(0.95, 8)
+    for name, centre, means in (
+        ("inside", 1.5, [1.5, 11.5]),
+        ("outside", 4, [3.5, 23.5]),
+        ("difference", -2.5, [-2, -12]),
+    ):
+        half = t * np.sqrt(np.mean((np.array(means) - centre) ** 2))  # means of two draws
+        assert row[f"{name}Interval"] == pytest.approx([centre - half, centre + half], rel=2e-3)

@@ -167,14 +167,14 @@
       const store = this.page.passing;
       const { truth, n_draws: n } = this.page.scene;
       const [predicted, measured, drawn] = await Promise.all([store.gene(0, j), truth === null ? null : store.gene(truth, j), n ? store.draws(j) : null]);
-      return { predicted, measured, draws: drawn?.draws };
+      return { predicted, measured, draws: drawn?.draws, nIndependent: this.page.scene.n_independent_draws };
     }
 
     explanation(region) {
       const { scene } = this.page;
       if (scene.n_draws) {
         const inside = counted(region.n, scene.spots_or_cells);
-        return `${inside} inside, ${count(scene.n - region.n)} outside; largest differences first. Intervals (90 %) are those of the means over ${scene.n_draws} draws: what could have been measured.`;
+        return `${inside} inside, ${count(scene.n - region.n)} outside; largest differences first. Intervals (90 %) are by the spread of these means over ${scene.n_draws} draws.`;
       }
       const interval = scene.interval ? ` Intervals (${Math.round(100 * (scene.interval[1] - scene.interval[0]))} %) are the mean of the ${scene.spots_or_cells}' own, as if all missed alike; where they do not, the region's mean is better known.` : "";
       return `${counted(region.n, scene.spots_or_cells)} inside, ${count(scene.n - region.n)} outside; largest differences first.${interval}`;
@@ -302,22 +302,31 @@
     return sums.map((sum, k) => (counts[k] ? sum / counts[k] : NaN));
   }
 
-  // Intervals of the means over each draw: inside, outside, and of their difference.
-  function intervalsOf(draws, region) {
+  // The 95 % quantile of Student's t (Cornish-Fisher; off by 0.003 at 8 degrees of freedom).
+  function studentQuantile(freedom) {
+    const z = 1.6449;
+    return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
+  }
+
+  // Intervals (90 %) of a region's mean, that outside, and their difference: the spread of draws around the mean.
+  function intervalsOf([inside, outside], draws, region, nIndependent) {
     const n = region.mask.length;
     const each = Array.from({ length: draws.length / n }, (_, d) => means(region, (i) => draws[d * n + i]));
-    const ends = (values) => eosin.layers.percentiles(values, [0.05, 0.95]);
+    const around = (centre, values) => {
+      const half = studentQuantile(nIndependent) * Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / values.length);
+      return [centre - half, centre + half];
+    };
     return {
-      insideInterval: ends(each.map(([inside]) => inside)),
-      outsideInterval: ends(each.map(([, outside]) => outside)),
-      differenceInterval: ends(each.map(([inside, outside]) => inside - outside)),
+      insideInterval: around(inside, each.map((one) => one[0])),
+      outsideInterval: around(outside, each.map((one) => one[1])),
+      differenceInterval: around(inside - outside, each.map((one) => one[0] - one[1])),
     };
   }
 
-  function rowOf(gene, trust, { predicted, measured, draws }, region) {
+  function rowOf(gene, trust, { predicted, measured, draws, nIndependent }, region) {
     const [inside, outside] = means(region, (i) => predicted.mean[i]);
     const row = { gene, trust, inside, outside, difference: inside - outside, insideInterval: null, outsideInterval: null, differenceInterval: null };
-    if (draws) Object.assign(row, intervalsOf(draws, region));
+    if (draws) Object.assign(row, intervalsOf([inside, outside], draws, region, nIndependent));
     else if (predicted.low || predicted.interval) {
       const low = means(region, (i) => eosin.layers.intervalAt(predicted, i)[0]);
       const high = means(region, (i) => eosin.layers.intervalAt(predicted, i)[1]);

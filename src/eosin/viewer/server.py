@@ -18,7 +18,7 @@ from eosin.viewer.slide_pyramid import NoSuchTile, SlideGone
 
 _HOST = "127.0.0.1"
 _AT_ONCE, _WAITING = 4, 200
-"""Tiles and genes that are made at a time, and those that may wait for it; more are told to come back."""
+"""Tiles that are made at a time, and those that may wait for it; more are told to come back. So for genes."""
 _MOST_CONNECTIONS = 256
 _LONGEST_NAME = 40
 
@@ -97,18 +97,23 @@ def make_app(scene: Scene) -> Any:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    turn, waiting = anyio.Semaphore(_AT_ONCE), [0]
+    def in_turn() -> Any:
+        """Functions run in other threads, a few at a time; None where too many wait already."""
+        turn, waiting = anyio.Semaphore(_AT_ONCE), [0]
 
-    async def made(function: Any, *args: Any) -> Any:
-        """What a function of another thread gives; None where too many wait already."""
-        if waiting[0] >= _WAITING:
-            return None
-        waiting[0] += 1
-        try:
-            async with turn:
-                return await run_in_threadpool(function, *args)
-        finally:
-            waiting[0] -= 1
+        async def made(function: Any, *args: Any) -> Any:
+            if waiting[0] >= _WAITING:
+                return None
+            waiting[0] += 1
+            try:
+                async with turn:
+                    return await run_in_threadpool(function, *args)
+            finally:
+                waiting[0] -= 1
+
+        return made
+
+    data_made, tile_made = in_turn(), in_turn()  # genes do not wait for a slow slide
 
     def page(_: Request) -> Response:
         return Response(page_html(), media_type="text/html", headers={"cache-control": "no-store"})
@@ -126,7 +131,7 @@ def make_app(scene: Scene) -> Any:
         if len(name) > _LONGEST_NAME:
             return Response("no such data", 404)
         try:
-            message = await made(lambda: scene.answer(name) or b"")
+            message = await data_made(lambda: scene.answer(name) or b"")
         except EosinError as error:
             return Response(error.problem, 500)
         if message is None:
@@ -140,7 +145,7 @@ def make_app(scene: Scene) -> Any:
         if scene.pyramid is None or not all(text.isdecimal() and len(text) < 8 for text in numbers):
             return Response("no such tile", 404)
         try:
-            body = await made(scene.pyramid.tile, *map(int, numbers))
+            body = await tile_made(scene.pyramid.tile, *map(int, numbers))
         except NoSuchTile:
             return Response("no such tile", 404)
         except SlideGone:

@@ -14,7 +14,9 @@ from eosin.slide.jpeg import jpeg
 
 TILE_PX = 512
 OVERVIEW_PX = 2048
-"""Longer side of the picture from which the coarse levels are cut: it is made once, as it may need every pixel."""
+"""Longer side up to which levels are cut from one picture: it is made once, as it may need every pixel."""
+DEAREST_TILE = 1 << 24
+"""Pixels that may be decoded for one tile; of a slide without reduced levels, those that need more are cut as well."""
 
 
 class NoSuchTile(LookupError):
@@ -35,6 +37,7 @@ class SlidePyramid:
         self.slide = slide
         self.max_level = max(0, math.ceil(math.log2(max(slide.size_px) / TILE_PX)))
         self._state = _state_of(slide)
+        self._cut = max((k for k in range(self.max_level) if self._is_cut(k)), default=-1)
         self._lock = threading.Lock()
 
     def describe(self) -> dict[str, float | int]:
@@ -69,8 +72,7 @@ class SlidePyramid:
             raise NoSuchTile
         self.check_there()
         size = min(TILE_PX, width - left), min(TILE_PX, height - top)
-        coarse = max(width, height) <= OVERVIEW_PX and level < self.max_level
-        read = self._from_overview if coarse else self._from_slide
+        read = self._from_overview if level <= self._cut else self._from_slide
         return jpeg(read(left * reduction, top * reduction, size, reduction))
 
     def check_there(self) -> None:
@@ -84,6 +86,8 @@ class SlidePyramid:
 
     def prepare(self) -> None:
         """Make the overview now, so that the first tiles come at once; what fails is told with the tile."""
+        if self._cut < 0:
+            return
         try:
             with self._lock:
                 _ = self._overview
@@ -95,9 +99,17 @@ class SlidePyramid:
         with self._lock:
             self.slide.close()
 
+    def _is_cut(self, level: int) -> bool:
+        """Whether a level is small, or a tile of it would be dear."""
+        reduction = 2 ** (self.max_level - level)
+        width, height = self.slide.size_px
+        of_all = min(1.0, TILE_PX * reduction / width) * min(1.0, TILE_PX * reduction / height)
+        decoded = self.slide.overview_cost(self.slide.mpp * reduction) * of_all
+        return max(width, height) <= OVERVIEW_PX * reduction or decoded > DEAREST_TILE
+
     @cached_property
     def _overview(self) -> np.ndarray:
-        return self.slide.thumbnail(OVERVIEW_PX)[0]
+        return self.slide.overview(self.slide.mpp * 2 ** (self.max_level - self._cut))[0]
 
     def _from_slide(self, left: int, top: int, size: tuple[int, int], reduction: int) -> np.ndarray:
         width_um = TILE_PX * reduction * self.slide.mpp

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image as Picture
 
 from eosin.slide import open_slide
@@ -21,7 +23,7 @@ def pyramid(image: Image) -> Iterator[SlidePyramid]:
     made.close()
 
 
-def pixels(tile: bytes) -> np.ndarray:
+def pixels_of(tile: bytes) -> np.ndarray:
     return np.asarray(Picture.open(io.BytesIO(tile))).astype(int)
 
 
@@ -29,15 +31,16 @@ def level(pyramid: SlidePyramid, k: int) -> np.ndarray:
     """All tiles of a level beside one another."""
     reduction = 2 ** (pyramid.max_level - k)
     columns, rows = (-(-side // (reduction * 512)) for side in SIZE_PX)
-    lines = [np.concatenate([pixels(pyramid.tile(k, x, y)) for x in range(columns)], 1) for y in range(rows)]
+    lines = [np.concatenate([pixels_of(pyramid.tile(k, x, y)) for x in range(columns)], 1) for y in range(rows)]
     return np.concatenate(lines)
 
 
-@pytest.mark.parametrize("overview_px", [64, 2048])
+@pytest.mark.parametrize("overview_px", [64, 800, 2048])
 def test_levels_are_the_slide_at_half_the_size_each(
-    pyramid: SlidePyramid, monkeypatch: pytest.MonkeyPatch, overview_px: int
+    image: Image, monkeypatch: pytest.MonkeyPatch, overview_px: int
 ) -> None:
     monkeypatch.setattr(slide_pyramid, "OVERVIEW_PX", overview_px)
+    pyramid = SlidePyramid(open_slide(image.path, mpp=MPP))
     assert pyramid.describe() == {"width": 1500, "height": 1100, "mpp": MPP, "tile": 512, "max_level": 2}
     for k in range(3):
         whole = level(pyramid, k)
@@ -65,3 +68,22 @@ def test_a_slide_that_goes_or_changes_is_noticed(pyramid: SlidePyramid, image: I
     image.path.unlink()
     with pytest.raises(SlideGone):
         pyramid.tile(0, 0, 0)
+
+
+def test_levels_whose_tiles_are_dear_are_cut_from_one_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "flat.tif"
+    pixels = np.zeros((3000, 4000, 3), np.uint8)
+    pixels[..., 0] = np.linspace(0, 250, 4000)[None]
+    tifffile.imwrite(path, pixels, tile=(256, 256), photometric="rgb")  # no reduced levels
+    monkeypatch.setattr(slide_pyramid, "OVERVIEW_PX", 100)
+    cheap = SlidePyramid(open_slide(path, mpp=MPP))
+    assert cheap.max_level == 3 and cheap._cut == -1
+    cheap.close()
+    monkeypatch.setattr(slide_pyramid, "DEAREST_TILE", 2_000_000)
+    dear = SlidePyramid(open_slide(path, mpp=MPP))
+    if not dear.slide.whole:
+        assert dear._cut == 1  # a tile of level 2 decodes 1,024 x 1,024 pixels, one of level 1 four times as many
+        assert dear._overview.shape == (750, 1000, 3)
+    red = pixels_of(dear.tile(0, 0, 0))[100, :, 0]
+    assert np.abs(red - (np.arange(500) + 0.5) / 500 * 250)[2:-2].max() < 5
+    dear.close()

@@ -9,7 +9,7 @@ from typing import Any
 from eosin.errors import EosinError
 from eosin.viewer.page_files import page_module, page_rules
 from eosin.viewer.scene import Scene
-from eosin.viewer.slide_pyramid import NoSuchTile, SlideGone
+from eosin.viewer.slide_pyramid import NoSuchTile, NotYet, SlideGone
 
 log = logging.getLogger("eosin")
 _HEIGHT_PX = 760
@@ -61,6 +61,8 @@ def _answer(widget: Any, scene: Scene, request: Any) -> None:
         message, fault = _message(scene, request), None
     except SlideGone:
         message, fault = None, "the slide is no longer there"
+    except NotYet:
+        message, fault = None, "it has no reduced levels, and its overview is still being made"
     except (NoSuchTile, EosinError, OSError, ValueError, TypeError) as error:
         message, fault = None, str(error) or "there is no such tile"
     if message is None:

@@ -14,7 +14,7 @@ from eosin.viewer.guard import Guard
 from eosin.viewer.impatience import impatient
 from eosin.viewer.page_files import TYPES, page_file, page_html
 from eosin.viewer.scene import Scene
-from eosin.viewer.slide_pyramid import NoSuchTile, SlideGone
+from eosin.viewer.slide_pyramid import NoSuchTile, NotYet, SlideGone
 
 _HOST = "127.0.0.1"
 _AT_ONCE, _WAITING = 4, 200
@@ -57,7 +57,7 @@ class Viewing:
         self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
         self._thread.start()
         if scene.pyramid is not None:
-            threading.Thread(target=scene.pyramid.prepare, daemon=True).start()
+            scene.pyramid.prepare()
 
     def __repr__(self) -> str:
         return f"Viewing({self.scene.prediction.section!r}, {self.address})"
@@ -150,6 +150,8 @@ def make_app(scene: Scene) -> Any:
             return Response("no such tile", 404)
         except SlideGone:
             return Response("the slide is no longer there", 410)
+        except NotYet:
+            return Response("it has no reduced levels, and its overview is still being made", 503)
         except (EosinError, OSError, ValueError):
             return Response("the slide cannot be read here", 500)
         if body is None:

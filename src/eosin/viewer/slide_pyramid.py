@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
-from functools import cached_property
+import time
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -18,6 +20,8 @@ OVERVIEW_PX = 2048
 DEAREST_TILE = 1 << 24
 """Pixels that may be decoded for one tile; of a slide without reduced levels, those that need more are cut as well."""
 
+_PATIENCE_S = 5.0
+
 
 class NoSuchTile(LookupError):
     """A level or a place that the pyramid does not have."""
@@ -25,6 +29,10 @@ class NoSuchTile(LookupError):
 
 class SlideGone(LookupError):
     """The slide's file was removed, or replaced by another."""
+
+
+class NotYet(LookupError):
+    """The picture from which coarse levels are cut is still being made."""
 
 
 class SlidePyramid:
@@ -39,6 +47,10 @@ class SlidePyramid:
         self._state = _state_of(slide)
         self._cut = max((k for k in range(self.max_level) if self._is_cut(k)), default=-1)
         self._lock = threading.Lock()
+        self._n_reading = 0
+        self._making: threading.Thread | None = None
+        self._overview: np.ndarray | None = None
+        self._fault: Exception | None = None
 
     def describe(self) -> dict[str, float | int]:
         """What a page needs to ask for tiles."""
@@ -60,6 +72,8 @@ class SlidePyramid:
             The pyramid has no such level or place.
         SlideGone
             The file is no longer there.
+        NotYet
+            It is cut from a picture that is not there yet; some seconds were waited for it.
         EosinError
             Its pixels cannot be decoded.
         """
@@ -73,7 +87,8 @@ class SlidePyramid:
         self.check_there()
         size = min(TILE_PX, width - left), min(TILE_PX, height - top)
         read = self._from_overview if level <= self._cut else self._from_slide
-        return jpeg(read(left * reduction, top * reduction, size, reduction))
+        with self._open():
+            return jpeg(read(left * reduction, top * reduction, size, reduction))
 
     def check_there(self) -> None:
         """Raise `SlideGone` where the file was removed or replaced since it was opened."""
@@ -85,19 +100,42 @@ class SlidePyramid:
         return self.slide.thumbnail(max_px)[0]
 
     def prepare(self) -> None:
-        """Make the overview now, so that the first tiles come at once; what fails is told with the tile."""
-        if self._cut < 0:
-            return
-        try:
-            with self._lock:
-                _ = self._overview
-        except (EosinError, OSError, ValueError):
-            return
+        """Begin to make the picture from which coarse levels are cut, where there are such, in a thread of its own."""
+        with self._lock:
+            if self._cut < 0 or self._making is not None:
+                return
+            self._making = threading.Thread(target=self._make_overview, daemon=True)
+            self._making.start()
 
     def close(self) -> None:
-        """Close the slide."""
+        """Close the slide; one that is being read is left to the end of the process."""
+        until = time.monotonic() + _PATIENCE_S
+        while time.monotonic() < until:
+            with self._lock:
+                if self._n_reading == 0:
+                    self.slide.close()
+                    return
+            if self._overview is None and self._making is not None and self._making.is_alive():
+                return
+            time.sleep(0.02)
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[None]:
+        """A block in which the slide is not closed."""
         with self._lock:
-            self.slide.close()
+            self._n_reading += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._n_reading -= 1
+
+    def _make_overview(self) -> None:
+        try:
+            with self._open():
+                self._overview = self.slide.overview(self.slide.mpp * 2 ** (self.max_level - self._cut))[0]
+        except (EosinError, OSError, ValueError) as error:  # told with the first tile
+            self._fault = error
 
     def _is_cut(self, level: int) -> bool:
         """Whether a level is small, or a tile of it would be dear."""
@@ -107,10 +145,6 @@ class SlidePyramid:
         decoded = self.slide.overview_cost(self.slide.mpp * reduction) * of_all
         return max(width, height) <= OVERVIEW_PX * reduction or decoded > DEAREST_TILE
 
-    @cached_property
-    def _overview(self) -> np.ndarray:
-        return self.slide.overview(self.slide.mpp * 2 ** (self.max_level - self._cut))[0]
-
     def _from_slide(self, left: int, top: int, size: tuple[int, int], reduction: int) -> np.ndarray:
         width_um = TILE_PX * reduction * self.slide.mpp
         centre = np.array([left, top]) * self.slide.mpp + width_um / 2
@@ -119,8 +153,14 @@ class SlidePyramid:
     def _from_overview(self, left: int, top: int, size: tuple[int, int], reduction: int) -> np.ndarray:
         from PIL import Image as Picture
 
-        with self._lock:
-            overview = self._overview
+        self.prepare()
+        if self._making is not None:
+            self._making.join(_PATIENCE_S)
+        overview = self._overview
+        if self._fault is not None:
+            raise self._fault
+        if overview is None:
+            raise NotYet
         scale = overview.shape[1] / self.slide.size_px[0], overview.shape[0] / self.slide.size_px[1]
         box = (
             left * scale[0],

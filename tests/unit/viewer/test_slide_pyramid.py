@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import pytest
 import tifffile
 from PIL import Image as Picture
 
+from eosin.errors import EosinError
 from eosin.slide import open_slide
 from eosin.types import Image
 from eosin.viewer import slide_pyramid
-from eosin.viewer.slide_pyramid import NoSuchTile, SlideGone, SlidePyramid
+from eosin.viewer.slide_pyramid import NoSuchTile, NotYet, SlideGone, SlidePyramid
 from unit.viewer.conftest import MPP, SIZE_PX
 
 
@@ -83,7 +85,42 @@ def test_levels_whose_tiles_are_dear_are_cut_from_one_picture(tmp_path: Path, mo
     dear = SlidePyramid(open_slide(path, mpp=MPP))
     if not dear.slide.whole:
         assert dear._cut == 1  # a tile of level 2 decodes 1,024 x 1,024 pixels, one of level 1 four times as many
-        assert dear._overview.shape == (750, 1000, 3)
     red = pixels_of(dear.tile(0, 0, 0))[100, :, 0]
+    assert dear.slide.whole or (dear._overview is not None and dear._overview.shape == (750, 1000, 3))
     assert np.abs(red - (np.arange(500) + 0.5) / 500 * 250)[2:-2].max() < 5
     dear.close()
+
+
+def test_an_overview_that_takes_long_is_said_and_waits_for_nobody(
+    image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go_on = threading.Event()
+    slide = open_slide(image.path, mpp=MPP)
+    overview = slide.overview
+    monkeypatch.setattr(slide, "overview", lambda um: (go_on.wait(20), overview(um))[1])
+    monkeypatch.setattr(slide_pyramid, "_PATIENCE_S", 0.1)
+    pyramid = SlidePyramid(slide)
+    with pytest.raises(NotYet):
+        pyramid.tile(0, 0, 0)
+    assert pixels_of(pyramid.tile(2, 0, 0)).shape == (512, 512, 3)  # the finest level needs none
+    pyramid.close()  # does not wait, and leaves the slide open for whoever reads it
+    go_on.set()
+    assert pyramid._making is not None
+    pyramid._making.join(20)
+    assert pixels_of(pyramid.tile(0, 0, 0)).shape == (275, 375, 3)
+    pyramid.close()
+    with pytest.raises(ValueError, match="closed"):
+        slide.read((1, 1), 1, 1)
+
+
+def test_an_overview_that_cannot_be_made_is_told_with_every_tile(image: Image, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: float) -> None:
+        raise EosinError("cannot be decoded")
+
+    slide = open_slide(image.path, mpp=MPP)
+    monkeypatch.setattr(slide, "overview", broken)
+    pyramid = SlidePyramid(slide)
+    for _ in range(2):
+        with pytest.raises(EosinError, match="cannot be decoded"):
+            pyramid.tile(0, 0, 0)
+    pyramid.close()

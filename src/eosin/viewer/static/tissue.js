@@ -42,6 +42,8 @@
         minPixelRatio: 0.75,
         maxZoomPixelRatio: Infinity,
         imageLoaderLimit: 4,
+        tileRetryMax: 100,
+        tileRetryDelay: 3000,
         maxImageCacheCount: 300,
         gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
         gestureSettingsTouch: { clickToZoom: false, dblClickToZoom: true },

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import socket
+import sys
 import threading
 import webbrowser
 from typing import Any
@@ -69,7 +71,10 @@ class Viewing:
         self.close()
 
     def open_browser(self) -> bool:
-        """Open the page in a browser; False where there is none."""
+        """Open the page in a browser; False where there is none, or no screen to show it on."""
+        screens = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+        if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in screens):
+            return False  # else a browser of text would take the terminal
         with contextlib.suppress(webbrowser.Error, OSError):
             return webbrowser.open(self.address)
         return False

@@ -240,9 +240,15 @@ def test_without_the_packages_of_the_server(make: Make, monkeypatch: pytest.Monk
 
 
 def test_no_browser_is_no_fault(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("webbrowser.open", lambda address: False)
+    opened: list[str] = []
+    monkeypatch.setattr("webbrowser.open", lambda address: bool(opened.append(address)))
+    monkeypatch.setattr("sys.platform", "linux")
+    for name in ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER"):
+        monkeypatch.delenv(name, raising=False)
     with Viewing(compose(make())) as viewing:
-        assert not viewing.open_browser()
+        assert not viewing.open_browser() and opened == []  # no screen: a browser of text would take the terminal
+        monkeypatch.setenv("DISPLAY", ":0")
+        assert not viewing.open_browser() and opened == [viewing.address]
 
 
 def test_a_panel_of_20000_genes(make: Make, image: Image) -> None:

@@ -109,7 +109,6 @@
     setGene(column) {
       this.column = column;
       this.genes.setGene(column);
-      this.fresh = !this.locked;
       this.refresh();
       this.readout.again();
     }
@@ -244,7 +243,7 @@
       }
       if (this.faulty) return;
       this.faulty = true;
-      this.source.fault?.().then((reason) => this.faulty && this.say(`The slide cannot be shown: ${reason}. Spots and values stay.`));
+      this.source.fault?.().then((reason) => this.faulty && this.say(`The slide is not shown: ${reason}. Spots and values stay.`));
     }
 
     // It is no longer shown.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from eosin.viewer.scene import Scene
 _PICTURE_PX, _SMALLEST_PX = 4096, 512
 _MARK = "eosin-view.json"
 _MOST_BYTES = 2_000_000_000
+_LEAST_BYTES = 1 << 18
 
 
 def write_folder(scene: Scene, out: str | Path) -> Path:
@@ -49,9 +51,11 @@ def write_folder(scene: Scene, out: str | Path) -> Path:
             (partial / folder).mkdir()
         for name in (*SCRIPTS, "page.css", "start.js", "openseadragon.LICENSE.txt"):
             (partial / "static" / name).write_text(page_file(name) or "", encoding="utf-8")
-        for name, message in _messages(scene):
-            (partial / _script_of(name)).write_text(_script(name, message), encoding="ascii")
-        first = tuple(_script_of(name) for name in ("scene", "spots"))
+        per_script = max(1, _LEAST_BYTES // (2 * len(scene.prediction.spots)))
+        for script, lines in groupby(_messages(scene, per_script), lambda one: _script_of(one[0], per_script)):
+            with open(partial / script, "w", encoding="ascii") as file:
+                file.writelines(_line(name, message) for name, message in lines)
+        first = tuple(_script_of(name, per_script) for name in ("scene", "spots"))
         (partial / "index.html").write_text(page_html(first), encoding="utf-8")
         (partial / _MARK).write_text(json.dumps({"kind": "view", "section": scene.prediction.section}))
     return out / "index.html"
@@ -65,18 +69,18 @@ def _need_ours(out: Path) -> None:
         raise EosinError("holds other files", file=out, fix="choose a new folder for --export")
 
 
-def _messages(scene: Scene) -> Iterator[tuple[str, bytes]]:
+def _messages(scene: Scene, per_script: int) -> Iterator[tuple[str, bytes]]:
     for name in scene.names():
         message = scene.answer(name)
         if message is None:
             continue
-        yield name, _with_pictures(scene, message) if name == "scene" else message
+        yield name, _of_folder(scene, message, per_script) if name == "scene" else message
 
 
-def _with_pictures(scene: Scene, message: bytes) -> bytes:
+def _of_folder(scene: Scene, message: bytes, per_script: int) -> bytes:
     """The facts of the scene, without draws, with its slide as data: a page from the disk saves no other pictures."""
     facts, _ = unpack(message)
-    facts["n_draws"] = None
+    facts |= {"n_draws": None, "genes_per_script": per_script}
     if scene.pyramid is not None and facts["slide"] is not None:
         facts["slide"]["pictures"] = [_picture(pixels) for pixels in _halves(scene.pyramid.picture(_PICTURE_PX))]
     return pack(facts, {})
@@ -99,9 +103,14 @@ def _picture(pixels: np.ndarray) -> dict[str, Any]:
     return {"url": data, "width": pixels.shape[1], "height": pixels.shape[0]}
 
 
-def _script_of(name: str) -> str:
+def _script_of(name: str, per_script: int) -> str:
+    """The script of a message: small genes come several in one, since a file each is slow to write and to copy."""
+    kind, _, place = name.partition("/")
+    if kind == "gene":
+        source, _, column = place.partition("/")
+        return f"data/gene_{source}_{int(column) // per_script}.js"
     return f"data/{name.replace('/', '_')}.js"
 
 
-def _script(name: str, message: bytes) -> str:
+def _line(name: str, message: bytes) -> str:
     return f'eosin.receive("{name}", "{base64.b64encode(message).decode()}");\n'

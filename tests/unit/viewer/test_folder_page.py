@@ -18,10 +18,12 @@ from eosin.viewer.gene_vectors import unpack
 from unit.viewer.conftest import HOSTILE, Make
 
 
-def message_of(file: Path) -> tuple[str, dict, dict]:
-    match = re.fullmatch(r'eosin\.receive\("([a-z/0-9]+)", "([A-Za-z0-9+/=]+)"\);\n', file.read_text())
-    assert match, file
-    return match[1], *unpack(base64.b64decode(match[2]))
+def messages_of(file: Path) -> dict[str, tuple[dict, dict]]:
+    """The messages of a script, by name."""
+    pattern = r'eosin\.receive\("([a-z/0-9]+)", "([A-Za-z0-9+/=]+)"\);'
+    matches = [re.fullmatch(pattern, line) for line in file.read_text().splitlines()]
+    assert all(matches), file
+    return {match[1]: unpack(base64.b64decode(match[2])) for match in matches if match}
 
 
 def test_a_folder_holds_all_that_the_page_asks_for(make: Make, tmp_path: Path) -> None:
@@ -31,11 +33,11 @@ def test_a_folder_holds_all_that_the_page_asks_for(make: Make, tmp_path: Path) -
     assert page == tmp_path / "view" / "index.html"
     written = {}
     for file in (tmp_path / "view" / "data").iterdir():
-        name, facts, arrays = message_of(file)
-        written[name] = facts
-        if name != "scene":
-            expected = unpack(wanted[name])
-            assert facts == expected[0] and all((arrays[key] == expected[1][key]).all() for key in arrays)
+        for name, (facts, arrays) in messages_of(file).items():
+            written[name] = facts
+            if name != "scene":
+                expected = unpack(wanted[name])
+                assert facts == expected[0] and all((arrays[key] == expected[1][key]).all() for key in arrays)
     assert set(written) == set(wanted)
     pictures = written["scene"]["slide"]["pictures"]
     assert [picture["width"] for picture in pictures] == [375, 750, 1500]
@@ -79,7 +81,8 @@ def test_no_path_of_the_machine_is_in_it(make: Make, tmp_path: Path) -> None:
         write_folder(scene, tmp_path / "view")
     assert prediction.image is not None
     for file in (tmp_path / "view" / "data").iterdir():
-        assert str(prediction.image.path.parent) not in json.dumps(message_of(file)[1])
+        for facts, _ in messages_of(file).values():
+            assert str(prediction.image.path.parent) not in json.dumps(facts)
 
 
 def test_cells_bring_their_outlines(make: Make, tmp_path: Path) -> None:
@@ -92,11 +95,27 @@ def test_cells_bring_their_outlines(make: Make, tmp_path: Path) -> None:
     spots = Spots(plain.spots.xy_um, 8.0, plain.spots.ids, Footprints(np.full(n, 64.0), outlines))
     cells = Prediction("cells", spots, plain.panel, plain.draws, "ridge", 0)
     write_folder(scene := compose(cells), tmp_path / "view")
-    _, facts, arrays = message_of(tmp_path / "view" / "data" / "outlines_0.js")
+    facts, arrays = messages_of(tmp_path / "view" / "data" / "outlines_0.js")["outlines/0"]
     order = scene.blocks.order
     assert arrays["sizes"].tolist() == (4 * has[order]).tolist()
     np.testing.assert_allclose(
         arrays["steps"].reshape(-1, 4, 2) * facts["step_um"], np.tile(square, (has.sum(), 1, 1)), atol=0.051
     )
-    _, _, arrays = message_of(tmp_path / "view" / "data" / "spots.js")
+    _, arrays = messages_of(tmp_path / "view" / "data" / "spots.js")["spots"]
     np.testing.assert_allclose(arrays["widths_um"], 2 * np.sqrt(64 / np.pi), rtol=1e-6)
+
+
+def test_small_genes_share_scripts_and_large_ones_do_not(
+    make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folder_page, "_LEAST_BYTES", 2 * 60 * 2)
+    with closing(compose(make(genes=tuple("ABCDE")))) as scene:
+        write_folder(scene, tmp_path / "view")
+    scripts = {file.name: list(messages_of(file)) for file in (tmp_path / "view" / "data").glob("gene_*.js")}
+    assert scripts == {
+        "gene_0_0.js": ["gene/0/0", "gene/0/1"],
+        "gene_0_1.js": ["gene/0/2", "gene/0/3"],
+        "gene_0_2.js": ["gene/0/4"],
+    }
+    facts, _ = messages_of(tmp_path / "view" / "data" / "scene.js")["scene"]
+    assert facts["genes_per_script"] == 2

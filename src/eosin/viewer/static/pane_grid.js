@@ -68,7 +68,7 @@
 
     home(immediately = false) {
       const [left, top, right, bottom] = this.page.scene.extent_um;
-      const margin = Math.max(this.page.field.spacing, this.page.field.width) * 1.2;
+      const margin = Math.max(1.2 * this.page.field.spacing, 1.2 * this.page.field.width, 0.03 * (right - left), 0.03 * (bottom - top));
       const area = (pane) => pane.stage.clientWidth * pane.stage.clientHeight;
       const smallest = this.panes.filter((pane) => pane.tissue.ready).reduce((a, b) => (area(b) < area(a) ? b : a), this.active);
       this.leader = smallest; // all panes show all spots where the smallest does

@@ -86,38 +86,60 @@
     return bytes.buffer;
   }
 
-  const waiting = new Map();
   const received = new Map();
 
   // Called by the scripts of a folder.
   eosin.receive = (name, base64) => {
     eosin.inFolder = true;
-    if (waiting.has(name)) waiting.get(name)(base64);
-    else received.set(name, base64);
+    received.set(name, base64);
   };
 
   class FolderSource {
-    get(name) {
-      if (received.has(name)) return Promise.resolve(unpack(bytesOf(received.get(name))));
-      return new Promise((done, fail) => {
-        const script = document.createElement("script");
-        const finish = (then) => {
-          waiting.delete(name);
-          script.remove();
-          then();
-        };
-        waiting.set(name, (base64) => finish(() => done(unpack(bytesOf(base64)))));
-        script.onerror = () => finish(() => fail(new Error(`data/${name} is missing from this folder`)));
-        script.src = `data/${name.replaceAll("/", "_")}.js`;
-        document.head.append(script);
-      });
+    constructor() {
+      this.loading = new Map();
+    }
+
+    async get(name) {
+      if (!received.has(name)) await this.load(this.scriptOf(name));
+      if (!received.has(name)) throw new Error(`${name} is missing from this folder`);
+      const message = unpack(bytesOf(received.get(name)));
+      if (name === "scene") this.genesPerScript = message.facts.genes_per_script;
+      if (this.genesPerScript === 1 && name.startsWith("gene/")) this.forget(name); // large ones are not kept as text
+      return message;
+    }
+
+    forget(name) {
+      received.delete(name);
+      this.loading.delete(this.scriptOf(name));
+    }
+
+    // Small genes come several in a script.
+    scriptOf(name) {
+      const [kind, source, column] = name.split("/");
+      return kind === "gene" ? `gene_${source}_${Math.floor(column / this.genesPerScript)}` : name.replaceAll("/", "_");
+    }
+
+    load(script) {
+      if (!this.loading.has(script)) {
+        const loaded = new Promise((done, fail) => {
+          const element = document.createElement("script");
+          element.onload = done;
+          element.onerror = () => fail(new Error(`data/${script}.js is missing from this folder`));
+          element.src = `data/${script}.js`;
+          document.head.append(element);
+        });
+        this.loading.set(script, loaded);
+        loaded.catch(() => this.loading.delete(script));
+      }
+      return this.loading.get(script);
     }
 
     async fault() {
       return "its picture cannot be read";
     }
 
-    // Pictures of the whole slide, each twice as large as the one before: a canvas may be saved only where its pictures are data.
+    // Pictures of the whole slide, each twice as large as the one before: a canvas may be saved only where its pictures
+    // are data.
     tiles(slide) {
       const largest = slide.pictures[slide.pictures.length - 1];
       const side = Math.max(largest.width, largest.height);

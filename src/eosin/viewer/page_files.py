@@ -20,6 +20,8 @@ SCRIPTS = (
     "pane_grid.js",
     "gene_list.js",
     "controls.js",
+    "region_shapes.js",
+    "region_means.js",
     "regions.js",
     "lasso.js",
     "readout.js",

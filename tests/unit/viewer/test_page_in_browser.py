@@ -90,22 +90,22 @@ def test_a_page_without_slide_and_a_page_for_a_telephone(make: Make, tmp_path: P
 CHECK = """
 (async () => {
   while (!eosin.page?.shownAt) await new Promise((done) => setTimeout(done, 20));
-  const { page, regionParts } = eosin;
+  const { page, regionShapes } = eosin;
   const outer = [[0, 0], [400, 0], [400, 400], [0, 400]], hole = [[100, 100], [300, 100], [300, 300], [100, 300]];
   const far = [[420, 0], [480, 0], [480, 90]];
   const region = page.regions.add([outer, hole, far], "=1+1,\\"x\\"");
   while (!region.done) await new Promise((done) => setTimeout(done, 20));
   const ids = (await page.source.get("ids/0")).facts.ids;
   const canvas = await page.picture.draw(page.grid.panes[0], 400);
-  const back = regionParts.regionsOf({ type: "Feature", geometry: regionParts.geometryOf(region.rings, 0.5) }, 0.5);
+  const back = regionShapes.regionsOf({ type: "Feature", geometry: regionShapes.geometryOf(region.rings, 0.5) }, 0.5);
   page.readout.setSpot(page.field.nearest(page.field.xy[10], page.field.xy[11], 5));
   await new Promise((done) => setTimeout(done, 100));
   const told = {
     inside: ids.filter((_, i) => region.mask[i]),
     rows: region.rows,
-    geometry: regionParts.geometryOf(region.rings, 0.5),
+    geometry: regionShapes.geometryOf(region.rings, 0.5),
     rings: back[0].rings,
-    cells: ["=cmd", "-1.5", "a,b", 'q"q', "+x", -2].map(regionParts.csvCell),
+    cells: ["=cmd", "-1.5", "a,b", 'q"q', "+x", -2].map(eosin.csvCell),
     picture: [canvas.width, canvas.height, canvas.toDataURL().length],
     readout: page.readout.text.textContent,
     numbers: [0, 1234, 0.5, -0.25, 1e-5, NaN, null].map(eosin.dom.number),
@@ -155,7 +155,7 @@ DRAWS = """
   const draws = new Float32Array([1, 2, 3, 4, 11, 12, 23, 24]);
   const region = { mask: new Uint8Array([1, 1, 0, 0]) };
   const predicted = { mean: new Float32Array([1, 2, 3, 5]) };
-  const row = eosin.regionParts.rowOf("A", null, { predicted, measured: null, draws, nIndependent: 8 }, region);
+  const row = eosin.regionMeans.rowOf("A", null, { predicted, measured: null, draws, nIndependent: 8 }, region);
   document.body.setAttribute("data-told", JSON.stringify(row));
 })();
 """

@@ -54,7 +54,7 @@
       if (this.line.length < 2) return;
       context.beginPath();
       this.line.forEach(([x, y], k) => context[k ? "lineTo" : "moveTo"](x * view.scale + view.left, y * view.scale + view.top));
-      eosin.regionParts.stroke(context, true);
+      eosin.regionShapes.stroke(context, true);
     }
   }
 

@@ -93,7 +93,7 @@
       const radius = Math.max(6, ((field.widths ? field.widths[this.spot] : field.width) / 2) * view.scale + 2);
       context.beginPath();
       context.arc(field.xy[2 * this.spot] * view.scale + view.left, field.xy[2 * this.spot + 1] * view.scale + view.top, radius, 0, 2 * Math.PI);
-      eosin.regionParts.stroke(context, true);
+      eosin.regionShapes.stroke(context, true);
     }
   }
 

@@ -1,41 +1,13 @@
 "use strict";
-// Regions of tissue: their outlines, the genes inside against outside, GeoJSON in and out.
+// Regions of tissue, and the table of their genes.
 (() => {
   const eosin = (globalThis.eosin ??= {});
   const { h, number, count, counted, save, fileName } = eosin.dom;
   const MOST_ROWS = 200;
   const MOST_BYTES = 50e6;
   const AT_ONCE = 6;
-
-  // A halo in the paper's colour under a line in the ink's: seen on tissue and on any colour.
-  function stroke(context, chosen) {
-    context.lineJoin = "round";
-    context.strokeStyle = "#fff";
-    context.lineWidth = chosen ? 5 : 4;
-    context.stroke();
-    context.strokeStyle = chosen ? "#b0005e" : "#222";
-    context.lineWidth = chosen ? 2.5 : 1.5;
-    context.stroke();
-  }
-
-  function ringsOf(geometry, mpp) {
-    const polygons = geometry?.type === "Polygon" ? [geometry.coordinates] : geometry?.type === "MultiPolygon" ? geometry.coordinates : [];
-    return polygons.flat().map((ring) => ring.map(([x, y]) => [Number(x) * mpp, Number(y) * mpp])).filter((ring) => ring.length > 2);
-  }
-
-  // Regions of a GeoJSON tree, in full-resolution pixels of `mpp` µm.
-  function regionsOf(tree, mpp) {
-    const features = Array.isArray(tree) ? tree : tree?.type === "FeatureCollection" ? tree.features : [tree];
-    const found = [];
-    for (const feature of features) {
-      const rings = ringsOf(feature?.type === "Feature" ? feature.geometry : feature, mpp);
-      if (!rings.length || rings.some((ring) => ring.some(([x, y]) => !Number.isFinite(x) || !Number.isFinite(y)))) continue;
-      const properties = feature.properties ?? {};
-      const label = properties.name ?? properties.classification?.name ?? (properties.classification?.names ?? []).at(-1);
-      found.push({ name: typeof label === "string" ? label.slice(0, 60) : null, rings });
-    }
-    return found;
-  }
+  const { stroke, regionsOf, geometryOf } = eosin.regionShapes;
+  const { rowOf } = eosin.regionMeans;
 
   class Regions {
     constructor(page) {
@@ -257,29 +229,8 @@
     }
   }
 
-  const round = (value) => Math.round(value * 100) / 100;
   const intervalText = (interval) => (interval && !Number.isNaN(interval[0]) ? `${number(interval[0])} to ${number(interval[1])}` : "–");
   const sorted = (rows) => [...rows].sort((a, b) => Math.abs(b.difference || 0) - Math.abs(a.difference || 0));
-
-  // Rings as polygons with holes: a ring within an odd number of others is a hole of the smallest one around it.
-  function geometryOf(rings, mpp) {
-    const { isInside, areaOf } = eosin.spots;
-    const pixels = (ring) => closed(ring).map(([x, y]) => [round(x / mpp), round(y / mpp)]);
-    const around = rings.map((ring) => rings.filter((other) => other !== ring && areaOf(other) > areaOf(ring) && isInside([other], ...ring[0])));
-    const outer = rings.filter((_, k) => around[k].length % 2 === 0);
-    const polygons = outer.map((ring) => {
-      const holes = rings.filter((_, k) => around[k].length % 2 === 1 && smallest(around[k].filter((other) => outer.includes(other)), areaOf) === ring);
-      return [ring, ...holes].map(pixels);
-    });
-    return polygons.length === 1 ? { type: "Polygon", coordinates: polygons[0] } : { type: "MultiPolygon", coordinates: polygons };
-  }
-
-  const smallest = (rings, areaOf) => rings.reduce((a, b) => (areaOf(b) < areaOf(a) ? b : a));
-
-  function closed(ring) {
-    const [first, last] = [ring[0], ring[ring.length - 1]];
-    return first[0] === last[0] && first[1] === last[1] ? ring : [...ring, first];
-  }
 
   // Quoted where needed; what a spreadsheet would take for a formula gets an apostrophe.
   function csvCell(value) {
@@ -288,55 +239,6 @@
     return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   }
 
-  // Means [inside, outside] of what `value` gives for each spot; unknown values are left out.
-  function means(region, value) {
-    const sums = [0, 0];
-    const counts = [0, 0];
-    for (let i = 0; i < region.mask.length; i++) {
-      const v = value(i);
-      if (v !== v) continue;
-      const side = region.mask[i] ? 0 : 1;
-      sums[side] += v;
-      counts[side]++;
-    }
-    return sums.map((sum, k) => (counts[k] ? sum / counts[k] : NaN));
-  }
-
-  // The 95 % quantile of Student's t (Cornish-Fisher; off by 0.003 at 8 degrees of freedom).
-  function studentQuantile(freedom) {
-    const z = 1.6449;
-    return z + (z ** 3 + z) / (4 * freedom) + (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * freedom ** 2);
-  }
-
-  // Intervals (90 %) of a region's mean, that outside, and their difference: the spread of draws around the mean.
-  function intervalsOf([inside, outside], draws, region, nIndependent) {
-    const n = region.mask.length;
-    const each = Array.from({ length: draws.length / n }, (_, d) => means(region, (i) => draws[d * n + i]));
-    const around = (centre, values) => {
-      const half = studentQuantile(nIndependent) * Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / values.length);
-      return [centre - half, centre + half];
-    };
-    return {
-      insideInterval: around(inside, each.map((one) => one[0])),
-      outsideInterval: around(outside, each.map((one) => one[1])),
-      differenceInterval: around(inside - outside, each.map((one) => one[0] - one[1])),
-    };
-  }
-
-  function rowOf(gene, trust, { predicted, measured, draws, nIndependent }, region) {
-    const [inside, outside] = means(region, (i) => predicted.mean[i]);
-    const row = { gene, trust, inside, outside, difference: inside - outside, insideInterval: null, outsideInterval: null, differenceInterval: null };
-    if (draws) Object.assign(row, intervalsOf([inside, outside], draws, region, nIndependent));
-    else if (predicted.low || predicted.interval) {
-      const low = means(region, (i) => eosin.layers.intervalAt(predicted, i)[0]);
-      const high = means(region, (i) => eosin.layers.intervalAt(predicted, i)[1]);
-      row.insideInterval = [low[0], high[0]];
-      row.outsideInterval = [low[1], high[1]];
-    }
-    [row.measuredInside, row.measuredOutside] = measured ? means(region, (i) => measured.mean[i]) : [NaN, NaN];
-    return row;
-  }
-
   eosin.Regions = Regions;
-  eosin.regionParts = { stroke, regionsOf, geometryOf, rowOf, csvCell };
+  eosin.csvCell = csvCell;
 })();

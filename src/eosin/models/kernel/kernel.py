@@ -24,6 +24,7 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.fitting import ExactFitting, LandmarkFitting
 from eosin.models.kernel.heads import Head, choice_genes, mixed
 from eosin.models.kernel.landmark_fits import LandmarkFits, Regressions, SmoothedSpots, predicted_out_of_fold
+from eosin.models.kernel.maps import Maps, maps_pay
 from eosin.models.kernel.member import Member, Near
 from eosin.models.kernel.places_in_pieces import PredictPiece, agreement_in_pieces, lay_pieces
 from eosin.models.kernel.registered import NO_PLACE, Registered, agreement, dense_enough, of_rows
@@ -358,7 +359,12 @@ def values_of(
         [r r] averages over neighbours.
     """
     plain = np.zeros((len(rows), member.spectrum.cross.shape[1]), dtype=np.float32)
-    for block in row_blocks(len(rows), budget=_ROWS_AT_ONCE):
+    by_maps = maps_pay(member)
+    for flag in (False, True) if by_maps else ():
+        own = known == flag
+        if own.any():
+            plain[own] = Maps.of(member, heads[flag].penalty).values(context, rows[own], near)
+    for block in row_blocks(0 if by_maps else len(rows), budget=_ROWS_AT_ONCE):
         coordinates = member.coordinates(context, rows[block], near)
         for flag in (False, True):
             own = known[block] == flag

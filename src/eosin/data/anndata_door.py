@@ -92,14 +92,7 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
         whether that is beyond the limit. Of cells also `obs["cell_id"]`, `obs["cell_area"]` in µm², and where they are
         known `uns["cell_outlines"]` (see `eosin.data.footprint_table`).
     """
-    adata = _without_tables(prediction, thumbnails)
-    for name, table in _tables(prediction, draws=draws).items():
-        kind, _, key = name.partition("/")
-        if key:
-            getattr(adata, kind)[key] = table
-        else:
-            adata.X = table
-    return adata
+    return _with_tables(prediction, thumbnails, _tables(prediction, draws=draws))
 
 
 def _tables(prediction: Prediction, *, draws: bool) -> dict[str, np.ndarray]:
@@ -113,8 +106,8 @@ def _tables(prediction: Prediction, *, draws: bool) -> dict[str, np.ndarray]:
     return tables
 
 
-def _without_tables(prediction: Prediction, thumbnails: Thumbnails | None) -> AnnData:
-    """All of the AnnData but `_tables`."""
+def _with_tables(prediction: Prediction, thumbnails: Thumbnails | None, tables: Mapping[str, np.ndarray]) -> AnnData:
+    """The AnnData with some of `_tables`, or none."""
     import anndata
     import pandas as pd
 
@@ -127,7 +120,11 @@ def _without_tables(prediction: Prediction, thumbnails: Thumbnails | None) -> An
     if prediction.trust is not None:
         for name, column in prediction.trust.columns().items():
             var[name] = column
-    adata = anndata.AnnData(obs=obs, var=var)
+    adata = anndata.AnnData(X=tables.get("X"), obs=obs, var=var)
+    for name in tables:
+        kind, _, key = name.partition("/")
+        if key:
+            getattr(adata, kind)[key] = tables[name]
     mpp = None if prediction.image is None else prediction.image.mpp
     put_positions(adata, prediction.spots.xy_um, mpp)
     put_footprints(adata, prediction.spots, mpp)
@@ -220,7 +217,7 @@ def write_prediction(
     per_spot = sum(4 * int(np.prod(shape[1:])) for shape in shapes.values())
     if per_spot * len(prediction.spots) > IN_MEMORY_BYTES:
         blocks = _blocks(prediction, per_spot, draws=draws)
-        write_h5ad_in_blocks(_without_tables(prediction, thumbnails), path, shapes, blocks)
+        write_h5ad_in_blocks(_with_tables(prediction, thumbnails, {}), path, shapes, blocks)
         return
     write_h5ad(to_anndata(prediction, draws=draws, thumbnails=thumbnails), path, compress=False)
 

@@ -231,7 +231,7 @@ def _rest_in(
                 place[rows] = table[rows]
                 let_go(place)
             kept[name] = place
-    parts: dict[str, Any] = {"obs": obs_of(file), "var": read_elem(file["var"]), "uns": read_elem(file["uns"])}
+    parts: dict[str, Any] = {name: read_elem(file[name]) for name in ("obs", "var", "uns")}
     for group, needed in (("obsm", lambda name: f"obsm/{name}" not in kept), ("layers", wanted)):
         parts[group] = {str(name): read_elem(file[group][name]) for name in file.get(group, ()) if needed(name)}
     if "X" not in kept:

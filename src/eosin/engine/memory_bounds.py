@@ -59,9 +59,9 @@ class Memory:
         """
         if self.piece_spots is not None and model.reach is not None:
             return self.piece_spots
-        n_bytes = bytes_of_spot(model, n_features, n_genes, n_draws)
+        n_bytes, kept = bytes_of_spot(model, n_features, n_genes, n_draws), 8 * n_genes * (n_draws + 1)
         room = (self.gib - _LEAST_GIB) * _GIB
-        if n_spots * n_bytes <= room:
+        if n_spots * (n_bytes + kept) <= room / 2:  # the estimate is rough, and pieces cost little
             return None
         if model.reach is None:
             _need_room(n_spots, n_features, n_bytes, self.gib)

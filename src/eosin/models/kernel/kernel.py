@@ -26,7 +26,7 @@ from eosin.models.kernel.heads import Head, choice_genes, mixed
 from eosin.models.kernel.landmark_fits import LandmarkFits, Regressions, SmoothedSpots, predicted_out_of_fold
 from eosin.models.kernel.maps import Maps, maps_pay
 from eosin.models.kernel.member import Member, Near
-from eosin.models.kernel.places_in_pieces import PredictPiece, agreement_in_pieces, lay_pieces
+from eosin.models.kernel.places_in_pieces import agreement_of_tables, lay_pieces
 from eosin.models.kernel.registered import NO_PLACE, Registered, agreement, dense_enough, of_rows
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.named_arrays import below, under
@@ -34,9 +34,10 @@ from eosin.models.parts.patients import KINDS, Levels, SpotOrigins
 from eosin.models.parts.pieces import Hop, Piece, Pieces
 from eosin.models.parts.sums import KeptSums, in_few_folds, renumbered
 from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go
 from eosin.types import Batch, GenePanel
 
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE, _SPOTS_AT_ONCE = 4096, 65_536
 
 
 class Kernel(Solved):
@@ -113,41 +114,47 @@ class Kernel(Solved):
 
     def draw_in_pieces(self, pieces: Pieces, n_draws: int, rng: torch.Generator, take: TakeDraws) -> None:
         """[1 r g] of each piece; registration looks at the whole section before."""
-        predict, verdicts = self._of_piece, []
-        if self.registered is not None:
-            predict, verdict = self._with_places_in_pieces(pieces, self.registered)
-            verdicts = [verdict]
-        for piece in pieces.around(self.reach):
-            values = predict(piece) + self._level(piece.batch)
-            take(piece.own, values[piece.is_own].astype(np.float32)[None])
+        verdicts: list[str] = []
+        if self.registered is None:
+            for piece in pieces.around(self.reach):
+                self._take(pieces, piece.own, self._by_image(piece.batch)[piece.is_own], take)
+        else:
+            verdicts = [self._draw_registered(pieces, self.registered, take)]
         self._last = weakref.ref(pieces.batch), verdicts
 
-    def _of_piece(self, piece: Piece) -> np.ndarray:
-        return self._by_image(piece.batch)
+    def _take(self, pieces: Pieces, rows: np.ndarray, values: np.ndarray, take: TakeDraws) -> None:
+        """Hand over values of some spots of a section, with its level."""
+        level = self.levels.of_parts(pieces.batch)[0] if self.settings.heads else self.levels.overall
+        take(rows, (values + level).astype(np.float32)[None])
 
-    def _with_places_in_pieces(self, pieces: Pieces, registered: Registered) -> tuple[PredictPiece, str]:
-        """How the pieces of a section are predicted, with places or without, and the verdict, as `_with_places`."""
+    def _draw_registered(self, pieces: Pieces, registered: Registered, take: TakeDraws) -> str:
+        """As `_with_places` for one section in pieces; returns the verdict."""
+        by_image = pieces.gathered(lambda piece: self._by_image(piece.batch), len(self.levels.overall), self.reach)
         patient, known = (*pieces.batch.patients, "")[0], bool(self._known(pieces.batch)[0])
         frame = self.levels.patients.index(patient) if known else registered.atlas.largest
-        places = lay_pieces(registered.atlas, pieces, frame)
-        if places is None:
-            return self._of_piece, NO_PLACE
-        near = replace(registered.near, places=places)
+        places, accepted, verdict = lay_pieces(registered.atlas, pieces, frame), False, NO_PLACE
+        if places is not None:
+            near = replace(registered.near, places=places)
 
-        def values(piece: Piece, member: Member, context: Context, head: Head) -> np.ndarray:
-            rows, smooth, flags = np.arange(len(piece.rows)), self._smooth(piece.batch), self._known(piece.batch)
-            return values_of(member, context, rows, flags, (head, head), smooth, near.take(piece.rows))
+            def values(piece: Piece, member: Member, context: Context, head: Head) -> np.ndarray:
+                rows, smooth, flags = np.arange(len(piece.rows)), self._smooth(piece.batch), self._known(piece.batch)
+                return values_of(member, context, rows, flags, (head, head), smooth, near.take(piece.rows))
 
-        def by_place(piece: Piece) -> np.ndarray:
-            return values(piece, registered.places_alone, self._contexts(piece.batch)[0], registered.head_alone)
+            def by_place(piece: Piece) -> np.ndarray:
+                context = self._contexts(piece.batch)[0]
+                return values(piece, registered.places_alone, context, registered.head_alone)[:, self.genes]
 
-        def by_both(piece: Piece) -> np.ndarray:
-            parts = zip(registered.members, self._contexts(piece.batch), registered.heads)
-            return np.mean([values(piece, *part) for part in parts], axis=0)
-
-        agreed = agreement_in_pieces(pieces, self.reach, self._of_piece, by_place, self.genes)
-        accepted, verdict = registered.judge(agreed, known=known, gate=self.settings.gate)
-        return by_both if accepted else self._of_piece, verdict
+            beside = pieces.gathered(by_place, len(self.genes), self.reach)
+            agreed = agreement_of_tables(by_image, beside, self.genes)
+            accepted, verdict = registered.judge(agreed, known=known, gate=self.settings.gate)
+            for piece in pieces.around(self.reach) if accepted else ():
+                parts = zip(registered.members, self._contexts(piece.batch), registered.heads)
+                by_both = np.mean([values(piece, *part) for part in parts], axis=0)
+                self._take(pieces, piece.own, by_both[piece.is_own], take)
+        for rows in row_blocks(0 if accepted else len(pieces), budget=_SPOTS_AT_ONCE):
+            self._take(pieces, np.arange(rows.start, rows.stop), by_image[rows], take)
+            let_go(by_image)
+        return verdict
 
     def _with_places(
         self, by_image: np.ndarray, batch: Batch, contexts: list[Context], smooth: sparse.csr_matrix

@@ -6,22 +6,17 @@ lie in tables on disk.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 
 from eosin.metrics import pearson_per_gene
 from eosin.models.kernel.atlas import Atlas, Places
 from eosin.models.kernel.context import Context
-from eosin.models.parts.pieces import Hop, Piece, Pieces
+from eosin.models.parts.pieces import Hop, Pieces
 from eosin.row_blocks import row_blocks
 from eosin.storage.scratch import let_go
 
 _RING = Hop(8, include_ties=True)
 _NUMBERS_AT_ONCE = 1 << 24
-
-PredictPiece = Callable[[Piece], np.ndarray]
-"""Values [r g] of all spots of a piece, of which those of its own spots are right."""
 
 
 def lay_pieces(atlas: Atlas, pieces: Pieces, frame: int) -> Places | None:
@@ -33,21 +28,22 @@ def lay_pieces(atlas: Atlas, pieces: Pieces, frame: int) -> Places | None:
     return None if placement is None else Places(np.full(len(pieces), frame, dtype=np.int64), placement.xy)
 
 
-def agreement_in_pieces(
-    pieces: Pieces, hops: tuple[Hop, ...], one: PredictPiece, other: PredictPiece, genes: np.ndarray
-) -> float:
-    """Mean correlation over some genes of two predictions of a section, as `agreement`; 0 where one is constant."""
-    tables = [pieces.gathered(lambda piece, of=of: of(piece)[:, genes], len(genes), hops) for of in (one, other)]
+def agreement_of_tables(one: np.ndarray, other: np.ndarray, genes: np.ndarray) -> float:
+    """Mean correlation of some genes of a table [s g] with those of another [s n], which may lie on disk.
+
+    As `agreement`: a gene that is constant in one counts as 0.
+    """
     found = np.empty(len(genes))
-    for columns in row_blocks(len(genes), budget=_NUMBERS_AT_ONCE, per_row=len(pieces)):
-        found[columns] = pearson_per_gene(*(_columns(table, columns) for table in tables))
+    for columns in row_blocks(len(genes), budget=_NUMBERS_AT_ONCE, per_row=len(one)):
+        numbers = np.arange(columns.start, columns.stop)
+        found[columns] = pearson_per_gene(_columns(one, genes[columns]), _columns(other, numbers))
     return float(np.nan_to_num(found).mean())
 
 
-def _columns(table: np.ndarray, columns: slice) -> np.ndarray:
+def _columns(table: np.ndarray, columns: np.ndarray) -> np.ndarray:
     """Some columns of a table that may lie on disk, in memory."""
-    found = np.empty((len(table), columns.stop - columns.start), dtype=table.dtype)
+    found = np.empty((len(table), len(columns)), dtype=table.dtype)
     for rows in row_blocks(len(table), budget=_NUMBERS_AT_ONCE, per_row=table.shape[1]):
-        found[rows] = table[rows, columns]
+        found[rows] = table[rows][:, columns]
         let_go(table)
     return found

@@ -24,7 +24,6 @@ import tempfile
 import time
 from pathlib import Path
 
-import h5py
 import numpy as np
 from cohort_at_scale import ABOUT, N_PATTERNS, PITCH_UM, sections
 

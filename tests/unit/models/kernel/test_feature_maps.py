@@ -9,9 +9,9 @@ import pytest
 
 import toy
 from eosin.geometry import ring_averages
-from eosin.models.kernel import maps
+from eosin.models.kernel import feature_maps as maps
 from eosin.models.kernel.context import Context
-from eosin.models.kernel.maps import Maps
+from eosin.models.kernel.feature_maps import Maps
 from eosin.models.kernel.member import Member, Near
 from eosin.models.kernel.registered import Places
 from eosin.models.kernel.settings import KernelSettings

@@ -130,11 +130,11 @@ def _nearest(
     n, n_asked, at = len(xy), len(own), xy if rows is None else xy[rows]
     if n < 2:
         return np.zeros((n_asked, k), dtype=np.int64), np.zeros((n_asked, k), dtype=bool)
-    tree = cKDTree(xy) if tree is None else tree
+    search = cKDTree(xy) if tree is None else tree
     n_wanted = min(k, n - 1)
     n_queried = min(n, n_wanted + 2)  # itself, and one more to see whether the last distance is shared
     while True:
-        distance, index = tree.query(at, k=n_queried, workers=-1)
+        distance, index = search.query(at, k=n_queried, workers=-1)
         distance = np.where(index == own[:, None], -1.0, distance)  # itself first, also among duplicates
         without_self = distance.min(1) >= 0  # more duplicates than were queried: drop the last instead
         distance[without_self, -1] = -1.0

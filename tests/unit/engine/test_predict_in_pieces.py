@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from numpy.typing import ArrayLike
 
 import toy
 from eosin.engine import Trained, adapt, predict, train
@@ -80,7 +79,7 @@ def section(layout: str, n: int = 300, *, patient: str = "Q") -> Section:
 
 
 def assert_alike(one: Prediction, other: Prediction) -> None:
-    def close(a: ArrayLike, b: ArrayLike) -> None:
+    def close(a: np.ndarray, b: np.ndarray) -> None:
         np.testing.assert_allclose(a, b, atol=1e-5, rtol=1e-5)
 
     assert one.draws.shape == other.draws.shape

@@ -98,9 +98,10 @@ class Maps:
         mapped = np.empty((len(needed), by_ring.shape[1]))
         for block in row_blocks(len(needed), budget=_BLOCK, per_row=width):
             mapped[block] = context.features[needed[block]].astype(np.float64) @ by_ring
-        total = np.zeros((rings[0].shape[0], n_out))
+        n_rows = len(rings[0].indptr) - 1
+        total = np.zeros((n_rows, n_out))
         for j, ring in enumerate(rings):
-            shape = ring.shape[0], len(needed)
+            shape = n_rows, len(needed)
             local = sparse.csr_matrix((ring.data, np.searchsorted(needed, ring.indices), ring.indptr), shape=shape)
             total += local @ mapped[:, j * n_out : (j + 1) * n_out]
         return total
@@ -131,7 +132,7 @@ class Maps:
 
 def _filled(rings: tuple[sparse.csr_matrix, ...], rows: np.ndarray) -> list[sparse.csr_matrix]:
     """What averages the spot itself and each ring [r s]; an empty ring is the one inside it, as in `Context`."""
-    n = rings[0].shape[1] if rings else int(rows.max(initial=-1)) + 1
+    n = len(rings[0].indptr) - 1 if rings else int(rows.max(initial=-1)) + 1
     shape = len(rows), n
     found = [sparse.csr_matrix((np.ones(len(rows)), rows, np.arange(len(rows) + 1)), shape=shape)]
     for ring in rings:

@@ -39,7 +39,7 @@ def test_maps_are_the_regression(
 ) -> None:
     monkeypatch.setattr(maps, "_NUMBERS_AT_ONCE", at_once)
     monkeypatch.setattr(maps, "_BLOCK", at_once)
-    settings = KernelSettings(rings=rings, linear=linear, rbf=rbf)
+    settings = KernelSettings.of({"rings": rings, "linear": linear, "rbf": rbf})
     rng, n = np.random.default_rng(0), 80
     trained = context(n, seed=1, rings=rings, reach_um=reach_um)
     member = Member.of(trained, rng.normal(size=(n, 5)), np.zeros(n, int), np.arange(n), settings)
@@ -55,7 +55,7 @@ def test_maps_with_places(alone: bool) -> None:  # noqa: FBT001
     trained, asked = context(n, seed=1), context(90, seed=2)
     near = Near(Places(np.zeros(n, int), rng.uniform(0, 9, (n, 2))), 0.5, 1.5)
     target, section = rng.normal(size=(n, 4)), np.zeros(n, int)
-    settings = KernelSettings(linear=not alone, rbf=not alone)
+    settings = KernelSettings.of({"linear": not alone, "rbf": not alone})
     member = Member.of(trained, target, section, np.arange(n), settings, near)
     there, rows = replace(near, places=Places(np.zeros(90, int), rng.uniform(0, 9, (90, 2)))), np.arange(10, 70)
     expected = member.spectrum.values(member.coordinates(asked, rows, there), 0.1)

@@ -7,6 +7,7 @@ is made, so that a full disk is an error then and no crash later.
 
 from __future__ import annotations
 
+import errno
 import mmap
 import os
 import tempfile
@@ -45,12 +46,21 @@ def scratch_table(shape: Sequence[int], folder: str | Path | None = None, *, in_
     try:
         place.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(prefix=".eosin-scratch-", dir=place) as file:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, n_bytes)
+            _reserve(file.fileno(), n_bytes)
             return np.memmap(file, dtype=np.float32, mode="w+", shape=tuple(shape))
     except OSError as error:
         problem = f"has no room for {n_bytes / 2**30:.1f} GiB of numbers in between ({error.strerror or error})"
         raise EosinError(problem, file=place, fix="free some space, or set TMPDIR to another folder") from error
+
+
+def _reserve(handle: int, n_bytes: int) -> None:
+    """Take the space of a file, where the system and the file system can."""
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle, 0, n_bytes)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP):
+            raise
 
 
 def let_go(*arrays: np.ndarray | None) -> None:

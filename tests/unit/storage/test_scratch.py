@@ -48,3 +48,13 @@ def test_a_kill_leaves_nothing(tmp_path: Path) -> None:
     code += "; table = scratch_table((99, 99), sys.argv[1], in_memory=0); table[:] = 1; os.kill(os.getpid(), 9)"
     assert subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False).returncode == -9
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_system_that_reserves_nothing_does_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: object) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", never)
+    table = scratch_table((7, 5), tmp_path, in_memory=0)
+    table[:] = 3
+    assert table.sum() == 105

@@ -133,7 +133,9 @@ def main() -> None:
                 tell(n_spots, f"predict, {model}", measure(command, profile))
                 for suffix in given.export if made.is_file() else ():
                     out = folder / f"export.{suffix}"
-                    tell(n_spots, f"export .{suffix}", measure(["export", str(made), "-o", str(out)], profile))
+                    scale = ["--mpp", str(ABOUT["mpp"])] if suffix == "geojson" else []  # the slide has no image
+                    command = ["export", str(made), "-o", str(out), *scale]
+                    tell(n_spots, f"export .{suffix}", measure(command, profile))
                     shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
                 made.unlink(missing_ok=True)
             if given.folder is None:

@@ -7,6 +7,8 @@ is made, so that a full disk is an error then and no crash later.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import errno
 import mmap
 import os
@@ -71,3 +73,12 @@ def let_go(*arrays: np.ndarray | None) -> None:
             owner = owner.base
         if isinstance(owner, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED") and hasattr(owner, "madvise"):
             owner.madvise(mmap.MADV_DONTNEED)
+
+
+def hand_back_freed() -> None:
+    """Hand back to the system what this process has freed; does nothing where that cannot be asked for.
+
+    The C library keeps freed memory for later, in holes that the next, a little larger arrays do not fit in.
+    """
+    with contextlib.suppress(OSError, AttributeError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

@@ -17,7 +17,7 @@ import numpy as np
 
 from eosin.geometry.nearest import OneSection
 from eosin.row_blocks import row_blocks
-from eosin.storage.scratch import let_go, scratch_table
+from eosin.storage.scratch import hand_back_freed, let_go, scratch_table
 from eosin.types import Batch
 
 _DEEP = 4
@@ -99,6 +99,7 @@ class Pieces:
             inside[:] = False
             inside[own] = True
             yield Piece(self.batch.regions([rows]), rows, inside[rows])
+            hand_back_freed()
 
     def table(self, *shape: int) -> np.ndarray:
         """A float32 table of this shape, in memory or in a file without a name."""

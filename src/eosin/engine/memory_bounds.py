@@ -17,8 +17,8 @@ DEFAULT_GIB = 4.0
 _GIB = 2**30
 _LEAST_GIB = 1.0
 """What a process takes with its libraries and the model, whatever it predicts."""
-_SHARE = 0.5
-"""Of the rest, what a piece's own spots may take by the estimate: those around them take as much again at worst."""
+_SHARE = 0.35
+"""Of the rest, what a piece's own spots may take by the estimate: as many lie around them, and features in memory."""
 _FEWEST, _MOST = 2048, 98_304
 """Spots of a piece: below, most of the work is that around pieces; above, nothing is gained."""
 _BY_ITSELF, _PER_DRAW, _PER_GENE = 4096, 1024, 6 * 4

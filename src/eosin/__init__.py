@@ -36,6 +36,7 @@ _HOME = {
     "study": "eosin.api.study",
     "tissue": "eosin.api.tissue",
     "train": "eosin.api.train",
+    "view": "eosin.api.view",
     "demo": "eosin.apps.demo",
     "load": "eosin.engine",
     "simulate": "eosin.simulation.cohort",

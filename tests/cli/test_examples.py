@@ -14,7 +14,7 @@ import pytest
 import eosin
 from cli.conftest import Ground
 
-VERBS = ("encode", "read", "train", "predict", "score", "plot", "report", "bench", "study", "info", "tissue")
+VERBS = ("encode", "read", "train", "predict", "score", "plot", "report", "view", "bench", "study", "info", "tissue")
 """In this order: what the first write, the later ones read."""
 
 

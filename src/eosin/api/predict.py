@@ -14,6 +14,7 @@ from eosin.api.parts.sections import open_to_predict
 from eosin.api.parts.thumbnails import save_prediction
 from eosin.engine import Trained
 from eosin.engine.calibration_file import read_calibration
+from eosin.engine.memory_bounds import Memory
 from eosin.errors import EosinError
 from eosin.features import TileMatch, need_commercial
 from eosin.options import DrawOptions, FeatureOptions, LayoutOptions, ReadOptions, takes_options
@@ -85,8 +86,15 @@ def predict(
         to_predict = open_to_predict(to_predict, section, trained.encoder, laid, reading)
     match, strict = TileMatch(encoding.match, encoding.match_um), encoding.commercial_only
     (ready,) = with_features([to_predict], trained.encoder, encoding.features, commercial_only=strict, match=match)
-    draws, seed = drawing.draws, drawing.seed
-    prediction = engine.predict(trained, ready, draws=draws, seed=seed, draws_of_mean=_DRAWS_OF_MEAN)
+    prediction = engine.predict(
+        trained,
+        ready,
+        draws=drawing.draws,
+        seed=drawing.seed,
+        draws_of_mean=_DRAWS_OF_MEAN,
+        memory=Memory(drawing.memory, None if out is None else Path(out).parent),
+        keep_draws=drawing.keep_draws or out is None,
+    )
     likeness = prediction.likeness
     if drawing.strict and likeness is not None and likeness.verdict == UNLIKE:
         fix = "check scale, focus, staining and tissue, or leave out --strict"

@@ -62,11 +62,13 @@ class PredictWork(Work):
     verb = "predict"
 
     def key(self) -> str:
-        """Hash of the model and of all options; a calibration counts by its content."""
+        """Hash of the model and of all options that change a result; a calibration counts by its content."""
         calibration = None if self.drawing.calibration is None else content_of(Path(self.drawing.calibration))
+        drawing = asdict(replace(self.drawing, calibration=calibration))
+        drawing.pop("memory")  # the same result in whatever pieces
         told = [asdict(record) for record in (self.encoding, self.layout, self.reading)]
         settings = sorted((self.settings or {}).items())
-        return fingerprint(self.run_key, asdict(replace(self.drawing, calibration=calibration)), told, settings)
+        return fingerprint(self.run_key, drawing, told, settings)
 
     def files(self, entry: SlideEntry) -> str:
         """Hash of the slide and of its feature file."""

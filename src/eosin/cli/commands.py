@@ -36,6 +36,7 @@ from eosin.cli.gene_choice import need_panel
 from eosin.cli.overrides import over, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
 from eosin.cli.trusting import adapt, calibrate
+from eosin.cli.viewing import view
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, described, names_of
 from eosin.plurals import counted
@@ -243,7 +244,7 @@ def tissue_(image: Path, *, out: Out, mpp: Annotated[float | None, Parameter(hel
     _say(f"{found.area_um2 / 1e6:.3g} mm² of tissue, {found.mask.mean():.0%} of the image, in {out}")
 
 
-for verb in (score, report, plot, bench, study, adapt, calibrate, export, fetch, doctor):
+for verb in (score, report, plot, view, bench, study, adapt, calibrate, export, fetch, doctor):
     app.command(verb)
 app.command(cluster)
 

@@ -7,7 +7,7 @@ pixels of the full image, `uns["spatial"]` what the plots need, `uns["eosin"]` w
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,9 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.data.footprint_table import get_footprints, put_footprints
-from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, write_h5ad
+from eosin.data.h5ad import (
+    SCHEMA,
+    get_positions,
+    our_record,
+    put_positions,
+    read_h5ad,
+    read_rest_of_h5ad,
+    write_h5ad,
+    write_h5ad_in_blocks,
+)
 from eosin.data.reader import blame
 from eosin.errors import EosinError
+from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go, scratch_table
 from eosin.types import ErrorBars, GenePanel, GeneTrust, Image, Likeness, Prediction, Spots
 
 if TYPE_CHECKING:
@@ -26,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Thumbnails", "add_layers", "read_prediction", "to_anndata", "write_h5ad", "write_prediction"]
 
+IN_MEMORY_BYTES = 1 << 28
+"""Numbers of a prediction, or size of its file, beyond which it is written and read some spots at a time."""
+_BYTES_AT_ONCE = 1 << 24
 _BLANK_PX = {"hires": 600, "lowres": 200}  # longest sides of the white images that stand in for absent thumbnails
 
 
@@ -78,6 +92,22 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
         whether that is beyond the limit. Of cells also `obs["cell_id"]`, `obs["cell_area"]` in µm², and where they are
         known `uns["cell_outlines"]` (see `eosin.data.footprint_table`).
     """
+    return _with_tables(prediction, thumbnails, _tables(prediction, draws=draws))
+
+
+def _tables(prediction: Prediction, *, draws: bool) -> dict[str, np.ndarray]:
+    """What an AnnData has of numbers of genes at spots, by name: `X`, `layers/std`, ..., `obsm/draws`."""
+    tables = {"X": prediction.mean}
+    if prediction.has_spread:
+        tables["layers/std"] = prediction.sd
+        tables |= {f"layers/{name}": prediction.quantile(q) for name, q in (("q05", 0.05), ("q95", 0.95))}
+    if draws:
+        tables["obsm/draws"] = np.ascontiguousarray(prediction.draws.transpose(1, 0, 2))  # [s k g]
+    return tables
+
+
+def _with_tables(prediction: Prediction, thumbnails: Thumbnails | None, tables: Mapping[str, np.ndarray]) -> AnnData:
+    """The AnnData with some of `_tables`, or none."""
     import anndata
     import pandas as pd
 
@@ -90,12 +120,11 @@ def to_anndata(prediction: Prediction, *, draws: bool = False, thumbnails: Thumb
     if prediction.trust is not None:
         for name, column in prediction.trust.columns().items():
             var[name] = column
-    adata = anndata.AnnData(X=prediction.mean, obs=obs, var=var)
-    if prediction.has_spread:
-        adata.layers["std"] = prediction.sd
-        adata.layers["q05"], adata.layers["q95"] = prediction.quantile(0.05), prediction.quantile(0.95)
-    if draws:
-        adata.obsm["draws"] = np.ascontiguousarray(prediction.draws.transpose(1, 0, 2))  # [s k g]
+    adata = anndata.AnnData(X=tables.get("X"), obs=obs, var=var)
+    for name in tables:
+        kind, _, key = name.partition("/")
+        if key:
+            getattr(adata, kind)[key] = tables[name]
     mpp = None if prediction.image is None else prediction.image.mpp
     put_positions(adata, prediction.spots.xy_um, mpp)
     put_footprints(adata, prediction.spots, mpp)
@@ -176,7 +205,7 @@ def _version(package: str) -> str:
 def write_prediction(
     prediction: Prediction, path: str | Path, *, draws: bool | None = None, thumbnails: Thumbnails | None = None
 ) -> None:
-    """Write a prediction as `.h5ad`, whole or not at all.
+    """Write a prediction as `.h5ad`, whole or not at all; a large one is made and written some spots at a time.
 
     Parameters
     ----------
@@ -184,13 +213,33 @@ def write_prediction(
         Whether to write the draws; None: only where there are no error bars, whose place they take.
     """
     draws = prediction.error_bars is None if draws is None else draws
+    shapes = _shapes(prediction, draws=draws)
+    per_spot = sum(4 * int(np.prod(shape[1:])) for shape in shapes.values())
+    if per_spot * len(prediction.spots) > IN_MEMORY_BYTES:
+        blocks = _blocks(prediction, per_spot, draws=draws)
+        write_h5ad_in_blocks(_with_tables(prediction, thumbnails, {}), path, shapes, blocks)
+        return
     write_h5ad(to_anndata(prediction, draws=draws, thumbnails=thumbnails), path, compress=False)
+
+
+def _shapes(prediction: Prediction, *, draws: bool) -> dict[str, tuple[int, ...]]:
+    """The shapes of `_tables`, for a prediction of any size."""
+    some = _tables(prediction.of_spots(slice(0, 1)), draws=draws)
+    return {name: (len(prediction.spots), *table.shape[1:]) for name, table in some.items()}
+
+
+def _blocks(prediction: Prediction, per_spot: int, *, draws: bool) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+    """`_tables` some spots at a time."""
+    for rows in row_blocks(len(prediction.spots), budget=_BYTES_AT_ONCE, per_row=per_spot):
+        yield rows, _tables(prediction.of_spots(rows), draws=draws)
+        let_go(prediction.draws, prediction.centre)
 
 
 def read_prediction(path: str | Path) -> Prediction:
     """Read a prediction that eosin wrote.
 
-    Where the draws were not stored, the mean comes back as one draw.
+    Where the draws were not stored, the mean comes back as one draw. The numbers of a large file are copied to files
+    without a name (in `TMPDIR`), which numpy reads as it reads memory.
 
     Raises
     ------
@@ -198,13 +247,15 @@ def read_prediction(path: str | Path) -> Prediction:
         The file is missing, broken, altered out of shape, or no prediction of eosin's.
     """
     path = Path(path)
-    adata = read_h5ad(path)
+    large = path.is_file() and path.stat().st_size > IN_MEMORY_BYTES
+    adata, kept = read_rest_of_h5ad(path, _place_of, _is_draw) if large else (read_h5ad(path), {})
     record = our_record(adata, path, "prediction")
     needed = ("section", "model", "seed", "n_draws", "transform", "diameter_um", "panel_rule")
     if missing := [key for key in needed if key not in record]:
         raise EosinError(f"uns['eosin'] lacks '{missing[0]}'", file=path, fix="predict again")
     mpp = record.get("mpp")
-    bars, draws = _json(record, "error_bars", path, {}), _draws(adata, int(record["n_draws"]), path)
+    bars, mean = _json(record, "error_bars", path, {}), kept.get("X", adata.X)
+    draws = _draws(adata, kept, int(record["n_draws"]), path)
     with blame(path):
         xy_um, ids = get_positions(adata, mpp, path), tuple(adata.obs_names)
         footprints = get_footprints(adata, 1.0 if mpp is None else mpp, path)
@@ -225,7 +276,7 @@ def read_prediction(path: str | Path) -> Prediction:
             image=Image(Path(record["image"]), mpp) if mpp is not None and "image" in record else None,
             provenance=_json(record, "provenance", path, {}),
             mirrored=bool(record.get("mirrored", False)),  # files of before this was written: taken for independent
-            centre=np.asarray(adata.X, dtype=np.float32) if bars else None,
+            centre=np.asarray(mean, dtype=np.float32) if bars else None,
             error_bars=ErrorBars.from_json(bars) if bars else None,
             trust=_trust(adata, record),
             likeness=_likeness(adata, record),
@@ -248,17 +299,33 @@ def _likeness(adata: AnnData, record: Mapping[str, Any]) -> Likeness | None:
     return Likeness(adata.obs["distance"].to_numpy(np.float32), *limits)
 
 
-def _draws(adata: AnnData, n_draws: int, path: Path) -> np.ndarray:
+def _place_of(name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Where a large table of a file is kept: the mean [s g]; draws [s k g] so that each lies in one piece."""
+    if len(shape) == 2 and name == "X":
+        return scratch_table(shape)
+    if len(shape) == 3:
+        return scratch_table((shape[1], shape[0], shape[2])).transpose(1, 0, 2)
+    return None
+
+
+def _is_draw(layer: str) -> bool:
+    """Whether a layer is a draw, as in older files."""
+    return layer.startswith("sample_")
+
+
+def _draws(adata: AnnData, kept: Mapping[str, np.ndarray], n_draws: int, path: Path) -> np.ndarray:
     """Draws [k s g], in older files one in a layer; or the mean [1 s g]."""
-    if "draws" in adata.obsm:
-        kept = np.asarray(adata.obsm["draws"])
-        if kept.ndim != 3 or kept.shape[1:] != (n_draws, adata.n_vars) or kept.dtype.kind != "f":
-            raise EosinError(f"holds draws of shape {kept.shape}", file=path, fix="predict again")
-        return np.ascontiguousarray(kept.transpose(1, 0, 2), dtype=np.float32)
+    if "draws" in adata.obsm or "obsm/draws" in kept:
+        draws = kept["obsm/draws"] if "obsm/draws" in kept else np.asarray(adata.obsm["draws"])
+        if draws.ndim != 3 or draws.shape[1:] != (n_draws, adata.n_vars) or draws.dtype.kind != "f":
+            raise EosinError(f"holds draws of shape {draws.shape}", file=path, fix="predict again")
+        return np.ascontiguousarray(draws.transpose(1, 0, 2), dtype=np.float32)
     stored = [f"sample_{k}" for k in range(n_draws) if f"sample_{k}" in adata.layers]
     if stored and len(stored) < n_draws:
         raise EosinError(f"holds {len(stored)} of its {n_draws} draws", file=path, fix="predict again")
-    arrays = [adata.layers[key] for key in stored] or [adata.X]
+    if "X" in kept and not stored:
+        return kept["X"][None]
+    arrays = [adata.layers[key] for key in stored] or [kept.get("X", adata.X)]
     try:
         return np.stack([np.asarray(array, dtype=np.float32) for array in arrays])
     except (TypeError, ValueError) as error:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -15,8 +15,10 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
-from eosin.storage.files import atomic_file
+from eosin.row_blocks import row_blocks
+from eosin.storage.files import atomic_file, new_hdf5
 from eosin.storage.hdf5 import open_foreign
+from eosin.storage.scratch import let_go
 
 if TYPE_CHECKING:
     import h5py
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_BYTES_AT_ONCE = 1 << 24
 _SEAL = b"\neosin seal sha256 "
 
 SCHEMA = 1
@@ -146,6 +149,102 @@ def write_h5ad(adata: AnnData, path: str | Path, *, compress: bool = True) -> No
     with buffer.getbuffer() as body, atomic_file(path) as partial, open(partial, "wb") as file:
         file.write(body)
         file.write(_SEAL + hashlib.sha256(body).digest())
+
+
+def write_h5ad_in_blocks(
+    adata: AnnData,
+    path: str | Path,
+    tables: Mapping[str, tuple[int, ...]],
+    blocks: Iterable[tuple[slice, Mapping[str, np.ndarray]]],
+) -> None:
+    """Write an AnnData whose large tables are made some rows at a time, whole or not at all, and sealed.
+
+    Parameters
+    ----------
+    adata
+        All but these tables.
+    path
+        The file.
+    tables
+        Their shapes, by name in the file: `X`, `layers/std`, `obsm/draws`; float32.
+    blocks
+        Rows, and those of each table.
+    """
+    from anndata.io import write_elem
+
+    with atomic_file(path) as partial:
+        with new_hdf5(partial) as file:
+            write_elem(file, "/", adata)
+            for name, shape in tables.items():
+                if name in file:  # that there is no X
+                    del file[name]
+                table = file.create_dataset(name, shape, np.float32)
+                table.attrs["encoding-type"], table.attrs["encoding-version"] = "array", "0.2.0"
+            for rows, parts in blocks:
+                for name, values in parts.items():
+                    file[name][rows] = values  # pyright: ignore[reportIndexIssue]
+        digest = _digest(partial)
+        with open(partial, "ab") as file:
+            file.write(_SEAL + digest)
+
+
+PlaceOf = Callable[[str, tuple[int, ...]], np.ndarray | None]
+
+
+def read_rest_of_h5ad(
+    path: str | Path, table_of: PlaceOf, wanted: Callable[[str], bool]
+) -> tuple[AnnData, dict[str, np.ndarray]]:
+    """An AnnData without its large tables; and those of them that are kept elsewhere.
+
+    Parameters
+    ----------
+    path
+        The file.
+    table_of
+        Where a table is to be put, by its name (`X`, or `obsm/draws`) and shape: an array of the same rows. None: the
+        table is read as all others are.
+    wanted
+        Whether a layer is read, by its name.
+
+    Raises
+    ------
+    EosinError
+        As `read_h5ad`.
+    """
+    return peek_h5ad(path, lambda file: _rest_in(file, table_of, wanted))
+
+
+def _rest_in(
+    file: h5py.File, table_of: PlaceOf, wanted: Callable[[str], bool]
+) -> tuple[AnnData, dict[str, np.ndarray]]:
+    import anndata
+    import h5py
+    from anndata.io import read_elem
+
+    kept: dict[str, np.ndarray] = {}
+    for name in ("X", "obsm/draws"):
+        table = file.get(name)
+        place = table_of(name, table.shape) if isinstance(table, h5py.Dataset) else None
+        if place is not None and isinstance(table, h5py.Dataset):
+            per_row = table.dtype.itemsize * int(np.prod(table.shape[1:]))
+            for rows in row_blocks(len(table), budget=_BYTES_AT_ONCE, per_row=per_row):
+                place[rows] = table[rows]
+                let_go(place)
+            kept[name] = place
+    parts: dict[str, Any] = {name: read_elem(file[name]) for name in ("obs", "var", "uns")}
+    for group, needed in (("obsm", lambda name: f"obsm/{name}" not in kept), ("layers", wanted)):
+        parts[group] = {str(name): read_elem(file[group][name]) for name in file.get(group, ()) if needed(name)}
+    if "X" not in kept:
+        parts["X"] = read_elem(file["X"])
+    return anndata.AnnData(**parts), kept
+
+
+def _digest(path: Path) -> bytes:
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.digest()
 
 
 def _check_seal(path: Path) -> bool:

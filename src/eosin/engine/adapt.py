@@ -49,7 +49,7 @@ def adapt(trained: Trained, section: Section, rows: np.ndarray | None = None) ->
     if trained.errors is None or trained.distance is None:
         raise EosinError("this model has no error bars, from which an update starts", fix="train it again")
     truth = target(section.take(chosen), trained.panel)
-    alone = predict(replace(trained, adaptation=None), section)
+    alone = predict(replace(trained, adaptation=None), section, keep_draws=False)
     bare = replace(section, counts=None, genes=None, domains=None, image=None)
     spots = MeasuredSpots(bare, chosen, (truth - alone.mean[chosen]).astype(np.float32))
     return replace(trained, adaptation=Adaptation((*before, spots)))

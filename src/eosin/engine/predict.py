@@ -11,11 +11,14 @@ from eosin.config import need_seed
 from eosin.device import device_of
 from eosin.engine.adaptation import Adaptation
 from eosin.engine.checkpoint import Trained
+from eosin.engine.memory_bounds import USUAL, Memory
+from eosin.engine.predict_in_pieces import Asked, draws_and_mean_in_pieces
 from eosin.engine.units import other_units
 from eosin.engine.verdict import ADDED_NOTHING
 from eosin.errors import EosinError
 from eosin.models import Learned, Model
 from eosin.models.parts.on_base import OnBase, OnBaseContext
+from eosin.models.parts.pieces import Pieces
 from eosin.plurals import counted
 from eosin.progress import task
 from eosin.trust import ErrorModel
@@ -45,6 +48,8 @@ def predict(
     seed: int = 0,
     device: str = "auto",
     draws_of_mean: int = 1,
+    memory: Memory = USUAL,
+    keep_draws: bool = True,
 ) -> Prediction:
     """Draw the expression of the panel at all spots of an encoded section; its counts are not looked at.
 
@@ -62,11 +67,17 @@ def predict(
         `auto` takes a GPU where there is one; or `cpu`, `cuda`, `cuda:1`, `mps`. A closed-form model stays on the CPU.
     draws_of_mean
         Draws that the mean of a generative network is made of at least, where fewer are asked for.
+    memory
+        What the prediction may take. A section that would take more is predicted in pieces, with the same result but
+        for rounding; its arrays then lie in files without a name, which numpy reads as it reads memory.
+    keep_draws
+        False: of a section in pieces the draws are not kept where error bars stand for them; `draws` is then the mean.
 
     Raises
     ------
     EosinError
-        Features of another encoder than the model was trained on, or none; a device that is not there.
+        Features of another encoder than the model was trained on, or none; a device that is not there; a model that
+        looks at the whole section, and a section that is too large for that.
     """
     if draws < 1:
         raise EosinError(f"{draws} draws are asked for", fix="ask for at least 1")
@@ -83,15 +94,22 @@ def predict(
         model.eval()
         model.to(place)
     measured = None if trained.adaptation is None else trained.adaptation.of_patient(section.patient)
-    with task(f"predict {section.name}", draws, "draws") as tick, torch.no_grad():
-        batch = Batch.of([section])
-        if not model.reads_rows:
-            batch = batch.in_memory()
-        least = max(draws, draws_of_mean)
-        drawn, centre, errors = _draws_and_mean(
-            trained, section, batch, measured, n_draws=draws, least=least, seed=seed
-        )
-        tick(draws)
+    batch, asked = Batch.of([section]), Asked(draws, max(draws, draws_of_mean), seed, keep_draws)
+    n_spots, n_features = len(section), batch.features.shape[1]
+    at_once = memory.spots_of_piece(model, n_spots, n_features, len(trained.panel), asked.least)
+    unit = "draws" if at_once is None else section.spots.unit
+    with task(f"predict {section.name}", draws if at_once is None else n_spots, unit) as tick, torch.no_grad():
+        if at_once is None:
+            batch = batch if model.reads_rows else batch.in_memory()
+            drawn, centre, errors = _draws_and_mean(trained, section, batch, measured, asked)
+            tick(draws)
+        else:
+            log.info("%s: in pieces of %d %s", section.name, at_once, section.spots.unit)
+            update = None
+            if measured is not None and trained.errors is not None:
+                update = measured.learned(model, trained.distance, trained.errors, section)
+            pieces = Pieces(batch, at_once, memory.folder)
+            drawn, centre, errors = draws_and_mean_in_pieces(trained, section, pieces, update, asked, tick)
     adapted_to = [] if measured is None else measured.facts()
     provenance = {**trained.config(), "trained_on": [s["name"] for s in trained.trained_on]}
     provenance.pop("adapted_to", None)  # of this patient only
@@ -129,14 +147,7 @@ def predict(
 
 
 def _draws_and_mean(
-    trained: Trained,
-    section: Section,
-    batch: Batch,
-    measured: Adaptation | None,
-    *,
-    n_draws: int,
-    least: int,
-    seed: int,
+    trained: Trained, section: Section, batch: Batch, measured: Adaptation | None, asked: Asked
 ) -> tuple[np.ndarray, np.ndarray | None, ErrorModel | None]:
     """Draws [k s g], the mean [s g] where it is known better than a few draws tell it, and the errors around it.
 
@@ -144,12 +155,12 @@ def _draws_and_mean(
     levels of the slide on top. The draws of all others are made of their mean and of the error model: levels, and noise
     as it lies in space. Spots of the patient that were measured after training move the mean and change the errors.
     """
-    model, errors, patient = trained.model, trained.errors, section.patient
+    model, errors, patient, n_draws, seed = trained.model, trained.errors, section.patient, asked.draws, asked.seed
     context = model.prepare(batch)
     mean = _mean_of_base(trained, context)
     own = None
     if mean is None or errors is None or not errors.can_draw(patient):
-        n_made = n_draws if errors is None or not model.generates else least
+        n_made = n_draws if errors is None or not model.generates else asked.least
         own = model.draw(context, n_made, torch.Generator().manual_seed(seed)).float().cpu().numpy()
         if errors is None:
             return own, mean, None

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import gc
 from pathlib import Path
 
 import psutil
 import torch
+
+from eosin.storage.scratch import hand_back_freed
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 _MIB = 2**20
@@ -67,8 +67,7 @@ def _peak_mib() -> float | None:
 def return_freed_memory() -> None:
     """Hand back to the system what this process has freed; does nothing where that cannot be asked for."""
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError, TypeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    hand_back_freed()
 
 
 def resident_mib(pid: int) -> float | None:

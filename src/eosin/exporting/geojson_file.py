@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +14,11 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.exporting.formats import FORMATS, ExportOptions, Format
 from eosin.exporting.rows import blocks, chosen_layers, column_names
+from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file
 from eosin.types import Prediction, Spots, check_mpp
+
+_SPOTS_AT_ONCE = 8192
 
 
 def _ring(n_corners: int, first_angle: float = 0.0, radius: float = 1.0) -> np.ndarray:
@@ -47,8 +50,10 @@ class Regular(Outline):
 
     def geometries(self, spots: Spots, mpp: float) -> Iterator[dict[str, object]]:
         """As wide as the spot, or as a circle of the cell's area."""
-        for centre, width_um in zip(spots.xy_um / mpp, spots.widths_um()):
-            yield _polygon(centre + self.corners * (width_um / 2 / mpp))
+        for rows in row_blocks(len(spots), budget=_SPOTS_AT_ONCE):
+            centres, widths = spots.xy_um[rows] / mpp, spots.widths_um()[rows] / 2 / mpp
+            for corners in np.round(centres[:, None] + self.corners * widths[:, None, None], 2).tolist():
+                yield {"type": "Polygon", "coordinates": [corners]}
 
 
 class Centre(Outline):
@@ -109,21 +114,28 @@ class GeoJson(Format):
             file.write('{"type": "FeatureCollection", "features": [')
             separator = "\n"
             for rows, values in blocks(prediction, layers):
-                part = spots.take(rows)
-                for spot, geometry, numbers in zip(part.ids, outline.geometries(part, mpp), values.tolist()):
-                    feature = {
-                        "type": "Feature",
-                        "id": str(uuid.uuid5(namespace, spot)),
-                        "geometry": geometry,
-                        "properties": {
-                            "objectType": "detection",
-                            "name": spot,
-                            "measurements": {key: round(number, 5) for key, number in zip(names, numbers)},
-                        },
-                    }
-                    file.write(separator + json.dumps(feature, ensure_ascii=False, allow_nan=False))
+                part, rounded = spots.take(rows), np.round(values.astype(np.float64), 5)
+                varies = (rounded != rounded[0]).any(0)  # error bars of a gene are the same at every spot
+                feature = _template(names, rounded[0].tolist(), varies.tolist())
+                for spot, geometry, numbers in zip(
+                    part.ids, outline.geometries(part, mpp), rounded[:, varies].tolist()
+                ):
+                    own = str(uuid.uuid5(namespace, spot)), json.dumps(geometry), json.dumps(spot, ensure_ascii=False)
+                    file.write(separator + feature % (*own, *numbers))
                     separator = ",\n"
             file.write("\n]}\n")
+
+
+def _template(names: Sequence[str], numbers: Sequence[float], varies: Sequence[bool]) -> str:
+    """The JSON of a spot with gaps for its id, geometry, name and those numbers that vary; the text of `json.dumps`.
+
+    Where there are many genes, most of the time would go into writing names and equal numbers again for each spot.
+    """
+    keys = (json.dumps(name, ensure_ascii=False).replace("%", "%%") for name in names)
+    pairs = zip(keys, numbers, varies)
+    measurements = ", ".join(f"{key}: {'%r' if differs else repr(number)}" for key, number, differs in pairs)
+    properties = f'{{"objectType": "detection", "name": %s, "measurements": {{{measurements}}}}}'
+    return f'{{"type": "Feature", "id": "%s", "geometry": %s, "properties": {properties}}}'
 
 
 def _scale(prediction: Prediction, mpp: float | None) -> float:

@@ -9,6 +9,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go
 from eosin.types import GenePanel, Prediction, first_repeat
 
 LAYERS: Mapping[str, Callable[[Prediction], np.ndarray]] = {
@@ -94,3 +95,4 @@ def blocks(prediction: Prediction, layers: Sequence[str]) -> Iterator[tuple[slic
         part = prediction.of_spots(rows)
         values = np.stack([LAYERS[name](part) for name in layers], -1)  # [b g layers]
         yield rows, values.reshape(len(values), -1)
+        let_go(prediction.centre, prediction.draws)

@@ -124,6 +124,19 @@ def read_attributes(path: str | Path) -> tuple[dict[str, Any], int]:
         return _attributes(file), values.shape[-1] if getattr(values, "shape", ()) else 0
 
 
+def table_size(path: str | Path) -> tuple[int, int]:
+    """Spots and features in a feature file (0 and 0 without a plain table); reads no table.
+
+    Raises
+    ------
+    EosinError
+        No such file, or one that is no HDF5.
+    """
+    with _opened(path) as file:
+        shape = getattr(file.get("features", file.get("embeddings")), "shape", ())
+    return (int(shape[0]), int(shape[1])) if len(shape) == 2 else (0, 0)
+
+
 def _attributes(file: h5py.File) -> dict[str, Any]:
     return {**(file["coords"].attrs if "coords" in file else {}), **file.attrs}
 

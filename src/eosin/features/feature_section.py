@@ -9,7 +9,7 @@ from typing import Any
 
 from eosin.encoders.parts.versions import with_version
 from eosin.errors import EosinError
-from eosin.features.feature_file import FeatureFile, read_features
+from eosin.features.feature_file import FeatureFile, read_features, stay_on_disk, table_size
 from eosin.features.foreign_tiles import number, tile_width_px, width_of_tiles
 from eosin.features.licence import licence_of
 from eosin.features.slide_facts import facts_in
@@ -46,7 +46,8 @@ def section_of_features(path: str | Path, encoder: str, *, mpp: float | None = N
     if path.suffix.lower() == ".pt":
         fix = "give the .h5 file of the same slide (in CLAM's h5_files/)"
         raise EosinError("is a pickle, which runs code when it is opened", file=path, fix=fix)
-    file = read_features(path)
+    n_spots, width = table_size(path)
+    file = read_features(path, on_disk=stay_on_disk(n_spots, width))
     scale, width_px = _need_mpp(file.attrs, mpp, path), _need_width_px(file, path)
     centres_um = file.centres_um if file.centres_um is not None else (file.origins_px + width_px / 2) * scale
     ids = file.ids or tuple(f"{x:.0f}x{y:.0f}" for x, y in file.origins_px)

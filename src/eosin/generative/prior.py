@@ -2,6 +2,9 @@
 
 Count priors draw counts and put them on the model's scale with `to_values` (log1p for the paper). Where values are of
 counts scaled to one total per spot (`log1p_cp10k`), drawn counts are scaled as those of the median training spot.
+
+Sampling has two steps, so that a section can be predicted in pieces: `fill` puts the noise of all spots into a table,
+always in the same order and some at a time, and `of_noise` makes draws of the noise of some spots.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from eosin.generative.mirrored import mirrored
+from eosin.generative.noise_table import in_place, put_normal
 
 ToValues = Callable[[Tensor], Tensor]
 
@@ -29,9 +33,23 @@ class Prior(nn.Module, ABC):
     mirrored: bool = False
     generates: bool = True
 
-    @abstractmethod
     def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
         """Draws [k s g] float32 on the CPU: independent, or with `mirrored` in opposite pairs."""
+        noise = np.empty((self.n_noise(n_draws), n_spots, n_genes), dtype=np.float32)
+        self.fill(noise, rng)
+        return self.of_noise(torch.from_numpy(noise), n_draws)
+
+    def n_noise(self, n_draws: int) -> int:
+        """How many numbers of noise a gene of a spot needs for so many draws."""
+        return n_draws
+
+    @abstractmethod
+    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+        """Put the noise of all spots into a table [n s g] float32, n = `n_noise` of the draws, in little memory."""
+
+    @abstractmethod
+    def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
+        """Draws [k r g] of the noise [n r g] of some spots."""
 
     def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
         """Learn, once, before training, from raw counts [s g] and values [s g] of the same spots.
@@ -45,9 +63,16 @@ class Zero(Prior):
 
     generates = False
 
-    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
-        """[k s g] of zeros."""
-        return torch.zeros(n_draws, n_spots, n_genes)
+    def n_noise(self, n_draws: int) -> int:
+        """None."""
+        return 0
+
+    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+        """Nothing."""
+
+    def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
+        """[k r g] of zeros."""
+        return torch.zeros(n_draws, *noise.shape[1:])
 
 
 class Gaussian(Prior):
@@ -57,9 +82,13 @@ class Gaussian(Prior):
         super().__init__()
         self.sd = sd
 
-    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+        """Standard normal numbers."""
+        put_normal(noise, rng)
+
+    def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
         """Independent draws."""
-        return self.sd * torch.randn(n_draws, n_spots, n_genes, generator=rng)
+        return self.sd * noise
 
 
 class Residual(Prior):
@@ -85,11 +114,17 @@ class Residual(Prior):
         eigenvalues, axes = np.linalg.eigh(covariance + 1e-6 * np.eye(len(self.centre)))
         self.root.copy_(torch.from_numpy((axes * np.sqrt(np.maximum(eigenvalues, 0))).T))
 
-    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+    def n_noise(self, n_draws: int) -> int:
+        """Half as many: each serves a draw and its mirror image."""
+        return (n_draws + 1) // 2
+
+    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+        """Standard normal numbers."""
+        put_normal(noise, rng)
+
+    def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
         """Mirrored draws around `centre`."""
-        root = self.root.cpu()
-        noise = mirrored(lambda n: torch.randn(n, n_spots, n_genes, generator=rng) @ root, n_draws)
-        return self.centre.cpu() + noise
+        return self.centre.cpu() + mirrored(lambda _: noise @ self.root.cpu(), n_draws)
 
 
 class ZINB(Prior):
@@ -147,16 +182,22 @@ class ZINB(Prior):
         if self.from_values is not None:
             self.per_count.fill_(float(np.median(scales_of(counts, values, self.from_values))))
 
-    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
-        """Independent counts, as model values."""
-        shape = (n_draws, n_spots, n_genes)
+    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+        """Counts: the rates of all, then numbers of these rates, then which are dropped."""
         mean, dispersion, zeros = self.mean.cpu(), self.dispersion.cpu(), self.zeros.cpu()
-        # the only gamma sampler of torch that takes a generator; the public one draws from global state
-        rate = torch._standard_gamma(dispersion.expand(shape).contiguous(), generator=rng) * (mean / dispersion)
-        counts = torch.poisson(rate, generator=rng)
-        dropped = torch.rand(shape, generator=rng) < zeros
-        counts = counts.masked_fill(dropped, 0.0)
-        return self.to_values(counts if self.from_values is None else counts * self.per_count.cpu())
+
+        def rates(block: Tensor) -> Tensor:
+            # the only gamma sampler of torch that takes a generator; the public one draws from global state
+            shape = dispersion.expand(block.shape).contiguous()
+            return torch._standard_gamma(shape, generator=rng) * (mean / dispersion)
+
+        in_place(noise, rates)
+        in_place(noise, lambda block: torch.poisson(block, generator=rng))
+        in_place(noise, lambda block: block.masked_fill(torch.rand(block.shape, generator=rng) < zeros, 0.0))
+
+    def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
+        """Independent counts, as model values."""
+        return self.to_values(noise if self.from_values is None else noise * self.per_count.cpu())
 
 
 def scales_of(counts: np.ndarray, values: np.ndarray, from_values: ToValues) -> np.ndarray:
@@ -199,9 +240,13 @@ class EmpiricalZINB(Prior):
         for buffer, value in zip(into, (mean, dispersion, zeros)):
             buffer.copy_(torch.as_tensor(value, dtype=torch.float32))
 
-    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+        """Counts of the fitted distributions."""
+        self.fitted.fill(noise, rng)
+
+    def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
         """Independent counts of the fitted distributions, as model values."""
-        return self.fitted.sample(n_draws, n_spots, n_genes, rng)
+        return self.fitted.of_noise(noise, n_draws)
 
 
 def fit_zinb(counts: np.ndarray, n_rounds: int = 25) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -16,9 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from eosin.config import Registry, Settings
+from eosin.models.parts.pieces import Hop, Pieces
 from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch, GenePanel
 
+TakeDraws = Callable[[np.ndarray, np.ndarray], None]
+"""What gets rows [r] of a section and their draws [k r g] float32, piece by piece, each row once."""
 MOST_IN_MEMORY = 50_000
 """Training spots of a cohort on disk that are taken by models which need features in memory and see single spots."""
 
@@ -77,6 +80,32 @@ class Model(ABC):
     def reads_rows(self) -> bool:
         """Whether features are read by rows, so that those of a batch may lie on disk."""
         return False
+
+    @property
+    def reach(self) -> tuple[Hop, ...] | None:
+        """How far the draws of a spot look, hop by hop; none for a spot by itself. None: at the whole section."""
+        return None
+
+    def draw_in_pieces(self, pieces: Pieces, n_draws: int, rng: torch.Generator, take: TakeDraws) -> None:
+        """`draw` of one section that does not fit in memory, for models that have a `reach`.
+
+        The draws are those of the whole section but for rounding. This is for models without noise; those that have
+        some, or that need to know something of the whole section, say how by themselves.
+
+        Parameters
+        ----------
+        pieces
+            The section.
+        n_draws, rng
+            As for `draw`.
+        take
+            Gets the draws of each piece.
+        """
+        assert self.reach is not None
+        for piece in pieces.around(self.reach):
+            batch = piece.batch if self.reads_rows else piece.batch.in_memory()
+            drawn = self.draw(self.prepare(batch), n_draws, rng)
+            take(piece.own, drawn[:, torch.from_numpy(piece.is_own)].float().cpu().numpy())
 
     @property
     def most_spots(self) -> int | None:

@@ -30,6 +30,7 @@ from torch.nn.functional import gelu, log_softmax, softmax
 
 from eosin.config import Settings
 from eosin.models.base import MODELS, Learned, ModelEntry, Training
+from eosin.models.parts.pieces import Hop
 from eosin.models.parts.retrieval import COSINE_SIMILARITY, Retrieval, Weights, gaussian, uniform
 from eosin.models.parts.scaling import InputMap, ValueScale
 from eosin.row_blocks import row_blocks
@@ -175,6 +176,11 @@ class Bleep(Learned):
         self.contrast, self.retrieval, self.n_retrieved = contrast, retrieval, n_retrieved
         self.batch_size, self.mix_sections = batch_size, mix_sections
         self.register_buffer("reference", torch.zeros(1, len(scale.mean)))
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """A spot by itself."""
+        return ()
 
     def observe(self, training: Training) -> None:
         """Take scales from the training spots, and keep their expression."""

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.models.base import MODELS, MOST_IN_MEMORY, ModelEntry, Solved, Training
+from eosin.models.parts.pieces import Hop
 from eosin.row_blocks import row_blocks
 from eosin.types import Batch, GenePanel
 
@@ -125,6 +126,11 @@ class Forest(Solved):
         self.settings = settings
         self.seed = int(torch.randint(2**31 - 1, (1,)))  # torch's global state carries the run's seed
         self.trees = Trees.none(len(panel))
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """A spot by itself."""
+        return ()
 
     @property
     def most_spots(self) -> int:

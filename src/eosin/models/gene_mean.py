@@ -10,6 +10,7 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.parts.pieces import Hop
 from eosin.types import Batch, GenePanel
 
 
@@ -23,6 +24,11 @@ class GeneMean(Solved):
     def __init__(self, settings: GeneMeanSettings, n_features: int, panel: GenePanel):
         del settings, n_features
         self.mean = np.zeros(len(panel), dtype=np.float32)
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """A spot by itself."""
+        return ()
 
     @property
     def reads_rows(self) -> bool:

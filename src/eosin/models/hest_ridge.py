@@ -23,6 +23,7 @@ from torch import Tensor
 
 from eosin.config import Settings
 from eosin.models.base import MODELS, MOST_IN_MEMORY, ModelEntry, Solved, Training
+from eosin.models.parts.pieces import Hop
 from eosin.types import Batch, GenePanel
 
 
@@ -48,6 +49,11 @@ class HestRidge(Solved):
         self.settings = settings
         self.weight = np.zeros((n_features, len(panel)))
         self.intercept = np.zeros(len(panel))
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """A spot by itself."""
+        return ()
 
     @property
     def most_spots(self) -> int:

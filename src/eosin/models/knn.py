@@ -21,6 +21,7 @@ from eosin.errors import EosinError
 from eosin.models.base import MODELS, MOST_IN_MEMORY, ModelEntry, Solved, Training
 from eosin.models.parts.choose import choose
 from eosin.models.parts.named_arrays import below, under
+from eosin.models.parts.pieces import Hop
 from eosin.models.parts.retrieval import (
     COSINE_DISTANCE,
     EUCLIDEAN_DISTANCE,
@@ -67,6 +68,11 @@ class KNN(Solved):
         self.k = settings.n_neighbours[0]
         self.keys = torch.zeros(1, self.inputs.n_out)
         self.values = torch.zeros(1, len(panel))
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """A spot by itself."""
+        return ()
 
     @property
     def most_spots(self) -> int:

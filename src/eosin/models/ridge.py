@@ -22,6 +22,7 @@ from eosin.models.parts.choose import best, correlations, middle
 from eosin.models.parts.fold_fits import FoldFits
 from eosin.models.parts.named_arrays import below, tensors, under
 from eosin.models.parts.patients import Levels, SpotOrigins
+from eosin.models.parts.pieces import Hop
 from eosin.models.parts.smoothing import JudgedSpots, rows_to_judge, smoothed
 from eosin.models.parts.sums import NUMBERS_AT_ONCE, in_few_folds, renumbered
 from eosin.row_blocks import row_blocks
@@ -79,6 +80,12 @@ class Ridge(Solved):
     def reads_rows(self) -> bool:
         """True: features may lie on disk."""
         return True
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """To the neighbours that are smoothed over, where they are."""
+        s = self.settings
+        return () if max(s.smoothing) == 0 else (Hop(s.n_neighbours, reach_um=s.reach_um),)
 
     def solve(self, training: Training) -> None:
         """Choose penalty and smoothing, for new patients and for those of training, and fit to all training spots."""

@@ -170,6 +170,8 @@ class DrawOptions:
         Of the draws: the same seed gives the same draws.
     keep_draws
         Write every draw as well, as `obsm["draws"]` [s k g].
+    memory
+        Memory that a prediction may take, GiB. A larger section is predicted in pieces, with the same result.
     strict
         Refuse a slide that is unlike the training slides.
     calibration
@@ -179,6 +181,7 @@ class DrawOptions:
     draws: int = 16
     seed: int = 0
     keep_draws: bool = False
+    memory: float = 4.0
     strict: bool = False
     calibration: str | Path | None = None
 

@@ -88,9 +88,22 @@ def atomic_hdf5(path: str | Path) -> Iterator[h5py.File]:
     EosinError
         The disk is full, or the folder cannot be written.
     """
+    with atomic_file(path) as partial, new_hdf5(partial) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def new_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Yield a new HDF5 file at a path of `atomic_file`, which is complete behind the block.
+
+    Raises
+    ------
+    OSError
+        Something could not be written.
+    """
     import h5py
 
-    with atomic_file(path) as partial, _Unfailing(partial) as raw:
+    with _Unfailing(path) as raw:
         with h5py.File(raw, "w") as file:
             yield file
         raw.settle()

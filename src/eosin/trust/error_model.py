@@ -20,6 +20,8 @@ from torch import Tensor
 
 from eosin.models.parts.named_arrays import below, json_array, json_of, under
 from eosin.models.parts.patients import KINDS
+from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go
 from eosin.trust.conformal import conformal_shape, need_patients
 from eosin.trust.genes import trust_in_genes
 from eosin.trust.left_over import LeftOver
@@ -33,6 +35,7 @@ PROBABILITIES = np.arange(1, 1000) / 1000
 FEWEST_SPOTS = 10
 """Of which levels and noise are told apart."""
 _NORMAL_POINTS = 199
+_NUMBERS_AT_ONCE = 1 << 22
 _LEAST = 1e-6  # a gene that is constant has no scale
 
 
@@ -164,7 +167,16 @@ class ErrorModel:
         """Whether `draws` knows how noise lies in space; files of before do not say it."""
         return self.of_patient(patient).noise is not None
 
-    def draws(self, mean: np.ndarray, xy_um: np.ndarray, patient: str, n_draws: int, seed: int) -> np.ndarray:
+    def draws(
+        self,
+        mean: np.ndarray,
+        xy_um: np.ndarray,
+        patient: str,
+        n_draws: int,
+        seed: int,
+        *,
+        out: np.ndarray | None = None,
+    ) -> np.ndarray:
         """What could be measured at spots of one slide: [k s g] float32, none below 0.
 
         Parameters
@@ -177,32 +189,54 @@ class ErrorModel:
             Whose slide it is.
         n_draws, seed
             Number of draws k; the same seed gives the same draws.
+        out
+            [k s g] where they are put; a new array if absent. It may lie on disk, as `mean` may: both are taken some
+            spots at a time.
         """
         errors, rng = self.of_patient(patient), np.random.default_rng(seed)
         assert errors.noise is not None
-        centre = mean + errors.levels(n_draws, rng)
-        result = np.empty((n_draws, *mean.shape), dtype=np.float32)
+        levels = errors.levels(n_draws, rng)
+        result = np.empty((n_draws, *mean.shape), dtype=np.float32) if out is None else out
         for rows, noise in errors.noise.draws(xy_um, n_draws, rng):
             shaped = np.interp(ndtr(noise), PROBABILITIES, errors.shape)
-            result[:, rows] = np.maximum(centre[:, rows] + errors.scale * shaped, 0)
+            result[:, rows] = np.maximum(mean[rows] + levels + errors.scale * shaped, 0)
+            let_go(result, mean)
         return result
 
     def of_own_draws(
-        self, drawn: np.ndarray, mean: np.ndarray, patient: str, seed: int, *, mirrored: bool
+        self,
+        drawn: np.ndarray,
+        mean: np.ndarray,
+        patient: str,
+        seed: int,
+        *,
+        mirrored: bool,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """A model's own draws [k s g] as measured values lie around a mean: as wide as the error bars say.
 
         Each gene's deviations from the mean of the draws are stretched to the scale that held-out spots told, and
         stand around `mean` [s g]; each draw gets a level of the slide. Where and among which genes they lie together
-        is the model's. A single draw has no width: it is the mean, with a level.
+        is the model's. A single draw has no width: it is the mean, with a level. They are put into `out`, or a new
+        array; it may be `drawn` itself.
         """
         errors, stretch = self.of_patient(patient), np.ones(mean.shape[1])
+        blocks = list(row_blocks(len(mean), budget=_NUMBERS_AT_ONCE, per_row=len(drawn) * mean.shape[1]))
         if len(drawn) > 1:
-            own = np.sqrt(variance_of_draws(drawn, mirrored=mirrored).mean(0))  # [g]
+            variance = np.zeros(mean.shape[1])
+            for rows in blocks:
+                variance += variance_of_draws(drawn[:, rows], mirrored=mirrored).sum(0)
+                let_go(drawn)
+            own = np.sqrt(variance / len(mean))  # [g]
             np.divide(errors.scale, own, out=stretch, where=own > _LEAST)
         levels = errors.levels(len(drawn), np.random.default_rng(seed))
-        around = (drawn - drawn.mean(0, dtype=np.float64)) * stretch + levels
-        return np.maximum(mean + around, 0).astype(np.float32)
+        result = np.empty(drawn.shape, dtype=np.float32) if out is None else out
+        for rows in blocks:
+            some = drawn[:, rows]
+            around = (some - some.mean(0, dtype=np.float64)) * stretch + levels
+            result[:, rows] = np.maximum(mean[rows] + around, 0)
+            let_go(result, drawn, mean)
+        return result
 
     def of_patient(self, patient: str) -> KindOfErrors:
         """Those at a slide of some patient."""

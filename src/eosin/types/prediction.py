@@ -11,6 +11,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.types.display import first_of, html_table, one_line, thumbnail_of
 from eosin.types.error_bars import ErrorBars
+from eosin.types.finite import all_finite
 from eosin.types.gene_trust import GeneTrust
 from eosin.types.likeness import Likeness
 from eosin.types.panel import GenePanel
@@ -89,7 +90,7 @@ class Prediction:
             or not n_scales == n_verdicts == len(self.panel)
         ):
             raise EosinError(f"prediction of '{self.section}': mean, error bars or verdicts do not fit spots and genes")
-        if not np.isfinite(draws).all() or not np.isfinite(centre).all():
+        if not all_finite(draws) or not all_finite(centre):
             raise EosinError(
                 f"model '{self.model}' predicted NaN or infinity on '{self.section}'",
                 fix="train again with a smaller --train.lr",

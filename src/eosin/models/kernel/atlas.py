@@ -13,9 +13,11 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.gram import half_whitened, scales
 from eosin.models.parts.named_arrays import tensors
 from eosin.models.parts.patients import SpotOrigins
+from eosin.row_blocks import row_blocks
 from eosin.types import Batch
 
 NOWHERE = -1
+_NUMBERS_AT_ONCE = 2**23
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,15 @@ class Atlas:
 
     def numbers(self, context: Context, rows: np.ndarray) -> np.ndarray:
         """[r c] what the spots of one section look like, centred over the section."""
-        seen = _blended(context, rows, self.mean, self.scale) @ self.basis
+        seen = self.seen(context, rows)
         return seen - seen.mean(0)
+
+    def seen(self, context: Context, rows: np.ndarray) -> np.ndarray:
+        """[r c] what some spots look like."""
+        seen = np.empty((len(rows), self.basis.shape[1]))
+        for block in row_blocks(len(rows), budget=_NUMBERS_AT_ONCE, per_row=2 * len(self.mean)):
+            seen[block] = _blended(context, rows[block], self.mean, self.scale) @ self.basis
+        return seen
 
     @property
     def largest(self) -> int:

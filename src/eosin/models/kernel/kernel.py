@@ -18,22 +18,26 @@ from scipy import sparse
 from torch import Tensor
 
 from eosin.geometry import ring_averages
-from eosin.models.base import MODELS, ModelEntry, Solved, Training
+from eosin.models.base import MODELS, ModelEntry, Solved, TakeDraws, Training
 from eosin.models.kernel.atlas import NOWHERE
 from eosin.models.kernel.context import Context
+from eosin.models.kernel.feature_maps import Maps, maps_pay
 from eosin.models.kernel.fitting import ExactFitting, LandmarkFitting
 from eosin.models.kernel.heads import Head, choice_genes, mixed
 from eosin.models.kernel.landmark_fits import LandmarkFits, Regressions, SmoothedSpots, predicted_out_of_fold
 from eosin.models.kernel.member import Member, Near
-from eosin.models.kernel.registered import Registered, agreement, dense_enough, of_rows
+from eosin.models.kernel.places_in_pieces import agreement_of_tables, lay_pieces
+from eosin.models.kernel.registered import NO_PLACE, Registered, agreement, dense_enough, of_rows
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.patients import KINDS, Levels, SpotOrigins
+from eosin.models.parts.pieces import Hop, Piece, Pieces
 from eosin.models.parts.sums import KeptSums, in_few_folds, renumbered
 from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go
 from eosin.types import Batch, GenePanel
 
-_ROWS_AT_ONCE = 4096
+_ROWS_AT_ONCE, _SPOTS_AT_ONCE = 4096, 65_536
 
 
 class Kernel(Solved):
@@ -82,18 +86,75 @@ class Kernel(Solved):
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Expression [s g] of all spots of a batch; each part with the head of its patient."""
-        known = self._known(batch)
-        level = self.levels.at(batch) if self.settings.heads else self.levels.overall[None]
-        rows, smooth, contexts = np.arange(len(batch)), self._smooth(batch), self._contexts(batch)
+        total, verdicts = self._by_image(batch), []
+        if self.registered is not None:
+            verdicts = self._with_places(total, batch, self._contexts(batch), self._smooth(batch))
+        self._last = weakref.ref(batch), verdicts
+        return total + self._level(batch)
+
+    def _level(self, batch: Batch) -> np.ndarray:
+        """[s g] or [1 g] what is added to what the regressions say."""
+        return self.levels.at(batch) if self.settings.heads else self.levels.overall[None]
+
+    def _by_image(self, batch: Batch) -> np.ndarray:
+        """[s g] float32 what the members say without places, on average, and without the level."""
+        rows, smooth, known = np.arange(len(batch)), self._smooth(batch), self._known(batch)
         total = np.zeros((len(batch), len(self.levels.overall)), dtype=np.float32)
-        for context, member, heads in zip(contexts, self.members, self.heads):
+        for context, member, heads in zip(self._contexts(batch), self.members, self.heads):
             total += values_of(member, context, rows, known, heads, smooth)
         total /= max(len(self.members), 1)
+        return total
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """To the neighbours that are smoothed over, and from there to those of the outermost ring."""
+        s = self.settings
+        smooth = (Hop(s.n_neighbours, include_ties=True, reach_um=s.reach_um),)
+        return (*smooth, *(Hop(rank, include_ties=True, reach_um=s.reach_um) for rank in s.rings[-1:]))
+
+    def draw_in_pieces(self, pieces: Pieces, n_draws: int, rng: torch.Generator, take: TakeDraws) -> None:
+        """[1 r g] of each piece; registration looks at the whole section before."""
         verdicts: list[str] = []
-        if self.registered is not None:
-            verdicts = self._with_places(total, batch, contexts, smooth)
-        self._last = weakref.ref(batch), verdicts
-        return total + level
+        if self.registered is None:
+            for piece in pieces.around(self.reach):
+                self._take(pieces, piece.own, self._by_image(piece.batch)[piece.is_own], take)
+        else:
+            verdicts = [self._draw_registered(pieces, self.registered, take)]
+        self._last = weakref.ref(pieces.batch), verdicts
+
+    def _take(self, pieces: Pieces, rows: np.ndarray, values: np.ndarray, take: TakeDraws) -> None:
+        """Hand over values of some spots of a section, with its level."""
+        level = self.levels.of_parts(pieces.batch)[0] if self.settings.heads else self.levels.overall
+        take(rows, (values + level).astype(np.float32)[None])
+
+    def _draw_registered(self, pieces: Pieces, registered: Registered, take: TakeDraws) -> str:
+        """As `_with_places` for one section in pieces; returns the verdict."""
+        by_image = pieces.gathered(lambda piece: self._by_image(piece.batch), len(self.levels.overall), self.reach)
+        patient, known = (*pieces.batch.patients, "")[0], bool(self._known(pieces.batch)[0])
+        frame = self.levels.patients.index(patient) if known else registered.atlas.largest
+        places, accepted, verdict = lay_pieces(registered.atlas, pieces, frame), False, NO_PLACE
+        if places is not None:
+            near = replace(registered.near, places=places)
+
+            def values(piece: Piece, member: Member, context: Context, head: Head) -> np.ndarray:
+                rows, smooth, flags = np.arange(len(piece.rows)), self._smooth(piece.batch), self._known(piece.batch)
+                return values_of(member, context, rows, flags, (head, head), smooth, near.take(piece.rows))
+
+            def by_place(piece: Piece) -> np.ndarray:
+                context = self._contexts(piece.batch)[0]
+                return values(piece, registered.places_alone, context, registered.head_alone)[:, self.genes]
+
+            beside = pieces.gathered(by_place, len(self.genes), self.reach)
+            agreed = agreement_of_tables(by_image, beside, self.genes)
+            accepted, verdict = registered.judge(agreed, known=known, gate=self.settings.gate)
+            for piece in pieces.around(self.reach) if accepted else ():
+                parts = zip(registered.members, self._contexts(piece.batch), registered.heads)
+                by_both = np.mean([values(piece, *part) for part in parts], axis=0)
+                self._take(pieces, piece.own, by_both[piece.is_own], take)
+        for rows in row_blocks(0 if accepted else len(pieces), budget=_SPOTS_AT_ONCE):
+            self._take(pieces, np.arange(rows.start, rows.stop), by_image[rows], take)
+            let_go(by_image)
+        return verdict
 
     def _with_places(
         self, by_image: np.ndarray, batch: Batch, contexts: list[Context], smooth: sparse.csr_matrix
@@ -109,7 +170,7 @@ class Kernel(Solved):
         verdicts = []
         for rows in parts:
             if not len(rows) or places.frame[rows[0]] == NOWHERE:
-                verdicts.append("found nothing to lay it over")
+                verdicts.append(NO_PLACE)
                 continue
             own, flags = of_rows(smooth, rows), known[rows]
             alone = registered.places_alone
@@ -117,11 +178,8 @@ class Kernel(Solved):
                 alone, contexts[0], rows, flags, (registered.head_alone, registered.head_alone), own, near
             )
             agreed = agreement(by_image[rows][:, self.genes], by_place[:, self.genes])
-            needed = registered.needed[0 if flags[0] else 1]
-            accepted = agreed >= needed or not self.settings.gate
-            verdicts.append(
-                f"{'used' if accepted else 'refused'}: image and place agree to {agreed:.2f}, {needed:.2f} is asked for"
-            )
+            accepted, verdict = registered.judge(agreed, known=bool(flags[0]), gate=self.settings.gate)
+            verdicts.append(verdict)
             if accepted:
                 by_both = [
                     values_of(member, context, rows, flags, (head, head), own, near)
@@ -308,7 +366,12 @@ def values_of(
         [r r] averages over neighbours.
     """
     plain = np.zeros((len(rows), member.spectrum.cross.shape[1]), dtype=np.float32)
-    for block in row_blocks(len(rows), budget=_ROWS_AT_ONCE):
+    by_maps = maps_pay(member)
+    for flag in (False, True) if by_maps else ():
+        own = known == flag
+        if own.any():
+            plain[own] = Maps.of(member, heads[flag].penalty).values(context, rows[own], near)
+    for block in row_blocks(0 if by_maps else len(rows), budget=_ROWS_AT_ONCE):
         coordinates = member.coordinates(context, rows[block], near)
         for flag in (False, True):
             own = known[block] == flag

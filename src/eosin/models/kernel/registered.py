@@ -35,6 +35,8 @@ _WEIGHT, _LENGTH = 0.25, 1.5
 """Of the part for places where one training section leaves nothing to choose by."""
 
 
+NO_PLACE = "found nothing to lay it over"
+"""What registration says of a section that fits nowhere."""
 _MOST_PER_LANDMARK = 16
 """Training spots for each landmark, beyond which most spots would have no landmark at their place."""
 
@@ -122,6 +124,13 @@ class Registered:
         near = self.members[0].near
         assert near is not None
         return near
+
+    def judge(self, agreed: float, *, known: bool, gate: bool) -> tuple[bool, str]:
+        """Whether a section's places are used, by how image and place agree, and that in words."""
+        needed = self.needed[0 if known else 1]
+        accepted = agreed >= needed or not gate
+        verb = "used" if accepted else "refused"
+        return accepted, f"{verb}: image and place agree to {agreed:.2f}, {needed:.2f} is asked for"
 
     def lay(self, batch: Batch, frames: Sequence[int | None]) -> Places:
         """Where the spots of each part lie; `frames` has the part's own patient, None where that is not known."""

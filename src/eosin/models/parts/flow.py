@@ -14,17 +14,29 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from eosin.generative import Prior, ProbabilityPath, Sampler
-from eosin.models.base import Training
+from eosin.models.base import TakeDraws, Training
 from eosin.models.parts.objective import ValueObjective
 from eosin.models.parts.on_base import NetworkUnits, OnBase
+from eosin.models.parts.pieces import Hop, Pieces
+from eosin.storage.scratch import let_go
 from eosin.types import Batch
+
+
+@runtime_checkable
+class LooksAround(Protocol):
+    """A network that says how far one evaluation looks; of others sections are predicted as a whole."""
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """One for each layer."""
+        ...
 
 
 class DenoiserPart(Protocol):
@@ -128,9 +140,29 @@ class FlowModel(OnBase):
 
     def prepare(self, batch: Batch) -> FlowContext:
         """Neighbours, inputs and the base's prediction, for all times and draws."""
-        features, base = self.enter(batch)
+        return self._context(batch, *self.enter(batch))
+
+    def _context(self, batch: Batch, features: Tensor, base: Tensor) -> FlowContext:
         part = torch.from_numpy(batch.part_of_spot()).to(base.device)
         return FlowContext(self.denoiser.geometry(batch, features), base, part, len(batch))
+
+    @property
+    def reach(self) -> tuple[Hop, ...] | None:
+        """One hop for each layer and evaluation, where network and base look at what is near; else None."""
+        if not isinstance(self.denoiser, LooksAround) or not self.base_in_pieces:
+            return None
+        return self.denoiser.hops * self._n_evaluations()
+
+    def _n_evaluations(self) -> int:
+        """How often the sampler asks the network for one draw."""
+        asked = []
+
+        def velocity(y: Tensor, t: float) -> Tensor:
+            asked.append(t)
+            return y
+
+        self.sampler(velocity, torch.zeros(1), self.times)
+        return len(asked)
 
     def loss(self, context: FlowContext, target: Tensor, rng: torch.Generator) -> Tensor:
         """The objective at one random time per part (Algorithm 1)."""
@@ -144,11 +176,33 @@ class FlowModel(OnBase):
     def draw(self, context: FlowContext, n_draws: int, rng: torch.Generator) -> Tensor:
         """Follow the flow from draws of the prior (Algorithm 2), `max_draws` at once."""
         self.denoiser.precompute(context.geometry)
-        groups = [min(self.max_draws, n_draws - a) for a in range(0, n_draws, self.max_draws)]
-        return torch.cat([self._draw(context, k, rng) for k in groups])
+        return torch.cat([self._follow(context, self._prior(context, k, rng)) for k in self._groups(n_draws)])
 
-    def _draw(self, context: FlowContext, k: int, rng: torch.Generator) -> Tensor:
-        y0 = self._prior(context, k, rng)
+    def _groups(self, n_draws: int) -> list[int]:
+        """Numbers of draws that go through the network together."""
+        return [min(self.max_draws, n_draws - a) for a in range(0, n_draws, self.max_draws)]
+
+    @torch.no_grad()
+    def draw_in_pieces(self, pieces: Pieces, n_draws: int, rng: torch.Generator, take: TakeDraws) -> None:
+        """The base first, then the prior's noise of all spots, then the flow, piece by piece."""
+        assert self.reach is not None
+        base, groups = self.predict_base_in_pieces(pieces), self._groups(n_draws)
+        noise = [pieces.table(self.prior.n_noise(k), len(pieces), self.n_genes) for k in groups]
+        for table in noise:
+            self.prior.fill(table, rng)
+        for piece in pieces.around(self.reach):
+            context = self._context(piece.batch, *self.enter_piece(piece, base))
+            self.denoiser.precompute(context.geometry)
+            drawn, own = np.empty((n_draws, int(piece.is_own.sum()), self.n_genes), np.float32), piece.is_own
+            for start, k, table in zip(np.cumsum([0, *groups]), groups, noise):
+                y0 = self.prior.of_noise(torch.from_numpy(table[:, piece.rows]), k)
+                let_go(table)
+                drawn[start : start + k] = self._follow(context, self._start(context, y0)).numpy()[:, own]
+            del context
+            take(piece.own, drawn)
+
+    def _follow(self, context: FlowContext, y0: Tensor) -> Tensor:
+        """Draws [k s g] of values, on the CPU, from where the flow starts."""
         one = y0.new_ones(1)
 
         def velocity(y: Tensor, t: float) -> Tensor:
@@ -166,7 +220,10 @@ class FlowModel(OnBase):
 
     def _prior(self, context: FlowContext, k: int, rng: torch.Generator) -> Tensor:
         """Prior draws [k s g] on the denoiser's scale; draws of values lose the base, of residuals have none."""
-        y0 = self.prior.sample(k, context.n_spots, self.n_genes, rng).to(context.base.device)
+        return self._start(context, self.prior.sample(k, context.n_spots, self.n_genes, rng))
+
+    def _start(self, context: FlowContext, y0: Tensor) -> Tensor:
+        y0 = y0.to(context.base.device)
         if self.prior.of_residuals:
             return (y0 - self.scale.mean) / self.scale.sd
         return self.to_network(y0, context.base)

@@ -13,11 +13,14 @@ from pydantic import Field, field_validator
 from torch import Tensor
 
 from eosin.config import Settings, need_known
-from eosin.models.base import MODELS, Learned, Training
+from eosin.models.base import MODELS, Learned, Model, Training
 from eosin.models.parts.base_model import DEFAULT_BASE, NO_BASE, BaseModel, base_of
 from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.patients import SpotOrigins, within_sections
+from eosin.models.parts.pieces import Piece, Pieces
 from eosin.models.parts.scaling import InputMap, ValueScale
+from eosin.storage.lazy_rows import LazyRows
+from eosin.storage.scratch import let_go
 from eosin.types import Batch, GenePanel
 
 
@@ -142,8 +145,40 @@ class OnBase(Learned):
 
     def enter(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """A batch in the network's units, on its device: inputs [s n], and the base's prediction ([1 1] without)."""
-        device = self.scale.mean.device
-        return self.inputs(torch.from_numpy(batch.features).to(device)), self._predict_base(batch).to(device)
+        return self.inputs_of(batch), self._predict_base(batch).to(self.scale.mean.device)
+
+    def inputs_of(self, batch: Batch) -> Tensor:
+        """The network's inputs [s n], on its device; features on disk are read some at a time."""
+        features, device = batch.features, self.scale.mean.device
+        blocks = features.blocks() if isinstance(features, LazyRows) else [slice(None)]
+        return torch.cat([self.inputs(torch.from_numpy(features[rows]).to(device)) for rows in blocks])
+
+    @property
+    def base_in_pieces(self) -> bool:
+        """Whether the base can be predicted in pieces, or there is none."""
+        return self.base is None or (isinstance(self.base, Model) and self.base.reach is not None)
+
+    def predict_base_in_pieces(self, pieces: Pieces) -> np.ndarray | None:
+        """[s g] what the base says of one section, as a table that may lie on disk; None without a base."""
+        if self.base is None:
+            return None
+        assert isinstance(self.base, Model)
+        table = pieces.table(len(pieces), self.n_genes)
+
+        def put(rows: np.ndarray, drawn: np.ndarray) -> None:
+            table[rows] = drawn[0]
+            let_go(table)
+
+        self.base.draw_in_pieces(pieces, 1, torch.Generator(), put)
+        return table
+
+    def enter_piece(self, piece: Piece, base: np.ndarray | None) -> tuple[Tensor, Tensor]:
+        """`enter` for a piece of a section, of which the base's prediction [s g] is known."""
+        if base is None:
+            return self.inputs_of(piece.batch), torch.zeros(1, 1, device=self.scale.mean.device)
+        found = torch.from_numpy(base[piece.rows]).to(self.scale.mean.device)
+        let_go(base)
+        return self.inputs_of(piece.batch), found
 
     def _predict_base(self, batch: Batch) -> Tensor:
         """[s g] in the panel's values, out of fold for training spots; [1 1] of zero without a base."""

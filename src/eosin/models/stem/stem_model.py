@@ -10,13 +10,16 @@ from torch import Tensor, nn
 
 from eosin.generative.diffusion import DiffusionSampler, Guess, Schedule, at
 from eosin.generative.mirrored import Noise, mirrored
-from eosin.models.base import Training
+from eosin.generative.noise_table import put_normal
+from eosin.models.base import TakeDraws, Training
 from eosin.models.parts.chunks import by_rows
 from eosin.models.parts.dit import GeneDiT, TimeEmbedding, start_small
 from eosin.models.parts.objective import Objective
 from eosin.models.parts.on_base import NetworkUnits, OnBase
+from eosin.models.parts.pieces import Hop, Pieces
 from eosin.models.parts.rows_within import rows_within
 from eosin.models.stem.stem_objective import NoiseAnswer
+from eosin.storage.scratch import let_go
 from eosin.types import Batch
 
 TOKENS_AT_ONCE = {"cpu": 8192, "cuda": 262_144}
@@ -139,16 +142,36 @@ class Stem(OnBase):
         noise = spread * x + signal * answer[..., 0] if self.precondition else answer[..., 0]
         return Guess(noise, answer[..., 1] if self.learned_variance else None)
 
+    @property
+    def reach(self) -> tuple[Hop, ...] | None:
+        """A spot by itself, unless the way back draws noise for all spots at every step."""
+        return () if self.base_in_pieces and not self.sampler.adds_noise else None
+
+    @torch.no_grad()
+    def draw_in_pieces(self, pieces: Pieces, n_draws: int, rng: torch.Generator, take: TakeDraws) -> None:
+        """The base first, then the noise of all spots, then the way back, piece by piece."""
+        base = self.predict_base_in_pieces(pieces)
+        n_noise = (n_draws + 1) // 2 if self.mirrored else n_draws
+        noise = pieces.table(n_noise, len(pieces), self.n_genes)
+        put_normal(noise, rng)
+        for piece in pieces.around(()):
+            start = self.noise(lambda _, rows=piece.rows: torch.from_numpy(noise[:, rows]), n_draws)
+            let_go(noise)
+            take(piece.own, self._walk(StemContext(*self.enter_piece(piece, base)), start, rng).numpy())
+
     @torch.no_grad()
     def draw(self, context: StemContext, n_draws: int, rng: torch.Generator) -> Tensor:
         """Walk back from noise, all draws of a spot together."""
+        shape = len(context.features), self.n_genes
+        return self._walk(context, self.noise(lambda n: torch.randn(n, *shape, generator=rng), n_draws), rng)
+
+    def _walk(self, context: StemContext, start: Tensor, rng: torch.Generator) -> Tensor:
         looked = self.net.look(context.features)
 
         def predict_noise(x: Tensor, t: int) -> Guess:
             signal, spread = float(self.schedule.signal[t]), float(self.schedule.noise[t])
             return self._guess(self._answer(x, looked, t), x, signal, spread)
 
-        start = self.noise(lambda n: torch.randn(n, len(looked), self.n_genes, generator=rng), n_draws)
         drawn = self.sampler(self.schedule, predict_noise, start.to(looked.device), rng)
         return self.to_values(drawn, context.base).cpu()
 

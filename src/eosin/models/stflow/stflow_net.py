@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from eosin.config import Settings
 from eosin.errors import EosinError
 from eosin.geometry import local_frames, neighbours
+from eosin.models.parts.pieces import Hop
 from eosin.models.stflow.edge_geometry import EdgeGeometry, large_memory
 from eosin.models.stflow.edge_ops import frame_average, is_compiled
 from eosin.models.stflow.spatial_layer import SpatialLayer
@@ -82,6 +83,12 @@ class Denoiser(nn.Module):
     def heads(self) -> list[nn.Linear]:
         """What makes each layer's change of the expression."""
         return [layer.head[4] for layer in self.layers]
+
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """One to the neighbours for each layer."""
+        s = self.settings
+        return (Hop(s.n_neighbours, s.include_ties, s.reach_um),) * s.n_layers
 
     def geometry(self, batch: Batch, features: Tensor) -> EdgeGeometry:
         """Neighbours and frames of a batch as tensors beside its features [s f]."""

@@ -29,6 +29,7 @@ from eosin.errors import EosinError
 from eosin.models.base import MODELS, MOST_IN_MEMORY, Model, ModelEntry, Solved, Training
 from eosin.models.parts.choose import choose
 from eosin.models.parts.image_branch import Backbone, PixelColumns
+from eosin.models.parts.pieces import Hop
 from eosin.models.stnet.stnet_finetuned import FineTuned
 from eosin.types import Batch, GenePanel
 
@@ -139,6 +140,11 @@ class STNet(Solved):
         self.weight = np.zeros((n_features, len(panel)))
         self.bias = np.zeros(len(panel))
         self.epochs = settings.epochs[0]
+
+    @property
+    def reach(self) -> tuple[Hop, ...]:
+        """A spot by itself."""
+        return ()
 
     @property
     def most_spots(self) -> int:

@@ -27,9 +27,12 @@ def test_a_folder_that_opens_without_a_server(eosin: Run, ground: Ground) -> Non
 def test_it_serves_until_ctrl_c_and_ends_well(ground: Ground) -> None:
     flags = ["view", str(ground.prediction), "--compare", str(ground.prediction), "--no-browser"]
     command = [sys.executable, "-m", "eosin", *flags]
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
-    ) as run:
+    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background are deaf to it
+    try:
+        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, heard)
+    with run:
         assert run.stdout is not None and run.stderr is not None
         address = run.stdout.readline().strip()
         try:
@@ -40,7 +43,10 @@ def test_it_serves_until_ctrl_c_and_ends_well(ground: Ground) -> None:
                 urllib.request.urlopen(address.partition("?")[0], timeout=20)
         finally:
             run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=30)
+        try:
+            out, err = run.communicate(timeout=60)
+        finally:
+            run.kill()
     assert run.returncode == 0 and out == "" and "Traceback" not in err, err
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import signal
 from collections.abc import Iterator
 from itertools import groupby
 
@@ -33,6 +34,9 @@ FIRST = (
 def pytest_configure(config: pytest.Config) -> None:
     # Workers and processes that tests start keep what they compile: else each compiles its libraries again, for 10 s.
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    # A shell starts what runs in its background deaf to Ctrl-C, which some tests send.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     n_workers = config.getoption("numprocesses", None)
     if n_workers:
         # Workers with a thread for each core wait for one another: the kernel then takes five times as long. They get

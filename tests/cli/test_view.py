@@ -27,12 +27,7 @@ def test_a_folder_that_opens_without_a_server(eosin: Run, ground: Ground) -> Non
 def test_it_serves_until_ctrl_c_and_ends_well(ground: Ground) -> None:
     flags = ["view", str(ground.prediction), "--compare", str(ground.prediction), "--no-browser"]
     command = [sys.executable, "-m", "eosin", *flags]
-    heard = signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background are deaf to it
-    try:
-        run = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    finally:
-        signal.signal(signal.SIGINT, heard)
-    with run:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None and run.stderr is not None
         address = run.stdout.readline().strip()
         try:

@@ -73,20 +73,24 @@ def write(folder: Path, n_spots: int, n_features: int, n_genes: int) -> None:
 
 def train(folder: Path, model: str, n_genes: int, *, profile: bool) -> dict[str, str]:
     """What one training takes, as a row of the table."""
-    command = [sys.executable, *(["-m", "cProfile", "-o", str(folder / "profile")] if profile else []), "-m", "eosin"]
-    command += ["train", str(folder / "data"), "--features", str(folder / "features"), "--encoder", "drawn"]
+    command = ["train", str(folder / "data"), "--features", str(folder / "features"), "--encoder", "drawn"]
     command += ["--model", model, "--genes", f"var:{n_genes}", "-o", str(folder / model), "--overwrite"]
+    return {"model": model, **measured(command, folder / "profile" if profile else None, "cumulative", 60)}
+
+
+def measured(command: list[str], profile: Path | None, order: str, n_lines: int) -> dict[str, str]:
+    """What one command of eosin takes, in a process of its own; with a profile, also where its time goes."""
+    watched = [] if profile is None else ["-m", "cProfile", "-o", str(profile)]
     started = time.perf_counter()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([sys.executable, *watched, "-m", "eosin", *command], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     seconds = time.perf_counter() - started
-    if profile:
+    if profile is not None:
         import pstats
 
-        pstats.Stats(str(folder / "profile")).sort_stats("cumulative").print_stats(60)
+        pstats.Stats(str(profile)).sort_stats(order).print_stats(n_lines)
     return {
-        "model": model,
         "seconds": f"{seconds:,.0f}" if process.returncode == 0 else f"failed ({process.returncode})",
         "core-seconds": f"{used.ru_utime + used.ru_stime:,.0f}",
         "peak GiB": f"{used.ru_maxrss / 2**20:.2f}",

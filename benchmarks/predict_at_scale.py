@@ -16,16 +16,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
-import subprocess
-import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
-from cohort_at_scale import ABOUT, N_PATTERNS, PITCH_UM, sections
+from cohort_at_scale import ABOUT, N_PATTERNS, PITCH_UM, measured, sections
 
 import eosin
 from eosin.features.feature_file import FORMAT
@@ -82,21 +78,7 @@ def write(path: Path, n_spots: int, n_features: int) -> None:
 
 def measure(command: list[str], profile: Path | None = None) -> dict[str, str]:
     """What one command of eosin takes."""
-    watched = [] if profile is None else ["-m", "cProfile", "-o", str(profile)]
-    started = time.perf_counter()
-    process = subprocess.Popen([sys.executable, *watched, "-m", "eosin", *command], stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.perf_counter() - started
-    if profile is not None:
-        import pstats
-
-        pstats.Stats(str(profile)).sort_stats("tottime").print_stats(45)
-    return {
-        "seconds": f"{seconds:,.0f}" if process.returncode == 0 else f"failed ({process.returncode})",
-        "core-seconds": f"{used.ru_utime + used.ru_stime:,.0f}",
-        "peak GiB": f"{used.ru_maxrss / 2**20:.2f}",
-    }
+    return measured(command, profile, "tottime", 45)
 
 
 def main() -> None:

@@ -6,10 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from eosin.api.parts.catalogue import shipped
+from eosin.api.parts.catalogue import Limits, limits_of, shipped
 from eosin.errors import EosinError
 
 if TYPE_CHECKING:
+    from eosin.config import Settings
     from eosin.encoders import EncoderCard
 
 
@@ -29,12 +30,21 @@ def all_lists() -> dict[str, list[dict[str, Any]]]:
     return {kind: make() for kind, make in _LISTS.items()}
 
 
-def all_settings() -> dict[str, list[str]]:
-    """Names of the settings of each model, and of training under `train`."""
+def all_settings() -> dict[str, dict[str, Limits]]:
+    """The settings of each model with their limits, and those of training under `train`."""
     from eosin.engine import TrainSettings
     from eosin.models import MODELS
 
-    return {"train": list(TrainSettings.model_fields), **{n: list(MODELS[n].settings.model_fields) for n in MODELS}}
+    records = {"train": TrainSettings, **{name: MODELS[name].settings for name in MODELS}}
+    return {name: _limits(record) for name, record in records.items()}
+
+
+def _limits(record: type[Settings]) -> dict[str, Limits]:
+    """The limits of each setting; none of one that takes more than its type says."""
+    validators = record.__pydantic_decorators__.field_validators.values()
+    wider = {field for each in validators if each.info.mode != "after" for field in each.info.fields}
+    properties = record.model_json_schema().get("properties", {})
+    return {name: {} if name in wider else limits_of(properties[name]) for name in record.model_fields}
 
 
 def _models() -> list[dict[str, Any]]:

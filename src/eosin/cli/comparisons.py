@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from eosin.api.parts.catalogue import need_shipped
+from eosin.api.parts.catalogue import need_model_settings, need_shipped
 from eosin.cli.cohort_end import end_of_cohort, need_cohort
 from eosin.cli.existing import need_existing
 from eosin.cli.flags import (
@@ -25,6 +25,7 @@ from eosin.cli.flags import (
     unset,
 )
 from eosin.cli.gene_choice import need_panel
+from eosin.config import read_toml
 from eosin.options import BenchSettings, ScoreOptions, described, names_of
 
 _LINES = described(BenchSettings)
@@ -205,6 +206,8 @@ def bench(
     need_shipped("models", names_of(listed(models)) or ())
     need_shipped("readers", names_of(reading.reader) or ())
     need_panel(benching)
+    if settings is not None:
+        need_model_settings(read_toml(settings))
     from eosin.api.bench import bench as run
     from eosin.cli import show
 

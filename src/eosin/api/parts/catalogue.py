@@ -12,9 +12,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from eosin.config import near_or_known, unknown_setting, unknown_table
+from pydantic import Field, create_model
+
+from eosin.config import Settings, near_or_known, need_known, unknown_setting, unknown_table
 from eosin.errors import EosinError
 
 FILE = Path(__file__).with_suffix(".json")
@@ -27,8 +29,15 @@ _ROOMS = {
     "studies": "benchmark",
 }
 """Where the things of a list are defined."""
+_KINDS = {"integer": int, "number": float, "boolean": bool, "string": str, "null": None}
+_BOUNDS = {"minimum": "ge", "exclusiveMinimum": "gt", "maximum": "le", "exclusiveMaximum": "lt"}
+
+_NO_BASE = "none"
+"""What a setting calls no base, beside the models; `models.parts.base_model.NO_BASE`, which loads torch."""
 
 Rows = list[dict[str, Any]]
+Limits = dict[str, Any]
+"""What a setting's value must be, as far as JSON schema says it simply: type, smallest and largest, choices."""
 
 
 def shipped(kind: str) -> Rows | None:
@@ -37,8 +46,11 @@ def shipped(kind: str) -> Rows | None:
     return None if known is None else known[kind]
 
 
-def settings_of(model: str) -> list[str] | None:
-    """Names of a model's settings, as `shipped`; `train` stands for those of training. None also for other models."""
+def settings_of(model: str) -> dict[str, Limits] | None:
+    """A model's settings, as `shipped`, with their limits; `train` stands for those of training.
+
+    None also for models that eosin does not ship.
+    """
     known = _kept("models")
     return None if known is None else known["settings"].get(model)
 
@@ -61,7 +73,7 @@ def modules_of(room: str) -> list[str]:
     return sorted(name for name in found if not name.startswith(("_", ".")))
 
 
-def contents(lists: Mapping[str, Rows], settings: Mapping[str, Sequence[str]]) -> str:
+def contents(lists: Mapping[str, Rows], settings: Mapping[str, Mapping[str, Limits]]) -> str:
     """The text of the file, from `listing.all_lists()` and `listing.all_settings()`."""
     rooms = sorted(set(_ROOMS.values()))
     modules = {room: modules_of(room) for room in rooms}
@@ -104,7 +116,7 @@ def need_shipped(kind: str, names: Sequence[str]) -> None:
 
 
 def need_settings(model: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
-    """Refuse tables, and names in them, that training this model does not have; values are checked where it is loaded.
+    """Refuse tables, names in them, and values outside their limits; the rest is checked where the model is loaded.
 
     Says nothing where there may be others: of a model that eosin does not ship, and of a setting that was written into
     the sources since.
@@ -127,10 +139,56 @@ def need_settings(model: str, tables: Mapping[str, Mapping[str, Any]]) -> None:
     for table, values in tables.items():
         if table not in known:
             raise unknown_table(table)
-        names = known[table] or []
-        for name in (key.replace("-", "_") for key in values):
-            if name not in names and not _is_new(name):
-                raise unknown_setting(name, names, f"[{table}]")
+        settings = known[table] or {}
+        for key, value in values.items():
+            name = key.replace("-", "_")
+            if name in settings:
+                _need_value(name, value, settings[name], f"[{table}]")
+            elif not _is_new(name):
+                raise unknown_setting(name, list(settings), f"[{table}]")
+
+
+def need_model_settings(tables: Mapping[str, Mapping[str, Any]]) -> None:
+    """`need_settings` of a file of several models, whose tables hold tables: `["stflow".train]`."""
+    for model, own in tables.items():
+        if all(isinstance(table, Mapping) for table in own.values()):
+            need_settings(model, own)
+
+
+def _need_value(name: str, value: Any, limits: Limits, source: str) -> None:
+    """Refuse a value that the record of settings would refuse, in its words."""
+    if limits:
+        one_setting(name, limits).of({name: value}, source=source)
+    if name == "base" and isinstance(value, str):
+        need_known(value, [*(row["name"] for row in shipped("models") or ()), _NO_BASE], "base")
+
+
+def one_setting(name: str, limits: Limits) -> type[Settings]:
+    """A record of one setting with its limits; that of the model has more, and is not loaded for it."""
+    kinds = limits.get("anyOf", [limits])
+    allowed: Any = None
+    for kind in kinds:
+        allowed = _kind(kind) if allowed is None else allowed | _kind(kind)
+    fields: dict[str, Any] = {name: (allowed, ...)}
+    return create_model("OneSetting", __base__=Settings, **fields)
+
+
+def _kind(schema: Limits) -> Any:
+    if "enum" in schema:
+        return Literal[tuple(schema["enum"])]
+    plain = _KINDS[schema["type"]]
+    bounds = {ours: schema[theirs] for theirs, ours in _BOUNDS.items() if theirs in schema}
+    return Annotated[plain, Field(**bounds)] if bounds else plain
+
+
+def limits_of(schema: Mapping[str, Any]) -> Limits:
+    """The limits in a property of a JSON schema; none where it says more than `one_setting` understands."""
+    if "anyOf" in schema:
+        kinds = [limits_of(kind) for kind in schema["anyOf"]]
+        return {"anyOf": kinds} if all(kinds) else {}
+    if schema.get("type") not in _KINDS:
+        return {}
+    return {key: schema[key] for key in ("type", "enum", *_BOUNDS) if key in schema}
 
 
 def _is_new(name: str) -> bool:

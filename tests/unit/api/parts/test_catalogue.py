@@ -9,7 +9,9 @@ import pytest
 
 from eosin.api.listing import all_lists, all_settings
 from eosin.api.parts import catalogue
+from eosin.engine import resolve
 from eosin.errors import EosinError
+from eosin.models import MODELS
 
 
 def test_the_catalogue_is_what_the_registries_say() -> None:
@@ -60,6 +62,47 @@ def test_wrong_settings_are_refused_in_the_words_of_the_records(fresh: None) -> 
         catalogue.need_settings("ridge", {"train": {"epoch": 3}})
     with pytest.raises(EosinError, match="unknown settings table 'modell'; known tables: model, train"):
         catalogue.need_settings("ridge", {"modell": {}})
+
+
+@pytest.mark.parametrize(
+    ("model", "tables", "problem"),
+    [
+        ("stflow", {"train": {"epochs": 0}}, r"\[train\]: 'epochs' is 0: input should be greater than or equal to 1"),
+        ("stflow", {"train": {"lr": 0}}, r"'lr' is 0: input should be greater than 0"),
+        ("stflow", {"train": {"lr": True}}, r"'lr' is true, and is a number"),
+        ("stflow", {"train": {"epochs": 1.5}}, r"'epochs' is 1.5: input should be a valid integer"),
+        ("ridge", {"train": {"select": "mse"}}, r"'select' is 'mse': input should be 'pcc' or 'crps'"),
+        ("stflow:paper", {"model": {"reach-um": -1}}, r"\[model\]: 'reach_um' is -1: input should be greater than 0"),
+        ("stflow", {"model": {"dropout": 1}}, r"'dropout' is 1: input should be less than 1"),
+        ("stflow", {"model": {"base": "rigde"}}, "no base is called 'rigde'; did you mean 'ridge'"),
+    ],
+)
+def test_impossible_values_are_refused_in_the_words_of_the_records(
+    fresh: None, model: str, tables: dict, problem: str
+) -> None:
+    with pytest.raises(EosinError, match=problem) as early:
+        catalogue.need_settings(model, tables)
+    with pytest.raises(EosinError) as late:
+        resolve(model, tables)
+    assert str(early.value) == str(late.value)
+
+
+def test_what_the_records_take_is_not_refused_early(fresh: None) -> None:
+    """Defaults, presets, and what stands in older files."""
+    for model in MODELS:
+        for preset in ("", *MODELS[model].presets):
+            tables = MODELS[model].presets[preset] if preset else {"model": MODELS[model].settings().model_dump()}
+            catalogue.need_settings(model, tables)
+    for base in (True, False, None, "none", "kernel"):
+        catalogue.need_settings("stflow", {"model": {"base": base, "n_components": None}})
+
+
+def test_a_file_of_several_models_is_looked_at_before_any_is_loaded(fresh: None) -> None:
+    catalogue.need_model_settings(
+        {"of-another-package": {"model": {"a": 1}}, "ridge": {}, "stflow": {"train": {"lr": 1}}}
+    )
+    with pytest.raises(EosinError, match="'epochs' is 0"):
+        catalogue.need_model_settings({"stflow:paper": {"train": {"epochs": 0}}})
 
 
 def test_no_setting_is_refused_where_there_may_be_more(

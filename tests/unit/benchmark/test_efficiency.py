@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eosin.benchmark import efficiency
@@ -33,6 +34,15 @@ def test_what_cannot_be_done_is_recorded_and_the_rest_goes_on(monkeypatch: pytes
     monkeypatch.setattr("eosin.execution.processes._LOOK_S", 0.001)  # so small a ridge is soon trained
     full = measure_efficiency([RIDGE], None, replace(FEW, limit_gib=0.001))["cells"]
     assert [c["status"] for c in full] == ["failed", "skipped"] and full[0]["error"] == "over 0.001 GiB training"
+
+
+def test_spots_of_a_measured_section_lie_on_a_square_lattice_and_counts_follow_features() -> None:
+    made = scene(90, replace(FEW, n_features=20))
+    own = np.round(made.spots.xy_um / 100)
+    assert sorted(map(tuple, own)) == [(x, y) for x in range(10) for y in range(10) if y * 10 + x < 90]
+    values, counts = np.asarray(made.need_features().values), np.log1p(np.asarray(made.counts.todense()))
+    told = np.abs(np.corrcoef(values.T, counts.T)[:20, 20:])
+    assert told[:8].max() > 0.3 and told[:8].mean() > 2 * told[8:].mean()  # by the first eight features only
 
 
 def test_growth_is_the_exponent_between_the_largest_finished_sizes() -> None:

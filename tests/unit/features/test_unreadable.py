@@ -17,6 +17,7 @@ from eosin.encoders import Encoder, EncoderCard, View
 from eosin.errors import EosinError
 from eosin.features import attach, encode, feature_path, read_features
 from eosin.features.feature_section import section_of_features
+from eosin.features.read_ahead import read_ahead
 from eosin.slide import open_slide
 from eosin.types import Image, Section, Spots
 
@@ -132,8 +133,12 @@ def test_an_image_that_is_decoded_whole_fails_at_once(tmp_path: Path, monkeypatc
     )
     content = (tmp_path / "a.png").read_bytes()
     (tmp_path / "a.png").write_bytes(content[: len(content) // 2])
+    section = section_on(tmp_path / "a.png")
     with pytest.raises(EosinError, match=r"a.png: cannot be decoded"):
-        encode(section_on(tmp_path / "a.png"), Mean())
+        encode(section, Mean())
+    tiles = read_ahead(open_slide(tmp_path / "a.png", mpp=0.5), section.spots.xy_um, Mean().views, 5)
+    with pytest.raises(EosinError, match=r"a.png: cannot be decoded"):  # no batch of blanks comes first
+        next(tiles)
 
 
 def test_marks_of_another_shape_are_refused(tmp_path: Path) -> None:

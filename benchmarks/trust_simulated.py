@@ -1,10 +1,11 @@
 """Coverage of error bars on new patients of simulated cohorts.
 
     python benchmarks/trust_simulated.py [--patients 3,5,8] [--sd 0.15,0.5] [--cohorts 20] [--models kernel,ridge]
+                                         [--sections 2]
 
-A cohort has K training patients with two sections each, and two new patients with one. Encoder `stain`. For every K and
-size of patient differences: share of values inside the 90 % interval on the new patients, mean over cohorts and the
-worst cohort; PCC beside it.
+A cohort has K training patients with two sections each (or --sections), of whom one more section is kept apart, and two
+new patients with one. Encoder `stain`. For every K and size of patient differences: share of values inside the 90 %
+interval, mean over cohorts, smallest and largest, and PCC; first on the new patients, then on the sections kept apart.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from eosin.api.encode import encode
-from eosin.engine import predict, train
+from eosin.engine import Trained, predict, train
 from eosin.genes import target
 from eosin.metrics import coverage_of_bars, mean_defined, pcc_counted
 from eosin.simulation.cohort import simulate, write_cohort
@@ -32,38 +33,47 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--cohorts", type=int, default=20)
     parser.add_argument("--models", default="kernel,ridge")
     parser.add_argument("--genes", default="var:30")
+    parser.add_argument("--sections", type=int, default=2, help="of each training patient")
     given = parser.parse_args(arguments)
     for n_patients in map(int, given.patients.split(",")):
         for sd in map(float, given.sd.split(",")):
-            found: dict[str, list[tuple[float, float]]] = {model: [] for model in given.models.split(",")}
+            found: dict[tuple[str, str], list[tuple[float, float]]] = {}
             for seed in range(given.cohorts):
-                sections = encoded(n_patients, sd, seed)
-                names = sorted({s.patient for s in sections})
-                training = [s for s in sections if s.patient in names[:n_patients]]
-                judged = [s for s in sections if s.patient not in names[:n_patients] and s.name.endswith("1")]
-                for model, rows in found.items():
-                    rows.append(measured(training, judged, model, given.genes))
-            for model, rows in found.items():
+                new, training, known = parts(n_patients, sd, seed, given.sections)
+                for model in given.models.split(","):
+                    trained = train(training, model=model, panel=given.genes)
+                    for whose, judged in (("new patients", new), ("known patients", known)):
+                        found.setdefault((model, whose), []).append(measured(trained, judged))
+            for (model, whose), rows in found.items():
                 inside, pcc = np.array(rows).T
                 print(
-                    f"{n_patients} patients, sd {sd}: {model} {inside.mean():.3f} inside (worst {inside.min():.3f}), "
-                    f"PCC {pcc.mean():.3f}, {len(rows)} cohorts",
+                    f"{n_patients} patients, sd {sd}: {model}, {whose}: {inside.mean():.3f} inside "
+                    f"({inside.min():.3f} to {inside.max():.3f}), PCC {pcc.mean():.3f}, {len(rows)} cohorts",
                     flush=True,
                 )
 
 
-def encoded(n_patients: int, sd: float, seed: int) -> list[Section]:
-    """The sections of a cohort of K + 2 patients, with features."""
+def parts(n_patients: int, sd: float, seed: int, n_sections: int) -> tuple[list[Section], ...]:
+    """Sections with features: of two new patients, of training, and one more of each training patient."""
     n = n_patients + 2
     size = {"size_um": 1300.0, "mpp": 2.0}
-    cohort = simulate(n_sections=2 * n, n_patients=n, patient_sd=sd, seed=1000 * n_patients + seed, **size)
+    own = n_sections + 1
+    cohort = simulate(n_sections=own * n, n_patients=n, patient_sd=sd, seed=1000 * n_patients + seed, **size)
     with tempfile.TemporaryDirectory() as folder:
-        return encode(write_cohort(cohort, Path(folder) / "data"), out=Path(folder) / "features", encoder="stain")
+        data = write_cohort(cohort, Path(folder) / "data")
+        sections = encode(data, out=Path(folder) / "features", encoder="stain")
+    of_patient: dict[str, list[Section]] = {}
+    for section in sections:
+        of_patient.setdefault(section.patient, []).append(section)
+    names = sorted(of_patient)
+    new = [of_patient[name][0] for name in names[n_patients:]]
+    training = [section for name in names[:n_patients] for section in of_patient[name][:n_sections]]
+    return new, training, [of_patient[name][n_sections] for name in names[:n_patients]]
 
 
-def measured(training: list[Section], judged: list[Section], model: str, genes: str) -> tuple[float, float]:
+def measured(trained: Trained, judged: list[Section]) -> tuple[float, float]:
     """Share inside the 90 % interval, and PCC, mean over the judged sections."""
-    trained, rows = train(training, model=model, panel=genes), []
+    rows = []
     for section in judged:
         made, truth = predict(trained, section), target(section, trained.panel)
         assert made.error_bars is not None

@@ -134,6 +134,8 @@ def train(
 ) -> None:
     """Train a model on measured sections. Any setting: --model.n-layers 4 --train.epochs 100.
 
+    --calibrate conformal makes intervals for new patients that need no assumption, and at least 9 patients.
+
     Parameters
     ----------
     data

@@ -9,12 +9,16 @@ from eosin.errors import EosinError
 
 Overrides = dict[str, dict[str, Any]]
 
+_CALIBRATE = "--calibrate"
+
 _given: Overrides = {}
 """What `take` found, for `over`."""
 
 
 def take(tokens: list[str]) -> list[str]:
     """Take --model.NAME VALUE and --train.NAME VALUE out of the line and keep them for `over`.
+
+    Of `eosin train`, --calibrate VALUE is short for --train.calibrate VALUE.
 
     A setting at the end of the line or before another flag is a switch: true. Only a number may begin with a dash.
     """
@@ -23,6 +27,8 @@ def take(tokens: list[str]) -> list[str]:
     rest = deque(tokens)
     while rest:
         token = rest.popleft()
+        if tokens[0] == "train" and token.partition("=")[0] == _CALIBRATE:
+            token = "--train." + token.removeprefix("--")
         table, dot, name = token.removeprefix("--").partition(".")
         if not (token.startswith("--") and dot and table in {"model", "train"}):
             kept.append(token)

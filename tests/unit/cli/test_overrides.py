@@ -18,6 +18,9 @@ from eosin.cli.overrides import over, take
         ("--train.lr -1e-3 -o run", "-o run", {"train": {"lr": -1e-3}}),
         ("--model.n -2 run", "run", {"model": {"n": -2}}),
         ("--model.name=-o run", "run", {"model": {"name": "-o"}}),
+        ("train d --calibrate conformal -o r", "train d -o r", {"train": {"calibrate": "conformal"}}),
+        ("train d --calibrate=levels", "train d", {"train": {"calibrate": "levels"}}),
+        ("calibrate p --calibrate conformal", "calibrate p --calibrate conformal", {}),
         ("--model.n 2 --train.epochs 3 d", "d", {"model": {"n": 2}, "train": {"epochs": 3}}),
     ],
 )

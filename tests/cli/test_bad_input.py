@@ -559,6 +559,11 @@ NAMES = {
     "draws": (("predict", "RUN", "DATA", "--section", "A1", "--draws", "0", "-o", "p.h5ad"), ("0 draws",)),
     "pitch": (("predict", "RUN", "IMAGE", "--mpp", "2", "--pitch-um", "0", "-o", "p.h5ad"), ("pitch",)),
     "seeds": (("bench", "DATA", "--models", "gene-mean", "--seeds", "0", "-o", "out"), ("seed",)),
+    "place of a grid": (("bench", "DATA", "--on", "procesess:2", "-o", "out"), ("'procesess'", "'processes'")),
+    "two places of a grid": (
+        ("bench", "DATA", "--on", "processes:2", "--workers", "3", "-o", "out"),
+        ("--workers", "--on"),
+    ),
     "gene of a report": (("report", "PREDICTION", "--genes", "GLND99", "-o", "r.html"), ("GLND99",)),
 }
 

@@ -498,6 +498,12 @@ def test_bench_computes_what_is_missing_or_was_asked_otherwise(
     assert lost.is_file()
     assert all(path.stat().st_mtime_ns == before[path] for path in cells if path != lost)
     kept = {path: path.stat().st_mtime_ns for path in cells}
+    numbers = json.loads(Path("out/scores.json").read_text())["cells"]
+    for path in cells[:2]:
+        path.unlink()
+    assert eosin(*grid, "--on", "processes:2").code == 0  # elsewhere, the same numbers
+    again = json.loads(Path("out/scores.json").read_text())["cells"]
+    assert [cell["metrics"] for cell in again] == [cell["metrics"] for cell in numbers]
     assert eosin(*grid, "--draws", 3).code == 0  # another question: nothing of the old answers holds
     assert all(path.stat().st_mtime_ns != kept[path] for path in cells)
 

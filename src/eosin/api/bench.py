@@ -20,7 +20,8 @@ from eosin.encoders import ENCODERS
 from eosin.encoders.parts.field_of_view import with_tile
 from eosin.encoders.parts.spec_text import split_list
 from eosin.errors import EosinError
-from eosin.execution import Here, Processes
+from eosin.execution import Execution, Here, Processes
+from eosin.execution.by_name import execution_of
 from eosin.features import TileMatch
 from eosin.genes import choose_panel, tolerant
 from eosin.metrics.gene_lists import GeneLists
@@ -87,6 +88,7 @@ def bench(
     [('ridge', 'done')]
     """
     need_folder(out)
+    place = _place(comparing, isolate=isolate)
     lists = GeneLists.of(names_of(comparing.biomarkers), comparing.pathways)
     protocol = None if comparing.protocol is None else benchmark.load_protocol(comparing.protocol)
     if protocol is not None:
@@ -133,10 +135,19 @@ def bench(
         tables=tables,
         out=out,
         save=partial(save_prediction, keep_draws=True) if comparing.keep_predictions else None,
-        execution=Processes(comparing.workers) if isolate else Here(),
+        execution=place,
         dry_run=dry_run,
         remarks=remarks,
     )
+
+
+def _place(comparing: BenchSettings, *, isolate: bool) -> Execution:
+    """Where the cells run."""
+    if comparing.on is None or comparing.on == "here":
+        return Processes(comparing.workers) if isolate else Here()
+    if comparing.workers != 1:
+        raise EosinError("--workers and --on both say where cells run", fix="leave one of them out")
+    return execution_of(comparing.on)
 
 
 def _question(

@@ -282,6 +282,9 @@ class BenchSettings:
         .gmt file of gene sets whose co-expression is compared
     workers
         cells that run at a time, each in a process of its own; the times that are noted then disturb one another
+    on
+        where cells run, instead of workers: `here` in one process after another, `processes:N`, or `ray`,
+        `ray:ADDRESS` for a cluster
     """
 
     genes: str | Sequence[str] | None = None
@@ -296,6 +299,7 @@ class BenchSettings:
     biomarkers: str | Sequence[str] | None = None
     pathways: str | Path | Mapping[str, Sequence[str]] | None = None
     workers: int = 1
+    on: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "biomarkers", names_of(self.biomarkers))

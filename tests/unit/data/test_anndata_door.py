@@ -172,6 +172,16 @@ def test_layers_are_added_by_name_and_nothing_else_changes() -> None:
     assert np.array_equal(adata.X, before.X) and not adata.uns and not adata.obsm and adata.obs.equals(before.obs)
 
 
+def test_one_spot_and_one_gene_in_common_are_enough_though_they_are_the_first() -> None:
+    adata, made = measured(), prediction()
+    spot, gene = made.spots.ids[2], made.panel.names[1]
+    adata = adata[[spot, *(name for name in adata.obs_names if name not in made.spots.ids)]].copy()
+    adata = adata[:, [gene, *(name for name in adata.var_names if name not in made.panel.names)]].copy()
+    add_layers(adata, made)
+    layer = adata.layers["eosin"]
+    assert layer[0, 0] == made.mean[2, 1] and np.isnan(layer).sum() == layer.size - 1
+
+
 def test_layers_of_another_section_are_refused() -> None:
     adata = measured()
     adata.obs_names = [f"other{i}" for i in range(41)]

@@ -59,7 +59,7 @@ def write(path: Path, n_spots: int, n_features: int) -> None:
         for name, value in {**ABOUT, "name": path.stem}.items():
             file.attrs[name] = value
         table = file.create_dataset(
-            "features", (n_spots, n_features), np.float16, chunks=(ROWS, n_features), fletcher32=True
+            "features", (n_spots, n_features), np.float16, chunks=(min(ROWS, n_spots), n_features), fletcher32=True
         )
         for start in range(0, n_spots, ROWS):
             rows = slice(start, min(start + ROWS, n_spots))
@@ -71,7 +71,7 @@ def write(path: Path, n_spots: int, n_features: int) -> None:
         names = np.array([f"s{i}".encode() for i in range(n_spots)])
         parts = {"coords": origins, "centres_um": place.astype(np.float64), "barcodes": names}
         for name, values in parts.items():
-            file.create_dataset(name, data=values, fletcher32=True, chunks=(65_536 // 2, *values.shape[1:]))
+            file.create_dataset(name, data=values, fletcher32=True, chunks=(min(32_768, n_spots), *values.shape[1:]))
         for name in ("patch_size", "patch_size_level0", "level0_width", "level0_height"):
             file["coords"].attrs[name] = ABOUT[name]
 

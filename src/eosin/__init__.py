@@ -30,7 +30,7 @@ _HOME = {
     "predict_cohort": "eosin.api.predict_cohort",
     "read": "eosin.api.read",
     "report": "eosin.api.report",
-    "report_cohort": "eosin.api.score_cohort",
+    "report_cohort": "eosin.api.report_cohort",
     "score": "eosin.api.score",
     "score_cohort": "eosin.api.score_cohort",
     "study": "eosin.api.study",

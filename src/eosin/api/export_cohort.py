@@ -7,9 +7,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from eosin.api.parts.ledger import content_of
-from eosin.api.parts.slide_jobs import CohortResult, Work, do_cohort
-from eosin.api.score_cohort import predictions_in
+from eosin.api.parts.predictions import OnPrediction, do_predictions
+from eosin.api.parts.slide_jobs import CohortResult
 from eosin.data.slide_entries import SlideEntry
 from eosin.exporting import export
 from eosin.exporting.formats import ExportOptions, format_of
@@ -18,7 +17,7 @@ from eosin.storage.files import fingerprint
 
 
 @dataclass(frozen=True)
-class ExportWork(Work):
+class ExportWork(OnPrediction):
     """Write a prediction as `{id}.SUFFIX`.
 
     Attributes
@@ -39,10 +38,6 @@ class ExportWork(Work):
     def key(self) -> str:
         """Hash of all options."""
         return fingerprint(self.suffix, str(self.genes), self.missing_genes, asdict(self.options))
-
-    def files(self, entry: SlideEntry) -> str:
-        """Hash of the prediction."""
-        return content_of(entry.path)
 
     def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
         """Write the file."""
@@ -92,4 +87,4 @@ def export_cohort(
     suffix, options = f".{to.removeprefix('.')}", ExportOptions(names_of(layers), outline, mpp)
     format_of(Path(f"all{suffix}")).check(options)
     work = ExportWork(suffix, names_of(genes), missing_genes, options)
-    return do_cohort(work, predictions, lambda: predictions_in(predictions), Path(out), running)
+    return do_predictions(work, predictions, out, running)

@@ -125,7 +125,7 @@ def report(
     if of_many or not path.is_dir():
         need_cohort(path, out, given(running))
     from eosin.api.report import report as run
-    from eosin.api.score_cohort import report_cohort
+    from eosin.api.report_cohort import report_cohort
     from eosin.cli import show
 
     own = {"genes": listed(genes), "biomarkers": listed(biomarkers), "pathways": pathways}

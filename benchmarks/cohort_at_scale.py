@@ -2,7 +2,10 @@
 
     python benchmarks/cohort_at_scale.py --spots 50000 200000                  # the ridge
     python benchmarks/cohort_at_scale.py --spots 1000000 --models ridge kernel
+    python benchmarks/cohort_at_scale.py --spots 100000 --genes 50 --models stflow --train.epochs 1 --model.base ridge
     python benchmarks/cohort_at_scale.py --spots 50000 --profile               # and where the time goes
+
+Flags that it does not know are handed to `eosin train`.
 
 The cohort: sections of at most 50,000 spots on a square lattice, two of each patient; features of 16 slow patterns in
 noise, as float16 in feature files of eosin; Poisson counts of these patterns. It is written into a temporary folder
@@ -71,10 +74,10 @@ def write(folder: Path, n_spots: int, n_features: int, n_genes: int) -> None:
     (folder / "data" / "index.json").unlink()  # lists the last section only; without it all are read
 
 
-def train(folder: Path, model: str, n_genes: int, *, profile: bool) -> dict[str, str]:
+def train(folder: Path, model: str, n_genes: int, more: list[str], *, profile: bool) -> dict[str, str]:
     """What one training takes, as a row of the table."""
     command = ["train", str(folder / "data"), "--features", str(folder / "features"), "--encoder", "drawn"]
-    command += ["--model", model, "--genes", f"var:{n_genes}", "-o", str(folder / model), "--overwrite"]
+    command += ["--model", model, "--genes", f"var:{n_genes}", "-o", str(folder / model), "--overwrite", *more]
     return {"model": model, **measured(command, folder / "profile" if profile else None, "cumulative", 60)}
 
 
@@ -104,7 +107,7 @@ def main() -> None:
     parser.add_argument("--genes", type=int, default=200)
     parser.add_argument("--models", nargs="+", default=["ridge"])
     parser.add_argument("--profile", action="store_true")
-    given = parser.parse_args()
+    given, more = parser.parse_known_args()
     rows = []
     for n_spots in given.spots:
         folder = Path(tempfile.mkdtemp(prefix="eosin-cohort-"))
@@ -115,7 +118,7 @@ def main() -> None:
             write(folder, n_spots, given.features, given.genes)
             print(f"{n_spots:,} spots written, {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GiB")
             for model in given.models:
-                row = {"spots": f"{n_spots:,}", **train(folder, model, given.genes, profile=given.profile)}
+                row = {"spots": f"{n_spots:,}", **train(folder, model, given.genes, more, profile=given.profile)}
                 print(row, flush=True)
                 rows.append(row)
         finally:

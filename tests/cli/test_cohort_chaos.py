@@ -61,7 +61,7 @@ class Plan:
 
 def broken_slides(folder: Path, good: Path) -> list[tuple[Callable[[Path], object], dict[str, str], str]]:
     """Ten ways to be no slide: what writes the file, what the table says of it, a word of the reason."""
-    pixels = np.full((40, 40, 3), 200, np.uint8)
+    pixels = np.full((300, 300, 3), 255, np.uint8)
 
     def picture(array: np.ndarray, **how: object) -> Callable[[Path], object]:
         return lambda path: Picture.fromarray(array).save(path, **how)
@@ -71,15 +71,15 @@ def broken_slides(folder: Path, good: Path) -> list[tuple[Callable[[Path], objec
     (folder / "words.csv").write_text("id,x_um,y_um\na,here,there\n")
     return [
         (lambda path: path.write_bytes(good.read_bytes()[:2000]), {}, "decoded"),
-        (lambda path: path.write_bytes(b""), {}, "broken"),
-        (lambda path: path.write_text("a letter"), {}, "broken"),
-        (lambda path: path.write_bytes(b"II*\0 cut"), {}, "broken"),
+        (lambda path: path.write_bytes(b""), {}, "not an image"),
+        (lambda path: path.write_text("a letter"), {}, "not an image"),
+        (lambda path: path.write_bytes(b"II*\0 cut"), {}, "damaged"),
         (lambda path: None, {}, "no such file"),
         (lambda path: shutil.copy(good, path), {"mpp": ""}, "--mpp"),
-        (lambda path: shutil.copy(good, path), {"mpp": "0.01"}, "µm"),
-        (lambda path: shutil.copy(good, path), {"points": "far.csv"}, "broken"),
+        (lambda path: path.mkdir(), {}, "folder"),
+        (lambda path: shutil.copy(good, path), {"points": "far.csv"}, "outside the image"),
         (lambda path: shutil.copy(good, path), {"points": "words.csv"}, "words.csv"),
-        (picture(pixels, format="PNG"), {}, "broken"),
+        (picture(pixels, format="PNG"), {}, "tissue"),
     ]
 
 

@@ -45,7 +45,7 @@ class Turning:
 
     def regions(self, rows: Sequence[np.ndarray]) -> Batch:
         """The regions of some rows each, as one batch; chosen spots have the features of their tile turned."""
-        seen = self.upright.regions(rows)  # a copy
+        seen = self.upright.regions(rows).in_memory()  # a copy
         if self.share > 0 and self.turned is not None:
             spots = np.flatnonzero(self.rng.random(len(seen)) < self.share)
             turns = self.rng.integers(self.turned.shape[1], size=len(spots))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,11 @@ from eosin.engine.selection import HeldOut
 from eosin.engine.train_settings import TrainSettings
 from eosin.engine.weight_average import WeightAverage, copy_weights, load_weights
 from eosin.errors import EosinError
+from eosin.in_order import results_in_order
 from eosin.models import Learned, Training
 from eosin.models.parts.named_arrays import below, json_array, json_of, under
+from eosin.storage.lazy_rows import LazyRows
+from eosin.types import Batch
 
 
 class Phase:
@@ -59,7 +63,8 @@ class Phase:
         self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
         self.average = WeightAverage(self.model, settings.ema) if settings.ema else None
         self.best: dict[str, Tensor] = {}
-        self.regions = Regions(training.batch, np.arange(len(training.batch)), settings.min_region)
+        every = np.arange(len(training.batch))
+        self.regions = Regions(training.batch, every, settings.min_region, settings.largest_region)
         self.choice = np.random.default_rng([seed, 1])
         self.noise = torch.Generator().manual_seed(seed + 2)
         torch.manual_seed(seed + 3)  # dropout draws from torch's global state
@@ -74,8 +79,9 @@ class Phase:
         s, losses = self.settings, []
         self.wrapped.train()
         world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        for rows in self.regions.epoch(s.regions_per_section, s.regions_per_step * world, self.choice):
-            losses.append(self._step(rows[rank::world] or rows[:1]))
+        steps = self.regions.epoch(s.regions_per_section, s.regions_per_step * world, self.choice)
+        for rows, batch in self._with_features(rows[rank::world] or rows[:1] for rows in steps):
+            losses.append(self._step(rows, batch))
             best = "" if self.progress.best_score is None else f", best {abs(self.progress.best_score):.3f}"
             advance(1, note=f"epoch {self.progress.epoch + 1}{best}")
         mean = float(torch.stack(losses).mean())
@@ -83,9 +89,21 @@ class Phase:
             raise EosinError("the training loss is not a finite number", fix="use a smaller --train.lr")
         return mean
 
-    def _step(self, rows: list[np.ndarray]) -> Tensor:
-        """One gradient step on some regions, given as rows of the batch; returns the loss."""
-        context = self.model.prepare(self.turning.regions(rows))
+    def _with_features(self, steps: Iterable[list[np.ndarray]]) -> Iterator[tuple[list[np.ndarray], Batch]]:
+        """The regions of each step as a batch in memory; features on disk are read one step ahead, on a thread."""
+        if not isinstance(self.training.batch.features, LazyRows):
+            yield from ((rows, self.turning.regions(rows)) for rows in steps)
+            return
+
+        def read(rows: list[np.ndarray]) -> tuple[list[np.ndarray], Batch]:
+            return rows, self.turning.regions(rows)
+
+        with ThreadPoolExecutor(1, thread_name_prefix="regions") as pool:  # one: turns are drawn in the order of steps
+            yield from results_in_order((pool.submit(read, rows) for rows in steps), 2)
+
+    def _step(self, rows: list[np.ndarray], batch: Batch) -> Tensor:
+        """One gradient step on some regions, given as rows of all spots and as a batch; returns the loss."""
+        context = self.model.prepare(batch)
         target = torch.from_numpy(self.training.target[np.concatenate(rows)]).to(self.accelerator.device)
         with self.accelerator.autocast():
             loss = self.wrapped(context, target, self.noise)

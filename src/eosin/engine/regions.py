@@ -21,19 +21,21 @@ class Regions:
         The spots to draw from, as rows of the batch.
     min_share
         Smallest share of a section's spots in a region, 0 to 1.
+    most
+        Spots in a region at most, however large its share of a section would be.
     """
 
-    def __init__(self, batch: Batch, rows: np.ndarray, min_share: float):
+    def __init__(self, batch: Batch, rows: np.ndarray, min_share: float, most: int):
         part = batch.part_of_spot()[rows]
         self.rows = [rows[part == p] for p in np.unique(part)]  # per section, as rows of the batch
         self.trees = [cKDTree(batch.xy_um[r]) for r in self.rows]
-        self.min_share = min_share
+        self.min_share, self.most = min_share, most
 
     def draw(self, section: int, rng: np.random.Generator) -> np.ndarray:
         """Rows of the batch that form one region of one section."""
         tree, rows = self.trees[section], self.rows[section]
         share = rng.uniform(self.min_share, 1.0)
-        n = min(max(2, int(share * len(rows))), len(rows))
+        n = min(max(2, int(share * len(rows))), len(rows), self.most)
         centre = tree.data[rng.integers(len(rows))]
         return rows[np.sort(np.atleast_1d(tree.query(centre, k=n)[1]))]
 

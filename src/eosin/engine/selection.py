@@ -10,6 +10,7 @@ import torch
 
 from eosin.errors import EosinError
 from eosin.genes import target
+from eosin.geometry.patches import patches
 from eosin.metrics import crps, mean_defined, pcc_counted
 from eosin.models import Learned, Training
 from eosin.types import Batch, GenePanel, Section
@@ -55,6 +56,8 @@ RULES: Mapping[str, Rule] = {
     )
 }
 """All that `train.select` may name."""
+_MOST_SPOTS = 20_000
+"""Of a held-out group that are predicted after every epoch."""
 MEASURED = "pcc"
 """What is measured in any case, whatever chooses."""
 
@@ -111,8 +114,9 @@ class HeldOut:
 
     @classmethod
     def group(cls, held: Training, rule: Rule, draws: int) -> HeldOut:
-        """A group of the training spots."""
-        return cls(((replace(held.batch, training_rows=None), held.target),), rule, draws)
+        """A group of the training spots, or connected pieces of a very large one; its features come into memory."""
+        held = held.take(patches(held.batch.xy_um, _MOST_SPOTS, starts=held.batch.starts))
+        return cls(((replace(held.batch, training_rows=None).in_memory(), held.target),), rule, draws)
 
     @classmethod
     def outside(cls, validation: Validation, rule: Rule, panel: GenePanel, most: int) -> HeldOut:

@@ -27,6 +27,7 @@ from eosin.genes import choose_panel, target, totals, with_ids
 from eosin.geometry import grouped
 from eosin.models import MODELS, Learned, Solved, Training
 from eosin.models.parts.patients import SpotOrigins
+from eosin.row_blocks import even_rows
 from eosin.storage.files import fingerprint
 from eosin.storage.lazy_rows import LazyRows, StackedRows
 from eosin.trust import Distance, ErrorModel, need_patients
@@ -123,7 +124,7 @@ def train(
         return entry.build(model_settings, n_features, panel)
 
     untrained, depth = build(), depth_of(sections)
-    if isinstance(training.batch.features, LazyRows) and not untrained.reads_rows:
+    if isinstance(training.batch.features, LazyRows) and not untrained.trains_on_rows:
         training, rows = _in_memory(training, untrained.most_spots, name)
         depth = depth[rows]
     if isinstance(untrained, Solved):
@@ -189,10 +190,9 @@ def gather(sections: Sequence[Section], panel: GenePanel) -> Training:
 def _in_memory(training: Training, most: int | None, name: str) -> tuple[Training, np.ndarray]:
     """A training set on disk, in memory: at most so many spots, evenly from all sections; and their rows."""
     n, features = len(training.batch), training.batch.features
-    rows = np.arange(n)
-    if most is not None and n > most:
-        rows = np.linspace(0, n - 1, most).astype(int)
-        log.warning("model '%s' learns from %d of %d spots, whose features it takes into memory", name, most, n)
+    rows = np.arange(n) if most is None else even_rows(n, most)
+    if len(rows) < n:
+        log.warning("model '%s' learns from %d of %d spots, whose features it takes into memory", name, len(rows), n)
         training = training.take(rows)
     else:
         log.warning("model '%s' takes all features into memory: %.1f GiB", name, features.nbytes / 2**30)

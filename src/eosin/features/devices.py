@@ -12,7 +12,7 @@ import torch
 
 from eosin.device import device_of
 from eosin.encoders.base import Encoder
-from eosin.features.in_order import results_in_order
+from eosin.in_order import results_in_order
 
 T = TypeVar("T")
 R = TypeVar("R")

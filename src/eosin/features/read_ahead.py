@@ -17,7 +17,7 @@ from torch import Tensor
 
 from eosin.encoders.base import View
 from eosin.errors import EosinError
-from eosin.features.in_order import results_in_order
+from eosin.in_order import results_in_order
 from eosin.slide import Slide
 
 READERS = min(8, os.cpu_count() or 1)

@@ -51,13 +51,18 @@ class Training:
     panel: GenePanel
 
     def take(self, rows: np.ndarray) -> Training:
-        """Some of the spots as a training set of their own; parts (sections) stay apart, empty ones go."""
+        """Some of the spots as a training set of their own; parts (sections) stay apart, empty ones go.
+
+        Features and counts on disk stay there.
+        """
         part = self.batch.part_of_spot()[rows]
         order = np.argsort(part, kind="stable")
         rows, part = rows[order], part[order]
         pieces = [rows[part == p] for p in np.unique(part)]
         batch = replace(self.batch.regions(pieces), training_rows=np.arange(len(rows)))
-        return Training(batch, self.target[rows], self.counts[rows], self.groups[rows], self.panel)
+        lazy = isinstance(self.counts, LazyRows)
+        counts = self.counts.chosen(rows) if lazy else self.counts[rows]
+        return Training(batch, self.target[rows], counts, self.groups[rows], self.panel)
 
 
 class Model(ABC):
@@ -80,6 +85,11 @@ class Model(ABC):
     def reads_rows(self) -> bool:
         """Whether features are read by rows, so that those of a batch may lie on disk."""
         return False
+
+    @property
+    def trains_on_rows(self) -> bool:
+        """Whether training takes features a region at a time, so that those of a cohort may lie on disk."""
+        return self.reads_rows
 
     @property
     def reach(self) -> tuple[Hop, ...] | None:

@@ -178,6 +178,11 @@ class Bleep(Learned):
         self.register_buffer("reference", torch.zeros(1, len(scale.mean)))
 
     @property
+    def trains_on_rows(self) -> bool:
+        """Features of a region are all that a step sees; the expression of all training spots is kept."""
+        return True
+
+    @property
     def reach(self) -> tuple[Hop, ...]:
         """A spot by itself."""
         return ()

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from eosin.models.parts.patients import MOST_FOLDS
 from eosin.models.parts.principal import mean_and_scale
-from eosin.row_blocks import row_blocks
+from eosin.row_blocks import even_rows, row_blocks
 from eosin.types import Likeness
 
 N_COMPONENTS = 20
@@ -120,7 +120,7 @@ class Distance:
         own spots are what is usual, with a larger margin. Of very many spots some are taken.
         """
         if len(features) > _MOST_SPOTS:
-            rows = np.linspace(0, len(features) - 1, _MOST_SPOTS).astype(int)
+            rows = even_rows(len(features), _MOST_SPOTS)
             features, slide, patient = features[rows], slide[rows], patient[rows]
         features = np.asarray(features, dtype=np.float64)
         labels = np.unique(slide, return_inverse=True)[1].reshape(-1)

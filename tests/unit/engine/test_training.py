@@ -126,6 +126,7 @@ CHANGES = {
     "regions_per_section": 2,
     "regions_per_step": 1,
     "min_region": 0.9,
+    "largest_region": 5,
     "lr": 0.01,
     "weight_decay": 0.5,
     "clip": 0.001,

@@ -25,8 +25,12 @@ from eosin.models.base import TakeDraws, Training
 from eosin.models.parts.objective import ValueObjective
 from eosin.models.parts.on_base import NetworkUnits, OnBase
 from eosin.models.parts.pieces import Hop, Pieces
+from eosin.row_blocks import even_rows
 from eosin.storage.scratch import let_go
 from eosin.types import Batch
+
+_MOST_SPOTS = 100_000
+"""That a prior is fitted to."""
 
 
 @runtime_checkable
@@ -125,8 +129,10 @@ class FlowModel(OnBase):
         self.objective, self.max_draws = objective, max_draws
 
     def observe_left_over(self, training: Training, left_over: np.ndarray) -> None:
-        """Fit the prior."""
-        self.prior.observe(np.asarray(training.counts), left_over if self.prior.of_residuals else training.target)
+        """Fit the prior, to some spots of very many."""
+        rows = even_rows(len(left_over), _MOST_SPOTS)
+        values = left_over if self.prior.of_residuals else training.target
+        self.prior.observe(np.asarray(training.counts[rows]), values[rows])
 
     @property
     def generates(self) -> bool:

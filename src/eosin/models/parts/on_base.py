@@ -16,12 +16,15 @@ from eosin.config import Settings, need_known
 from eosin.models.base import MODELS, Learned, Model, Training
 from eosin.models.parts.base_model import DEFAULT_BASE, NO_BASE, BaseModel, base_of
 from eosin.models.parts.named_arrays import below, under
-from eosin.models.parts.patients import SpotOrigins, within_sections
+from eosin.models.parts.patients import SpotOrigins, section_means
 from eosin.models.parts.pieces import Piece, Pieces
 from eosin.models.parts.scaling import InputMap, ValueScale
+from eosin.row_blocks import row_blocks
 from eosin.storage.lazy_rows import LazyRows
-from eosin.storage.scratch import let_go
+from eosin.storage.scratch import let_go, scratch_table
 from eosin.types import Batch, GenePanel
+
+_NUMBERS_AT_ONCE = 1 << 22
 
 
 class OnBaseSettings(Settings, ABC):
@@ -101,6 +104,11 @@ class OnBase(Learned):
         return self.base is not None
 
     @property
+    def trains_on_rows(self) -> bool:
+        """Where the base does."""
+        return self.base is None or (isinstance(self.base, Model) and self.base.trains_on_rows)
+
+    @property
     def n_genes(self) -> int:
         """Genes of the panel."""
         return len(self.scale.mean)
@@ -135,8 +143,14 @@ class OnBase(Learned):
         self.base.solve(training)
         groups = SpotOrigins.of(training).sections_in_folds()
         missed = training.target - self.base.out_of_fold(replace(training, groups=groups))
-        left_over = within_sections(missed, training.batch.part_of_spot()).astype(np.float32)
-        self._out_of_fold = (training.target - left_over).astype(np.float32)
+        section = training.batch.part_of_spot()
+        means, number = section_means(missed, section), np.unique(section, return_inverse=True)[1].reshape(-1)
+        left_over = scratch_table(missed.shape)
+        self._out_of_fold = scratch_table(missed.shape)
+        for rows in row_blocks(len(missed), budget=_NUMBERS_AT_ONCE, per_row=missed.shape[1]):
+            left_over[rows] = missed[rows] - means[number[rows]]
+            self._out_of_fold[rows] = training.target[rows] - left_over[rows]
+            let_go(left_over, self._out_of_fold)
         return left_over
 
     def remarks(self, batch: Batch) -> dict[str, Any]:

@@ -7,6 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from eosin.models.parts.principal import Fit, mean_and_scale
+from eosin.row_blocks import even_rows
+
+_MOST_SPOTS = 50_000
+"""That scales and components are fitted to; more spots hardly move them."""
 
 
 class InputMap(nn.Module):
@@ -33,7 +37,8 @@ class InputMap(nn.Module):
         self.register_buffer("basis", None if n_components is None else torch.zeros(n_features, self.n_out))
 
     def observe(self, features: np.ndarray) -> None:
-        """Fit to the features [s f] of training spots."""
+        """Fit to the features [s f] of training spots, or of some of very many; they may lie on disk."""
+        features = np.asarray(features[even_rows(len(features), _MOST_SPOTS)])
         mean, scale = mean_and_scale(features)
         self.shift.copy_(torch.from_numpy(mean))
         self.scale.copy_(torch.from_numpy(scale))  # infinite for a constant feature, which thus becomes 0

@@ -76,7 +76,7 @@ def broken_slides(folder: Path, good: Path) -> list[tuple[Callable[[Path], objec
         (lambda path: path.write_bytes(b"II*\0 cut"), {}, "damaged"),
         (lambda path: None, {}, "no such file"),
         (lambda path: shutil.copy(good, path), {"mpp": ""}, "--mpp"),
-        (lambda path: path.mkdir(), {}, "folder"),
+        (lambda path: path.mkdir(), {}, "no image"),
         (lambda path: shutil.copy(good, path), {"points": "far.csv"}, "outside the image"),
         (lambda path: shutil.copy(good, path), {"points": "words.csv"}, "words.csv"),
         (picture(pixels, format="PNG"), {}, "tissue"),

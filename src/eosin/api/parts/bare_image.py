@@ -30,7 +30,7 @@ def need_no_layout(layout: Layout, path: Path) -> None:
     """Refuse a wish where spots should lie if they have been measured."""
     if layout != ON_TISSUE:
         fix = "leave out --lattice, --pitch-um, --spot-um, --points and --tissue, or give the image alone"
-        raise EosinError("holds measured sections, whose spots are where they were measured", file=path, fix=fix)
+        raise EosinError("is no image: spots of measured sections are where they were measured", file=path, fix=fix)
 
 
 def name_of_image(path: Path) -> str:

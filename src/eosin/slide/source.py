@@ -142,8 +142,9 @@ def check_claim(
         raise EosinError(f"claims {size_px[0]} x {size_px[1]} px", file=path, fix=fix)
     n_stored = path.stat().st_size if n_stored is None else n_stored
     if n_bytes > max(TRUSTED_BYTES, (_TILED_RATIO if tiled else _WHOLE_RATIO) * n_stored):
+        kind = "folder" if path.is_dir() else "file"
         raise EosinError(
-            f"claims {size_px[0]} x {size_px[1]} px in {'a folder' if path.is_dir() else 'a file'} of {n_stored:,} bytes",
+            f"claims {size_px[0]} x {size_px[1]} px in a {kind} of {n_stored:,} bytes",
             file=path,
             fix="its header is damaged or forged: copy or export it again",
         )

@@ -45,7 +45,12 @@ def _instance(pixels: np.ndarray, mpp: float, uid: str, level: int, tile: int = 
         "SeriesInstanceUID": f"{uid}.200",
         "FrameOfReferenceUID": f"{uid}.300",
         "Modality": "SM",
-        "ImageType": ["ORIGINAL" if level == 0 else "DERIVED", "PRIMARY", "VOLUME", "NONE" if level == 0 else "RESAMPLED"],
+        "ImageType": [
+            "ORIGINAL" if level == 0 else "DERIVED",
+            "PRIMARY",
+            "VOLUME",
+            "NONE" if level == 0 else "RESAMPLED",
+        ],
         "InstanceNumber": level + 1,
         "SamplesPerPixel": 3,
         "PhotometricInterpretation": "YBR_FULL_422",

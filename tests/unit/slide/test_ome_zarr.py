@@ -111,7 +111,7 @@ def test_transformations_of_all_levels_come_after_their_own(tmp_path: Path, pixe
 
 
 def test_translation_of_the_picture_on_the_stage_moves_nothing(tmp_path: Path, pixels: np.ndarray) -> None:
-    """Positions are from the picture's own corner. Levels are shifted by half a pixel, as centres are, or not at all."""
+    """Positions are from the picture's own corner. Levels are shifted by half a pixel, as centres are, or not."""
     for name, shifts in {"centres": (0, 0.25, 0.75), "corners": (0, 0, 0)}.items():
         moved = [(5000 + shift, -300 + shift) for shift in shifts]
         path = save_zarr(tmp_path / f"{name}.zarr", pixels, MPP, translations=moved)

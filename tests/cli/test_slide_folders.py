@@ -101,7 +101,7 @@ def test_a_cohort_of_folders_and_files(
 ) -> None:
     """A slide each: an OME-Zarr, a TIFF, a folder of DICOM, DICOM files of two slides side by side, a CZI."""
     pytest.importorskip("pydicom")
-    cohort = tmp_path / "cohort"
+    cohort = store.parent / "cohort"
     (cohort / "series").mkdir(parents=True)
     store.rename(cohort / store.name)
     picture.rename(cohort / picture.name)

@@ -139,8 +139,8 @@ def read_multiscale(path: Path) -> Multiscale:
     try:
         return _multiscale(folder, described[0], attributes)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        said = f"metadata that cannot be read ({type(error).__name__}: {error})"
-        raise EosinError(f"has {said}", file=path, fix=_DAMAGED) from error
+        reason = f"{type(error).__name__}: {error}"
+        raise EosinError(f"has metadata that cannot be read ({reason})", file=path, fix=_DAMAGED) from error
 
 
 def _multiscale(folder: Path, described: Mapping[str, Any], attributes: Mapping[str, Any]) -> Multiscale:

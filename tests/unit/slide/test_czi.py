@@ -61,6 +61,22 @@ def test_a_flat_decoding_by_the_other_library_is_the_same(tmp_path: Path, pixels
             assert np.array_equal(got, flat[y - 4 : y + 4, x - 4 : x + 4])
 
 
+@needs_czi
+@pytest.mark.parametrize("codec", ["zstd1:ExplicitLevel=3", "zstd0:"])
+def test_codecs_of_scanners(tmp_path: Path, pixels: np.ndarray, codec: str) -> None:
+    """Files of Zeiss' own library, which writes axes that OpenSlide refuses."""
+    from pylibCZIrw.czi import create_czi
+
+    with create_czi(str(tmp_path / "s.czi"), compression_options=codec) as file:
+        file.write(np.ascontiguousarray(pixels[..., ::-1]), location=(-70, 45))
+        file.write_metadata(scale_x=MPP / 1e6, scale_y=MPP / 1e6)
+    with open_slide(tmp_path / "s.czi") as slide:
+        assert (slide.library, slide.mpp) == ("pylibCZIrw", pytest.approx(MPP))
+        for x, y in PLACES:
+            got = slide.read((x * MPP, y * MPP), 8 * MPP, 8)
+            assert np.array_equal(got, pixels[y - 4 : y + 4, x - 4 : x + 4])
+
+
 @pytest.mark.parametrize(("axes", "library"), LIBRARIES)
 def test_reduced_levels_are_those_that_are_stored(tmp_path: Path, pixels: np.ndarray, axes: str, library: str) -> None:
     path = save_czi(tmp_path / "s.czi", pyramid(pixels, (10, -20)), MPP, axes=axes)

@@ -31,7 +31,7 @@ _NOT_IN_SUMMARY = ("key", "files", "content", "output_hash")
 
 
 def content_of(path: Path) -> str:
-    """Hash of what lies at a path: sampled bytes of a slide or file, or those of all files of a folder with their names."""
+    """Hash of what lies at a path: sampled bytes of a slide or file, or those of all files of a folder, with names."""
     if is_slide(path):
         return str(image_hash(path))
     files = sorted(file for file in path.rglob("*") if file.is_file())

@@ -8,8 +8,6 @@ from eosin.errors import EosinError
 from eosin.slide.dicom import is_dicom_folder
 from eosin.slide.ngff import MARKS, is_ome_zarr
 
-ZARR_SUFFIXES = (".ome.zarr", ".zarr")
-"""What folders of OME-Zarr are called, by custom; their metadata count."""
 _FIX = "give the path of an image file"
 _MANY_FILES = (".mrxs", ".dcm", ".vms", ".vmu")
 """Suffixes of files that hold a part of a slide, whose other parts lie beside them."""

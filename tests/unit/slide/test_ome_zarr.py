@@ -18,7 +18,7 @@ from eosin.errors import EosinError
 from eosin.slide import open_slide, scale_of, size_px_of
 from eosin.slide.slide_path import is_slide_folder
 from unit.slide import pictures
-from unit.slide.zarr_files import save_zarr
+from unit.slide.zarr_files import axes_of, save_zarr
 
 MPP = 0.5
 PLACES = np.random.default_rng(0).integers(20, (280, 220), (10, 2))
@@ -353,3 +353,23 @@ def test_threads_read_the_same(tmp_path: Path, pixels: np.ndarray) -> None:
         many = slide.read_many(centres, 12.0, 24)
         for centre, window in zip(centres, many):
             assert np.array_equal(window, slide.read(centre, 12.0, 24))
+
+
+def test_what_other_libraries_write(tmp_path: Path, pixels: np.ndarray) -> None:
+    """By ome-zarr, as most converters in Python, and the image of a SpatialData store, whose scale is none of its own."""
+    pytest.importorskip("ome_zarr")
+    spatialdata = pytest.importorskip("spatialdata")
+    from ome_zarr.writer import write_image, write_multiscale
+
+    group = zarr.open_group(tmp_path / "s.zarr", mode="w")
+    scale = [{"type": "scale", "scale": [1.0, MPP * 2**i, MPP * 2**i]} for i in range(3)]
+    levels = [pixels, pictures.halved(pixels), pictures.halved(pictures.halved(pixels))]
+    given = {"axes": axes_of("cyx", "micrometer"), "coordinate_transformations": [[one] for one in scale]}
+    write_multiscale([np.moveaxis(level, -1, 0) for level in levels], group, **given)
+    assert differ(tmp_path / "s.zarr", pixels) == 0 and scale_of(tmp_path / "s.zarr") == MPP
+    write_image(np.moveaxis(pixels, -1, 0), zarr.open_group(tmp_path / "plain.zarr", mode="w"), axes="cyx")
+    assert differ(tmp_path / "plain.zarr", pixels) == 0 and scale_of(tmp_path / "plain.zarr") is None
+    image = spatialdata.models.Image2DModel.parse(np.moveaxis(pixels, -1, 0), dims=("c", "y", "x"), scale_factors=[2])
+    spatialdata.SpatialData(images={"he": image}).write(tmp_path / "sdata.zarr")
+    assert differ(tmp_path / "sdata.zarr" / "images" / "he", pixels) == 0
+    assert not is_slide_folder(tmp_path / "sdata.zarr")

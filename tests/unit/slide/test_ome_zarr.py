@@ -356,7 +356,7 @@ def test_threads_read_the_same(tmp_path: Path, pixels: np.ndarray) -> None:
 
 
 def test_what_other_libraries_write(tmp_path: Path, pixels: np.ndarray) -> None:
-    """By ome-zarr, as most converters in Python, and the image of a SpatialData store, whose scale is none of its own."""
+    """By ome-zarr, as most converters in Python do; and the image of a store of SpatialData, which says no scale."""
     pytest.importorskip("ome_zarr")
     spatialdata = pytest.importorskip("spatialdata")
     from ome_zarr.writer import write_image, write_multiscale

@@ -7,6 +7,7 @@ names leads to those bytes.
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -44,8 +45,6 @@ class Disturbed(RuleBasedStateMachine):
         """A command whose n-th write fails: what has a name afterwards is as it was, or whole."""
         before = contents(Path(OUTPUTS[verb]))
         with pytest.MonkeyPatch.context() as patch:
-            import os
-
             patch.setattr(os, call, disturbed(call, at, [0]))
             said = command(self.eosin, self.ground, verb)
         self.judge(verb, said, wholly=False)

@@ -49,8 +49,10 @@ class Disturbed(RuleBasedStateMachine):
             said = command(self.eosin, self.ground, verb)
         self.judge(verb, said, wholly=False)
         for name, content in contents(Path(OUTPUTS[verb])).items():
+            if verb == "train" or name.endswith(".part"):  # what a rerun goes on from, and checks
+                continue
             known = (before.get(name), self.right[verb].get(name))
-            assert content in known or verb == "train", f"{name} is neither whole nor as it was"
+            assert content in known, f"{name} is neither whole nor as it was"
 
     @rule(which=st.floats(0, 1), where=st.floats(0, 1), bit=st.integers(0, 7))
     def flip_a_bit(self, which: float, where: float, bit: int) -> None:

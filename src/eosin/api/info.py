@@ -13,7 +13,7 @@ from eosin.data.contents import other_file
 from eosin.data.h5ad import kind_of
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
-from eosin.slide import open_slide, warn_of_little
+from eosin.slide import is_slide_folder, open_slide, warn_of_little
 from eosin.storage.files import read_json
 
 
@@ -50,7 +50,8 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
 
         if holds_features(path):
             return {"kind": "features", **feature_facts(path, mpp=reading.mpp)}
-    if path.is_dir() or path.suffix.lower() in {".h5ad", ".h5"}:
+    is_image = reading.reader is None and is_slide_folder(path)
+    if (path.is_dir() and not is_image) or path.suffix.lower() in {".h5ad", ".h5"}:
         return {"kind": "data", **door.describe(path, reading=reading)}
     if (error := other_file(path)) is not None:
         raise error

@@ -278,7 +278,9 @@ def _token() -> Check:
 def _spatialdata() -> Check:
     installed = _version("spatialdata")
     if installed is None:
-        return Check("spatialdata", NOTE, "not installed; needed for .zarr only", "pip install spatialdata")
+        return Check(
+            "spatialdata", NOTE, "not installed; needed for stores of SpatialData only", "pip install spatialdata"
+        )
     return Check("spatialdata", OK, installed)
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import itertools
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from eosin.data.packed import is_packed, unpack_command
 from eosin.errors import EosinError
 from eosin.plurals import counted
+from eosin.slide import is_slide_folder
 
 PICTURES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".btf", ".jpg", ".jpeg", ".png", ".czi", ".dcm")
 """Suffixes of images of slides."""
@@ -44,12 +46,24 @@ _WAYS_OUT = {
 def other_file(path: Path) -> EosinError | None:
     """The error of a file that by its name is neither an image nor measured sections; None where it may be one."""
     if is_packed(path):
-        return EosinError("is packed", file=path, fix=f"unpack it ({unpack_command(path)}) and give what is in it")
+        command = unpack_command(path, has_own_folder=_holds_a_store(path))
+        return EosinError("is packed", file=path, fix=f"unpack it ({command}) and give what is in it")
     suffix = path.suffix.lower()
     if suffix not in _OF_OTHER_KIND:
         return None
     fix = _WAYS_OUT.get(suffix, "give the image, or the folder that holds the counts with their positions")
     return EosinError(f"is {_OF_OTHER_KIND[suffix]}, not an image", file=path, fix=fix)
+
+
+def _holds_a_store(path: Path) -> bool:
+    """Whether what is packed is one folder of zarr, and not what lies in such a folder."""
+    if not path.name.lower().endswith(".zarr.zip"):
+        return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.partition("/")[0].endswith(".zarr") for name in archive.namelist())
+    except Exception:  # a damaged archive makes its parser raise anything
+        return False
 
 
 def no_reader_fits(path: Path, fits: Callable[[Path], bool], known: str) -> EosinError:
@@ -70,6 +84,9 @@ def no_reader_fits(path: Path, fits: Callable[[Path], bool], known: str) -> Eosi
             fix = "give the folder that holds it with the positions of its spots, as spatial/"
             return EosinError("no reader fits: it is a file of its own, without positions", file=path, fix=fix)
         return EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
+    if is_slide_folder(path):
+        problem = "no reader fits: it is the image of a slide, without counts"
+        return EosinError(problem, file=path, fix=f"known layouts are {known}")
     found = _Found(path)
     if not found.files:
         return EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
@@ -123,7 +140,7 @@ class _Found:
         named = [(file, file.name.lower().removesuffix(".gz")) for file in self.files]
         self.matrices = [file for file, name in named if _is_matrix(name)]
         self.positions = [file for file, name in named if "tissue_positions" in name or name == "cells.parquet"]
-        self.pictures = [file for file, name in named if name.endswith(PICTURES)]
+        self.pictures = [file for file, name in named if name.endswith((*PICTURES, ".zarr"))]
         self.objects = [file for file, name in named if name.endswith((".h5ad", ".rds"))]
         self.packed = [
             file for file in self.files if is_packed(file) and not file.name.lower().endswith((*_READ_PACKED,))
@@ -158,12 +175,14 @@ def _is_matrix(name: str) -> bool:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    """Files in a folder and those within, not too deep; links to folders are not followed."""
+    """Files in a folder and those within, not too deep, and OME-Zarr; links to folders are not followed."""
     root = len(folder.parts)
     for place, folders, names in os.walk(folder):
+        stores = [Path(place) / name for name in sorted(folders) if name.endswith(".zarr")]
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not name.endswith(".zarr"))
         if len(Path(place).parts) - root >= _DEEPEST:
             folders.clear()
+        yield from filter(is_slide_folder, stores)
         yield from (
             file for name in sorted(names) if not name.startswith(".") and (file := Path(place) / name).is_file()
         )

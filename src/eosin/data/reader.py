@@ -27,8 +27,11 @@ from eosin.types import Section
 
 log = logging.getLogger("eosin")
 
-IMAGE_SUFFIXES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".jpg", ".jpeg", ".png")
-"""Files that may be a slide's image; whether they open is for `eosin.slide` to say."""
+IMAGE_SUFFIXES = (
+    *(".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".jpg", ".jpeg", ".png"),
+    *(".czi", ".dcm", ".ome.zarr", ".zarr"),
+)
+"""Files, and folders of OME-Zarr, that may be a slide's image; whether they open is for `eosin.slide` to say."""
 
 
 class Reader(ABC):

@@ -12,7 +12,7 @@ from scipy import sparse
 from eosin.data.missing import is_missing, names_no_gene
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
-from eosin.slide import without_spots_off_image
+from eosin.slide import is_slide, without_spots_off_image
 from eosin.types import Features, Footprints, Image, Section, Spots
 
 
@@ -126,6 +126,6 @@ def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:
 
 
 def find_image(places: Iterable[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Path | None:
-    """The first file that is there among paths without suffix, each with every suffix of an image."""
+    """The first slide that is there among paths without suffix, each with every suffix of an image."""
     files = (place.with_name(f"{place.name}{suffix}") for place in places for suffix in suffixes)
-    return next((file for file in files if file.is_file()), None)
+    return next((file for file in files if is_slide(file)), None)

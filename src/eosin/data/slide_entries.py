@@ -18,6 +18,8 @@ from eosin.data.reader import is_known, reader_for
 from eosin.errors import EosinError
 from eosin.options import LayoutOptions, ReadOptions
 from eosin.plurals import counted
+from eosin.slide import is_slide_folder
+from eosin.slide.dicom import series_of
 from eosin.storage.delimited import delimiter_of
 from eosin.types import check_mpp
 from eosin.types.identifiers import first_repeat
@@ -81,7 +83,7 @@ def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions(), *, several
     path = Path(path)
     if path.is_file() and path.suffix.lower() in MANIFESTS:
         return reading.reader is None
-    if not path.is_dir():
+    if not path.is_dir() or (reading.reader is None and is_slide_folder(path)):
         return False
     try:
         found, _ = _of_folder(path, reading)
@@ -109,6 +111,8 @@ def entries_of(path: str | Path, reading: ReadOptions = ReadOptions()) -> list[S
     path = Path(path)
     if path.is_file() and path.suffix.lower() in MANIFESTS and reading.reader is None:
         found = _of_manifest(path)
+    elif reading.reader is None and is_slide_folder(path):
+        found = [SlideEntry(as_id(_stem(path)), path)]
     else:
         found, remarks = _of_folder(path, reading)
         for level, remark in remarks:
@@ -150,7 +154,7 @@ def _of_folder(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], Re
 
 
 def _of_children(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], Remarks]:
-    children = _children(folder)
+    children, remarks = _one_file_a_slide(_children(folder))
     data = {child.name.partition(".")[0] for child in children if child.suffix.lower() == ".h5ad"}
     found, unknown = [], []
     for child in children:
@@ -160,10 +164,21 @@ def _of_children(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], 
         found += entries
         if not entries and not any(other.stem == child.name for other in children):  # a slide's own folder of tiles
             unknown.append(child.name)
-    if not unknown:
-        return found, []
-    left_out = f"{counted(len(unknown), 'folder')} that no reader knows left out: {', '.join(unknown[:6])}"
-    return found, [(logging.INFO, left_out)]
+    if unknown:
+        left_out = f"{counted(len(unknown), 'folder')} that no reader knows left out: {', '.join(unknown[:6])}"
+        remarks.append((logging.INFO, left_out))
+    return found, remarks
+
+
+def _one_file_a_slide(children: list[Path]) -> tuple[list[Path], Remarks]:
+    """Children of which a slide in DICOM is one, its first file; and what is said of it."""
+    files = [child for child in children if child.suffix.lower() == ".dcm" and child.is_file()]
+    series = series_of(files)
+    others = {file for slide in series for file in slide[1:]}
+    if not others:
+        return children, []
+    said = f"{counted(len(files), 'file')} of DICOM are {counted(len(files) - len(others), 'slide')}"
+    return [child for child in children if child not in others], [(logging.INFO, said)]
 
 
 def _of_child(child: Path, reading: ReadOptions) -> list[SlideEntry]:
@@ -183,7 +198,7 @@ def _of_child(child: Path, reading: ReadOptions) -> list[SlideEntry]:
 
 
 def _is_picture(path: Path) -> bool:
-    return path.suffix.lower() in PICTURES and not path.is_dir()
+    return is_slide_folder(path) if path.is_dir() else path.suffix.lower() in PICTURES
 
 
 def _children(folder: Path) -> list[Path]:
@@ -254,7 +269,8 @@ def _of_row(row: dict[Any, Any], number: int, manifest: Path) -> SlideEntry:
 
 def _stem(path: Path) -> str:
     """A file's name without what tells its format."""
-    return re.sub(r"(\.ome)?\.[A-Za-z0-9]{1,6}$", "", path.name) if not path.is_dir() else path.name
+    is_image = not path.is_dir() or (path.suffix.lower() == ".zarr" and is_slide_folder(path))
+    return re.sub(r"(\.ome)?\.[A-Za-z0-9]{1,6}$", "", path.name) if is_image else path.name
 
 
 def as_id(name: str) -> str:

@@ -12,6 +12,7 @@ from eosin.slide.outlines import read_tissue, write_tissue
 from eosin.slide.plausible import warn_of_little
 from eosin.slide.points import read_points
 from eosin.slide.slide import Slide
+from eosin.slide.slide_path import is_one_file, is_slide, is_slide_folder
 from eosin.slide.thumbnail import thumbnail_of
 from eosin.slide.tissue import Tissue, find_tissue
 from eosin.types.display import show_thumbnails_by
@@ -30,6 +31,9 @@ __all__ = [
     "Tissue",
     "describe_outside",
     "find_tissue",
+    "is_one_file",
+    "is_slide",
+    "is_slide_folder",
     "layout_of",
     "open_slide",
     "read_points",

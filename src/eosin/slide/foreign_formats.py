@@ -8,8 +8,8 @@ from eosin.errors import EosinError
 
 _BIOFORMATS = "bfconvert IN OUT.ome.tif"
 _VIPS = "vips copy IN OUT.tif[tile,pyramid,compression=jpeg]"
+_ZIP = b"PK\x03\x04"
 _UNREAD = (
-    (0, b"ZISRAWFILE", "a CZI file of Zeiss", _BIOFORMATS),
     (128, b"DICM", "a DICOM file that OpenSlide does not know as a slide", "wsidicomizer, or bfconvert IN OUT.ome.tif"),
     (0, b"\x70\0\0\0", "a LIF file of Leica", _BIOFORMATS),
     (4, b"ftypheic", "a HEIC picture", _VIPS),
@@ -42,6 +42,9 @@ def refuse_unread(head: bytes, path: Path) -> None:
     EosinError
         It is of such a format; the message names it and the command that converts it.
     """
+    if head.startswith(_ZIP):
+        fix = "unpack it, as by: unzip IN -d OUT.ome.zarr; an OME-Zarr is read as a folder"
+        raise EosinError("a zip archive, which is not read", file=path, fix=fix)
     for start, mark, what, command in _UNREAD:
         if head[start : start + len(mark)] == mark:
             raise EosinError(f"{what}, which is not read", file=path, fix=f"convert it, as by: {command}")

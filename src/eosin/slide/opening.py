@@ -10,8 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.slide.czi import CziSource
+from eosin.slide.dicom import slide_of_folder
 from eosin.slide.foreign_formats import check_upright, refuse_unread
+from eosin.slide.ngff import is_ome_zarr
+from eosin.slide.ome_zarr import OmeZarrSource
 from eosin.slide.slide import Slide
+from eosin.slide.slide_path import need_slide, state_of
 from eosin.slide.source import Source, check_claim
 from eosin.slide.tiff import APERIO_YCBCR, TiffFacts, check_facts, is_tiff, open_plain, read_facts
 from eosin.slide.tiff_tiles import TiffTiles
@@ -21,6 +26,7 @@ from eosin.types import check_mpp
 
 _LOG = logging.getLogger("eosin")
 _FIX = "give the scale by --mpp"
+_CZI = b"ZISRAWFILE"
 _FINEST_MPP = 0.08
 """µm per pixel of the finest scanners of H&E (100x under oil); a file that says less is wrong, mostly by ten."""
 _TOLERANCE = 0.02
@@ -32,12 +38,12 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     JPEG, PNG, TIFF (plain, pyramidal, BigTIFF, OME), SVS and the other formats of OpenSlide; recognised by content,
     whatever the suffix. OpenSlide reads the formats that it supports, tiffslide other tiled TIFFs with reduced levels,
     tifffile those of planes, JPEG 2000 and WebP; JPEG, PNG and plain TIFF are decoded once into memory when first read.
-    Which library reads a file is `Slide.library`.
+    OME-Zarr is read by zarr, CZI by pylibCZIrw where it is installed. Which library reads a file is `Slide.library`.
 
     Parameters
     ----------
     path
-        The file.
+        The file; of OME-Zarr its folder; of DICOM any file of the slide, or a folder that holds nothing else.
     mpp
         µm per pixel at full resolution; overrides the file's own. Needed where the file has none, which is always so
         for JPEG and PNG (their dots per inch are a printing default).
@@ -48,7 +54,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         Not an image, damaged, too large to decode whole, marked to be turned, or of unknown, implausible or unequal
         scale.
     """
-    path = _existing(path)
+    path = need_slide(Path(path))
     source, scale_xy = _open(path)
     try:
         if mpp is None:
@@ -69,7 +75,7 @@ def scale_of(path: str | Path) -> float | None:
     EosinError
         Not an image, damaged, or too large to decode whole.
     """
-    path = _existing(path)
+    path = need_slide(Path(path))
     source, scale_xy = _open(path)
     source.close()
     try:
@@ -86,9 +92,8 @@ def size_px_of(path: str | Path) -> tuple[int, int]:
     EosinError
         Not an image, damaged, or too large to decode whole.
     """
-    path = _existing(path)
-    state = path.stat()
-    return _size_px(path, state.st_mtime_ns, state.st_size)
+    path = need_slide(Path(path))
+    return _size_px(path, *state_of(path))
 
 
 @functools.lru_cache(maxsize=1024)
@@ -107,17 +112,12 @@ def _warn_of_other_scale(path: Path, mpp: float, scale_xy: tuple[float, float] |
         _LOG.warning("%s: %.4g µm per pixel as given; the file says %.4g x %.4g", path, mpp, *scale_xy)
 
 
-def _existing(path: str | Path) -> Path:
-    path = Path(path)
-    if not path.is_file():
-        what = "a folder, not an image" if path.is_dir() else "not a file" if path.exists() else "no such image"
-        raise EosinError(what, file=path, fix="give the path of an image file")
-    return path
-
-
 def _open(path: Path) -> tuple[Source, tuple[float, float] | None]:
     import openslide
 
+    if path.is_dir():
+        source = OmeZarrSource(path) if is_ome_zarr(path) else OpenSlideSource(slide_of_folder(path))
+        return source, source.scale_xy
     try:
         with open(path, "rb") as file:
             head = file.read(256)
@@ -126,11 +126,21 @@ def _open(path: Path) -> tuple[Source, tuple[float, float] | None]:
     vendor = openslide.OpenSlide.detect_format(path)
     if is_tiff(head):
         return _open_tiff(path, vendor)
-    if vendor is not None:
-        source = OpenSlideSource(path)
+    if vendor is not None or head.startswith(_CZI):
+        source = _open_czi(path) if head.startswith(_CZI) else OpenSlideSource(path)
         return source, source.scale_xy
     refuse_unread(head, path)
     return open_pillow(path), None
+
+
+def _open_czi(path: Path) -> OpenSlideSource | CziSource:
+    """A CZI by OpenSlide, else by pylibCZIrw: OpenSlide refuses some, as those that have an axis Z of one plane."""
+    try:
+        return OpenSlideSource(path)
+    except EosinError as error:
+        source = CziSource(path, error.problem)
+        _say_fallback(path, error.problem, source.library)
+        return source
 
 
 def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, tuple[float, float] | None]:

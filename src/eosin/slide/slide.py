@@ -29,7 +29,7 @@ class Slide:
     Attributes
     ----------
     path
-        The file.
+        The file, or the folder that is the slide.
     size_px
         Width and height at full resolution.
     mpp
@@ -68,7 +68,7 @@ class Slide:
 
     @property
     def library(self) -> str:
-        """What decodes the file: OpenSlide, tiffslide, tifffile or Pillow."""
+        """What decodes the file: OpenSlide, tiffslide, tifffile, zarr, pylibCZIrw or Pillow."""
         return self._source.library
 
     @property

@@ -21,7 +21,7 @@ MAX_PIXELS = 2_500_000_000
 """Largest image that is decoded whole (50,000 x 50,000 px, 7.5 GB): beyond it, most likely a forged header."""
 MAX_TILE_PIXELS = 16_777_216
 """Largest tile (4096 x 4096 px): decoded at once, whatever the window."""
-_TRUSTED_BYTES = 144_000_000
+TRUSTED_BYTES = 144_000_000
 """What any header may claim (48 million pixels): harmless on any machine."""
 _WHOLE_RATIO, _TILED_RATIO = 200, 5_000
 """Decoded bytes per byte of file. Tissue has 2 to 50 and blank glass as JPEG up to 150; a slide whose glass was not
@@ -114,7 +114,9 @@ def flat_rgb(rgba: np.ndarray, *, premultiplied: bool = False) -> np.ndarray:
     return flat
 
 
-def check_claim(n_bytes: int, path: Path, size_px: tuple[int, int], *, tiled: bool = False) -> None:
+def check_claim(
+    n_bytes: int, path: Path, size_px: tuple[int, int], *, tiled: bool = False, n_stored: int | None = None
+) -> None:
     """Refuse a header that claims far more pixels than its file can hold, before memory is taken for them.
 
     Parameters
@@ -127,6 +129,8 @@ def check_claim(n_bytes: int, path: Path, size_px: tuple[int, int], *, tiled: bo
         Width and height, for the message.
     tiled
         Whether the image is read window by window: then more pixels per byte of file are believed.
+    n_stored
+        Bytes that hold the image, where it is a folder.
 
     Raises
     ------
@@ -136,9 +140,11 @@ def check_claim(n_bytes: int, path: Path, size_px: tuple[int, int], *, tiled: bo
     if min(size_px) < 1:
         fix = "its header is damaged: copy or export it again"
         raise EosinError(f"claims {size_px[0]} x {size_px[1]} px", file=path, fix=fix)
-    if n_bytes > max(_TRUSTED_BYTES, (_TILED_RATIO if tiled else _WHOLE_RATIO) * path.stat().st_size):
+    n_stored = path.stat().st_size if n_stored is None else n_stored
+    if n_bytes > max(TRUSTED_BYTES, (_TILED_RATIO if tiled else _WHOLE_RATIO) * n_stored):
+        kind = "folder" if path.is_dir() else "file"
         raise EosinError(
-            f"claims {size_px[0]} x {size_px[1]} px in a file of {path.stat().st_size:,} bytes",
+            f"claims {size_px[0]} x {size_px[1]} px in a {kind} of {n_stored:,} bytes",
             file=path,
             fix="its header is damaged or forged: copy or export it again",
         )

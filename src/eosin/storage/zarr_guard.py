@@ -68,16 +68,35 @@ def _check_view(group: Any, path: Path) -> None:
 def _check_array(array: Any, name: str, declared: Declared) -> None:
     """Refuse an array that is a pickle, is of an impossible shape, or declares far more than is there."""
     path, pieces = declared.path, array.shards or array.chunks
-    if "pickle" in str(array.metadata.to_dict()).lower():
-        raise EosinError(f"'{name}' is a pickle, which is never opened", file=path, fix="write it as numbers or text")
-    if min(array.shape, default=0) < 0 or min(pieces, default=1) < 1:
-        raise EosinError(f"'{name}' has pieces of an impossible shape {pieces}", file=path, fix=_FIX)
+    check_array_kind(array, name, path)
     n_pieces = _n_pieces(array)
     if n_pieces > _MANY and n_pieces > _SPARSE * _n_files(path / name):
         raise EosinError(f"'{name}' declares {n_pieces} pieces that are not there", file=path, fix=_FIX)
     size = max(array.nbytes, array.dtype.itemsize * math.prod(pieces))  # a piece is made whole, however little is used
     if size > _SMALL:
         declared.add(name, size, array.nbytes_stored())
+
+
+def check_array_kind(array: Any, name: str, path: Path) -> None:
+    """Refuse an array that is a pickle or of an impossible shape; nothing of it is read.
+
+    Parameters
+    ----------
+    array
+        An open array of zarr.
+    name, path
+        What it is called, and its store, for the message.
+
+    Raises
+    ------
+    EosinError
+        It is either.
+    """
+    pieces = array.shards or array.chunks
+    if "pickle" in str(array.metadata.to_dict()).lower():
+        raise EosinError(f"'{name}' is a pickle, which is never opened", file=path, fix="write it as numbers or text")
+    if min(array.shape, default=0) < 0 or min(pieces, default=1) < 1:
+        raise EosinError(f"'{name}' has pieces of an impossible shape {pieces}", file=path, fix=_FIX)
 
 
 def _check_whole(array: Any, name: str, path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide import Slide, open_slide, scale_of, size_px_of
+from eosin.slide import Slide, is_slide, open_slide, scale_of, size_px_of
 from eosin.storage.geojson import polygons_of, read_geometries
 from eosin.types import Prediction, Section
 from eosin.viewer.gene_values import MeasuredValues, PredictedValues, need_same_scale
@@ -126,7 +126,7 @@ def _note_shared(what: str, shared: tuple[int, int], shown: Prediction, notes: l
 def _opened(prediction: Prediction, path: str | Path | None, mpp: float | None, notes: list[str]) -> Slide | None:
     """The slide; None, and a note that says why, where the prediction's own is not there."""
     image = prediction.image
-    if path is None and (image is None or not image.path.is_file()):
+    if path is None and (image is None or not is_slide(image.path)):
         missing = "the prediction is of no slide" if image is None else f"the slide {image.path.name} is not there"
         notes.append(f"{missing}: give it by --slide to see the tissue")
         return None
@@ -147,7 +147,7 @@ def _opened(prediction: Prediction, path: str | Path | None, mpp: float | None, 
 def _note_other_size(slide: Slide, prediction: Prediction, notes: list[str]) -> None:
     """Say that the slide that was given is of another size than the one that was predicted on."""
     image = prediction.image
-    if image is None or not image.path.is_file():
+    if image is None or not is_slide(image.path):
         return
     try:
         predicted_on = [side * image.mpp for side in size_px_of(image.path)]

@@ -106,3 +106,13 @@ def test_an_archive_that_was_unpacked_into_a_folder_of_its_name(tmp_path: Path) 
             target.write_bytes(file.read_bytes())
     found = eosin.read(tmp_path / "GSE")
     assert [one.name for one in found] == ["P1", "P2"] and all(one.image is not None for one in found)
+
+
+def test_ome_zarr_counts_as_a_picture(tmp_path: Path) -> None:
+    """And alone it is one without counts; what lies in its chunks is not looked at."""
+    placeholder(tmp_path / "S1_filtered_feature_bc_matrix.h5")
+    store = tmp_path / "S1.ome.zarr"
+    placeholder(store / "0" / "matrix.mtx")
+    (store / ".zattrs").write_text('{"multiscales": []}')
+    assert "it holds 1 matrix of counts (0.0 MB), 1 picture; put" in refusal(tmp_path)
+    assert "S1.ome.zarr: no reader fits: it is the image of a slide, without counts" in refusal(store)

@@ -163,3 +163,16 @@ def test_what_is_left_out_is_said_once(tmp_path: Path, caplog: pytest.LogCapture
     picture(tmp_path / "other.tif")
     assert is_cohort(tmp_path) and len(entries_of(tmp_path)) == 2
     assert caplog.text.count("left out") == 1
+
+
+def test_folders_that_are_slides(tmp_path: Path) -> None:
+    """An OME-Zarr is one slide, in a cohort and alone; other stores of zarr are not, and are named whole."""
+    for name in ("b.ome.zarr", "a.zarr"):
+        (tmp_path / name / "0").mkdir(parents=True)
+        (tmp_path / name / ".zattrs").write_text('{"multiscales": []}')
+    (tmp_path / "other.zarr").mkdir()
+    (tmp_path / "other.zarr" / ".zattrs").write_text("{}")
+    assert [(entry.id, entry.path.name) for entry in entries_of(tmp_path)] == [("a", "a.zarr"), ("b", "b.ome.zarr")]
+    assert is_cohort(tmp_path)
+    assert not is_cohort(tmp_path / "a.zarr")
+    assert [entry.id for entry in entries_of(tmp_path / "b.ome.zarr")] == ["b"]

@@ -91,3 +91,42 @@ def test_a_large_file_is_not_read_whole(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_a_file_that_is_gone_has_no_hash_and_contradicts_none(tmp_path: Path) -> None:
     assert image_hash(tmp_path / "gone") is None and has_hash(tmp_path / "gone", "anything")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A folder of zarr with 300 chunks."""
+    folder = tmp_path / "s.ome.zarr"
+    (folder / "0").mkdir(parents=True)
+    (folder / "zarr.json").write_text("{}")
+    rng = np.random.default_rng(0)
+    for i in range(300):
+        (folder / "0" / str(i)).write_bytes(rng.bytes(200 + i))
+    return folder
+
+
+def test_a_folder_that_is_a_slide_has_a_hash_that_copies_keep(store: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(store, tmp_path / "copy"))
+    os.utime(copy, (0, 0))
+    (copy / "labels").mkdir()
+    (copy / "labels" / "cells").write_text("what was drawn on it later")
+    (copy / ".DS_Store").write_text("x")
+    assert image_hash(copy) == image_hash(store) is not None
+    assert has_hash(copy, image_hash(store)) and not has_hash(copy, "another")
+
+
+@pytest.mark.parametrize("change", ["metadata", "size", "gone", "name", "content"])
+def test_a_folder_that_was_changed_has_another(store: Path, change: str) -> None:
+    before = image_hash(store)
+    if change == "metadata":
+        (store / "zarr.json").write_text("[]")
+    elif change == "size":
+        (store / "0" / "7").write_bytes(b"x")
+    elif change == "gone":
+        (store / "0" / "7").unlink()
+    elif change == "name":
+        (store / "0" / "7").rename(store / "0" / "400")
+    else:  # of equal sizes: as where a slide was compressed without loss, and is another
+        for file in (store / "0").iterdir():
+            file.write_bytes(file.read_bytes()[::-1])
+    assert image_hash(store) != before and not has_hash(store, before)

@@ -10,7 +10,7 @@ from eosin.data.contents import other_file
 from eosin.data.reader import blame
 from eosin.errors import EosinError
 from eosin.plurals import counted
-from eosin.slide import Layout, OnTissue, open_slide
+from eosin.slide import Layout, OnTissue, is_slide_folder, open_slide
 from eosin.types import Image, Section
 
 log = logging.getLogger("eosin")
@@ -20,10 +20,11 @@ ON_TISSUE = OnTissue()
 
 
 def is_bare_image(data: Any, reader: str | None = None) -> bool:
-    """Whether what is given is an image file, not measured sections."""
+    """Whether what is given is an image, a file or a folder that is one slide, and not measured sections."""
     if not isinstance(data, str | Path) or reader is not None:
         return False
-    return Path(data).is_file() and Path(data).suffix.lower() not in {".h5ad", ".h5"}
+    path = Path(data)
+    return is_slide_folder(path) or (path.is_file() and path.suffix.lower() not in {".h5ad", ".h5"})
 
 
 def need_no_layout(layout: Layout, path: Path) -> None:
@@ -35,6 +36,8 @@ def need_no_layout(layout: Layout, path: Path) -> None:
 
 def name_of_image(path: Path) -> str:
     """What the section of a bare image is called: its file name without the format."""
+    if path.is_dir() and path.suffix.lower() != ".zarr":  # of DICOM, or an image within a store: called anything
+        return path.resolve().name
     stem = path.stem.removesuffix(".ome") if path.stem.strip(".") else path.name
     return stem or path.name
 

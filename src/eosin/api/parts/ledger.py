@@ -17,6 +17,7 @@ from typing import Any
 
 from eosin.errors import EosinError
 from eosin.features.image_hash import image_hash
+from eosin.slide import is_slide
 from eosin.storage.files import atomic_file, fingerprint, read_json, write_json
 
 log = logging.getLogger("eosin")
@@ -30,8 +31,8 @@ _NOT_IN_SUMMARY = ("key", "files", "content", "output_hash")
 
 
 def content_of(path: Path) -> str:
-    """Hash of what lies at a path: a file's sampled bytes, or those of all files of a folder with their names."""
-    if path.is_file():
+    """Hash of what lies at a path: sampled bytes of a slide or file, or those of all files of a folder, with names."""
+    if is_slide(path):
         return str(image_hash(path))
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return fingerprint(*[text for file in files for text in (str(file.relative_to(path)), str(image_hash(file)))])

@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin import data as door
 from eosin.data.h5ad import peek_h5ad
-from eosin.slide import open_slide
+from eosin.slide import is_slide, open_slide
 from eosin.types import Prediction
 
 
@@ -18,7 +18,7 @@ def thumbnails(predictions: Sequence[Prediction], max_px: int = 1000) -> dict[st
     """A small image of each prediction's slide, and its scale in µm per pixel, by section."""
     found = {}
     for prediction in predictions:
-        if prediction.image is not None and prediction.image.path.is_file():
+        if prediction.image is not None and is_slide(prediction.image.path):
             with open_slide(prediction.image.path, mpp=prediction.image.mpp) as slide:
                 found[prediction.section] = slide.thumbnail(max_px)
     return found
@@ -59,7 +59,7 @@ def save_prediction(prediction: Prediction, path: str | Path, *, keep_draws: boo
         Whether to write the draws; None: only where there are no error bars, whose place they take.
     """
     small = None
-    if prediction.image is not None and prediction.image.path.is_file():
+    if prediction.image is not None and is_slide(prediction.image.path):
         with open_slide(prediction.image.path, mpp=prediction.image.mpp) as slide:
             (hires, fine), (lowres, coarse) = slide.thumbnail(1200), slide.thumbnail(400)
         small = door.Thumbnails(hires, lowres, fine, coarse)

@@ -20,6 +20,7 @@ from eosin.data.section_parts import SectionParts, left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing
+from eosin.slide import is_slide
 from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
@@ -190,7 +191,8 @@ def _scale(xy_px: np.ndarray, mpp: float | None, file: Path) -> tuple[float, str
 def _image(root: Path, name: str) -> tuple[Path | None, list[str]]:
     """The section's image, and a note where there is none or a choice."""
     files = sorted(root.glob(f"ST-imgs/*/{name}/*")) + sorted(root.glob(f"ST-imgs/{name}/*"))
-    images = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+    named = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".")]
+    images = [file for file in named if is_slide(file)]
     if not images:
         return None, [f"no image in ST-imgs/*/{name}/"]
     return images[0], [f"{len(images)} images, {images[0].name} is used"] if len(images) > 1 else []

@@ -30,6 +30,7 @@ from eosin.data.h5ad import (
 from eosin.data.reader import READERS, Reader, blame, log
 from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
+from eosin.slide import is_one_file, is_slide
 from eosin.storage.files import atomic_file, read_json, write_json
 from eosin.types import Features, Image, Section, check_mpp, first_repeat
 
@@ -43,9 +44,9 @@ _TURNED = "features_turned"
 def write_sections(sections: Sequence[Section], folder: str | Path, *, copy_images: bool = True) -> Path:
     """Write sections as a folder that `read` gives back equal.
 
-    Images that lie outside `folder` are copied to `folder/images`; those inside, and `.mrxs` slides, which are a folder
-    of files, stay where they are. `index.json`, written last, lists the sections and replaces an earlier list. Files
-    that this call made are removed if it fails.
+    Images that lie outside `folder` are copied to `folder/images`; those inside, and slides of several files (MRXS,
+    DICOM, OME-Zarr), stay where they are. `index.json`, written last, lists the sections and replaces an earlier
+    list. Files that this call made are removed if it fails.
 
     Parameters
     ----------
@@ -111,9 +112,9 @@ def _remove(made: Sequence[Path], folder: Path) -> None:
 
 def _place_image(source: Path, name: str, folder: Path, made: list[Path]) -> Path:
     """Where the image is within `folder`, copied there if it was elsewhere."""
-    if not source.is_file():
+    if not is_slide(source):
         raise EosinError(f"the image of section '{name}' is missing", file=source, fix="put it there")
-    if source.suffix.lower() == ".mrxs" or source.resolve().is_relative_to(folder.resolve()):
+    if not is_one_file(source) or source.resolve().is_relative_to(folder.resolve()):
         return source
     target = folder / "images" / f"{name}{source.suffix}"
     _note_new(target, made)
@@ -242,7 +243,7 @@ def _own_image(record: dict[str, Any], path: Path, mpp: float | None, notes: lis
     if mpp is None or "image" not in record:
         return None
     file = Path(os.path.normpath(path.parent / PurePosixPath(record["image"])))
-    if not file.is_file():
+    if not is_slide(file):
         notes.append(f"the image {file} is not there")  # not fatal: truth to score against needs none
     return Image(file, mpp)
 

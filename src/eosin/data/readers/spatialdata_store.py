@@ -25,6 +25,7 @@ from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.data.spatialdata_image import MICRONS, Alignment, align, rgb_image, write_image
 from eosin.errors import EosinError
+from eosin.slide import is_slide
 from eosin.storage.zarr_guard import check_zarr
 from eosin.types import Image, Section, check_mpp
 
@@ -236,7 +237,7 @@ def _image_file(sdata: Any, image: str | None, place: _Place, record: dict[str, 
     if image is None:
         stem = place.store.resolve().parent / place.store.resolve().name.removesuffix(".zarr")
         noted = Path(str(record["image"])) if "image" in record else None
-        file = noted if noted is not None and noted.is_file() else find_image([stem])
+        file = noted if noted is not None and is_slide(noted) else find_image([stem])
         return file, [] if file else ["the store holds no RGB image, and no slide of its name lies beside it"]
     try:
         file = write_image(sdata[image], image, place.store)

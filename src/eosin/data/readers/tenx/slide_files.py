@@ -10,6 +10,7 @@ from eosin.data.reader import IMAGE_SUFFIXES
 from eosin.data.readers.tenx.samples import Sample
 from eosin.data.readers.tenx.tenx_folder import read_factors
 from eosin.data.section_parts import find_image
+from eosin.slide import is_slide
 from eosin.types import Image
 
 _SUFFIXES = (*IMAGE_SUFFIXES, ".btf")
@@ -52,7 +53,7 @@ def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tupl
 
 def _may_be_slide(file: Path) -> bool:
     name = file.name.lower()
-    is_image = name.endswith(_SUFFIXES) and not name.startswith(".") and file.is_file()
+    is_image = name.endswith(_SUFFIXES) and not name.startswith(".") and is_slide(file)
     return is_image and not any(word in name for word in _NOT_THE_SLIDE)
 
 

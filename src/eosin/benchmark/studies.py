@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,16 @@ def _row(
     at: tuple[str, float | str | None] = ("", None),
     genes: str | None = None,
     draws: int | None = None,
+    left_out: bool = True,
     **settings: Any,
 ) -> StudyCell:
-    return StudyCell(label, model, {"model": settings} if settings else {}, genes, draws, *at)
+    """A row; `left_out` is False where its network takes part also if it adds nothing to its base."""
+    tables = ({"model": settings} if settings else {}) | ({} if left_out else {"train": {"least_gain": -2.0}})
+    return StudyCell(label, model, tables, genes, draws, *at)
+
+
+_network = partial(_row, left_out=False)
+"""A row of a study whose rows differ in the network: were it left out, they would all be the base."""
 
 
 _ALONE: dict[str, Any] = {"base": "none", "precondition": False}
@@ -94,7 +102,7 @@ STUDIES: Mapping[str, Study] = {
     "refinement-steps": Study(
         "how many refinement steps STFlow needs",
         "STFlow, table 5",
-        tuple(_row(f"S = {n}", "stflow", at=("STFlow", n), n_steps=n) for n in (1, 2, 5, 10, 16)),
+        tuple(_network(f"S = {n}", "stflow", at=("STFlow", n), n_steps=n) for n in (1, 2, 5, 10, 16)),
         "refinement steps",
     ),
     "priors": Study(
@@ -131,23 +139,23 @@ STUDIES: Mapping[str, Study] = {
         "STFlow without flow matching, and without frame averaging",
         "STFlow, tables 4 and 9",
         (
-            _row("STFlow", "stflow", at=("STFlow", "nothing")),
-            _row("without flow matching", "stflow", at=("STFlow", "flow matching"), flow_matching=False),
-            _row("without frame averaging", "stflow", at=("STFlow", "frame averaging"), frame_averaging=False),
+            _network("STFlow", "stflow", at=("STFlow", "nothing")),
+            _network("without flow matching", "stflow", at=("STFlow", "flow matching"), flow_matching=False),
+            _network("without frame averaging", "stflow", at=("STFlow", "frame averaging"), frame_averaging=False),
         ),
         "part that is left out",
     ),
     "denoisers": Study(
         "E(2)-invariant denoisers in one flow",
         "STFlow, tables 3 and 11",
-        tuple(_row(model, model, at=("flow", model)) for model in ("stflow", "egnn", "e2cnn")),
+        tuple(_network(model, model, at=("flow", model)) for model in ("stflow", "egnn", "e2cnn")),
         "denoiser",
     ),
     "draws": Study(
         "what more draws bring to the mean and to the error bars",
         "Stem, appendix B, takes 100",
         tuple(
-            _row(f"{model}, {k} draws", model, at=(model, k), draws=k)
+            _network(f"{model}, {k} draws", model, at=(model, k), draws=k)
             for model in ("stflow", "stem")
             for k in (1, 2, 4, 8, 16, 32)
         ),
@@ -157,9 +165,9 @@ STUDIES: Mapping[str, Study] = {
         "whether Stem's short samplers lose anything against the long one",
         "Stem samples with 1000 ancestral steps",
         tuple(
-            _row(f"{name} {steps}", "stem", at=(name, steps), sampler=name, n_steps=steps)
+            _network(f"{name} {steps}", "stem", at=(name, steps), sampler=name, n_steps=steps)
             if steps
-            else _row(f"{name}, every step", "stem", at=(name, _EVERY_STEP), sampler=name)
+            else _network(f"{name}, every step", "stem", at=(name, _EVERY_STEP), sampler=name)
             for name, steps in _SAMPLERS
         ),
         "sampling steps",
@@ -185,10 +193,10 @@ STUDIES: Mapping[str, Study] = {
         "FLAG without diffusion, without its alignment to gene vectors, and without the graph of spots",
         "FLAG, table 2",
         (
-            _row("FLAG", "flag", at=("FLAG", "nothing")),
-            _row("without diffusion (supervised)", "flag", at=("FLAG", "diffusion"), diffusion=False),
-            _row("without alignment", "flag", at=("FLAG", "alignment"), align=0.0),
-            _row("without spatial graph", "flag", at=("FLAG", "spatial graph"), spatial_graph=False),
+            _network("FLAG", "flag", at=("FLAG", "nothing")),
+            _network("without diffusion (supervised)", "flag", at=("FLAG", "diffusion"), diffusion=False),
+            _network("without alignment", "flag", at=("FLAG", "alignment"), align=0.0),
+            _network("without spatial graph", "flag", at=("FLAG", "spatial graph"), spatial_graph=False),
         ),
         "part that is left out",
     ),

@@ -42,9 +42,9 @@ class TrainSettings(Settings):
     patience: int = Field(4, ge=1, description="epochs without gain on the held-out group after which to stop")
     least_gain: float = Field(
         0.005,
-        ge=0,
+        ge=-2,
         description="by how much an epoch must be better on the held-out group of the training sections than the "
-        "closed-form base alone; less is chance, and the network is left out",
+        "closed-form base alone; less is chance, and the network is left out; with -2 it takes part in any case",
     )
     select: Literal["pcc", "crps"] = Field(
         "pcc", description="what is best on the held-out group: correlation of the mean, or CRPS of 16 or more draws"

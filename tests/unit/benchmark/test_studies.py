@@ -10,6 +10,7 @@ import toy
 from eosin.benchmark.studies import STUDIES, StudyCell, run_study, study_cells, varied
 from eosin.data import splits
 from eosin.engine import TrainSettings, resolve
+from eosin.engine.epochs import SELECT, Progress
 from eosin.errors import EosinError
 from eosin.models import MODELS
 from unit.benchmark.asking import bench
@@ -33,6 +34,18 @@ def test_no_two_rows_are_the_same_run(name: str) -> None:
         resolved = MODELS[model].settings.of(tables["model"]).model_dump(mode="json")
         runs.add(json.dumps([model, resolved, TrainSettings.of(tables["train"]).model_dump(), cell.genes, cell.draws]))
     assert len(runs) == len(study_cells(name))
+
+
+@pytest.mark.parametrize("name", ["refinement-steps", "ablations", "denoisers", "draws", "samplers", "flag-ablations"])
+def test_networks_that_are_compared_take_part_also_where_they_add_nothing(name: str) -> None:
+    for cell in study_cells(name):
+        settings = TrainSettings.of(resolve(cell.model, cell.settings)[1]["train"])
+        progress = Progress(SELECT, settings.epochs)
+        progress.note(0.9, settings.least_gain)
+        progress.epoch = 1
+        assert progress.note(-0.9, settings.least_gain) and progress.best_epoch == 1
+        progress.epoch = 2
+        assert not progress.note(-0.95, settings.least_gain) and progress.best_epoch == 1
 
 
 def test_the_papers_values() -> None:

@@ -15,6 +15,7 @@ import pytest
 from cell_layouts import GENES, MPP, SIDE_UM, TURN, DrawnCells, hd_bundle, to_xenium, write_boundaries, xenium_bundle
 from eosin.data import describe, read, recognise
 from eosin.data.check import check_reader
+from eosin.data.readers.tenx import cell_units
 from eosin.data.readers.tenx.visium_hd import VisiumHd
 from eosin.data.readers.tenx.xenium import Xenium
 from eosin.errors import EosinError
@@ -379,3 +380,11 @@ def test_outlines_may_come_in_another_order_and_open(copied: tuple[Path, DrawnCe
     for i in range(N):
         first, second = (s.spots.footprints.outlines.of(i) for s in (expected, again))
         assert {tuple(corner) for corner in first.round(3)} == {tuple(corner) for corner in second.round(3)}
+
+
+def test_cells_without_an_outline_do_not_vote_on_whether_areas_agree() -> None:
+    given, drawn = np.full(10, 50.0), np.where(np.arange(10) < 4, 51.0, 0.0)  # most have none
+    area, notes = cell_units._areas(given, drawn, 10)
+    assert area.tolist() == [50.0] * 10 and not notes
+    area, notes = cell_units._areas(np.where(np.arange(10) < 2, np.nan, given), drawn, 10)
+    assert area.tolist() == [51.0] * 2 + [50.0] * 8 and "no area above 0" in notes[0] and len(notes) == 1

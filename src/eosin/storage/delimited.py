@@ -7,8 +7,13 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from eosin.errors import EosinError
+from eosin.plurals import counted
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def delimiter_of(text: str) -> str:
@@ -71,10 +76,24 @@ def read_table(path: Path, fix: str, begins_with_number: Callable[[list[str]], b
         return replace(table, rows=[row[1:] for row in table.rows], row_names=[row[0] for row in table.rows])
     for row, line in found:
         if len(row) != len(columns):
-            problem = f"line {line} has {len(row)} cells where the heading has {len(columns)}"
+            problem = f"line {line} has {counted(len(row), 'cell')} where the heading has {len(columns)}"
             way_out = "write numbers as 1234.5, quote text that holds the separator, and give every column a heading"
             raise EosinError(problem, file=path, fix=way_out)
     return table
+
+
+def check_cells(frame: pd.DataFrame, file: Path) -> pd.DataFrame:
+    """A table as pandas read it without an index; refuses one whose rows are longer than its heading.
+
+    pandas then takes the first cells for names of rows, and every column is that of its neighbour. Row names as R
+    writes them (1, 2, 3, ...) do move columns to their place.
+    """
+    import pandas as pd
+
+    if isinstance(frame.index, pd.RangeIndex) or list(map(str, frame.index)) == [str(i + 1) for i in range(len(frame))]:
+        return frame.reset_index(drop=True)
+    problem = "its rows have more cells than its heading"
+    raise EosinError(problem, file=file, fix="give every column a heading, and end no row with a separator")
 
 
 def read_text(path: Path, fix: str) -> str:
@@ -94,7 +113,8 @@ def read_text(path: Path, fix: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise EosinError(f"is not text in UTF-8 ({error.reason} at byte {error.start})", file=path, fix=fix) from error
+        problem = f"not readable as a table ({error.reason} at byte {error.start}: no text in UTF-8)"
+        raise EosinError(problem, file=path, fix=fix) from error
 
 
 def _most_frequent(text: str) -> str:

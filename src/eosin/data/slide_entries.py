@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from eosin.data.contents import PICTURES
+from eosin.data.file_names import begins_with
 from eosin.data.missing import as_text, is_missing, names_no_patient
 from eosin.data.reader import is_known, reader_for
 from eosin.errors import EosinError
@@ -144,7 +145,8 @@ def _of_folder(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], Re
         return found, []
     if len(found) > 1:
         ids = tuple(entry.id for entry in found)
-        beside = [child.name for child in _children(folder) if _is_picture(child) and not _stem(child).startswith(ids)]
+        pictures = [child for child in _children(folder) if _is_picture(child)]
+        beside = [child.name for child in pictures if not any(begins_with(_stem(child), name) for name in ids)]
         images = counted(len(beside), "image")
         if not beside:
             return found, []

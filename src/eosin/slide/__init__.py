@@ -7,7 +7,7 @@ from eosin.slide.blocks import reading_order
 from eosin.slide.inside import describe_outside, spots_off_image, without_spots_off_image
 from eosin.slide.lattice import LATTICES, HexagonalLattice, Lattice, SquareLattice
 from eosin.slide.layout import AtPoints, Layout, OnTissue, layout_of
-from eosin.slide.opening import open_slide, scale_of, size_px_of
+from eosin.slide.opening import BY_DATA, open_slide, scale_of, size_px_of
 from eosin.slide.outlines import read_tissue, write_tissue
 from eosin.slide.plausible import warn_of_little
 from eosin.slide.points import read_points
@@ -20,6 +20,7 @@ from eosin.types.display import show_thumbnails_by
 show_thumbnails_by(thumbnail_of)
 
 __all__ = [
+    "BY_DATA",
     "LATTICES",
     "AtPoints",
     "HexagonalLattice",

@@ -61,6 +61,17 @@ def test_images_beside_several_sections_are_said(tmp_path: Path, caplog: pytest.
     assert "1 image beside the sections left out, first 'other.tif'" in caplog.text
 
 
+def test_an_image_whose_name_only_begins_like_a_section_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("S1", "S2"):
+        anndata(tmp_path / f"{name}.h5ad")
+        picture(tmp_path / f"{name}_he.tif")
+    picture(tmp_path / "S10.tif")
+    entries_of(tmp_path)
+    assert "1 image beside the sections left out, first 'S10.tif'" in caplog.text
+
+
 def test_two_slides_of_one_name_need_a_manifest(tmp_path: Path) -> None:
     picture(tmp_path / "a.tif")
     picture(tmp_path / "a.png")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from eosin.data.file_names import is_of
 from eosin.data.packed import unpack_command
 from eosin.data.picture_size import ratio_to_reduced
 from eosin.data.reader import IMAGE_SUFFIXES
@@ -37,7 +38,7 @@ def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tupl
         file
         for place in inside
         for file in sorted(place.glob("*"))
-        if _may_be_slide(file) and file.name.startswith(own)
+        if _may_be_slide(file) and is_of(file.name, own, sample.others, whole=True)
     ]
     tissue = [file for file in images if file.name.lower().rpartition(".")[0].endswith(_TISSUE)]
     seen_by_instrument = bool(tissue) or any(_INSTRUMENT in file.name.lower() for file in images)

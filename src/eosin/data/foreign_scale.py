@@ -149,7 +149,7 @@ def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool
         Nothing says the scale, two facts contradict each other, or `mpp` contradicts a fact.
     """
     told_um = positions_um or facts.record.get("spatial_unit") == "um"
-    in_um = told_um or (facts.stored is None and facts.noted is None and is_in_um(facts.adata))
+    in_um = told_um or (facts.stored is None and facts.noted is None and is_in_um(facts.adata, facts.path))
     scale, notes = _mpp(facts, mpp, in_um=in_um)
     if in_um and not told_um:
         notes.append("positions are µm by the columns they are in")

@@ -17,7 +17,7 @@ from eosin.config import need_known
 from eosin.data.footprint_table import areas_in
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata
-from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial
+from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, position_notes, read_h5ad, spatial
 from eosin.data.libraries import LIBRARY, check_apart, library_of_spots
 from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
@@ -150,6 +150,7 @@ def _foreign_parts(
 ) -> SectionParts:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
     adata, notes = on_tissue(adata)
+    notes += position_notes(adata)
     adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
     check_apart(xy, adata.obs, path)
     file = _image_file(path, library)

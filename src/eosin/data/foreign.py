@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,11 @@ from scipy import sparse
 
 from eosin.data.h5ad import are_counts, raw_counts
 from eosin.data.libraries import column_texts
-from eosin.data.missing import as_text, is_missing, names_no_patient
+from eosin.data.missing import as_text, is_missing, names_no_patient, positive_number
 from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
 from eosin.data.section_parts import left_out
 from eosin.genes.columns import GeneNames
 from eosin.types.gene_ids import kind_of
-from eosin.types.places import is_finite
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,6 +123,7 @@ def foreign_diameter_px(adata: AnnData, library: str | None = None) -> float:
     for entry in entries:
         factors = entry.get("scalefactors", {}) if isinstance(entry, dict) else {}
         value = factors.get("spot_diameter_fullres") if isinstance(factors, dict) else None
-        if is_finite(value) and value > 0:
-            return float(value)
+        with contextlib.suppress(ValueError):  # no number: readers say that the width is assumed
+            if (width := positive_number(value)) is not None:
+                return width
     return 0.0

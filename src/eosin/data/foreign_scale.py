@@ -18,6 +18,7 @@ import numpy as np
 
 from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, NEAR, PITCH_UM, SAME, ArrayMap, array_map
 from eosin.data.h5ad import is_in_um, width_at
+from eosin.data.missing import positive_number
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
 from eosin.types import check_mpp
@@ -114,7 +115,7 @@ class ScaleFacts:
 
     def number(self, key: str) -> float | None:
         """A finite positive number of the scale factors."""
-        return _positive(self.factors.get(key))
+        return stated_number(self.factors, key, self.path)
 
     @property
     def cell_area(self) -> float | None:
@@ -123,7 +124,7 @@ class ScaleFacts:
 
         if "cell_area" not in self.adata.obs:
             return None
-        return _positive(float(pd.to_numeric(self.adata.obs["cell_area"], errors="coerce").median()))
+        return positive_number(float(pd.to_numeric(self.adata.obs["cell_area"], errors="coerce").median()))
 
     @property
     def stored(self) -> tuple[float, str] | None:
@@ -136,7 +137,7 @@ class ScaleFacts:
         """µm per pixel as eosin or HEST noted it, and where."""
         if self.record.get("mpp") is not None:
             return self.record["mpp"], "uns['eosin']"
-        values = ((_positive(self.adata.uns.get(key)), f"uns['{key}']") for key in _NOTED_KEYS)
+        values = ((stated_number(self.adata.uns, key, self.path), f"uns['{key}']") for key in _NOTED_KEYS)
         return next(((value, where) for value, where in values if value is not None), None)
 
 
@@ -269,8 +270,20 @@ def _diameter(facts: ScaleFacts, scale: float | None, unit_um: float, pitch_um: 
     return assumed, [f"spot diameter assumed to be half the pitch, {assumed:.3g} µm"]
 
 
-def _positive(value: Any) -> float | None:
-    return float(value) if is_finite(value) and not isinstance(value, bool) and value > 0 else None
+def stated_number(facts: Mapping[str, Any], key: str, path: Path) -> float | None:
+    """A finite positive number that a file states under a key, also as a text or an array of one; None without one.
+
+    Raises
+    ------
+    EosinError
+        Something is there that is no number: a scale that is passed over is a wrong scale.
+    """
+    try:
+        return positive_number(facts.get(key))
+    except ValueError:
+        found = " ".join(str(facts[key]).split())[:40]
+        problem = f"{key} of uns is '{found}', which is no number"
+        raise EosinError(problem, file=path, fix="write it as one number, or leave it out") from None
 
 
 def factors_of(adata: AnnData, library: str | None = None) -> Mapping[str, Any]:
@@ -278,7 +291,7 @@ def factors_of(adata: AnnData, library: str | None = None) -> Mapping[str, Any]:
     return next((factors for entry in _entries(adata, library) if (factors := _part(entry, "scalefactors"))), {})
 
 
-def reduced_picture(adata: AnnData, library: str | None = None) -> tuple[tuple[int, int], float] | None:
+def reduced_picture(adata: AnnData, path: Path, library: str | None = None) -> tuple[tuple[int, int], float] | None:
     """Height and width of a reduced picture in `uns["spatial"]`, and its pixels per pixel of the full one.
 
     None where there is none, or a blank one that stands in for it.
@@ -286,7 +299,7 @@ def reduced_picture(adata: AnnData, library: str | None = None) -> tuple[tuple[i
     for entry in _entries(adata, library):
         images, factors = _part(entry, "images"), _part(entry, "scalefactors")
         for name in ("hires", "lowres"):
-            pixels, factor = np.asarray(images.get(name, ())), _positive(factors.get(f"tissue_{name}_scalef"))
+            pixels, factor = np.asarray(images.get(name, ())), stated_number(factors, f"tissue_{name}_scalef", path)
             if factor is not None and pixels.ndim >= 2 and pixels.size and np.ptp(pixels[::7, ::7]) > 0:
                 return (pixels.shape[0], pixels.shape[1]), factor
     return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from eosin.types.places import is_finite
+
 _TEXTS = frozenset({"", "na", "n/a", "<na>", "nan", "none", "null"})
 _NO_PATIENT = _TEXTS | {"unknown", "unassigned", "not available"}
 
@@ -33,3 +35,22 @@ def as_text(value: object) -> str:
         number = float(str(value))
         return str(int(number)) if number.is_integer() else str(value)
     return str(value)
+
+
+def positive_number(value: object) -> float | None:
+    """A finite number above 0, or None; files written from R hold numbers as texts or arrays of one element.
+
+    Raises
+    ------
+    ValueError
+        The value is no number at all: several, or another text.
+    """
+    if isinstance(value, np.ndarray | list | tuple) and np.size(value) == 1:
+        value = np.asarray(value).reshape(-1)[0]
+    if isinstance(value, np.ndarray | list | tuple | dict):
+        raise ValueError(f"{np.size(value) if not isinstance(value, dict) else len(value)} values")
+    if isinstance(value, bytes | str):
+        value = None if is_missing(value) else float(as_text(value))
+    if isinstance(value, bool | np.bool_) or not is_finite(value):
+        return None
+    return float(value) if value > 0 else None

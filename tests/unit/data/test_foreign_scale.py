@@ -54,6 +54,42 @@ def test_microns_per_pixel_in_the_file_is_the_scale(tmp_path: Path) -> None:
         read(tmp_path / "S.h5ad", mpp=6.25)
 
 
+@pytest.mark.parametrize(
+    "written", [str, lambda v: np.array([v]), lambda v: np.array([[v]]), lambda v: np.array([str(v)])]
+)
+def test_numbers_that_r_wrote_as_texts_or_arrays_count(tmp_path: Path, written) -> None:
+    """A factor that is passed over is a scale that nobody compares, and an image that nobody measures."""
+    adata = of_frame(visium_positions(), microns_per_pixel=0.5, tissue_hires_scalef=0.2, spot_diameter_fullres=130.0)
+    adata.uns["spatial"]["S"]["images"]["hires"] = np.arange(180 * 200 * 3).reshape(180, 200, 3).astype(np.uint8)
+    expected = read(put(adata, tmp_path))[0].spots
+    factors = adata.uns["spatial"]["S"]["scalefactors"]
+    adata.uns["spatial"]["S"]["scalefactors"] = {key: written(value) for key, value in factors.items()}
+    Picture.new("RGB", (2000, 1800)).save(tmp_path / "S.png")
+    (one,) = read(put(adata, tmp_path))
+    assert np.array_equal(one.spots.xy_um, expected.xy_um) and one.spots.diameter_um == expected.diameter_um == 65.0
+    assert one.image is not None and one.image.mpp == 0.25
+    with pytest.raises(EosinError, match=r"--mpp says 1 µm per pixel, microns_per_pixel"):
+        read(tmp_path / "S.h5ad", mpp=0.5)
+    Picture.new("RGB", (1800, 2000)).save(tmp_path / "S.png")
+    with pytest.raises(EosinError, match=r"has 1800 x 2000 px, but the picture"):
+        read(tmp_path / "S.h5ad")
+
+
+@pytest.mark.parametrize("value", ["half a micron", "0,5", np.array([0.5, 0.5])])
+def test_a_factor_that_is_no_number_is_said(tmp_path: Path, value: object) -> None:
+    adata = of_frame(visium_positions())
+    adata.uns["spatial"]["S"]["scalefactors"] = {"microns_per_pixel": value}
+    with pytest.raises(EosinError, match=r"S\.h5ad: microns_per_pixel of uns is '.*', which is no number; write it"):
+        read(put(adata, tmp_path))
+
+
+@pytest.mark.parametrize("value", ["", "nan", "NA", np.nan, 0.0])
+def test_a_factor_that_is_missing_is_none(tmp_path: Path, value: object) -> None:
+    adata = of_frame(visium_positions())
+    adata.uns["spatial"]["S"]["scalefactors"] = {"microns_per_pixel": value}
+    assert "0.5000 µm/px from the 100 µm pitch of Visium's array" in read(put(adata, tmp_path))[0].notes
+
+
 def test_bins_say_the_scale_where_nothing_else_does(tmp_path: Path) -> None:
     (one,) = read(put(bins(spot_diameter_fullres=32.0), tmp_path))
     assert one.spots.diameter_um == 8.0 and np.allclose(np.diff(one.spots.xy_um[:2, 0]), 8.0)

@@ -27,6 +27,13 @@ _CORE = re.compile(BARCODE_CORE)
 _MOST_REPEATED = 0.05
 """Share of spots that may lie where another lies before they are taken for spots of several libraries."""
 _MOST_NUMBERS = 50
+_LIKELY = re.compile(r"librar|sample|slide|section|batch|donor|patient|orig|capture|slice|puck|replicate|specimen|run")
+"""Words by which columns of libraries are called, in lower case."""
+_NO_LIBRARY = re.compile(
+    r"^(?:in[_ ]?tissue|selected|outliers?|row|col|sex|age|.*array[_ ]?(?:row|col).*)$"
+    r"|cluster|leiden|louvain|k-?means|domain|cell[_ ]?type|annotat|phase|doublet|qc|n_genes|n_counts|total_counts"
+)
+"""What else is told of spots by a few numbers or names, in lower case."""
 _SAME_PLACE = 1e-4
 """Of the section's extent: 0.65 µm in 6.5 mm."""
 
@@ -43,7 +50,8 @@ def library_of_spots(
     keys
         Names of libraries in `uns["spatial"]`.
     wanted
-        The column to take (`--library`); by default `library_id`, or the one whose values are among `keys`.
+        The column to take (`--library`); by default `library_id`, or the one whose values are among `keys`. Where these
+        are numbers, as 0, 1, 2, a column must also be called as those of libraries are, since many others hold numbers.
     file
         Named in errors.
 
@@ -63,7 +71,7 @@ def library_of_spots(
         return wanted, _wanted(obs, wanted, file)
     fitting = {}
     for column in map(str, obs.columns):
-        if _may_be_key(obs[column]):
+        if _may_be_key(obs[column]) and may_be_called(column, keys):
             values = column_texts(obs[column])
             if (named := set(values) - {""}) and named <= set(keys):
                 fitting[column] = values
@@ -99,6 +107,16 @@ def _wanted(obs: pd.DataFrame, wanted: str, file: Path) -> np.ndarray:
 def _may_be_key(column: pd.Series) -> bool:
     """Whether a column may hold names: texts, categories, or few numbers."""
     return not isinstance(column.dtype, np.dtype) or column.dtype.kind in "OSU" or column.nunique() <= _MOST_NUMBERS
+
+
+def may_be_called(column: str, keys: Sequence[str]) -> bool:
+    """Whether a column that holds names of `uns["spatial"]` may be that of libraries, by its own name."""
+    name = column.strip().lower()
+    if name == LIBRARY:
+        return True
+    if all(str(key).isdigit() for key in keys):
+        return _LIKELY.search(name) is not None and _NO_LIBRARY.search(name) is None
+    return _NO_LIBRARY.search(name) is None
 
 
 def _parts(values: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -152,11 +170,10 @@ def _distinct(xy: np.ndarray, obs: pd.DataFrame) -> list[tuple[int, str]]:
 
 def _columns_that_part(obs: pd.DataFrame) -> list[str]:
     """Columns of names that may tell libraries apart: each has 2 to 50 values, those that are called so come first."""
-    likely = ("librar", "sample", "slide", "section", "batch", "donor", "patient", "orig")
     fitting = [
         column
         for column in map(str, obs.columns)
-        if _may_be_key(obs[column]) and column not in ("array_row", "array_col") and 2 <= obs[column].nunique() <= 50
+        if _may_be_key(obs[column]) and _NO_LIBRARY.search(column.lower()) is None and 2 <= obs[column].nunique() <= 50
     ]
-    called = [column for column in fitting if any(word in column.lower() for word in likely)]
+    called = [column for column in fitting if _LIKELY.search(column.lower())]
     return (called or fitting)[:3]

@@ -126,6 +126,42 @@ def test_numbers_name_libraries_too_also_where_some_are_missing() -> None:
     assert column == "batch" and of_spot.tolist() == ["0", "1", ""]
 
 
+@pytest.mark.parametrize(
+    "column", ["in_tissue", "selected", "array_row", "leiden", "louvain", "seurat_clusters", "sex"]
+)
+def test_what_else_has_few_values_names_no_library(column: str) -> None:
+    """Numbers of clusters, or 0 and 1 for the tissue, are not the libraries 0 and 1."""
+    obs = pd.DataFrame({column: ["0", "0", "1", "1"]})
+    assert library_of_spots(obs, ["0", "1"], None, Path("a.h5ad"))[0] is None
+    assert library_of_spots(obs.assign(batch=[0, 1, 0, 1]), ["0", "1"], None, Path("a.h5ad"))[0] == "batch"
+    assert library_of_spots(obs, ["0", "1"], column, Path("a.h5ad"))[0] == column
+
+
+def test_columns_of_clusters_are_no_libraries_though_both_are_called_by_letters() -> None:
+    obs = pd.DataFrame({"leiden": ["A", "A", "B", "B"]})
+    assert library_of_spots(obs, ["A", "B"], None, Path("a.h5ad"))[0] is None
+
+
+def test_advice_names_no_column_of_clusters() -> None:
+    obs = pd.DataFrame({"leiden": ["1", "2"] * 18, "in_tissue": [0, 1] * 18, "sample": ["a"] * 18 + ["b"] * 18})
+    with pytest.raises(EosinError, match=r"by --library, perhaps sample; or"):
+        check_apart(np.tile(lattice(6, 400.0)[:18], (2, 1)), obs, Path("a.h5ad"))
+    with pytest.raises(EosinError, match=r"by --library; or"):
+        check_apart(np.tile(lattice(6, 400.0)[:18], (2, 1)), obs.drop(columns="sample"), Path("a.h5ad"))
+
+
+def test_a_scale_of_one_of_several_libraries_is_not_taken_by_chance(tmp_path: Path) -> None:
+    adata = joined(keys=("1", "2"))[:20].copy()
+    adata.obs = pd.DataFrame({"in_tissue": [1] * 20}, index=adata.obs_names)
+    for key, mpp in (("1", 0.25), ("2", 0.5)):
+        adata.uns["spatial"][key]["scalefactors"]["microns_per_pixel"] = mpp
+    told = r"names 2 libraries \(1, 2\) and no column tells whose a spot is: they are of 0\.25 to 0\.5 µm per pixel"
+    with pytest.raises(EosinError, match=told):
+        read(put(adata, tmp_path))
+    adata.uns["spatial"]["2"]["scalefactors"]["microns_per_pixel"] = 0.25
+    assert any("taken for one" in note for note in read(put(adata, tmp_path))[0].notes)
+
+
 def test_spots_without_a_library_are_left_out_and_counted(tmp_path: Path) -> None:
     adata = joined("library_id")
     adata.obs.loc[adata.obs_names[:2], "library_id"] = np.nan

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from eosin.config import need_known
+from eosin.data.array_map import SAME
 from eosin.data.footprint_table import areas_in
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
-from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata
+from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata, stated_number
 from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, position_notes, read_h5ad, spatial
-from eosin.data.libraries import LIBRARY, check_apart, library_of_spots
+from eosin.data.libraries import LIBRARY, check_apart, library_of_spots, may_be_called
 from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
@@ -109,6 +110,8 @@ def _libraries(file: h5py.File, column: str | None, path: Path) -> list[str]:
         """Columns that may be the one; numbers are measures, unless libraries are called by numbers."""
         if only is not None or (column is None and not keys):
             return name == (only or LIBRARY)
+        if not may_be_called(name, keys):
+            return False
         return getattr(getattr(stored, "dtype", None), "kind", "O") != "f" or any(key.isdigit() for key in keys)
 
     _, of_spot = library_of_spots(obs_of(file, may_name), keys, column, path)
@@ -127,15 +130,31 @@ def _of_library(
     told_by, of_spot = library_of_spots(adata.obs, keys, column, path)
     if library is None:
         known = set(of_spot) - {""}
-        untold = len(keys) > 1 and not known & set(keys)
-        listed = ", ".join(map(str, keys[:4]))
-        note = (
-            f"uns['spatial'] names {len(keys)} libraries ({listed}) and no column tells whose a spot is: taken for one"
-        )
-        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, [note] if untold else []
+        if len(keys) > 1 and not known & set(keys):
+            return adata, None, [_untold(adata, keys, path)]
+        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, []
     notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
     notes += left_out(int((of_spot == "").sum()), len(of_spot), f"spots of the file have no obs['{told_by}']")
     return adata[np.flatnonzero(of_spot == library)].copy(), library, notes
+
+
+def _untold(adata: AnnData, keys: list[str], path: Path) -> str:
+    """A note that no column tells whose spots are, of several libraries of one scale.
+
+    Raises
+    ------
+    EosinError
+        The libraries differ in scale, so that the spots' scale is not known.
+    """
+    listed = ", ".join(map(str, keys[:4]))
+    problem = f"uns['spatial'] names {len(keys)} libraries ({listed}) and no column tells whose a spot is"
+    stated = (stated_number(factors_of(adata, key), "microns_per_pixel", path) for key in keys)
+    scales = sorted({scale for scale in stated if scale is not None})
+    if len(scales) > 1 and scales[-1] > (1 + SAME) * scales[0]:
+        problem = f"{problem}: they are of {scales[0]:g} to {scales[-1]:g} µm per pixel"
+        fix = "name the column of obs that tells by --library, or leave the spots' own library only in uns['spatial']"
+        raise EosinError(problem, file=path, fix=fix)
+    return f"{problem}: taken for one"
 
 
 def _foreign_parts(
@@ -154,7 +173,7 @@ def _foreign_parts(
     adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
     check_apart(xy, adata.obs, path)
     file = _image_file(path, library)
-    ratio, ratio_notes = _ratio_to_stored(file, adata, library)
+    ratio, ratio_notes = _ratio_to_stored(file, adata, library, path)
     facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))
     scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
     counts, genes, count_notes = counts_of(adata, path)
@@ -194,9 +213,11 @@ def _image_file(path: Path, library: str | None) -> Path | None:
     return find_image(path.with_name(stem) for stem in stems)
 
 
-def _ratio_to_stored(file: Path | None, adata: AnnData, library: str | None) -> tuple[float, list[str]]:
+def _ratio_to_stored(
+    file: Path | None, adata: AnnData, library: str | None, file_of_spots: Path
+) -> tuple[float, list[str]]:
     """How many times larger the image is than the picture of the positions, by the reduced one in `uns["spatial"]`."""
-    reduced = reduced_picture(adata, library)
+    reduced = reduced_picture(adata, file_of_spots, library)
     if file is None or reduced is None:
         return 1.0, []
     from eosin.slide import size_px_of  # image libraries load only where a file is asked

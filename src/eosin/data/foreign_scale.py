@@ -22,16 +22,19 @@ from eosin.data.missing import positive_number
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
 from eosin.types import check_mpp
-from eosin.types.places import is_finite
+from eosin.types.places import is_finite, is_plausible
 
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_BIN = re.compile(r"(?:^|[^A-Za-z0-9])s_(\d{3})um_\d+_\d+")
+_BIN = re.compile(r"(?:^|[^A-Za-z0-9])s_(\d{3})um_(\d+)_(\d+)")
+_LEGACY_ST = re.compile(r"\d+x\d+")
 _NOTED_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
 VISIUM_UM = 55.0
 """Width of a spot of Visium, of every version."""
-_PITCH_UM = (1.0, 1000.0)  # outside, no spots of any platform lie
+_PITCH_UM = (1.5, 1000.0)  # outside, no spots of any platform lie
+_STEP = 1.5
+"""Units apart that neighbours are on an array: 1, or of Visium's half columns the root of 2."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,11 @@ class ScaleFacts:
 
     @cached_property
     def array(self) -> ArrayMap | None:
-        """The map from `array_col`, `array_row` to positions, where `obs` has these."""
+        """The map from `array_col`, `array_row` to positions; by the barcodes of bins where `obs` has none that fit."""
+        return self._array_of_obs or self._array_of_bins
+
+    @property
+    def _array_of_obs(self) -> ArrayMap | None:
         if not {"array_col", "array_row"} <= set(self.adata.obs):
             return None
         try:
@@ -94,6 +101,14 @@ class ScaleFacts:
         except (TypeError, ValueError):
             return None
         return array_map(places, self.xy)
+
+    @property
+    def _array_of_bins(self) -> ArrayMap | None:
+        if self.bin_um is None:
+            return None
+        matches = [_BIN.search(str(name)) for name in self.adata.obs_names]
+        places = [(np.nan, np.nan) if match is None else (match.group(3), match.group(2)) for match in matches]
+        return array_map(np.array(places, dtype=np.float64), self.xy, hexagonal=False)
 
     @cached_property
     def pitch(self) -> float:
@@ -151,6 +166,7 @@ def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool
     """
     told_um = positions_um or facts.record.get("spatial_unit") == "um"
     in_um = told_um or (facts.stored is None and facts.noted is None and is_in_um(facts.adata, facts.path))
+    _check_no_array(facts)
     scale, notes = _mpp(facts, mpp, in_um=in_um)
     if in_um and not told_um:
         notes.append("positions are µm by the columns they are in")
@@ -198,10 +214,17 @@ def _hint(facts: ScaleFacts) -> str:
     if not pitch > 0 or _is_irregular(facts.finite_xy):
         return ""
     if bin_um := facts.number("bin_size_um"):
-        return f"; if the spots are bins of {bin_um:g} µm, it is {bin_um / pitch:.4g}"
-    if width > 0.9 * pitch:  # bins touch one another, spots do not
-        return f"; if the spots are bins of 8 or 16 µm, it is {8 / pitch:.4g} or {16 / pitch:.4g}"
-    return f"; if the spots are Visium's, 100 µm apart, it is {PITCH_UM / pitch:.4g}"
+        spots, pitches_um = f"bins of {bin_um:g} µm", (bin_um,)
+    elif width > 0.9 * pitch:  # bins touch one another, spots do not
+        spots, pitches_um = "bins of 8 or 16 µm", (8.0, 16.0)
+    elif all(_LEGACY_ST.fullmatch(str(name)) for name in facts.adata.obs_names):
+        spots, pitches_um = "legacy ST's, 200 µm apart", (200.0,)
+    else:
+        spots, pitches_um = "Visium's, 100 µm apart", (PITCH_UM,)
+    scales = [pitch_um / pitch for pitch_um in pitches_um]
+    if not all(is_plausible(scale) for scale in scales):  # what would be refused is no advice
+        return ""
+    return f"; if the spots are {spots}, it is {' or '.join(f'{scale:.4g}' for scale in scales)}"
 
 
 def _is_irregular(xy: np.ndarray) -> bool:
@@ -211,6 +234,17 @@ def _is_irregular(xy: np.ndarray) -> bool:
     nearest = cKDTree(xy).query(xy, k=2)[0][:, 1]
     low, high = np.quantile(nearest, [0.1, 0.9])
     return bool(high > 1.5 * low)
+
+
+def _check_no_array(facts: ScaleFacts) -> None:
+    """Refuse places on the array, which count spots, in the place of positions: no scale makes these right."""
+    if facts.stored is not None or facts.noted is not None or not 0 < facts.pitch <= _STEP:
+        return
+    if len(facts.finite_xy) and np.array_equal(facts.finite_xy, np.round(facts.finite_xy)):
+        problem = (
+            f"spots lie {facts.pitch:.3g} apart on whole numbers: obsm['spatial'] seems to hold places on the array"
+        )
+        raise EosinError(problem, file=facts.path, fix="store positions in pixels of the full-resolution image")
 
 
 def _check_bins(facts: ScaleFacts, pitch_um: float) -> None:

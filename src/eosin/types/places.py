@@ -122,6 +122,11 @@ class Image:
         check_mpp(self.mpp, self.path)
 
 
+def is_plausible(mpp: object) -> bool:
+    """Whether µm per pixel are those of an image of a slide, of full resolution or reduced."""
+    return is_finite(mpp) and 0.05 <= mpp <= 10
+
+
 def check_mpp(mpp: float, path: str | Path) -> float:
     """The scale of an image, if plausible.
 
@@ -137,7 +142,7 @@ def check_mpp(mpp: float, path: str | Path) -> float:
     EosinError
         It is outside 0.05 to 10 µm per pixel, which no slide scanner produces.
     """
-    if not (is_finite(mpp) and 0.05 <= mpp <= 10):
+    if not is_plausible(mpp):
         raise EosinError(f"{mpp} µm per pixel is not plausible", file=path, fix="give the true value by --mpp")
     return float(mpp)
 

@@ -103,6 +103,22 @@ def test_a_scale_in_the_file_that_its_bins_contradict_is_refused(tmp_path: Path)
         read(put(bins(microns_per_pixel=6.25), tmp_path))
 
 
+@pytest.mark.parametrize("array", [None, 0])
+def test_bins_without_their_array_are_compared_by_their_barcodes(tmp_path: Path, array: int | None) -> None:
+    """Tables that were subset, or made by other tools, keep barcodes and lose `array_row` and `array_col`."""
+    adata = bins(microns_per_pixel=0.5, spot_diameter_fullres=16.0)
+    adata.obs = adata.obs.drop(columns=["array_row", "array_col"])
+    if array is not None:
+        adata.obs[["array_row", "array_col"]] = array
+    with pytest.raises(EosinError, match=r"bins of 8 µm by their barcodes lie 16 µm apart.*by the bins it is 0\.25"):
+        read(put(adata, tmp_path))
+    adata.uns["spatial"]["S"]["scalefactors"] = {}
+    (one,) = read(put(adata, tmp_path))
+    assert one.spots.diameter_um == 8.0 and "0.2500 µm/px from the pitch of bins of 8 µm" in one.notes
+    adata.obsm["spatial"] = np.asarray(adata.obsm["spatial"])[:, ::-1].copy()
+    assert any("rows and columns seem exchanged" in note for note in read(put(adata, tmp_path))[0].notes)
+
+
 def test_width_and_bins_that_differ_are_said(tmp_path: Path) -> None:
     (one,) = read(put(bins(microns_per_pixel=0.25, spot_diameter_fullres=220.0), tmp_path))
     assert one.spots.diameter_um == 8.0
@@ -138,6 +154,37 @@ def test_a_hint_fits_the_platform(tmp_path: Path, xy: np.ndarray, factors: dict[
     adata.obs = adata.obs.drop(columns=["array_row", "array_col"])
     adata.obsm["spatial"] = xy
     with pytest.raises(EosinError, match=hint):
+        read(put(adata, tmp_path))
+
+
+@pytest.mark.parametrize("names", [("x", "y"), None])
+@pytest.mark.parametrize("how", [{}, {"mpp": 1.0}, {"mpp": 10.0}, {"positions_um": True}])
+def test_places_on_the_array_are_no_positions(tmp_path: Path, how: dict, names: tuple[str, str] | None) -> None:
+    adata = of_frame(visium_positions())
+    places = adata.obs[["array_col", "array_row"]].to_numpy(float)
+    adata.obs = adata.obs[[]]
+    for xy in (places, lattice(8, 1.0, 2.0)):
+        adata.obsm["spatial"] = xy if names is None else pd.DataFrame(xy, columns=list(names), index=adata.obs_names)
+        with pytest.raises(
+            EosinError, match=r"on whole numbers: .* seems to hold places on the array; store positions"
+        ):
+            read(put(adata, tmp_path), **how)
+
+
+def test_a_hint_is_no_scale_that_would_be_refused(tmp_path: Path) -> None:
+    adata = of_frame(visium_positions())
+    adata.obs = adata.obs[[]]
+    adata.obsm["spatial"] = lattice(8, 1.01, 2.0)
+    with pytest.raises(EosinError, match=r"or --positions-um if they are µm$"):
+        read(put(adata, tmp_path))
+    assert any("1.01 µm apart: the scale may be wrong" in note for note in read(tmp_path / "S.h5ad", mpp=1.0)[0].notes)
+
+
+def test_spots_called_by_places_may_be_those_of_legacy_st(tmp_path: Path) -> None:
+    adata = of_frame(visium_positions())
+    adata.obs = pd.DataFrame(index=[f"{i // 8}x{i % 8}" for i in range(64)])
+    adata.obsm["spatial"] = lattice(8, 400.0)
+    with pytest.raises(EosinError, match=r"legacy ST's, 200 µm apart, it is 0\.5$"):
         read(put(adata, tmp_path))
 
 

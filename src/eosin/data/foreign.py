@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from eosin.data.h5ad import are_counts, raw_counts
+from eosin.data.h5ad import are_counts, are_equal, count_layer, is_empty, raw_counts
 from eosin.data.libraries import column_texts
 from eosin.data.missing import as_text, is_missing, names_no_patient, positive_number
 from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
@@ -33,18 +33,32 @@ _SYMBOL_COLUMNS = ("feature_name", "gene_symbols", "gene_symbol", "symbol", "gen
 def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
     """Raw counts [s g], what their columns are called, and notes.
 
-    Where neither `X` nor a layer holds counts, `raw.X` may: CELLxGENE keeps them there.
+    `raw.X` is taken where neither `X` nor a layer holds counts (CELLxGENE keeps them there), and where it holds other
+    counts than `X` for the same genes.
     """
     counts, notes = raw_counts(adata, path)
     var = adata.var
-    if adata.raw is not None and not are_counts(counts) and are_counts(adata.raw.X):
-        counts, var = sparse.csr_matrix(adata.raw.X, dtype=np.float32), adata.raw.var
-        notes.append("counts are from raw.X")
+    if count_layer(adata) is None and (raw := adata.raw) is not None and (also := _differs(counts, adata)) is not None:
+        counts, var = sparse.csr_matrix(raw.X, dtype=np.float32), raw.var
+        notes.append(f"counts are from raw.X{also}")
     kept = _are_genes(var)
     if not kept.all():
         notes += left_out(int((~kept).sum()), len(kept), "features are no genes")
         counts, var = sparse.csr_matrix(counts[:, np.flatnonzero(kept)]), var[kept]
     return counts, gene_names(var), notes
+
+
+def _differs(counts: sparse.csr_matrix, adata: AnnData) -> str | None:
+    """What the note says beside that counts are those of `raw.X`; None where they are not, or are the same."""
+    raw = adata.raw
+    if raw is None or not are_counts(raw.X) or is_empty(raw.X):
+        return None
+    if not are_counts(counts) or is_empty(counts):
+        return ""
+    columns = raw.var_names.get_indexer(adata.var_names) if raw.var_names.is_unique else np.array([-1])
+    if np.any(columns < 0) or are_equal(counts, sparse.csr_matrix(raw.X)[:, columns]):
+        return None
+    return "; X holds other whole numbers"
 
 
 def _are_genes(var: pd.DataFrame) -> np.ndarray:

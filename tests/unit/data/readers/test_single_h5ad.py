@@ -105,6 +105,48 @@ def test_counts_in_raw_as_cellxgene_keeps_them(tmp_path: Path) -> None:
     assert "counts are from raw.X" in one.notes and one.patient == "P7"
 
 
+def per_10k(values: np.ndarray) -> np.ndarray:
+    """Rounded counts per 10,000: whole numbers that are no counts."""
+    return np.round(values / values.sum(1, keepdims=True) * 1e4)
+
+
+@pytest.mark.parametrize("layer", ["counts", "Counts", "raw_counts"])
+@pytest.mark.parametrize(
+    ("x_of", "said"), [(np.zeros_like, ""), (np.log1p, ""), (per_10k, "; X holds other whole numbers")]
+)
+@pytest.mark.parametrize("pack", [np.asarray, sparse.csr_matrix, sparse.csc_matrix])
+def test_a_layer_of_counts_goes_before_whole_numbers_in_x(tmp_path: Path, layer: str, x_of, said: str, pack) -> None:
+    def moved(adata: anndata.AnnData) -> None:
+        adata.layers[layer] = adata.X.copy()
+        adata.X = pack(x_of(adata.X.toarray()).astype(np.float32))
+
+    (one,) = read(change(single(tmp_path), moved))
+    assert one.counts is not None and np.array_equal(one.counts.toarray(), counts(36, 3))
+    assert f"counts are from layers['{layer}']{said}" in one.notes
+
+
+@pytest.mark.parametrize(("x_of", "said"), [(np.zeros_like, ""), (per_10k, "; X holds other whole numbers")])
+def test_counts_in_raw_go_before_whole_numbers_in_x(tmp_path: Path, x_of, said: str) -> None:
+    def moved(adata: anndata.AnnData) -> None:
+        adata.raw = adata.copy()
+        adata.X = sparse.csr_matrix(x_of(adata.X.toarray()).astype(np.float32))
+
+    (one,) = read(change(single(tmp_path), moved))
+    assert one.counts is not None and np.array_equal(one.counts.toarray(), counts(36, 3))
+    assert f"counts are from raw.X{said}" in one.notes
+
+
+def test_copies_of_the_counts_change_nothing(tmp_path: Path) -> None:
+    def copied(adata: anndata.AnnData) -> None:
+        adata.raw = adata.copy()
+        adata.layers["counts"] = sparse.csc_matrix(adata.X)
+        adata.layers["raw_counts"] = np.zeros(adata.shape, np.float32)
+
+    expected = read(single(tmp_path))[0]
+    (one,) = read(change(tmp_path / "slide7.h5ad", copied))
+    assert one.fingerprint() == expected.fingerprint() and not any("counts are from" in note for note in one.notes)
+
+
 def test_dense_columns_and_integers_are_counts_too(tmp_path: Path) -> None:
     expected = read(single(tmp_path))[0].fingerprint()
     for matrix in (counts(36, 3), sparse.csc_matrix(counts(36, 3).astype(np.int64)), counts(36, 3).astype(np.float64)):

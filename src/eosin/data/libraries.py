@@ -34,6 +34,16 @@ _NO_LIBRARY = re.compile(
     r"|cluster|leiden|louvain|k-?means|domain|cell[_ ]?type|annotat|phase|doublet|qc|n_genes|n_counts|total_counts"
 )
 """What else is told of spots by a few numbers or names, in lower case."""
+_SAMPLES = re.compile(
+    r"(?:library|sample|slide|section|slice|puck|specimen|batch|orig)s?(?:[ _.-]?(?:id|name|ident|label|no|number))?"
+)
+"""Columns, in lower case, that name what lies on glasses of its own."""
+_MOST_SAMPLES = 50
+_NEARER, _N_NEAREST, _N_ASKED = 0.9, 8, 5000
+"""A neighbour of another sample is nearer by this factor than one of its own; among so many, for so many spots."""
+_MIXED = 0.25
+"""Of the share of such spots that samples have which lie on one another by chance."""
+_FEWEST = 20
 _SAME_PLACE = 1e-4
 """Of the section's extent: 0.65 µm in 6.5 mm."""
 
@@ -166,6 +176,58 @@ def _distinct(xy: np.ndarray, obs: pd.DataFrame) -> list[tuple[int, str]]:
     if len(cores) == len(obs):
         found.append((len(set(cores)), "have {n} barcodes"))
     return found
+
+
+def samples_in_one(xy: np.ndarray, obs: pd.DataFrame, file: Path, *, is_told: bool) -> list[str]:
+    """A note where a column names several samples of what is read as one section.
+
+    Parameters
+    ----------
+    xy
+        Positions [s 2].
+    obs
+        The table of the same spots.
+    is_told
+        Whether the user named the column of libraries: then nothing is refused.
+
+    Raises
+    ------
+    EosinError
+        Spots of two samples lie among one another, as they do on no glass.
+    """
+    for column in map(str, obs.columns):
+        if _SAMPLES.fullmatch(column.strip().lower()) is None or not 2 <= obs[column].nunique() <= _MOST_SAMPLES:
+            continue
+        samples = column_texts(obs[column])
+        names = sorted(set(samples) - {""})
+        if len(names) < 2:
+            continue
+        named = (
+            f"obs['{column}'] names {len(names)} samples ({', '.join(names[:4])}{', ...' if len(names) > 4 else ''})"
+        )
+        if is_told or not _are_mixed(xy, samples):
+            return [f"{named}, which are read as one section; --library {column} reads each"]
+        fix = f"give --library {column} to read each as a section, or take the column away if they are one"
+        raise EosinError(f"{named} whose spots lie among one another", file=file, fix=fix)
+    return []
+
+
+def _are_mixed(xy: np.ndarray, samples: np.ndarray) -> bool:
+    """Whether spots are as often nearest to one of another sample as samples that lie on one another are."""
+    from scipy.spatial import cKDTree
+
+    known = np.isfinite(xy).all(1) & (samples != "")
+    xy, (names, of_spot) = xy[known], np.unique(samples[known].astype(str), return_inverse=True)
+    if len(xy) < _FEWEST or len(names) < 2:
+        return False
+    asked = np.arange(0, len(xy), max(1, len(xy) // _N_ASKED))
+    distance, nearest = cKDTree(xy).query(xy[asked], k=_N_NEAREST + 1)  # [asked k], the spot itself first
+    other = of_spot[nearest] != of_spot[asked, None]
+    to_other = np.where(other, distance, np.inf).min(1)
+    to_own = np.where(other, np.inf, distance)[:, 1:].min(1)
+    share = float(np.mean(np.isfinite(to_other) & (to_other < _NEARER * to_own)))
+    by_chance = 1 - float(np.sum((np.bincount(of_spot) / len(of_spot)) ** 2))
+    return share > _MIXED * by_chance
 
 
 def _columns_that_part(obs: pd.DataFrame) -> list[str]:

@@ -12,7 +12,7 @@ import pytest
 from scipy import sparse
 
 from eosin.data import describe, read
-from eosin.data.libraries import check_apart, library_of_spots
+from eosin.data.libraries import check_apart, library_of_spots, samples_in_one
 from eosin.errors import EosinError
 from unit.data.layouts import GENES, counts, lattice, placeholder
 
@@ -168,6 +168,56 @@ def test_spots_without_a_library_are_left_out_and_counted(tmp_path: Path) -> Non
     left, right = read(put(adata, tmp_path), mpp=0.25)
     assert (len(left), len(right)) == (18, 16)
     assert "2 of 36 spots of the file have no obs['library_id'] and were left out" in left.notes
+
+
+# --- several samples, and nothing that says so -----------------------------------------------------------------------
+
+
+def cells_of_two(shift: float, column: str = "sample") -> anndata.AnnData:
+    """300 cells of one sample and 100 of another in µm, on places of their own."""
+    xy = np.random.default_rng(0).uniform(0, 500, (400, 2)) + np.repeat([[0.0, 0.0], [shift, 0.0]], [300, 100], axis=0)
+    adata = anndata.AnnData(
+        X=sparse.csr_matrix(counts(400, 3).astype(np.float32)),
+        obs=pd.DataFrame({column: ["P1"] * 300 + ["P2"] * 100}, index=[f"cell{i}" for i in range(400)]),
+        var=pd.DataFrame(index=list(GENES)),
+    )
+    adata.obsm["spatial"] = xy
+    return adata
+
+
+@pytest.mark.parametrize("column", ["sample", "Sample_ID", "batch", "orig.ident", "slide", "library"])
+def test_samples_whose_spots_lie_among_one_another_are_asked_about(tmp_path: Path, column: str) -> None:
+    file = put(cells_of_two(0.0, column), tmp_path)
+    told = rf"obs\['{column}'\] names 2 samples \(P1, P2\) whose spots lie among one another; give --library {column}"
+    with pytest.raises(EosinError, match=told):
+        read(file, positions_um=True)
+    assert [len(one) for one in read(file, positions_um=True, library=column)] == [300, 100]
+
+
+def test_samples_beside_one_another_are_one_section_with_a_note(tmp_path: Path) -> None:
+    (one,) = read(put(cells_of_two(500.0), tmp_path), positions_um=True)
+    assert (
+        "obs['sample'] names 2 samples (P1, P2), which are read as one section; --library sample reads each"
+        in one.notes
+    )
+
+
+def test_halves_of_a_lattice_are_beside_one_another(tmp_path: Path) -> None:
+    """Spots at the border are as near to the other half as to their own."""
+    adata = joined("library_id")[:20].copy()
+    del adata.uns["spatial"]
+    adata.obs["sample"] = ["a", "b"] * 10
+    adata.obsm["spatial"] = lattice(6, 400.0)[:20][np.argsort(np.arange(20) % 2, kind="stable").argsort()]
+    (one,) = read(put(adata, tmp_path), mpp=0.25)
+    assert any("read as one section" in note for note in one.notes)
+
+
+def test_lattices_that_are_shifted_against_one_another_are_seen() -> None:
+    xy = np.concatenate([lattice(6, 400.0), lattice(6, 400.0) + 37.0])
+    obs = pd.DataFrame({"in_tissue": [0, 1] * 36, "sample": ["s0"] * 36 + ["s1"] * 36})
+    with pytest.raises(EosinError, match="give --library sample"):
+        samples_in_one(xy, obs, Path("a.h5ad"), is_told=False)
+    assert samples_in_one(xy[:36], obs[:36], Path("a.h5ad"), is_told=False) == []
 
 
 # --- patients -----------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from eosin.data.footprint_table import areas_in
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata, stated_number
 from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, position_notes, read_h5ad, spatial
-from eosin.data.libraries import LIBRARY, check_apart, library_of_spots, may_be_called
+from eosin.data.libraries import LIBRARY, check_apart, library_of_spots, may_be_called, samples_in_one
 from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
@@ -69,7 +69,9 @@ class SingleFile(Reader):
         if record.get("kind") == "section":
             return own_section(adata, record, file, mpp)
         adata, library, notes = _of_library(adata, library, self.library, file)
-        parts = _foreign_parts(adata, record, file, mpp, name, library, positions_um=self.positions_um)
+        parts = _foreign_parts(
+            adata, record, file, mpp, name, library, positions_um=self.positions_um, is_told=self.library is not None
+        )
         return replace(parts, notes=[*notes, *parts.notes]).section(self.naming)
 
     def told(self, *, library: str | None = None, positions_um: bool = False) -> SingleFile:
@@ -166,12 +168,17 @@ def _foreign_parts(
     library: str | None,
     *,
     positions_um: bool,
+    is_told: bool,
 ) -> SectionParts:
-    """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
+    """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for.
+
+    `is_told` says that the user named the column of libraries.
+    """
     adata, notes = on_tissue(adata)
     notes += position_notes(adata)
     adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
     check_apart(xy, adata.obs, path)
+    place_notes += samples_in_one(xy, adata.obs, path, is_told=is_told)
     file = _image_file(path, library)
     ratio, ratio_notes = _ratio_to_stored(file, adata, library, path)
     facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))

@@ -28,8 +28,8 @@ from eosin.types import Section
 log = logging.getLogger("eosin")
 
 IMAGE_SUFFIXES = (
-    *(".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".jpg", ".jpeg", ".png"),
-    *(".czi", ".dcm", ".ome.zarr", ".zarr"),
+    *(".tif", ".tiff", ".ome.tif", ".ome.tiff", ".btf", ".ome.btf", ".svs", ".ndpi", ".mrxs", ".scn", ".bif"),
+    *(".jpg", ".jpeg", ".png", ".webp", ".jp2", ".czi", ".dcm", ".ome.zarr", ".zarr"),
 )
 """Files, and folders of OME-Zarr, that may be a slide's image; whether they open is for `eosin.slide` to say."""
 

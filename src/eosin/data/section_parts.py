@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,6 +136,22 @@ def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:
 
 
 def find_image(places: Iterable[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Path | None:
-    """The first slide that is there among paths without suffix, each with every suffix of an image."""
-    files = (place.with_name(f"{place.name}{suffix}") for place in places for suffix in suffixes)
-    return next((file for file in files if is_slide(file)), None)
+    """The first slide that is there among paths without suffix, each with every suffix of an image, in any case."""
+    beside: dict[Path, dict[str, list[str]]] = {}
+    for place in places:
+        if place.parent not in beside:
+            beside[place.parent] = _by_lower_case(place.parent)
+        for suffix in suffixes:
+            for name in beside[place.parent].get(f"{place.name}{suffix}".lower(), ()):
+                if name.startswith(place.name) and is_slide(file := place.with_name(name)):
+                    return file
+    return None
+
+
+def _by_lower_case(folder: Path) -> dict[str, list[str]]:
+    """Names of all that is in a folder, by the same in lower case; none where there is no such folder."""
+    names: dict[str, list[str]] = {}
+    with contextlib.suppress(OSError):
+        for name in sorted(os.listdir(folder), reverse=True):  # S.png before S.PNG
+            names.setdefault(name.lower(), []).append(name)
+    return names

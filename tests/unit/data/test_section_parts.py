@@ -71,3 +71,18 @@ def test_an_image_is_found_by_place_before_suffix(tmp_path: Path) -> None:
     (tmp_path / "A1.v2.png").touch()
     assert find_image([near, far]) == tmp_path / "A1.v2.png"  # a dot in the name is no suffix
     assert find_image([near], (".btf",)) is None
+
+
+@pytest.mark.parametrize("name", ["S0.ome.tif", "S0.OME.TIFF", "S0.JPG", "S0.Svs", "S0.btf", "S0.png"])
+def test_an_image_is_found_by_name_in_every_case_of_its_suffix(tmp_path: Path, name: str) -> None:
+    for other in ("s0.png", "S01.png", "S0_HE.png", "S0.h5ad", "S0.txt"):
+        (tmp_path / other).write_bytes(b"no such image")
+    assert find_image([tmp_path / "S0", tmp_path / "nowhere" / "S0"]) is None
+    (tmp_path / name).write_bytes(b"nobody looks")
+    assert find_image([tmp_path / "other", tmp_path / "S0"]) == tmp_path / name
+
+
+def test_of_two_images_the_usual_one_is_taken(tmp_path: Path) -> None:
+    for name in ("S0.png", "S0.PNG", "S0.tif", "S0.TIF"):
+        (tmp_path / name).write_bytes(b"nobody looks")
+    assert find_image([tmp_path / "S0"]) == tmp_path / "S0.tif"

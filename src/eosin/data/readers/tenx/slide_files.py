@@ -14,7 +14,6 @@ from eosin.data.section_parts import find_image
 from eosin.slide import is_slide
 from eosin.types import Image
 
-_SUFFIXES = (*IMAGE_SUFFIXES, ".btf")
 _REDUCED = ("tissue_hires_image.png", "tissue_hires_image.jpg", "tissue_hires_image.tif")
 _LOWRES = ("tissue_lowres_image.png", "tissue_lowres_image.jpg")
 _NOT_THE_SLIDE = ("aligned", "detected", "hires", "lowres", "morphology", "fiducial")
@@ -31,7 +30,7 @@ def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tupl
     folder = sample.folder
     home = folder.parent if folder.name == "outs" else folder
     inside: list[Path] = list(dict.fromkeys((home, folder, beside or folder)))
-    if (file := find_image([place / name for place in (*inside, home.resolve().parent)], _SUFFIXES)) is not None:
+    if (file := find_image([place / name for place in (*inside, home.resolve().parent)])) is not None:
         return file, []
     own = name if sample.ending else sample.prefix
     images = [
@@ -54,7 +53,7 @@ def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tupl
 
 def _may_be_slide(file: Path) -> bool:
     name = file.name.lower()
-    is_image = name.endswith(_SUFFIXES) and not name.startswith(".") and is_slide(file)
+    is_image = name.endswith(IMAGE_SUFFIXES) and not name.startswith(".") and is_slide(file)
     return is_image and not any(word in name for word in _NOT_THE_SLIDE)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +96,11 @@ def _sections(path: Path, column: str | None, name: str | None = None) -> dict[s
             continue
         libraries = peek_h5ad(file, partial(_libraries, column=column, path=file))
         for library in libraries if len(libraries) > 1 else [None]:
-            sections[file.stem if library is None else f"{file.stem}-{library}"] = file, library
+            section = file.stem if library is None else f"{file.stem}-{library}"
+            if section in sections:
+                problem = f"a section of it is called '{section}', and one of {sections[section][0].name} too"
+                raise EosinError(problem, file=file, fix="give one of the files another name")
+            sections[section] = file, library
     return sections
 
 
@@ -179,7 +183,7 @@ def _foreign_parts(
     adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
     check_apart(xy, adata.obs, path)
     place_notes += samples_in_one(xy, adata.obs, path, is_told=is_told)
-    file = _image_file(path, library)
+    file = _image_file(path, name, library)
     ratio, ratio_notes = _ratio_to_stored(file, adata, library, path)
     facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))
     scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
@@ -213,11 +217,39 @@ def _with_positions(adata: AnnData, xy: np.ndarray) -> tuple[AnnData, np.ndarray
     return adata[np.flatnonzero(finite)].copy(), xy[finite], left_out(n_without, len(xy), "spots have no position")
 
 
-def _image_file(path: Path, library: str | None) -> Path | None:
-    """The image of the library's name, or the file's, beside the file."""
-    stems = [path.stem] if library is None else [library, f"{path.stem}-{library}"]
-    stems = [stem for stem in stems if not set(stem) & set("/\\\0")]  # a library may be called so, no file
-    return find_image(path.with_name(stem) for stem in stems)
+def _image_file(path: Path, name: str, library: str | None) -> Path | None:
+    """The image of the section's name (the file's, where it holds one section), or the library's, beside the file.
+
+    Raises
+    ------
+    EosinError
+        It is called as the library, and another file beside has one of that name: tools call many `slice1`.
+    """
+    own, libraries = (
+        [path.with_name(stem) for stem in stems if stem and not set(stem) & set("/\\\0")]  # no file may be called so
+        for stems in ([name], [library])
+    )
+    if (file := find_image(own)) is not None or (file := find_image(libraries)) is None or library is None:
+        return file
+    others = (other for other in _files(path.parent) if other.name != path.name)
+    other = next((other for other in others if other.stem == library or library in _libraries_beside(other)), None)
+    if other is None:
+        return file
+    problem = f"is called as library '{library}' of {path.name}, which {other.name} has too: whose it is is not known"
+    raise EosinError(problem, file=file, fix=f"call it as its section, such as {name}{file.name[len(library) :]}")
+
+
+def _libraries_beside(file: Path) -> tuple[str, ...]:
+    """The libraries that another file names; none where it cannot be read, which its own section says."""
+    try:
+        return _libraries_at(file, file.stat().st_mtime_ns)
+    except (EosinError, OSError):
+        return ()
+
+
+@lru_cache(maxsize=1024)
+def _libraries_at(file: Path, changed_ns: int) -> tuple[str, ...]:  # noqa: ARG001  asked of every file by all others
+    return tuple(peek_h5ad(file, libraries_in)) + tuple(peek_h5ad(file, partial(_libraries, column=None, path=file)))
 
 
 def _ratio_to_stored(

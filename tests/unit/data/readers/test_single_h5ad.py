@@ -62,6 +62,49 @@ def test_a_folder_of_files(tmp_path: Path) -> None:
     assert found[0].patient == "B"
 
 
+def named_slice1(adata: anndata.AnnData) -> None:
+    """As Seurat and squidpy call the only library."""
+    adata.obs["library_id"] = "slice1"
+    adata.uns["spatial"]["slice1"] = adata.uns["spatial"].pop("lib")
+
+
+def test_an_image_is_called_as_the_file_also_where_the_library_is_known(tmp_path: Path) -> None:
+    for name in ("S1", "S2"):
+        change(single(tmp_path / name), named_slice1).rename(tmp_path / f"{name}.h5ad")
+        placeholder(tmp_path / f"{name}.png")
+    assert [one.image and one.image.path.name for one in read(tmp_path)] == ["S1.png", "S2.png"]
+    placeholder(tmp_path / "slice1.png")
+    assert [one.image and one.image.path.name for one in read(tmp_path)] == ["S1.png", "S2.png"]
+
+
+def test_an_image_of_two_files_libraries_is_refused(tmp_path: Path) -> None:
+    placeholder(tmp_path / "slice1.png")
+    file = change(single(tmp_path / "S1"), named_slice1).rename(tmp_path / "S1.h5ad")
+    (one,) = read(tmp_path)
+    assert one.image and one.image.path.name == "slice1.png"
+    (tmp_path / "broken.h5ad").write_bytes(b"no such file")
+    assert read(file)[0].fingerprint() == one.fingerprint()
+    (tmp_path / "broken.h5ad").unlink()
+    change(single(tmp_path / "S2"), named_slice1).rename(tmp_path / "S2.h5ad")
+    told = r"slice1\.png: is called as library 'slice1' of S1\.h5ad, which S2\.h5ad has too: .*such as S1\.png"
+    with pytest.raises(EosinError, match=told):
+        read(tmp_path)
+    placeholder(tmp_path / "S1.png")
+    placeholder(tmp_path / "S2.png")
+    assert len(read(tmp_path)) == 2
+
+
+def test_two_sections_of_one_name_are_refused(tmp_path: Path) -> None:
+    change(single(tmp_path / "A"), two_libraries).rename(tmp_path / "A.h5ad")
+    single(tmp_path / "B").rename(tmp_path / "A-two.h5ad")
+    told = (
+        r"a section of it is called 'A-two', and one of A-two\.h5ad too|A-two\.h5ad: .* 'A-two', and one of A\.h5ad too"
+    )
+    for how in ({}, {"sections": ["A-two"]}):
+        with pytest.raises(EosinError, match=told):
+            read(tmp_path, **how)
+
+
 def test_positions_in_um_need_no_scale(tmp_path: Path) -> None:
     def um(adata: anndata.AnnData) -> None:
         adata.uns["eosin"] = {"spatial_unit": "um"}

@@ -14,13 +14,15 @@ _TOLERANCE, _FEW_PX = 0.01, 3.0
 _MOST = 16
 
 
-def ratio_to_reduced(slide: Path, reduced: Path, factor: float) -> tuple[float, list[str]]:
+def ratio_to_reduced(slide: Path, reduced: Path, factor: float, *, without: str) -> tuple[float, list[str]]:
     """How many times larger a slide is than the picture of which `reduced` is a copy; and a note unless it is the same.
 
     Parameters
     ----------
     factor
         Pixels of the reduced picture per pixel of the full one.
+    without
+        As in `plain_ratio`.
 
     Raises
     ------
@@ -33,11 +35,12 @@ def ratio_to_reduced(slide: Path, reduced: Path, factor: float) -> tuple[float, 
         size_px, reduced_px = size_px_of(slide), size_px_of(reduced)
     except EosinError:
         return 1.0, []  # whoever encodes it says what is wrong with it
-    return plain_ratio(slide, size_px, (reduced_px[0] / factor, reduced_px[1] / factor), factor)
+    seen_px = reduced_px[0] / factor, reduced_px[1] / factor
+    return plain_ratio(slide, size_px, seen_px, factor, without=without)
 
 
 def plain_ratio(
-    slide: Path, size_px: tuple[int, int], seen_px: tuple[float, float], factor: float
+    slide: Path, size_px: tuple[int, int], seen_px: tuple[float, float], factor: float, *, without: str
 ) -> tuple[float, list[str]]:
     """How many times larger a slide is than the picture that positions were measured on; a note unless it is the same.
 
@@ -49,6 +52,8 @@ def plain_ratio(
         Width and height of the slide, and of the picture.
     factor
         Pixels of the reduced copy, from which `seen_px` follows, per pixel of the picture.
+    without
+        What becomes of the section where the slide is taken away, in words.
 
     Raises
     ------
@@ -66,4 +71,4 @@ def plain_ratio(
             return plain, [f"{slide.name} has {own} px, {times} the picture of the positions ({seen} px): scaled"]
     own, seen = (" x ".join(f"{side:.0f}" for side in sides) for sides in (size_px, seen_px))
     problem = f"has {own} px, but the picture that the positions were measured on had {seen} px"
-    raise EosinError(problem, file=slide, fix="give that picture, or take this one away: the reduced one is then used")
+    raise EosinError(problem, file=slide, fix=f"give that picture, or take this one away: {without}")

@@ -71,7 +71,8 @@ def slide_ratio(slide: Path | None, sample: Sample) -> tuple[float, list[str]]:
     for names, key in ((_REDUCED, "tissue_hires_scalef"), (_LOWRES, "tissue_lowres_scalef")):
         reduced, factor = sample.file(*names), factors.get(key)
         if reduced is not None and reduced.suffix != ".gz" and factor is not None:
-            return ratio_to_reduced(slide, reduced, factor)
+            without = "the reduced one is then used" if names is _REDUCED else "the section then has none"
+            return ratio_to_reduced(slide, reduced, factor, without=without)
     return 1.0, []
 
 

@@ -1,8 +1,8 @@
 """How large the positions of another tool's AnnData are in µm, and how wide its spots: facts in the file go first.
 
 In this order: what the file says (`microns_per_pixel` of Space Ranger, positions that are µm by their columns), what
-the user says (`--mpp`, `--positions-um`), what eosin noted, what follows from bins or from Visium's lattice. What is
-told twice is compared.
+the user says (`--mpp`, `--positions-um`), what eosin, HEST or stereopy noted, what follows from bins or from Visium's
+lattice, what the image beside the file says. What is told twice is compared.
 """
 
 from __future__ import annotations
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 _BIN = re.compile(r"(?:^|[^A-Za-z0-9])s_(\d{3})um_(\d+)_(\d+)")
+_STEREO = ("bin_size", "bin_type")
+"""Keys of stereopy's in `uns`, whose positions count pixels of `uns["resolution"]` nm."""
+_RESOLUTION_NM = (100.0, 10_000.0)
 _LEGACY_ST = re.compile(r"\d+x\d+")
 _NOTED_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
 VISIUM_UM = 55.0
@@ -74,6 +77,8 @@ class ScaleFacts:
         `uns["eosin"]`.
     factors
         `scalefactors` of the library.
+    image, image_ratio
+        The image beside the file, and how many times larger it is than the picture of the positions.
     """
 
     adata: AnnData
@@ -81,6 +86,8 @@ class ScaleFacts:
     path: Path
     record: Mapping[str, Any]
     factors: Mapping[str, Any]
+    image: Path | None = None
+    image_ratio: float = 1.0
 
     @cached_property
     def finite_xy(self) -> np.ndarray:
@@ -149,11 +156,41 @@ class ScaleFacts:
 
     @property
     def noted(self) -> tuple[float, str] | None:
-        """µm per pixel as eosin or HEST noted it, and where."""
+        """µm per pixel as eosin, HEST or stereopy noted it, and where."""
         if self.record.get("mpp") is not None:
             return self.record["mpp"], "uns['eosin']"
         values = ((stated_number(self.adata.uns, key, self.path), f"uns['{key}']") for key in _NOTED_KEYS)
-        return next(((value, where) for value, where in values if value is not None), None)
+        found = next(((value, where) for value, where in values if value is not None), None)
+        return found if found is not None or self.stereo_um is None else (self.stereo_um, "uns['resolution']")
+
+    @cached_property
+    def stereo_um(self) -> float | None:
+        """µm of a unit of the positions by stereopy's `uns["resolution"]`, which is in nm."""
+        if not set(_STEREO) & set(self.adata.uns):
+            return None
+        nm = stated_number(self.adata.uns, "resolution", self.path)
+        return nm / 1000 if nm is not None and _RESOLUTION_NM[0] <= nm <= _RESOLUTION_NM[1] else None
+
+    @property
+    def stereo_bin_um(self) -> float | None:
+        """Width of a bin of stereopy; None where it binned by cells."""
+        if self.stereo_um is None or str(self.adata.uns.get("bin_type", "bins")) != "bins":
+            return None
+        n_units = stated_number(self.adata.uns, "bin_size", self.path)
+        return None if n_units is None else n_units * self.stereo_um
+
+    @cached_property
+    def of_image(self) -> float | None:
+        """µm per pixel of the picture of the positions, as the image beside the file says."""
+        if self.image is None:
+            return None
+        from eosin.slide import scale_of  # image libraries load only where a file is asked
+
+        try:
+            own = scale_of(self.image)
+        except EosinError:
+            return None  # whoever encodes it says what is wrong with it
+        return None if own is None else own * self.image_ratio
 
 
 def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool = False) -> ForeignScale:
@@ -191,16 +228,28 @@ def _mpp(facts: ScaleFacts, mpp: float | None, *, in_um: bool) -> tuple[float | 
             if is_finite(value) and abs(value / facts.stored[0] - 1) > SAME:
                 problem = f"{where} says {value:g} µm per pixel, {facts.stored[1]} says {facts.stored[0]:g}"
                 raise EosinError(problem, file=path, fix="leave out the wrong one")
-    known = next((value for value, _ in told if value is not None), None)
-    if known is not None or in_um:
-        return None if known is None else check_mpp(known, path), []
+    known, where = next(((value, where) for value, where in told if value is not None), (None, ""))
+    if known is not None:
+        by_nm = where == "uns['resolution']"
+        return check_mpp(known, path), [f"{known:g} µm per unit, as uns['resolution'] says in nm"] if by_nm else []
+    if in_um:
+        return _of_image(facts) or (None, [])
     if facts.bin_um is not None and facts.pitch > 0:
         scale = check_mpp(facts.bin_um / facts.pitch, path)
         return scale, [f"{scale:.4f} µm/px from the pitch of bins of {facts.bin_um:g} µm"]
     if facts.is_visium:
         scale = check_mpp(PITCH_UM / facts.pitch, path)
         return scale, [f"{scale:.4f} µm/px from the 100 µm pitch of Visium's array"]
+    if (found := _of_image(facts)) is not None:
+        return found
     raise _no_scale(facts)
+
+
+def _of_image(facts: ScaleFacts) -> tuple[float, list[str]] | None:
+    """The scale that the image beside the file says, where nothing else says one, and a note."""
+    if facts.of_image is None or facts.image is None:
+        return None
+    return check_mpp(facts.of_image, facts.path), [f"{facts.of_image:.4g} µm/px as {facts.image.name} says"]
 
 
 def _no_scale(facts: ScaleFacts) -> EosinError:
@@ -295,6 +344,8 @@ def _diameter(facts: ScaleFacts, scale: float | None, unit_um: float, pitch_um: 
         return facts.bin_um, [f"bins are {facts.bin_um:g} µm wide by their barcodes; {said}"] if said else []
     if width_px is not None:
         return width_px * unit_um, []
+    if (bin_um := facts.stereo_bin_um) is not None:
+        return bin_um, [f"bins are {bin_um:g} µm wide by uns['bin_size']"]
     if (area_um2 := facts.cell_area) is not None:
         width_um = 2 * float(np.sqrt(area_um2 / np.pi))
         return width_um, [f"cells are {width_um:.3g} µm wide by the median of obs['cell_area']"]

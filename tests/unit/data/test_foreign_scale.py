@@ -16,6 +16,7 @@ from eosin.data.array_map import array_map
 from eosin.errors import EosinError
 from unit.data.layouts import GENES, counts, lattice, placeholder
 from unit.data.layouts_10x import hd_bins, visium_positions
+from unit.slide import pictures
 
 
 @pytest.fixture(autouse=True)
@@ -251,6 +252,51 @@ def test_positions_um_is_a_flag_and_mpp_then_the_images_scale(tmp_path: Path) ->
     assert np.allclose(one.spots.xy_um, xy) and one.image is not None and one.image.mpp == 0.5
 
 
+def test_the_image_says_the_scale_where_nothing_else_does(tmp_path: Path) -> None:
+    xy = lattice(6, 100.0)
+    file = put(cells(xy), tmp_path)
+    pictures.save_ome(tmp_path / "S.ome.tif", np.full((1800, 2000, 3), 200, np.uint8), 0.5)
+    (one,) = read(file)
+    assert np.allclose(one.spots.xy_um, xy * 0.5) and one.image is not None and one.image.mpp == 0.5
+    assert "0.5 µm/px as S.ome.tif says" in one.notes
+    assert np.allclose(read(file, mpp=0.25)[0].spots.xy_um, xy * 0.25)
+
+
+def test_the_scale_of_a_larger_image_is_that_of_its_picture(tmp_path: Path) -> None:
+    adata = cells(lattice(6, 100.0))
+    pixels = np.arange(180 * 200 * 3).reshape(180, 200, 3).astype(np.uint8)
+    adata.uns["spatial"] = {"S": {"images": {"hires": pixels}, "scalefactors": {"tissue_hires_scalef": 0.2}}}
+    pictures.save_ome(tmp_path / "S.ome.tif", np.full((1800, 2000, 3), 200, np.uint8), 0.5)
+    (one,) = read(put(adata, tmp_path))  # positions are those of 1000 x 900 px
+    assert np.allclose(one.spots.xy_um, lattice(6, 100.0)) and one.image is not None and one.image.mpp == 0.5
+
+
+@pytest.mark.parametrize("told", [True, False])
+def test_an_image_beside_positions_in_um_has_its_own_scale(tmp_path: Path, *, told: bool) -> None:
+    xy = np.random.default_rng(0).uniform(0, 500, (36, 2))
+    adata = cells(xy)
+    if not told:
+        adata.obs[["x_centroid", "y_centroid"]] = xy
+    pictures.save_ome(tmp_path / "S.ome.tif", np.full((1800, 2000, 3), 200, np.uint8), 0.5)
+    (one,) = read(put(adata, tmp_path), positions_um=told)
+    assert np.allclose(one.spots.xy_um, xy) and one.image is not None and one.image.mpp == 0.5
+    assert "0.5 µm/px as S.ome.tif says" in one.notes
+
+
+@pytest.mark.parametrize(("kind", "width"), [("bins", 25.0), ("cell_bins", 12.5)])
+def test_stereopys_resolution_is_nm_per_unit(tmp_path: Path, kind: str, width: float) -> None:
+    adata = cells(lattice(6, 50.0))
+    adata.uns |= {"resolution": 500, "bin_size": 50, "bin_type": kind}
+    (one,) = read(put(adata, tmp_path))
+    assert np.allclose(one.spots.xy_um, lattice(6, 50.0) * 0.5) and one.spots.diameter_um == width
+    assert "0.5 µm per unit, as uns['resolution'] says in nm" in one.notes
+    assert np.allclose(read(tmp_path / "S.h5ad", mpp=0.6)[0].spots.xy_um, lattice(6, 50.0) * 0.6)
+    adata = cells(lattice(6, 400.0))
+    adata.uns["resolution"] = 1.0  # of clusters
+    with pytest.raises(EosinError, match="does not say the scale"):
+        read(put(adata, tmp_path))
+
+
 def test_readers_whose_files_say_it_take_no_such_flag(tmp_path: Path) -> None:
     from unit.data.layouts import legacy_st
 
@@ -315,8 +361,11 @@ def test_an_image_beside_the_file_is_compared_with_the_one_within(
     assert any("scaled" in note for note in one.notes) == (ratio != 1.0)
     assert np.allclose(read(file, mpp=0.5 / ratio)[0].spots.xy_um, one.spots.xy_um)  # of the image that is there
     Picture.new("RGB", (900, 1000)).save(tmp_path / "S.png")
-    with pytest.raises(EosinError, match=r"has 900 x 1000 px, but the picture .* had 1000 x 900 px"):
+    told = r"has 900 x 1000 px, but the picture .* had 1000 x 900 px; .* take this one away: the section then has none"
+    with pytest.raises(EosinError, match=told):
         read(file)
+    (tmp_path / "S.png").unlink()
+    assert read(file)[0].image is None
 
 
 @pytest.mark.parametrize("values", [(0, 1), (False, True), ("0", "1"), ("False", "True"), (0.0, 1.0)])

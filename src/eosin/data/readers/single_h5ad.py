@@ -185,7 +185,7 @@ def _foreign_parts(
     place_notes += samples_in_one(xy, adata.obs, path, is_told=is_told)
     file = _image_file(path, name, library)
     ratio, ratio_notes = _ratio_to_stored(file, adata, library, path)
-    facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))
+    facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library), file, ratio)
     scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
     counts, genes, count_notes = counts_of(adata, path)
     areas = areas_in(adata)
@@ -266,7 +266,8 @@ def _ratio_to_stored(
     except EosinError:
         return 1.0, []  # whoever encodes it says what is wrong with it
     (height, width), factor = reduced
-    return plain_ratio(file, size_px, (width / factor, height / factor), factor)
+    way_out = "the section then has none"
+    return plain_ratio(file, size_px, (width / factor, height / factor), factor, without=way_out)
 
 
 def _image(file: Path | None, scale: float | None) -> tuple[Image | None, list[str]]:

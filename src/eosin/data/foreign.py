@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-PATIENT_COLUMNS = ("patient", "patient_id", "donor_id", "donor")
-"""Columns of `obs` that name whom a spot is of; `donor_id` is CELLxGENE's."""
+_WHOM = ("patient", "donor", "subject", "participant", "individual", "case")
+_PATIENT_COLUMNS = tuple(f"{whom}{end}" for whom in _WHOM for end in ("", "id", "name", "number", "barcode"))
+"""Columns of `obs` that name whom a spot is of, in any case, with or without `_`; `donor_id` is CELLxGENE's."""
+_STATES = frozenset({"case", "control", "yes", "no", "true", "false"})
+"""What a column `case` may say of a patient instead of who it is."""
 _DOMAIN_COLUMNS = ("domain",)
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids")
 """Columns of `var` beside symbols; `gene_ids` is scanpy's."""
@@ -109,17 +113,18 @@ def patient_of(adata: AnnData, name: str) -> tuple[str, list[str]]:
     The section's own name stands in where no column does, and where its spots are of several patients. Spots whose
     patient is missing do not vote.
     """
-    there = [column for column in PATIENT_COLUMNS if column in adata.obs]
+    called = {re.sub(r"[^a-z0-9]", "", str(column).lower()): column for column in reversed(adata.obs.columns)}
+    there = [called[column] for column in _PATIENT_COLUMNS if column in called]
     for column in there:
         texts = column_texts(adata.obs[column])
-        patients = sorted({text for text in set(texts) if not names_no_patient(text)})
+        patients = sorted({text for text in set(texts) if not names_no_patient(text) and text.lower() not in _STATES})
         if len(patients) == 1:
             return patients[0], []
         if patients:
             listed = ", ".join(patients[:4])
             return name, [f"obs['{column}'] names {len(patients)} patients ({listed}): the section counts as its own"]
-    empty = [f"obs['{there[0]}'] names no patient: the section counts as its own"] if there else []
-    return name, empty
+    what = f"obs['{there[0]}'] names no patient" if there else "no column of obs names a patient"
+    return name, [f"{what}: the section counts as its own"]
 
 
 def domains_of(adata: AnnData) -> tuple[str, ...] | None:

@@ -232,6 +232,26 @@ def test_missing_donors_do_not_vote_and_are_no_patient(tmp_path: Path, missing: 
     assert "obs['donor_id'] names no patient: the section counts as its own" in right.notes
 
 
+@pytest.mark.parametrize(
+    "column",
+    ["Patient", "PatientID", "patient ID", "donor_ID", "Subject", "subject_id", "individual", "Participant_ID", "case"],
+)
+def test_the_patient_is_found_under_the_usual_headings(tmp_path: Path, column: str) -> None:
+    adata = joined("library_id")
+    adata.obs[column] = ["P7"] * 36
+    assert [one.patient for one in read(put(adata, tmp_path), mpp=0.25)] == ["P7", "P7"]
+
+
+@pytest.mark.parametrize(("column", "value"), [("case", "control"), ("case", "yes"), ("donor_age", "61"), ("n", "P7")])
+def test_what_names_nobody_is_no_patient_and_that_is_said(tmp_path: Path, column: str, value: str) -> None:
+    """Sections of one state of disease would else be of one patient; sections of nobody are apart from one another."""
+    adata = joined("library_id")
+    adata.obs[column] = value
+    left, right = read(put(adata, tmp_path), mpp=0.25)
+    assert (left.patient, right.patient) == ("cohort-left", "cohort-right")
+    assert any(note.endswith("patient: the section counts as its own") for note in left.notes)
+
+
 def test_a_number_is_the_same_patient_where_others_are_missing(tmp_path: Path) -> None:
     adata = joined("library_id")
     adata.obs["donor"] = [7.0] * 20 + [np.nan] * 8 + [7.0] * 8

@@ -162,6 +162,18 @@ def test_a_scale_of_one_of_several_libraries_is_not_taken_by_chance(tmp_path: Pa
     assert any("taken for one" in note for note in read(put(adata, tmp_path))[0].notes)
 
 
+def test_a_scale_is_not_taken_by_chance_where_a_told_column_calls_libraries_otherwise(tmp_path: Path) -> None:
+    adata = joined(keys=("1", "2"))
+    for key in ("1", "2"):
+        adata.uns["spatial"][key]["scalefactors"]["microns_per_pixel"] = 0.25
+    left, _ = read(put(adata, tmp_path), library="sample")
+    told = "uns['spatial'] names 2 libraries (1, 2) and none is called left"
+    assert f"{told}: scale factors are the first one's" in left.notes
+    adata.uns["spatial"]["2"]["scalefactors"]["microns_per_pixel"] = 0.5
+    with pytest.raises(EosinError, match=r"none is called left: they are of 0\.25 to 0\.5 µm per pixel"):
+        read(put(adata, tmp_path), library="sample")
+
+
 def test_spots_without_a_library_are_left_out_and_counted(tmp_path: Path) -> None:
     adata = joined("library_id")
     adata.obs.loc[adata.obs_names[:2], "library_id"] = np.nan

@@ -137,15 +137,17 @@ def _of_library(
     if library is None:
         known = set(of_spot) - {""}
         if len(keys) > 1 and not known & set(keys):
-            return adata, None, [_untold(adata, keys, path)]
+            return adata, None, [f"{_untold(adata, keys, path, 'no column tells whose a spot is')}: taken for one"]
         return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, []
     notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
+    if len(keys) > 1 and library not in keys:
+        notes.append(f"{_untold(adata, keys, path, f'none is called {library}')}: scale factors are the first one's")
     notes += left_out(int((of_spot == "").sum()), len(of_spot), f"spots of the file have no obs['{told_by}']")
     return adata[np.flatnonzero(of_spot == library)].copy(), library, notes
 
 
-def _untold(adata: AnnData, keys: list[str], path: Path) -> str:
-    """A note that no column tells whose spots are, of several libraries of one scale.
+def _untold(adata: AnnData, keys: list[str], path: Path, why: str) -> str:
+    """A note that it is not known which of several libraries of one scale in `uns["spatial"]` spots are of, and why.
 
     Raises
     ------
@@ -153,14 +155,14 @@ def _untold(adata: AnnData, keys: list[str], path: Path) -> str:
         The libraries differ in scale, so that the spots' scale is not known.
     """
     listed = ", ".join(map(str, keys[:4]))
-    problem = f"uns['spatial'] names {len(keys)} libraries ({listed}) and no column tells whose a spot is"
+    problem = f"uns['spatial'] names {len(keys)} libraries ({listed}) and {why}"
     stated = (stated_number(factors_of(adata, key), "microns_per_pixel", path) for key in keys)
     scales = sorted({scale for scale in stated if scale is not None})
     if len(scales) > 1 and scales[-1] > (1 + SAME) * scales[0]:
         problem = f"{problem}: they are of {scales[0]:g} to {scales[-1]:g} µm per pixel"
         fix = "name the column of obs that tells by --library, or leave the spots' own library only in uns['spatial']"
         raise EosinError(problem, file=path, fix=fix)
-    return f"{problem}: taken for one"
+    return problem
 
 
 def _foreign_parts(

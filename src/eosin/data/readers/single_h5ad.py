@@ -181,8 +181,9 @@ def _foreign_parts(
     `is_told` says that the user named the column of libraries.
     """
     adata, notes = on_tissue(adata)
+    xy = spatial(adata, path)
     notes += position_notes(adata)
-    adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
+    adata, xy, place_notes = _with_positions(adata, xy)
     check_apart(xy, adata.obs, path)
     place_notes += samples_in_one(xy, adata.obs, path, is_told=is_told)
     file = _image_file(path, name, library)

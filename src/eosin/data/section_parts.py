@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from eosin.data.image_scale import own_scale
 from eosin.data.missing import is_missing, names_no_gene
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
@@ -44,6 +45,8 @@ class SectionParts:
         What was left out or assumed, one line each.
     footprints
         Areas and outlines of cells; None for spots.
+    is_image_of_positions
+        Whether the positions are known to be pixels of the image, as where the user gave its scale (`own_scale`).
     """
 
     file: Path
@@ -60,6 +63,7 @@ class SectionParts:
     features: Features | None = None
     notes: Sequence[str] = ()
     footprints: Footprints | None = None
+    is_image_of_positions: bool = True
 
     def section(self, naming: Naming | None = None) -> Section:
         """The checked section.
@@ -73,10 +77,14 @@ class SectionParts:
         Raises
         ------
         EosinError
-            Two columns of one name, or what `Spots` and `Section` refuse; the error names `file`.
+            Two columns of one name, or what `own_scale`, `Spots` and `Section` refuse; the error names a file.
         """
         counts, genes, notes = self.counts, self.genes, tuple(self.notes)
+        image = self.image
         with blame(self.file):
+            if image is not None:
+                image, other = own_scale(image, self.xy_um, is_that_of_positions=self.is_image_of_positions)
+                notes = (*notes, *other)
             if counts is not None and genes is not None:
                 genes, kept, nameless = with_names(genes)
                 counts, notes = counts if kept is None else sparse.csr_matrix(counts[:, kept]), (*notes, *nameless)
@@ -87,7 +95,7 @@ class SectionParts:
                 name=self.name,
                 patient=self.name if self.patient is None or self._is_no_patient() else self.patient,
                 spots=Spots(self.xy_um, self.diameter_um, tuple(self.ids), self.footprints),
-                image=self.image,
+                image=image,
                 features=self.features,
                 counts=counts,
                 genes=None if genes is None else genes.names,

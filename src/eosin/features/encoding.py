@@ -31,7 +31,15 @@ from eosin.features.slide_sample import adapted
 from eosin.features.stream import Encoded, encode_tiles
 from eosin.features.turns import TURNS, UNTURNED
 from eosin.features.unreadable import without_unreadable
-from eosin.slide import Slide, describe_outside, open_slide, spots_off_image, without_spots_off_image
+from eosin.slide import (
+    BY_DATA,
+    Slide,
+    check_same_picture,
+    describe_outside,
+    open_slide,
+    spots_off_image,
+    without_spots_off_image,
+)
 from eosin.storage.files import remove_partial_files
 from eosin.storage.lock import held
 from eosin.types import Features, Image, Section
@@ -138,9 +146,14 @@ class _Job:
         """What the features depend on, apart from the image."""
         return stamp_of(self.section, self.encoder, self.mpp)
 
+    def told_by(self) -> str:
+        """Where the scale of the image comes from, in words."""
+        bare = self.section.platform == "image"
+        return "as given" if bare or self.mpp != self.image.mpp else BY_DATA
+
     def check(self) -> None:
         """Refuse an image that is missing, is not one, or does not contain the spots."""
-        with open_slide(self.image.path, mpp=self.mpp) as slide:
+        with open_slide(self.image.path, mpp=self.mpp, told_by=self.told_by()) as slide:
             _check_inside(self.section, slide)
 
     def valid_file(self, path: Path) -> FeatureFile | None:
@@ -155,8 +168,10 @@ class _Job:
         """Encode what `file`, the valid features at `path`, does not hold, and write it to `path` if there is one."""
         ways = (() if file is not None else (UNTURNED,)) + (tuple(TURNS) if self.symmetries else ())
         devices = [self.encoder.device] if self.device is None else devices_of(self.device, self.encoder)
-        with open_slide(self.image.path, mpp=self.mpp) as slide:
+        with open_slide(self.image.path, mpp=self.mpp, told_by=self.told_by()) as slide:
             _check_inside(self.section, slide)
+            if self.image.reduced is not None:
+                check_same_picture(slide, self.image.reduced)
             warn_of_spots_off_tissue(self.section, slide)
             log_if_enlarged(self.encoder, slide.mpp)
             encoder = adapted(self.encoder.to(devices[0]), slide, self.section.spots.xy_um, self.section.name)

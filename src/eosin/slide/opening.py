@@ -25,6 +25,8 @@ from eosin.slide.whole import open_pillow
 from eosin.types import check_mpp
 
 _LOG = logging.getLogger("eosin")
+BY_DATA = "as its data or --mpp say"
+"""Where the scale of a section's image comes from: the reader, who may have been given it."""
 _FIX = "give the scale by --mpp"
 _CZI = b"ZISRAWFILE"
 _FINEST_MPP = 0.08
@@ -32,7 +34,7 @@ _FINEST_MPP = 0.08
 _TOLERANCE = 0.02
 
 
-def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
+def open_slide(path: str | Path, *, mpp: float | None = None, told_by: str = "as given") -> Slide:
     """Open an image of tissue at a known scale.
 
     JPEG, PNG, TIFF (plain, pyramidal, BigTIFF, OME), SVS and the other formats of OpenSlide; recognised by content,
@@ -47,6 +49,8 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
     mpp
         µm per pixel at full resolution; overrides the file's own. Needed where the file has none, which is always so
         for JPEG and PNG (their dots per inch are a printing default).
+    told_by
+        Where `mpp` comes from, for the warning where the file says another.
 
     Raises
     ------
@@ -60,7 +64,7 @@ def open_slide(path: str | Path, *, mpp: float | None = None) -> Slide:
         if mpp is None:
             return Slide(path, source, _agreed(scale_xy, path))
         check_mpp(mpp, path)
-        _warn_of_other_scale(path, mpp, scale_xy)
+        _warn_of_other_scale(path, mpp, scale_xy, told_by)
         return Slide(path, source, float(mpp))
     except EosinError:
         source.close()
@@ -106,10 +110,10 @@ def _size_px(path: Path, changed_ns: int, n_bytes: int) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _warn_of_other_scale(path: Path, mpp: float, scale_xy: tuple[float, float] | None) -> None:
-    """Warn, once per file, that the scale that was given differs from the file's own by more than 2 %."""
+def _warn_of_other_scale(path: Path, mpp: float, scale_xy: tuple[float, float] | None, told_by: str) -> None:
+    """Warn, once per file, that the scale that is used differs from the file's own by more than 2 %."""
     if scale_xy is not None and max(abs(own / mpp - 1) for own in scale_xy) > _TOLERANCE:
-        _LOG.warning("%s: %.4g µm per pixel as given; the file says %.4g x %.4g", path, mpp, *scale_xy)
+        _LOG.warning("%s: %.4g µm per pixel %s; the file says %.4g x %.4g", path, mpp, told_by, *scale_xy)
 
 
 def _open(path: Path) -> tuple[Source, tuple[float, float] | None]:

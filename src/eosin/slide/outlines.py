@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eosin.errors import EosinError
+from eosin.plurals import counted
+from eosin.slide.no_tissue import is_no_tissue
 from eosin.slide.slide import Slide
 from eosin.slide.tissue import MOST_PX, Tissue
 from eosin.storage.geojson import polygons_of, read_geometries, write_polygons
@@ -18,11 +19,6 @@ if TYPE_CHECKING:
     from shapely import LinearRing, Polygon
 
 _LOG = logging.getLogger("eosin")
-_NO_TISSUE = re.compile(
-    r"\b(ignored?|exclu(de|ded|sion)|art[ei]fact(s|ual)?|necro(sis|tic|ses)|background|fold(s|ed)?|pens?|ink|bubbles?"
-    r"|blur(red|ry)?|out.of.focus|debris|dust|glass|white.?space|holes?|lum(en|ina)|(no|non|not).tissue)\b"
-)
-"""Words in the names of classes that hold no tissue to look at."""
 _FAR_PX = 1e7
 """Farther from the image no outline needs to be followed; larger numbers would overflow."""
 
@@ -31,8 +27,8 @@ def read_tissue(path: str | Path, slide: Slide, um_per_px: float = 8.0) -> Tissu
     """The mask that a GeoJSON file draws on a slide: inside any polygon, in none of its holes and in nothing ignored.
 
     Polygons of a class that says "no tissue" (QuPath's `Ignore*` and other classes that end with `*` but for `Region*`,
-    Artifact, Necrosis, Background, Fold, Pen, Hole, ...) are cut out of all others. The log says what was cut out, and
-    which classes were joined.
+    Artifact, Necrosis, Background, Fold, Pen, Hole, ...: `is_no_tissue`) are cut out of all others. Cores of a tissue
+    microarray that are marked as missing are left out. The log says what was cut out, and which classes were joined.
 
     Parameters
     ----------
@@ -79,24 +75,23 @@ def read_tissue(path: str | Path, slide: Slide, um_per_px: float = 8.0) -> Tissu
     return Tissue(mask, slide.mpp * reduction)
 
 
-def is_no_tissue(label: str) -> bool:
-    """Whether a class says that its outlines hold no tissue to look at, by QuPath's `*` or by its name."""
-    name = label.strip().lower()
-    if name.endswith("*"):
-        return not name.startswith("region")
-    return _NO_TISSUE.search(name.replace("_", " ")) is not None
-
-
 def _labelled(path: str | Path) -> tuple[list[Polygon], list[str]]:
-    """The polygons of a file and the class of each."""
-    polygons, labels = [], []
+    """The polygons of a file and the class of each; without cores that are missing."""
+    polygons, labels, n_missing = [], [], 0
     try:
         for geometry in read_geometries(path):
+            if geometry.is_missing:
+                n_missing += 1
+                continue
             found = polygons_of(geometry)
             polygons += found
             labels += [geometry.label] * len(found)
     except ValueError as error:
         raise EosinError(f"not usable as outlines ({error})", file=path, fix="export it again") from error
+    if n_missing and not polygons:
+        raise EosinError("all its cores are marked as missing", file=path, fix="draw the tissue as closed outlines")
+    if n_missing:
+        _LOG.info("%s: %s marked as missing left out", path, counted(n_missing, "core"))
     return polygons, labels
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,9 +12,11 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.slide.lattice import names_of_places
 from eosin.slide.slide import Slide
+from eosin.storage.delimited import read_table
 from eosin.storage.geojson import is_geojson, points_of, read_geometries
 from eosin.types import Spots
 
+_LOG = logging.getLogger("eosin")
 _COLUMNS = "give columns x,y (full-resolution pixels) or x_um,y_um (µm), and id where spots have names"
 _NAMES = ("id", "barcode", "name", "spot")
 _MOST_BYTES = 512_000_000
@@ -92,28 +93,28 @@ def _of_geojson(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
 
 
 def _of_table(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
-    """Points [s 2] in µm, and their names where the table has a column of them."""
+    """Points [s 2] in µm, and their names where the table has a column of them, or row names as R writes them."""
     try:
         if path.stat().st_size > _MOST_BYTES:
             raise EosinError(f"is larger than {_MOST_BYTES:,} bytes", file=path, fix="give fewer points")
-        text = path.read_text(encoding="utf-8-sig")
-        heading = (text.splitlines() or [""])[0]
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(",\t;", key=heading.count), strict=True)
-        columns = [name.strip().lower() for name in next(rows, [])]
-        x, y, unit_um = _which(columns, mpp, path)
-        label = next((columns.index(name) for name in _NAMES if name in columns), None)
-        xy, names = [], []
-        for row in rows:
-            if any(cell.strip() for cell in row):
-                xy.append((_number(row, x, path, rows.line_num), _number(row, y, path, rows.line_num)))
-                names.append("" if label is None else (row[label].strip() if label < len(row) else ""))
     except OSError as error:
         raise EosinError(f"cannot be read ({error.strerror})", file=path, fix="check its permissions") from error
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise EosinError(f"not readable as a table ({error})", file=path, fix=_COLUMNS) from error
-    if label is not None and "" in names:
+    table = read_table(path, _COLUMNS, _begins_with_position)
+    x, y, unit_um = _which(table.columns, mpp, path)
+    places = zip(table.rows, table.lines)
+    xy = [(_number(row[x], path, line), _number(row[y], path, line)) for row, line in places]
+    label = next((table.columns.index(name) for name in _NAMES if name in table.columns), None)
+    names = table.row_names if label is None else [row[label] for row in table.rows]
+    if table.row_names is not None:
+        _LOG.info("%s: its rows have one cell more than the heading: the first are row names", path)
+    if names is not None and "" in names:
         raise EosinError(f"point {names.index('') + 1} has no id", file=path, fix="give every point one, or none")
-    return np.array(xy, dtype=np.float64).reshape(-1, 2) * unit_um, None if label is None else names
+    return np.array(xy, dtype=np.float64).reshape(-1, 2) * unit_um, names
+
+
+def _begins_with_position(columns: list[str]) -> bool:
+    """Whether the first column of a table holds numbers."""
+    return columns[0] in ("x", "y", "x_um", "y_um")
 
 
 def _which(columns: list[str], mpp: float, path: Path) -> tuple[int, int, float]:
@@ -128,12 +129,12 @@ def _which(columns: list[str], mpp: float, path: Path) -> tuple[int, int, float]
     return columns.index(x), columns.index(y), unit
 
 
-def _number(row: list[str], column: int, path: Path, line: int) -> float:
-    text = row[column].strip() if column < len(row) else ""
+def _number(text: str, path: Path, line: int) -> float:
     try:
         value = float(text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise EosinError(f"line {line}: '{text[:40]}' is not a finite number", file=path, fix="correct the position")
+        fix = "write 1234.5 for 1234,5 or 1,234.5" if "," in text else "correct the position"
+        raise EosinError(f"line {line}: '{text[:40]}' is not a finite number", file=path, fix=fix)
     return value

@@ -34,12 +34,15 @@ class Geometry:
         What the file calls it, or None.
     label
         Its class, as `Tumor` or `Ignore*`; empty where it has none.
+    is_missing
+        Whether it is a core of a tissue microarray that is marked as missing.
     """
 
     kind: str
     coordinates: Any
     name: str | None = None
     label: str = ""
+    is_missing: bool = False
 
 
 def is_geojson(path: str | Path) -> bool:
@@ -71,23 +74,24 @@ def read_geometries(path: str | Path) -> list[Geometry]:
         raise EosinError(f"not GeoJSON ({error})", file=path, fix=_FIX) from error
 
 
-def _walk(tree: Any, name: str | None = None, label: str = "") -> Iterator[Geometry]:
+def _walk(tree: Any, name: str | None = None, label: str = "", *, is_missing: bool = False) -> Iterator[Geometry]:
     if isinstance(tree, list):
         for branch in tree:
-            yield from _walk(branch, name, label)
+            yield from _walk(branch, name, label, is_missing=is_missing)
         return
     if not isinstance(tree, dict) or not isinstance(tree.get("type"), str):
         raise ValueError("an object without a type")
     if tree["type"] == "FeatureCollection":
         yield from _walk(list(tree["features"]))
     elif tree["type"] == "GeometryCollection":
-        yield from _walk(list(tree["geometries"]), name, label)
+        yield from _walk(list(tree["geometries"]), name, label, is_missing=is_missing)
     elif tree["type"] == "Feature":
         properties = tree.get("properties") or {}
         if tree.get("geometry") is not None:
-            yield from _walk(tree["geometry"], _name(tree, properties), _label(properties))
+            is_missing = properties.get("isMissing") is True
+            yield from _walk(tree["geometry"], _name(tree, properties), _label(properties), is_missing=is_missing)
     else:
-        yield Geometry(tree["type"], tree["coordinates"], name, label)
+        yield Geometry(tree["type"], tree["coordinates"], name, label, is_missing)
 
 
 def _label(properties: dict[str, Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide import Slide, is_slide, open_slide, scale_of, size_px_of
+from eosin.slide import BY_DATA, Slide, is_slide, open_slide, scale_of, size_px_of
 from eosin.storage.geojson import polygons_of, read_geometries
 from eosin.types import Prediction, Section
 from eosin.viewer.gene_values import MeasuredValues, PredictedValues, need_same_scale
@@ -132,7 +132,7 @@ def _opened(prediction: Prediction, path: str | Path | None, mpp: float | None, 
         return None
     if path is None and image is not None:
         try:
-            slide = open_slide(image.path, mpp=mpp or image.mpp)
+            slide = open_slide(image.path, mpp=mpp or image.mpp, told_by="as given" if mpp else BY_DATA)
         except EosinError as error:
             notes.append(f"the slide cannot be shown ({error.problem})")
             return None

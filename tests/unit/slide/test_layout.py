@@ -132,7 +132,7 @@ BROKEN = {
     "twice.csv": ("x,y,x\n1,2,3\n", "twice"),
     "nan.csv": ("x,y\n1,2\nnan,3\n", "line 3: 'nan' is not a finite number"),
     "word.csv": ("x,y\n1,two\n", "line 2: 'two' is not a finite number"),
-    "short.csv": ("x,y\n1\n", "line 2: '' is not a finite number"),
+    "short.csv": ("x,y\n1\n", "line 2 has 1 cell where the heading has 2"),
     "outside.csv": ("x,y\n1,2\n401,5\n", r"1 of 2 points lie outside .* 800 x 600 µm.*x,y are pixels"),
     "negative.csv": ("x_um,y_um\n-1,5\n", "outside"),
     "places.csv": ("x,y\n1,2\n3,4\n1.0,2\n", "points 1 and 3 have the same position"),

@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 
 from eosin.errors import EosinError
 from eosin.slide import Tissue, open_slide, read_tissue, write_tissue
+from eosin.slide.no_tissue import is_no_tissue
 from eosin.slide.outlines import outlines
 from eosin.storage.geojson import read_geometries
 from unit.slide import pictures
@@ -97,6 +98,36 @@ def test_what_is_no_tissue_is_cut_out(tmp_path: Path, slide, label: str, how, *,
     mask = read_tissue(path, slide).mask
     assert mask[12:18, 22:28].all()
     assert mask[12:18, 12:18].any() != cut and mask[12:18, 12:18].all() != cut
+
+
+@pytest.mark.parametrize(
+    ("label", "cut"),
+    [("Non-necrotic tumor", False), ("Background liver", False), ("Ground glass opacity", False),
+     ("No necrosis", False), ("Tumor without necrosis", False), ("artifact-free", False), ("Not blurred", False),
+     ("Viable and necrotic", False),
+     ("Peri-necrotic tumor", False), ("Tumor with necrosis", False), ("Villous folds", False), ("Black hole", True),
+     ("Tumor and debris", False), ("Carbon dust macules", False), ("Necrosis", True), ("Necrotic tumor", True),
+     ("Tumor necrosis", True), ("Artefact", True), ("Artifact: knife", True), ("Fold or bubble", True),
+     ("Folded tissue", True), ("White space", True), ("non-tissue", True), ("No tissue", True), ("Glass slide", True),
+     ("Gland lumen", True), ("Out of focus", True), ("Holes 2", True), ("Excluded tumor", True), ("Air bubbles", True),
+     ("Background", True), ("Tissue background", True), ("non_necrotic", False)],
+)  # fmt: skip
+def test_a_word_in_the_name_of_a_tissue_cuts_nothing_out(label: str, *, cut: bool) -> None:
+    assert is_no_tissue(label) == cut and is_no_tissue(label.upper()) == cut
+
+
+def test_missing_cores_of_a_microarray_are_no_tissue(tmp_path: Path, slide, caplog) -> None:
+    def core(where: list, *, missing: bool) -> dict:
+        return _feature({"type": "Polygon", "coordinates": [where]}, objectType="tma_core", isMissing=missing)
+
+    path = tmp_path / "m.geojson"
+    path.write_text(json.dumps([core(SQUARE, missing=False), core(FAR, missing=True)]))
+    with caplog.at_level("INFO", "eosin"):
+        mask = read_tissue(path, slide).mask
+    assert mask[12:18, 12:18].all() and not mask[3:7, 40:47].any() and "1 core marked as missing" in caplog.text
+    path.write_text(json.dumps([core(SQUARE, missing=True)]))
+    with pytest.raises(EosinError, match="all its cores are marked as missing"):
+        read_tissue(path, slide)
 
 
 def test_a_hole_in_what_is_cut_out_stays_tissue(tmp_path: Path, slide) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 
 from eosin import data as door
 from eosin.data.h5ad import peek_h5ad
-from eosin.slide import is_slide, open_slide
+from eosin.slide import BY_DATA, is_slide, open_slide
 from eosin.types import Prediction
 
 
@@ -19,7 +19,7 @@ def thumbnails(predictions: Sequence[Prediction], max_px: int = 1000) -> dict[st
     found = {}
     for prediction in predictions:
         if prediction.image is not None and is_slide(prediction.image.path):
-            with open_slide(prediction.image.path, mpp=prediction.image.mpp) as slide:
+            with open_slide(prediction.image.path, mpp=prediction.image.mpp, told_by=BY_DATA) as slide:
                 found[prediction.section] = slide.thumbnail(max_px)
     return found
 
@@ -60,7 +60,7 @@ def save_prediction(prediction: Prediction, path: str | Path, *, keep_draws: boo
     """
     small = None
     if prediction.image is not None and is_slide(prediction.image.path):
-        with open_slide(prediction.image.path, mpp=prediction.image.mpp) as slide:
+        with open_slide(prediction.image.path, mpp=prediction.image.mpp, told_by=BY_DATA) as slide:
             (hires, fine), (lowres, coarse) = slide.thumbnail(1200), slide.thumbnail(400)
         small = door.Thumbnails(hires, lowres, fine, coarse)
     door.write_prediction(prediction, path, draws=keep_draws, thumbnails=small)

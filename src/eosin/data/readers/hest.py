@@ -65,6 +65,7 @@ class Hest(Reader):
         file = path / "st" / f"{name}.h5ad"
         adata, tissue_notes = on_tissue(read_h5ad(file))
         facts, notes = read_metadata(path / "metadata" / f"{name}.json")
+        is_given = mpp is not None
         mpp = _mpp(adata, facts, mpp, file)
         xy_um = spatial(adata, file) * mpp
         platform = str(facts.get("st_technology") or "unknown")
@@ -92,6 +93,7 @@ class Hest(Reader):
                 *image_notes,
                 *_odd_pitch(xy_um, facts),
             ],
+            is_image_of_positions=is_given,
         ).section(self.naming)
 
 

@@ -167,6 +167,8 @@ def _rows(file: Path) -> list[dict[str, str]]:
     for row in rows:
         if missing := [column for column in _COLUMNS if not row.get(column)]:
             raise EosinError(f"a row has no '{missing[0]}'", file=file, fix=_AGAIN)
+        if None in row:  # where csv keeps the cells beyond the heading
+            raise EosinError("a row has more cells than the heading", file=file, fix=_AGAIN)
     if not rows:
         raise EosinError("names no samples", file=file, fix=_AGAIN)
     return rows

@@ -21,6 +21,7 @@ from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing
 from eosin.slide import is_slide
+from eosin.storage.delimited import check_cells
 from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def read_columns(file: Path, numeric: tuple[str, ...], text: tuple[str, ...] = (
     import pandas as pd
 
     try:
-        frame = pd.read_csv(file, sep="\t", dtype=str)
+        frame = check_cells(pd.read_csv(file, sep="\t", dtype=str), file)
     except FileNotFoundError:
         raise EosinError("no such file", file=file, fix="every count table needs its file of positions") from None
     except BROKEN as error:
@@ -220,7 +221,7 @@ def read_labels(file: Path) -> pd.DataFrame:
     import pandas as pd
 
     try:
-        frame = pd.read_csv(file, sep="\t", dtype=str)
+        frame = check_cells(pd.read_csv(file, sep="\t", dtype=str), file)
     except BROKEN as error:
         raise EosinError(f"not readable as a table of labels ({error})", file=file, fix=_AGAIN) from error
     for column in ("x", "y", "label"):

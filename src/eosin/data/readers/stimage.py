@@ -20,6 +20,7 @@ from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing
+from eosin.storage.delimited import check_cells
 from eosin.types import Image, Section, check_mpp, first_repeat
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ def _frame(file: Path, separator: str = ",") -> pd.DataFrame:
     import pandas as pd
 
     try:
-        return pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False)
+        return check_cells(pd.read_csv(file, sep=separator, dtype=str, keep_default_na=False), file)
     except FileNotFoundError:
         raise EosinError("no such file", file=file, fix=_AGAIN) from None
     except BROKEN as error:

@@ -57,6 +57,16 @@ def test_plain_tables_a_leading_data_folder_and_r_headers(tmp_path: Path) -> Non
     assert read(plain)[0].fingerprint() == packed[0].fingerprint()
 
 
+def test_positions_with_more_cells_than_the_heading_are_refused_unless_they_are_row_names(tmp_path: Path) -> None:
+    file = legacy_st(tmp_path) / "ST-spotfiles" / "A1_selection.tsv"
+    before, (heading, *rows) = read(tmp_path)[0], file.read_text().splitlines()
+    file.write_text("\n".join([heading, *(f"{i + 1}\t{row}" for i, row in enumerate(rows))]))
+    assert read(tmp_path)[0].fingerprint() == before.fingerprint()
+    file.write_text("\n".join([heading, *(f"{row}\t{i}" for i, row in enumerate(rows))]))
+    with pytest.raises(EosinError, match=r"A1_selection\.tsv: its rows have more cells than its heading"):
+        read(tmp_path)
+
+
 def test_columns_of_one_gene_are_added(tmp_path: Path) -> None:
     file = legacy_st(tmp_path, packed=False) / "ST-cnts" / "A1.tsv"
     file.write_text(file.read_text().replace("GENE7", "GENE2"))

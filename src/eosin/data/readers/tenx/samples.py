@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from eosin.data.file_names import is_of
 from eosin.data.packed import ARCHIVES, unpack_command
 from eosin.errors import EosinError
 
@@ -38,12 +39,15 @@ class Sample:
         Holds scale factors and reduced images; searched where None.
     ending
         Of the sample's barcodes in a matrix of several samples, as `-2`; empty for a matrix of its own.
+    others
+        Prefixes, or names in `aggregation.csv`, of the other samples in the folder, whose files are not this one's.
     """
 
     folder: Path
     prefix: str = ""
     spatial: Path | None = None
     ending: str = ""
+    others: tuple[str, ...] = ()
 
     def file(self, *names: str) -> Path | None:
         """The first file of these names, packed by gzip or not, with the sample's prefix or in a folder of its own."""
@@ -92,7 +96,10 @@ def samples_in(folder: Path) -> dict[str, Sample]:
         return {"": Sample(folder)} if facts.is_file() else {}
     if len(prefixes) == 1:
         return {"": Sample(folder, prefixes.pop())}
-    return {name: Sample(folder, prefix) for prefix, name in _called(prefixes).items()}
+    return {
+        name: Sample(folder, prefix, others=tuple(sorted(prefixes - {prefix})))
+        for prefix, name in _called(prefixes).items()
+    }
 
 
 def _may_hold_counts(folder: Path) -> bool:
@@ -127,7 +134,13 @@ def _aggregated(folder: Path) -> dict[str, Sample]:
     ) is not None:
         raise EosinError(f"names a library '{odd}', which is no folder of spatial/", file=file, fix="name it otherwise")
     return {
-        name: Sample(folder, spatial=folder / "spatial" / name, ending=f"-{i}") for i, name in enumerate(libraries, 1)
+        name: Sample(
+            folder,
+            spatial=folder / "spatial" / name,
+            ending=f"-{i}",
+            others=tuple(other for other in libraries if other != name),
+        )
+        for i, name in enumerate(libraries, 1)
     }
 
 
@@ -202,35 +215,67 @@ def find_matrix(sample: Sample | Path, of: str = "bc") -> tuple[Path, list[str]]
     sample = Sample(sample) if isinstance(sample, Path) else sample
     for kind in ("filtered", "raw"):
         if (matrix := _matrix_of_kind(sample, f"{kind}_feature_{of}_matrix")) is not None:
-            return matrix, [] if kind == "filtered" else [f"counts are from {matrix.name}; there is no filtered one"]
+            raw = [] if kind == "filtered" else [f"counts are from {matrix.name}; there is no filtered one"]
+            return matrix, [*raw, *_other_name(sample, matrix, f"{kind}_feature_{of}_matrix")]
     loose = _loose_text(sample)
     if len(loose) == 1:
-        return loose[0], []
+        return loose[0], _other_name(sample, loose[0], "matrix.mtx")
     if loose:
         raise EosinError(f"{loose[0].name} and {loose[1].name} both fit", file=sample.folder, fix="keep one")
     for file in sorted(sample.folder.glob("*feature_bc_matrix*")):
-        if file.name.endswith((".h5.gz", *ARCHIVES)):
+        if file.name.endswith((".h5.gz", *ARCHIVES)) and _may_be_of(sample, file.name):
             raise EosinError("the matrix is packed", file=file, fix=unpack_command(file))
     fix = "put Space Ranger's matrix there; of a download keep matrix and spatial/ together"
-    raise EosinError(f"no filtered_feature_{of}_matrix.h5", file=sample.folder, fix=fix)
+    own = f" that begins with '{sample.prefix}'" if _shares_folder(sample) else ""
+    raise EosinError(f"no filtered_feature_{of}_matrix.h5{own}", file=sample.folder, fix=fix)
+
+
+def _shares_folder(sample: Sample) -> bool:
+    """Whether samples lie side by side, each with a matrix; those of `spaceranger aggr` have one together."""
+    return bool(sample.others) and not sample.ending
+
+
+def _may_be_of(sample: Sample, name: str) -> bool:
+    """Whether a matrix, by its path within the folder, is the sample's: of samples side by side by its prefix only.
+
+    Slides share their barcodes, so that the counts of another sample would fit.
+    """
+    if not _shares_folder(sample):
+        return True
+    place = name.partition("/")[0] if "/" in name else ""
+    return is_of(name, sample.prefix, sample.others) or (place != "" and place == sample.prefix.strip(_ENDS))
+
+
+def _other_name(sample: Sample, matrix: Path, name: str) -> list[str]:
+    """A note where what stands before the name of the matrix is not what stands before those of the positions."""
+    before = str(matrix.relative_to(sample.folder)).partition(name)[0].partition("/")[0]
+    of_counts, of_positions = (_ACCESSION.sub("", prefix, count=1).strip(_ENDS) for prefix in (before, sample.prefix))
+    if not of_counts or not of_positions or of_counts == of_positions:
+        return []
+    return [f"counts are those of '{of_counts}', positions those of '{of_positions}': are they of one sample?"]
 
 
 def _matrix_of_kind(sample: Sample, name: str) -> Path | None:
     files = [file for file in sorted(sample.folder.glob(f"*{name}.h5")) if not file.name.startswith(".")]
-    files = [file for file in files if file.name.startswith(sample.prefix)] or (files if len(files) == 1 else [])
+    files = [file for file in files if _may_be_of(sample, file.name)]
+    own = [file for file in files if file.name.startswith(sample.prefix)]
+    exact = [file for file in own if file.name == f"{sample.prefix}{name}.h5"] if sample.prefix else []
+    files = exact or own or (files if len(files) == 1 else [])
     if len(files) > 1:
         raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=sample.folder, fix="keep one")
-    texts = [place for place in (sample.folder / f"{sample.prefix}{name}", sample.folder / name) if place.is_dir()]
-    return next(iter([*files, *texts]), None)
+    places = [sample.folder / f"{sample.prefix}{name}", *([] if _shares_folder(sample) else [sample.folder / name])]
+    return next(iter([*files, *(place for place in places if place.is_dir())]), None)
 
 
 def _loose_text(sample: Sample) -> list[Path]:
     """Files `matrix.mtx` of the sample that lie loose in its folder, else in folders within it; filtered ones first."""
     for pattern in ("*matrix.mtx*", "*/*matrix.mtx*", "*/*/*matrix.mtx*"):
         files = [file for file in sorted(sample.folder.glob(pattern)) if _MTX.fullmatch(file.name) and file.is_file()]
-        own = [file for file in files if str(file.relative_to(sample.folder)).startswith(sample.prefix)]
-        files = own if sample.prefix and own else files if len(files) == 1 or not sample.prefix else []
-        filtered = [file for file in files if "raw" not in str(file.relative_to(sample.folder)).lower()]
+        files = [file for file in files if _may_be_of(sample, file.relative_to(sample.folder).as_posix())]
+        own = [file for file in files if file.relative_to(sample.folder).as_posix().startswith(sample.prefix)]
+        shared = _shares_folder(sample) or len(files) == 1 or not sample.prefix
+        files = own if sample.prefix and own else files if shared else []
+        filtered = [file for file in files if "raw" not in file.relative_to(sample.folder).as_posix().lower()]
         if files:
             return filtered or files
     return []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from eosin.data.file_names import is_of
 from eosin.data.packed import unpack_command
 from eosin.data.picture_size import ratio_to_reduced
 from eosin.data.reader import IMAGE_SUFFIXES
@@ -37,7 +38,7 @@ def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tupl
         file
         for place in inside
         for file in sorted(place.glob("*"))
-        if _may_be_slide(file) and file.name.startswith(own)
+        if _may_be_slide(file) and is_of(file.name, own, sample.others, whole=True)
     ]
     tissue = [file for file in images if file.name.lower().rpartition(".")[0].endswith(_TISSUE)]
     seen_by_instrument = bool(tissue) or any(_INSTRUMENT in file.name.lower() for file in images)
@@ -67,12 +68,18 @@ def slide_ratio(slide: Path | None, sample: Sample) -> tuple[float, list[str]]:
     """
     if slide is None:
         return 1.0, []
+    copy = _reduced_copy(sample)
+    return (1.0, []) if copy is None else ratio_to_reduced(slide, *copy)
+
+
+def _reduced_copy(sample: Sample) -> tuple[Path, float] | None:
+    """The largest reduced copy of the picture that Space Ranger saw, and its pixels per pixel of that."""
     factors = read_factors(sample)
     for names, key in ((_REDUCED, "tissue_hires_scalef"), (_LOWRES, "tissue_lowres_scalef")):
         reduced, factor = sample.file(*names), factors.get(key)
         if reduced is not None and reduced.suffix != ".gz" and factor is not None:
-            return ratio_to_reduced(slide, reduced, factor)
-    return 1.0, []
+            return reduced, factor
+    return None
 
 
 def image_of(slide: Path | None, sample: Sample, scale: float, ratio: float = 1.0) -> tuple[Image | None, list[str]]:
@@ -86,7 +93,8 @@ def image_of(slide: Path | None, sample: Sample, scale: float, ratio: float = 1.
         How many times larger the slide is.
     """
     if slide is not None:
-        return Image(slide, scale / ratio), []
+        copy = _reduced_copy(sample)
+        return Image(slide, scale / ratio, reduced=None if copy is None else copy[0]), []
     file, factor = sample.file(*_REDUCED), read_factors(sample).get("tissue_hires_scalef")
     if file is None or factor is None:
         return None, ["no tissue_hires_image.png with its scale either: no image"]

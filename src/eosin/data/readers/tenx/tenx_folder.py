@@ -19,6 +19,7 @@ from eosin.data.readers.tenx.samples import Sample, samples_under
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
+from eosin.storage.delimited import read_table
 from eosin.storage.files import read_json
 from eosin.types import Section
 
@@ -148,16 +149,18 @@ def patient_of(path: Path, name: str) -> tuple[str, list[str]]:
     10x's files do not name patients. Without the table each section is its own patient, and a note says so, since
     splits that leave patients out rely on it.
     """
-    import pandas as pd
-
     file = path / "patients.csv"
     if not file.is_file():
         return name, ["the files name no patient: the section counts as its own (patients.csv would tell)"]
-    with reading(file, "a table of patients"):
-        table = pd.read_csv(file, dtype=str, keep_default_na=False)
+    table = read_table(file, "its columns are section, patient")
     if not {"section", "patient"} <= set(table.columns):
         raise EosinError("lacks a column 'section' or 'patient'", file=file, fix="its columns are section, patient")
-    patients = dict(zip(table["section"], table["patient"]))
+    i, j = table.columns.index("section"), table.columns.index("patient")
+    patients: dict[str, str] = {}
+    for row in table.rows:
+        if patients.setdefault(row[i], row[j]) != row[j]:
+            problem = f"section '{row[i]}' is of patient '{patients[row[i]]}' and of '{row[j]}'"
+            raise EosinError(problem, file=file, fix="keep one line a section")
     if names_no_patient(patients.get(name)):
         raise EosinError(f"names no patient for section '{name}'", file=file, fix=f"add a line {name},PATIENT")
     return patients[name], []

@@ -21,6 +21,7 @@ from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_units import Measured, Units, by_name
 from eosin.errors import EosinError
 from eosin.genes.columns import Naming
+from eosin.storage.delimited import check_cells
 from eosin.types import Outlines
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ def read_cells(folder: Path, barcodes: np.ndarray) -> CellTable:
     if file is None:
         raise EosinError("no cells.parquet beside the matrix", file=folder, fix="copy it, or transcripts.parquet")
     with reading(file, "a table of cells"):
-        table = (pd.read_parquet if file.suffix == ".parquet" else pd.read_csv)(file)
+        table = pd.read_parquet(file) if file.suffix == ".parquet" else check_cells(pd.read_csv(file), file)
         _need(_COLUMNS, list(map(str, table.columns)), file)
         ids = pd.Index([_id(cell) for cell in table["cell_id"]])
         xy_um = table[list(_COLUMNS[1:])].to_numpy(np.float64)

@@ -81,15 +81,29 @@ def read_frame(folder: Path) -> tuple[Frame, list[str]]:
 
 def _alignment(file: Path) -> np.ndarray:
     with reading(file, "an alignment"):
-        rows = [line.split(",") for line in file.read_text(encoding="utf-8-sig").split()]
-        matrix = np.array([[float(cell) for cell in row] for row in rows])
+        lines = [_cells(line) for line in file.read_text(encoding="utf-8-sig").splitlines()]
+        rows = [row for row in lines if row]
+        is_square = [len(row) for row in rows] == [3, 3, 3]
+        matrix = np.array([[float(cell) for cell in row] for row in rows]) if is_square else np.empty((0, 0))
     fix = "export the alignment from Xenium Explorer again"
+    if not is_square:
+        sizes = ", ".join(str(len(row)) for row in rows[:6])
+        problem = f"is no affine matrix of 3 x 3: {f'its rows have {sizes}' if rows else 'it holds no'} numbers"
+        raise EosinError(problem, file=file, fix=f"{fix}, or write 3 lines of 3 numbers with commas between")
     if matrix.shape != (3, 3) or not np.isfinite(matrix).all() or not np.allclose(matrix[2], [0, 0, 1]):
         raise EosinError("is no affine matrix of 3 x 3", file=file, fix=fix)
     size = np.abs(matrix[:2, :2]).max()
     if size == 0 or abs(np.linalg.det(matrix[:2, :2])) < 1e-6 * size**2:
         raise EosinError("its matrix maps the image to a line", file=file, fix=fix)
     return matrix
+
+
+def _cells(line: str) -> list[str]:
+    """The numbers of a line: commas, semicolons (then with decimal commas, maybe), tabs or spaces between them."""
+    if ";" in line:
+        line = line.replace(",", ".").replace(";", ",")
+    cells = [cell.strip() for cell in line.strip().split("," if "," in line else None)]
+    return cells[:-1] if cells and not cells[-1] else cells  # behind a comma at the end
 
 
 def _pixel_um(folder: Path) -> tuple[float, list[str]]:

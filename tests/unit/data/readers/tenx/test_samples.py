@@ -65,6 +65,50 @@ def test_a_flat_folder_of_several_samples(tmp_path: Path, *, packed: bool) -> No
         assert any("tissue_hires_image.png.gz is packed" in note and "gunzip" in note for note in left.notes)
 
 
+@pytest.mark.parametrize("text", [False, True])
+def test_a_prefix_that_begins_with_another_is_another_sample(tmp_path: Path, *, text: bool) -> None:
+    folder = flat(tmp_path / "GSE1", {"P1_": 1, "P1_rep2_": 2}, packed=False)
+    if text:
+        for prefix, seed in {"P1_": 1, "P1_rep2_": 2}.items():
+            (folder / f"{prefix}filtered_feature_bc_matrix.h5").unlink()
+            inside = list(visium_positions()["barcode"][2:])
+            for file in write_mtx(tmp_path / "mtx" / prefix, counts(62, seed), inside, GENES).glob("*"):
+                shutil.copy(file, folder / f"{prefix}{file.name}")
+    found = read(folder)
+    assert [one.name for one in found] == ["P1", "P1_rep2"]
+    for one, seed in zip(found, (1, 2)):
+        assert one.counts is not None and np.array_equal(one.counts.toarray(), counts(62, seed))
+        assert not any("of one sample?" in note for note in one.notes)
+
+
+@pytest.mark.parametrize(
+    "name", [None, "filtered_feature_bc_matrix.h5", "filtered_feature_bc_matrix", "mex/matrix.mtx"]
+)
+def test_a_sample_without_a_matrix_does_not_get_that_of_another(tmp_path: Path, name: str | None) -> None:
+    """Slides share their barcodes, so that it would fit."""
+    folder = flat(tmp_path / "GSE1", {"P1_": 1, "P2_": 2}, packed=False)
+    (folder / "P2_filtered_feature_bc_matrix.h5").unlink()
+    inside = list(visium_positions()["barcode"][2:])
+    if name is not None and name.endswith(".h5"):
+        write_h5(folder / name, counts(62, 3), inside, GENES)
+    elif name is not None:
+        place = write_mtx(folder / name.partition("/")[0], counts(62, 3), inside, GENES)
+        if "/" in name:
+            (place / "matrix.mtx").write_bytes(gzip.decompress((place / "matrix.mtx.gz").read_bytes()))
+    assert read(folder, sections=["P1"])[0].name == "P1"
+    with pytest.raises(EosinError, match=r"GSE1: no filtered_feature_bc_matrix\.h5 that begins with 'P2_'"):
+        read(folder)
+
+
+def test_a_matrix_of_another_name_than_the_positions_is_said(tmp_path: Path) -> None:
+    folder = flat(tmp_path / "GSE1", {"P1_": 1}, packed=False)
+    (folder / "P1_filtered_feature_bc_matrix.h5").rename(folder / "P1_rep2_filtered_feature_bc_matrix.h5")
+    (one,) = read(folder)
+    assert "counts are those of 'P1_rep2', positions those of 'P1': are they of one sample?" in one.notes
+    (folder / "P1_rep2_filtered_feature_bc_matrix.h5").rename(folder / "GSM1_P1_filtered_feature_bc_matrix.h5")
+    assert not any("of one sample?" in note for note in read(folder)[0].notes)
+
+
 def test_spatial_may_have_become_part_of_the_names(tmp_path: Path) -> None:
     folder = flat(tmp_path / "GSE1", {"GSM11_P1_": 1, "GSM12_P2_": 2}, packed=False)
     for file in sorted(folder.glob("*")):

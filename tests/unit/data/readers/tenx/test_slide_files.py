@@ -9,6 +9,8 @@ import pytest
 from PIL import Image as Picture
 
 from eosin.data import read
+from eosin.data.readers.tenx.samples import Sample
+from eosin.data.readers.tenx.slide_files import find_slide
 from eosin.errors import EosinError
 from unit.data.layouts_10x import MPP, counts, hd_bins, visium_positions, write_bins, write_visium
 
@@ -97,3 +99,27 @@ def test_the_cytassists_own_picture_is_not_the_slide(tmp_path: Path) -> None:
     (one,) = read(path)
     assert one.image is not None and one.image.path.name == "tissue_hires_image.png"
     assert "CytAssist_FFPE_Demo_image.tif is the CytAssist's picture, not the microscope's" in one.notes
+
+
+# --- several samples side by side -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["", "-1"])
+@pytest.mark.parametrize(
+    ("name", "other", "file", "own"),
+    [
+        ("S1", "S10", "S10_HE.png", False),
+        ("S1", "S2", "S10_HE.png", False),
+        ("S1", "S1_rep2", "S1_rep2_HE.png", False),
+        ("S1", "S10", "S1_HE.png", True),
+        ("S1", "S10", "S1-HE.png", True),
+    ],
+)
+def test_an_image_is_of_the_sample_whose_whole_name_it_begins_with(
+    tmp_path: Path, name: str, other: str, file: str, ending: str, *, own: bool
+) -> None:
+    """Of `spaceranger aggr` by the library's name, of a flat folder by the prefix."""
+    picture(tmp_path / file, 10, 10)
+    sample = Sample(tmp_path, "" if ending else name, ending=ending, others=(other,))
+    slide, notes = find_slide(sample, name)
+    assert (slide == tmp_path / file) == own and bool(notes) != own

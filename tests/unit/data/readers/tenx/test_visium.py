@@ -108,6 +108,38 @@ def test_patients_are_told_by_a_table(tmp_path: Path) -> None:
         read(path)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "section,patient\nS1,P1\nS2,P1 \n",
+        "section;patient\nS1;P1\nS2;P1\n",
+        "section\tpatient\nS1\tP1\nS2\tP1\n",
+        "Section, Patient\nS1, P1\nS2, P1\n",
+        "\ufeffPatient,SECTION,note\nP1,S1,\nP1,S2,\n\n",
+        '"section","patient"\n"1","S1","P1"\n"2","S2","P1"\n',
+    ],
+)
+def test_tables_of_patients_are_read_as_people_write_them(tmp_path: Path, text: str) -> None:
+    path = visium(tmp_path / "many")
+    (path / "patients.csv").write_text(text, encoding="utf-8")
+    assert [one.patient for one in read(path)] == ["P1", "P1"]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("section,patient\nS1,P1\nS2,P2\nS1,P2\n", "section 'S1' is of patient 'P1' and of 'P2'"),
+        ("section,patient\nS1,P1\nS2,P2,2019\n", "line 3 has 3 cells where the heading has 2"),
+        ("section,patient\nS1,P1,x\nS2,P2,y\n", "line 2 has 3 cells where the heading has 2"),
+    ],
+)
+def test_a_patient_that_cannot_be_told_is_refused(tmp_path: Path, text: str, problem: str) -> None:
+    path = visium(tmp_path / "many")
+    (path / "patients.csv").write_text(text)
+    with pytest.raises(EosinError, match=rf"patients\.csv: {problem}"):
+        read(path)
+
+
 # --- scale and image ----------------------------------------------------------------------------------------------
 
 

@@ -168,6 +168,26 @@ def test_an_image_without_alignment_is_not_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "0, 1.25, 900\n-1.25, 0, 4000\n0, 0, 1\n",
+        "0\t1.25\t900\n-1.25\t0\t4000\n0\t0\t1\n",
+        "0,1.25,900,\n-1.25,0,4000,\n0,0,1,\n",
+        " 0 1.25  900\r\n-1.25 0 4000\r\n\r\n0 0 1\r\n",
+        "0;1,25;900\n-1,25;0;4000\n0;0;1\n",
+    ],
+)
+def test_alignments_are_read_whatever_stands_between_their_numbers(tmp_path: Path, text: str) -> None:
+    path = one_region(tmp_path)
+    align(path, QUARTER)
+    expected = read(path)[0]
+    (path / "Slide_he_imagealignment.csv").write_text(text)
+    one = read(path)[0]
+    assert one.fingerprint() == expected.fingerprint()
+    assert one.image is not None and expected.image is not None and one.image.mpp == expected.image.mpp
+
+
+@pytest.mark.parametrize(
     ("text", "said"),
     [
         ("1,0\n0,1", "is no affine matrix of 3 x 3"),
@@ -175,9 +195,11 @@ def test_an_image_without_alignment_is_not_used(tmp_path: Path) -> None:
         ("1,0,0\n0,nan,0\n0,0,1", "is no affine matrix of 3 x 3"),
         ("1,2,0\n2,4,0\n0,0,1", "maps the image to a line"),
         ("1000,0,0\n0,1000,0\n0,0,1", "is not plausible"),
-        ("a,b,c", "not readable as an alignment"),
-        ("1,0,0\n0,1\n0,0,1", "not readable as an alignment"),
-        ("", "is no affine matrix"),
+        ("a,b,c\n0,1,0\n0,0,1", "not readable as an alignment"),
+        ("1,0,0\n0,1\n0,0,1", "is no affine matrix of 3 x 3: its rows have 3, 2, 3 numbers"),
+        ("1,,0\n0,1,0\n0,0,1", "not readable as an alignment"),
+        ("1,2,0,0\n0,1,2,0\n0,0,1", "its rows have 4, 4, 3 numbers"),
+        ("", "is no affine matrix of 3 x 3: it holds no numbers"),
     ],
 )
 def test_broken_alignment(tmp_path: Path, text: str, said: str) -> None:

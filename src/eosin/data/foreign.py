@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,19 +11,22 @@ from scipy import sparse
 
 from eosin.data.h5ad import are_counts, raw_counts
 from eosin.data.libraries import column_texts
-from eosin.data.missing import as_text, is_missing, names_no_patient
+from eosin.data.missing import as_text, is_missing, names_no_patient, positive_number
 from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
 from eosin.data.section_parts import left_out
 from eosin.genes.columns import GeneNames
 from eosin.types.gene_ids import kind_of
-from eosin.types.places import is_finite
 
 if TYPE_CHECKING:
     import pandas as pd
     from anndata import AnnData
 
-PATIENT_COLUMNS = ("patient", "patient_id", "donor_id", "donor")
-"""Columns of `obs` that name whom a spot is of; `donor_id` is CELLxGENE's."""
+PATIENT_COLUMNS = tuple(
+    f"{whom}{end}"
+    for whom in ("patient", "donor", "subject", "individual", "participant", "case")
+    for end in ("", "_id", "id", "_name")
+)
+"""Columns of `obs`, in any case, that name whom a spot is of; `donor_id` is CELLxGENE's."""
 _DOMAIN_COLUMNS = ("domain",)
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids")
 """Columns of `var` beside symbols; `gene_ids` is scanpy's."""
@@ -37,7 +41,8 @@ def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, GeneNames,
     """
     counts, notes = raw_counts(adata, path)
     var = adata.var
-    if adata.raw is not None and not are_counts(counts) and are_counts(adata.raw.X):
+    lacking = not are_counts(counts) or not counts.count_nonzero()
+    if adata.raw is not None and lacking and are_counts(adata.raw.X):
         counts, var = sparse.csr_matrix(adata.raw.X, dtype=np.float32), adata.raw.var
         notes.append("counts are from raw.X")
     kept = _are_genes(var)
@@ -95,7 +100,8 @@ def patient_of(adata: AnnData, name: str) -> tuple[str, list[str]]:
     The section's own name stands in where no column does, and where its spots are of several patients. Spots whose
     patient is missing do not vote.
     """
-    there = [column for column in PATIENT_COLUMNS if column in adata.obs]
+    called = {re.sub(r"[\s.-]+", "_", str(column).strip().lower()): column for column in adata.obs.columns}
+    there = [called[column] for column in PATIENT_COLUMNS if column in called]
     for column in there:
         texts = column_texts(adata.obs[column])
         patients = sorted({text for text in set(texts) if not names_no_patient(text)})
@@ -104,8 +110,8 @@ def patient_of(adata: AnnData, name: str) -> tuple[str, list[str]]:
         if patients:
             listed = ", ".join(patients[:4])
             return name, [f"obs['{column}'] names {len(patients)} patients ({listed}): the section counts as its own"]
-    empty = [f"obs['{there[0]}'] names no patient: the section counts as its own"] if there else []
-    return name, empty
+    what = f"obs['{there[0]}'] names no patient" if there else "no column of obs names the patient"
+    return name, [f"{what}: the section counts as its own"]
 
 
 def domains_of(adata: AnnData) -> tuple[str, ...] | None:
@@ -122,7 +128,7 @@ def foreign_diameter_px(adata: AnnData, library: str | None = None) -> float:
     entries = [libraries[library]] if library in libraries else list(libraries.values())
     for entry in entries:
         factors = entry.get("scalefactors", {}) if isinstance(entry, dict) else {}
-        value = factors.get("spot_diameter_fullres") if isinstance(factors, dict) else None
-        if is_finite(value) and value > 0:
-            return float(value)
+        value = positive_number(factors.get("spot_diameter_fullres")) if isinstance(factors, dict) else None
+        if value is not None:
+            return value
     return 0.0

@@ -18,6 +18,7 @@ import numpy as np
 
 from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, NEAR, PITCH_UM, SAME, ArrayMap, array_map
 from eosin.data.h5ad import is_in_um, width_at
+from eosin.data.missing import positive_number
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
 from eosin.types import check_mpp
@@ -114,7 +115,7 @@ class ScaleFacts:
 
     def number(self, key: str) -> float | None:
         """A finite positive number of the scale factors."""
-        return _positive(self.factors.get(key))
+        return positive_number(self.factors.get(key))
 
     @property
     def cell_area(self) -> float | None:
@@ -123,7 +124,7 @@ class ScaleFacts:
 
         if "cell_area" not in self.adata.obs:
             return None
-        return _positive(float(pd.to_numeric(self.adata.obs["cell_area"], errors="coerce").median()))
+        return positive_number(float(pd.to_numeric(self.adata.obs["cell_area"], errors="coerce").median()))
 
     @property
     def stored(self) -> tuple[float, str] | None:
@@ -136,7 +137,7 @@ class ScaleFacts:
         """µm per pixel as eosin or HEST noted it, and where."""
         if self.record.get("mpp") is not None:
             return self.record["mpp"], "uns['eosin']"
-        values = ((_positive(self.adata.uns.get(key)), f"uns['{key}']") for key in _NOTED_KEYS)
+        values = ((positive_number(self.adata.uns.get(key)), f"uns['{key}']") for key in _NOTED_KEYS)
         return next(((value, where) for value, where in values if value is not None), None)
 
 
@@ -149,7 +150,7 @@ def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool
         Nothing says the scale, two facts contradict each other, or `mpp` contradicts a fact.
     """
     told_um = positions_um or facts.record.get("spatial_unit") == "um"
-    in_um = told_um or (facts.stored is None and facts.noted is None and is_in_um(facts.adata))
+    in_um = told_um or (facts.stored is None and facts.noted is None and is_in_um(facts.adata, facts.path))
     scale, notes = _mpp(facts, mpp, in_um=in_um)
     if in_um and not told_um:
         notes.append("positions are µm by the columns they are in")
@@ -214,7 +215,8 @@ def _is_irregular(xy: np.ndarray) -> bool:
 
 def _check_bins(facts: ScaleFacts, pitch_um: float) -> None:
     """Refuse a scale by which bins are not as far apart as they are wide."""
-    if facts.bin_um is None or facts.array is None or not facts.array.is_lattice:
+    known = not _is_irregular(facts.finite_xy) if facts.array is None else facts.array.is_lattice
+    if facts.bin_um is None or not known:
         return
     if abs(pitch_um / facts.bin_um - 1) > NEAR:
         problem = f"bins of {facts.bin_um:g} µm by their barcodes lie {pitch_um:.3g} µm apart at this scale"
@@ -269,10 +271,6 @@ def _diameter(facts: ScaleFacts, scale: float | None, unit_um: float, pitch_um: 
     return assumed, [f"spot diameter assumed to be half the pitch, {assumed:.3g} µm"]
 
 
-def _positive(value: Any) -> float | None:
-    return float(value) if is_finite(value) and not isinstance(value, bool) and value > 0 else None
-
-
 def factors_of(adata: AnnData, library: str | None = None) -> Mapping[str, Any]:
     """`scalefactors` of a library in `uns["spatial"]`; of the first that has any where it is not named."""
     return next((factors for entry in _entries(adata, library) if (factors := _part(entry, "scalefactors"))), {})
@@ -286,7 +284,7 @@ def reduced_picture(adata: AnnData, library: str | None = None) -> tuple[tuple[i
     for entry in _entries(adata, library):
         images, factors = _part(entry, "images"), _part(entry, "scalefactors")
         for name in ("hires", "lowres"):
-            pixels, factor = np.asarray(images.get(name, ())), _positive(factors.get(f"tissue_{name}_scalef"))
+            pixels, factor = np.asarray(images.get(name, ())), positive_number(factors.get(f"tissue_{name}_scalef"))
             if factor is not None and pixels.ndim >= 2 and pixels.size and np.ptp(pixels[::7, ::7]) > 0:
                 return (pixels.shape[0], pixels.shape[1]), factor
     return None

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from scipy import sparse
 
+from eosin.data.position_columns import position_columns
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file, new_hdf5
@@ -29,6 +30,9 @@ T = TypeVar("T")
 
 _BYTES_AT_ONCE = 1 << 24
 _SEAL = b"\neosin seal sha256 "
+
+_X_AND_Y_UM = (("x_um", "y_um"), ("x_centroid", "y_centroid"), ("center_x", "center_y"))
+"""Columns of `obs` in which tools keep positions in µm."""
 
 SCHEMA = 1
 """Version of what eosin writes into `uns["eosin"]`; a file with a larger one is refused."""
@@ -299,7 +303,7 @@ def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     if "spatial" not in adata.obsm:
         raise EosinError("has no obsm['spatial']", file=path, fix="store the spots' pixel positions there, x before y")
     try:
-        xy = np.asarray(_x_before_y(adata.obsm["spatial"]), dtype=np.float64)
+        xy = np.asarray(_x_before_y(adata.obsm["spatial"], path), dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path) from error
     if xy.ndim != 2 or xy.shape[1] < 2:
@@ -307,35 +311,15 @@ def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     return xy[:, :2]
 
 
-_X_AND_Y_UM = (("x_um", "y_um"), ("x_centroid", "y_centroid"), ("center_x", "center_y"), ("x_location", "y_location"))
-"""Columns that tools give positions in µm: Xenium's cells and molecules, MERSCOPE's cells."""
-_X_AND_Y = (
-    *_X_AND_Y_UM,
-    ("x", "y"),
-    ("pxl_col_in_fullres", "pxl_row_in_fullres"),
-    ("imagecol", "imagerow"),  # Seurat's
-    ("pxl_col", "pxl_row"),
-    ("pixel_x", "pixel_y"),
-    ("x_pixel", "y_pixel"),
-    ("x_px", "y_px"),
-    ("xaxis", "yaxis"),
-    ("x_coord", "y_coord"),
-    ("centerx_global_px", "centery_global_px"),
-    ("col", "row"),
-    ("column", "row"),
-)
-
-
-def is_in_um(adata: AnnData) -> bool:
+def is_in_um(adata: AnnData, path: str | Path) -> bool:
     """Whether positions are µm by the columns they are in: those of `obsm["spatial"]`, or equal ones of `obs`."""
-    table = adata.obsm["spatial"]
-    named = {str(column).lower() for column in getattr(table, "columns", ())}
-    if any(set(pair) <= named for pair in _X_AND_Y_UM):
+    columns = position_columns(getattr(adata.obsm["spatial"], "columns", ()))
+    if columns is not None and columns.in_um:
         return True
-    for pair in _X_AND_Y_UM[:-1]:
+    given = spatial(adata, path)
+    for pair in _X_AND_Y_UM:
         if set(pair) <= set(adata.obs):
             own = np.asarray(adata.obs[list(pair)].apply(_numbers), dtype=np.float64)
-            given = np.asarray(_x_before_y(table), dtype=np.float64)[:, :2]
             if own.shape == given.shape and np.allclose(own, given, rtol=1e-4, atol=0.01):
                 return True
     return False
@@ -347,12 +331,28 @@ def _numbers(column: pd.Series) -> pd.Series:
     return pd.to_numeric(column, errors="coerce")
 
 
-def _x_before_y(table: Any) -> Any:
-    """A table's columns by their names where they are known: some tools put the row first."""
+def position_notes(adata: AnnData) -> list[str]:
+    """A note where the names of the columns of `obsm["spatial"]` do not say which is x."""
+    columns = position_columns(getattr(adata.obsm.get("spatial"), "columns", ()))
+    return [] if columns is None or not columns.note else [columns.note]
+
+
+def _x_before_y(table: Any, path: str | Path) -> Any:
+    """A table's columns of x and y by their names, an array as it is.
+
+    Raises
+    ------
+    EosinError
+        The names do not tell them: by their order alone, x and y would be exchanged unseen.
+    """
     columns = getattr(table, "columns", None)
-    named = {} if columns is None else {str(column).lower(): column for column in columns}
-    pair = next((pair for pair in _X_AND_Y if set(pair) <= set(named)), None)
-    return table if pair is None else table[[named[axis] for axis in pair]]
+    if columns is None:
+        return table
+    if (chosen := position_columns(columns)) is None:
+        listed = ", ".join(map(str, columns[:6])) + (", ..." if len(columns) > 6 else "")
+        problem = f"the columns of obsm['spatial'] ({listed}) do not say which two are x and y in pixels"
+        raise EosinError(problem, file=path, fix="call them x and y, or leave these two only, as an array, x before y")
+    return table[[chosen.x, chosen.y]]
 
 
 def put_positions(adata: AnnData, xy_um: np.ndarray, mpp: float | None) -> None:
@@ -394,15 +394,19 @@ def are_counts(matrix: Any) -> bool:
 def raw_counts(adata: AnnData, path: str | Path) -> tuple[sparse.csr_matrix, list[str]]:
     """Counts [s g] and a note on where they were: `X`, or `layers["counts"]` where `X` holds something else.
 
+    A layer that is called counts is believed before whole numbers in `X`, which may be rounded, scaled or empty.
     What neither place holds is left for the `Section` record to refuse, since its message says what is wrong.
     """
     notes = []
     matrix = adata.X
-    if matrix is None or not are_counts(matrix):
-        for key in ("counts", "raw_counts"):
-            if key in adata.layers and are_counts(adata.layers[key]):
-                matrix, notes = adata.layers[key], [f"counts are from layers['{key}']"]
-                break
+    for key in ("counts", "raw_counts"):
+        if key in adata.layers and are_counts(adata.layers[key]) and _total(adata.layers[key]) > 0:
+            layer = adata.layers[key]
+            if matrix is None or not are_counts(matrix):
+                matrix, notes = layer, [f"counts are from layers['{key}']"]
+            elif _total(matrix) != _total(layer):
+                matrix, notes = layer, [f"counts are from layers['{key}']; X holds other whole numbers"]
+            break
     if matrix is None:
         raise EosinError("holds no counts", file=path, fix="store raw counts in X")
     if sparse.issparse(matrix) and matrix.format in ("csr", "csc") and matrix.indptr[-1] != len(matrix.data):
@@ -412,6 +416,11 @@ def raw_counts(adata: AnnData, path: str | Path) -> tuple[sparse.csr_matrix, lis
         return sparse.csr_matrix(matrix, dtype=np.float32), notes
     except (TypeError, ValueError) as error:
         raise EosinError(f"X is not numeric ({error})", file=path, fix="store raw counts in X") from error
+
+
+def _total(matrix: Any) -> float:
+    """Sum of all values."""
+    return float(matrix.sum(dtype=np.float64))
 
 
 def _plain(value: Any) -> Any:

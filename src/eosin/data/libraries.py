@@ -27,6 +27,10 @@ _CORE = re.compile(BARCODE_CORE)
 _MOST_REPEATED = 0.05
 """Share of spots that may lie where another lies before they are taken for spots of several libraries."""
 _MOST_NUMBERS = 50
+_SOMETHING_ELSE = re.compile(
+    r"^(in_tissue|selected|array_row|array_col|row|col)$|cluster|leiden|louvain|k-?means|domain|cell_?type|annotation"
+)
+"""Columns that are no names of libraries, though their numbers may be those of libraries called 0, 1, 2."""
 _SAME_PLACE = 1e-4
 """Of the section's extent: 0.65 µm in 6.5 mm."""
 
@@ -61,9 +65,9 @@ def library_of_spots(
     """
     if wanted is not None:
         return wanted, _wanted(obs, wanted, file)
-    fitting = {}
+    fitting, numbered = {}, all(key.isdigit() for key in keys)
     for column in map(str, obs.columns):
-        if _may_be_key(obs[column]):
+        if _may_be_key(obs[column]) and not (numbered and _SOMETHING_ELSE.search(column.lower())):
             values = column_texts(obs[column])
             if (named := set(values) - {""}) and named <= set(keys):
                 fitting[column] = values
@@ -156,7 +160,18 @@ def _columns_that_part(obs: pd.DataFrame) -> list[str]:
     fitting = [
         column
         for column in map(str, obs.columns)
-        if _may_be_key(obs[column]) and column not in ("array_row", "array_col") and 2 <= obs[column].nunique() <= 50
+        if _may_be_key(obs[column]) and not _SOMETHING_ELSE.search(column.lower()) and 2 <= obs[column].nunique() <= 50
     ]
     called = [column for column in fitting if any(word in column.lower() for word in likely)]
     return (called or fitting)[:3]
+
+
+def untold_samples(obs: pd.DataFrame) -> list[str]:
+    """A note where a column that is called like a sample has several values and the file is taken for one section."""
+    likely = re.compile(r"^(library|sample|slide|section|batch|orig)([ _.-]?(id|name|ident))?$")
+    for column in map(str, obs.columns):
+        if likely.search(column.strip().lower()) and len(names := set(column_texts(obs[column])) - {""}) > 1:
+            listed = ", ".join(sorted(names)[:4])
+            problem = f"obs['{column}'] has {len(names)} values ({listed}), and the file is taken for one section"
+            return [f"{problem}: --library {column} parts them"]
+    return []

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from eosin.types.places import is_finite
+
 _TEXTS = frozenset({"", "na", "n/a", "<na>", "nan", "none", "null"})
 _NO_PATIENT = _TEXTS | {"unknown", "unassigned", "not available"}
 
@@ -33,3 +35,16 @@ def as_text(value: object) -> str:
         number = float(str(value))
         return str(int(number)) if number.is_integer() else str(value)
     return str(value)
+
+
+def positive_number(value: object) -> float | None:
+    """A finite number above 0; also one that a tool wrote as a text or as an array of one element."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.reshape(-1)[0]
+    if isinstance(value, bytes | str | np.bytes_ | np.str_):
+        text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+        try:
+            value = float(text)
+        except ValueError:
+            return None
+    return float(value) if is_finite(value) and not isinstance(value, bool) and value > 0 else None

@@ -66,4 +66,4 @@ def plain_ratio(
             return plain, [f"{slide.name} has {own} px, {times} the picture of the positions ({seen} px): scaled"]
     own, seen = (" x ".join(f"{side:.0f}" for side in sides) for sides in (size_px, seen_px))
     problem = f"has {own} px, but the picture that the positions were measured on had {seen} px"
-    raise EosinError(problem, file=slide, fix="give that picture, or take this one away: the reduced one is then used")
+    raise EosinError(problem, file=slide, fix="give that picture, or take this one away")

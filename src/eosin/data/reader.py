@@ -29,7 +29,7 @@ log = logging.getLogger("eosin")
 
 IMAGE_SUFFIXES = (
     *(".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".jpg", ".jpeg", ".png"),
-    *(".czi", ".dcm", ".ome.zarr", ".zarr"),
+    *(".czi", ".dcm", ".ome.tif", ".ome.tiff", ".ome.zarr", ".zarr"),
 )
 """Files, and folders of OME-Zarr, that may be a slide's image; whether they open is for `eosin.slide` to say."""
 

@@ -134,6 +134,7 @@ def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:
 
 
 def find_image(places: Iterable[Path], suffixes: Sequence[str] = IMAGE_SUFFIXES) -> Path | None:
-    """The first slide that is there among paths without suffix, each with every suffix of an image."""
-    files = (place.with_name(f"{place.name}{suffix}") for place in places for suffix in suffixes)
+    """The first slide that is there among paths without suffix, each with every suffix of an image, in either case."""
+    cases = [case for suffix in suffixes for case in dict.fromkeys((suffix, suffix.upper()))]
+    files = (place.with_name(f"{place.name}{suffix}") for place in places for suffix in cases)
     return next((file for file in files if is_slide(file)), None)

@@ -5,6 +5,7 @@ A file that holds several libraries (`obs["library_id"]`, as scanpy and squidpy 
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from dataclasses import replace
 from functools import partial
@@ -16,9 +17,10 @@ import numpy as np
 from eosin.config import need_known
 from eosin.data.footprint_table import areas_in
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
-from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata
-from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, read_h5ad, spatial
-from eosin.data.libraries import LIBRARY, check_apart, library_of_spots
+from eosin.data.foreign_scale import ForeignScale, ScaleFacts, factors_of, reduced_picture, scale_of_anndata
+from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, position_notes, read_h5ad, spatial
+from eosin.data.libraries import LIBRARY, check_apart, library_of_spots, untold_samples
+from eosin.data.missing import positive_number
 from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
@@ -93,7 +95,11 @@ def _sections(path: Path, column: str | None, name: str | None = None) -> dict[s
             continue
         libraries = peek_h5ad(file, partial(_libraries, column=column, path=file))
         for library in libraries if len(libraries) > 1 else [None]:
-            sections[file.stem if library is None else f"{file.stem}-{library}"] = file, library
+            section = file.stem if library is None else f"{file.stem}-{library}"
+            if section in sections:
+                problem = f"has a section '{section}', and so has {sections[section][0].name}"
+                raise EosinError(problem, file=file, fix="call one of the files otherwise")
+            sections[section] = file, library
     return sections
 
 
@@ -132,7 +138,8 @@ def _of_library(
         note = (
             f"uns['spatial'] names {len(keys)} libraries ({listed}) and no column tells whose a spot is: taken for one"
         )
-        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, [note] if untold else []
+        notes = [note] if untold else untold_samples(adata.obs) if told_by is None else []
+        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, notes
     notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
     notes += left_out(int((of_spot == "").sum()), len(of_spot), f"spots of the file have no obs['{told_by}']")
     return adata[np.flatnonzero(of_spot == library)].copy(), library, notes
@@ -150,12 +157,17 @@ def _foreign_parts(
 ) -> SectionParts:
     """A section from an AnnData that another tool wrote: the scale must be known, the rest is looked for."""
     adata, notes = on_tissue(adata)
+    notes += position_notes(adata)
     adata, xy, place_notes = _with_positions(adata, spatial(adata, path))
     check_apart(xy, adata.obs, path)
-    file = _image_file(path, library)
+    uns = adata.uns.get("spatial")
+    only = next(iter(uns)) if isinstance(uns, dict) and len(uns) == 1 else None
+    file, file_notes = _image_file(path, name, library or only)
     ratio, ratio_notes = _ratio_to_stored(file, adata, library)
+    if library is None and mpp is None:
+        _need_one_scale(adata, path)
     facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library))
-    scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
+    scale, scale_notes = _scale(facts, None if mpp is None else mpp * ratio, file, positions_um=positions_um)
     counts, genes, count_notes = counts_of(adata, path)
     areas = areas_in(adata)
     image, image_notes = _image(file, None if scale.mpp is None else scale.mpp / ratio)
@@ -172,9 +184,37 @@ def _foreign_parts(
         image=image,
         domains=domains_of(adata),
         platform=scale.platform,
-        notes=[*notes, *place_notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
+        notes=[
+            *notes,
+            *place_notes,
+            *count_notes,
+            *scale.notes,
+            *scale_notes,
+            *ratio_notes,
+            *patient_notes,
+            *file_notes,
+            *image_notes,
+        ],
         footprints=None if areas is None else Footprints(areas),
     )
+
+
+def _scale(
+    facts: ScaleFacts, mpp: float | None, image: Path | None, *, positions_um: bool
+) -> tuple[ForeignScale, list[str]]:
+    """The scale of the positions: told, or by the file; else that which the image beside it says, with a note."""
+    try:
+        return scale_of_anndata(facts, mpp, positions_um=positions_um), []
+    except EosinError:
+        from eosin.slide import scale_of  # image libraries load only where a file is asked
+
+        own = None
+        if image is not None and mpp is None and not positions_um:
+            with contextlib.suppress(EosinError):
+                own = scale_of(image)
+        if own is None or image is None:
+            raise
+        return scale_of_anndata(facts, own, positions_um=False), [f"{own:.4g} µm per pixel, as {image.name} says"]
 
 
 def _with_positions(adata: AnnData, xy: np.ndarray) -> tuple[AnnData, np.ndarray, list[str]]:
@@ -186,11 +226,43 @@ def _with_positions(adata: AnnData, xy: np.ndarray) -> tuple[AnnData, np.ndarray
     return adata[np.flatnonzero(finite)].copy(), xy[finite], left_out(n_without, len(xy), "spots have no position")
 
 
-def _image_file(path: Path, library: str | None) -> Path | None:
-    """The image of the library's name, or the file's, beside the file."""
-    stems = [path.stem] if library is None else [library, f"{path.stem}-{library}"]
-    stems = [stem for stem in stems if not set(stem) & set("/\\\0")]  # a library may be called so, no file
-    return find_image(path.with_name(stem) for stem in stems)
+def _image_file(path: Path, name: str, library: str | None) -> tuple[Path | None, list[str]]:
+    """The image of the section's name, or of its library's, beside the file; and a note where there is none.
+
+    A library's name that several files hold, as `slice1`, does not say whose image it is.
+    """
+    stems = [stem for stem in (name, library) if stem and not set(stem) & set("/\\\0")]
+    file = find_image(path.with_name(stem) for stem in stems)
+    if file is None:
+        return None, ["no image of the same name beside the file"]
+    own = find_image([path.with_name(name)]) if name in stems else None
+    if library is None or file == own:
+        return file, []
+    others = [other.name for other in _files(path.parent) if other != path and library in _keys_of(other)]
+    if others:
+        return None, [f"{file.name} is left out: {others[0]} has a library '{library}' as well; call it {name}"]
+    return file, []
+
+
+def _keys_of(path: Path) -> list[str]:
+    """Names of libraries in another file; none where it cannot be read."""
+    try:
+        return peek_h5ad(path, libraries_in)
+    except EosinError:
+        return []
+
+
+def _need_one_scale(adata: AnnData, path: Path) -> None:
+    """Refuse spots of which nobody says whose they are, where libraries are of different scales."""
+    libraries = adata.uns.get("spatial")
+    factors = [factors_of(adata, key) for key in libraries] if isinstance(libraries, dict) else []
+    for fact in ("microns_per_pixel", "spot_diameter_fullres"):
+        values = [value for each in factors if (value := positive_number(each.get(fact))) is not None]
+        if values and max(values) > 1.01 * min(values):
+            problem = f"no column tells whose a spot is, and the libraries of uns['spatial'] differ in {fact}"
+            raise EosinError(
+                problem, file=path, fix="name the column of obs that tells by --library, or give a file each"
+            )
 
 
 def _ratio_to_stored(file: Path | None, adata: AnnData, library: str | None) -> tuple[float, list[str]]:
@@ -210,7 +282,7 @@ def _ratio_to_stored(file: Path | None, adata: AnnData, library: str | None) -> 
 
 def _image(file: Path | None, scale: float | None) -> tuple[Image | None, list[str]]:
     if file is None:
-        return None, ["no image of the same name beside the file"]
+        return None, []
     if scale is None:
         return None, [f"{file.name} is left out: positions are µm, and the image's scale is not said (--mpp)"]
     return Image(file, scale), []

@@ -94,7 +94,7 @@ def _likeness(shown: np.ndarray, seen: np.ndarray, slow_px: float | None = None)
 
     if shown.shape != seen.shape:
         ratio = [to / of for of, to in zip(shown.shape, seen.shape)]
-        shown = ndimage.zoom(shown, ratio, order=1, mode="nearest", grid_mode=True)
+        shown = np.asarray(ndimage.zoom(shown, ratio, order=1, mode="nearest", grid_mode=True))
     pair = [ndimage.gaussian_filter(grey, _FINE_PX) for grey in (shown, seen)]
     if slow_px is not None:
         pair = [grey - ndimage.gaussian_filter(grey, slow_px) for grey in pair]

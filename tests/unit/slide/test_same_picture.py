@@ -27,8 +27,8 @@ def tissue(seed: int) -> np.ndarray:
     rng = np.random.default_rng(seed)
     height, width = SIZE[1], SIZE[0]
     y, x = np.mgrid[0:height, 0:width]
-    field = ndimage.zoom(rng.normal(size=(10, 11)), (height / 10, width / 11), order=3)[:height, :width]
-    fine = ndimage.zoom(rng.normal(size=(45, 50)), (height / 45, width / 50), order=1)[:height, :width]
+    field = np.asarray(ndimage.zoom(rng.normal(size=(10, 11)), (height / 10, width / 11), order=3))[:height, :width]
+    fine = np.asarray(ndimage.zoom(rng.normal(size=(45, 50)), (height / 45, width / 50), order=1))[:height, :width]
     inside = ((x - width / 2) / (0.42 * width)) ** 2 + ((y - height / 2) / (0.4 * height)) ** 2 + 0.3 * field < 0.8
     shade = np.clip(170 + 25 * fine - 40 * (field > 0.3), 40, 230)
     grey = np.where(inside, shade, 240)

@@ -196,6 +196,7 @@ def _foreign_parts(
             *image_notes,
         ],
         footprints=None if areas is None else Footprints(areas),
+        is_image_of_positions=mpp is not None or bool(scale_notes) or reduced_picture(adata, library) is not None,
     )
 
 

@@ -106,12 +106,13 @@ def test_slides_of_a_folder_are_encoded_and_then_predicted(eosin: Run, ground: G
 
 def test_sections_of_one_name_are_called_by_their_folders(eosin: Run, ground: Ground) -> None:
     """As the outputs of one vendor's pipeline are."""
-    rows = [f"{ground.data},run{i},A1,P{i}" for i in (1, 2)]
+    folders = [shutil.copytree(ground.data, f"run{i}") for i in (1, 2)]
+    rows = [f"{folder},{folder},A1,P{i}" for i, folder in enumerate(folders, 1)]
     Path("cohort.csv").write_text("path,id,section,patient\n" + "\n".join(rows) + "\n")
     said = eosin("predict", ground.ridge, "cohort.csv", "-o", "out")
     assert said.code == 3  # the file says that A1 is of patient A
     assert all("is of patient 'A' by its file" in row["reason"] for row in summary().values())
-    Path("cohort.csv").write_text("path,id,section\n" + "\n".join(f"{ground.data},run{i},A1" for i in (1, 2)) + "\n")
+    Path("cohort.csv").write_text("path,id,section\n" + "\n".join(f"{folder},{folder},A1" for folder in folders) + "\n")
     said = eosin("predict", ground.ridge, "cohort.csv", "-o", "out")
     assert said.code == 0, said.err
     one, other = read_prediction("out/run1.h5ad"), read_prediction("out/run2.h5ad")

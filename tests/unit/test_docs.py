@@ -12,6 +12,7 @@ import pytest
 
 import toy
 from eosin import cli
+from eosin.cli.overrides import in_full
 from eosin.data import READERS
 from eosin.data.check import check_reader
 from eosin.encoders import ENCODERS, check_encoder, get_encoder
@@ -58,6 +59,7 @@ def faults(words: list[str]) -> list[str]:
         return words[1:2]
     known = {name for argument in verb.assemble_argument_collection() for name in argument.names}
     known |= {"--debug", "--help", "-q", "-v"}
+    words = [in_full(words[0], word) for word in words]
     return [word for word in words[1:] if is_flag(word) and word.split("=")[0] not in known and not is_setting(word)]
 
 

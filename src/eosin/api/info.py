@@ -1,4 +1,4 @@
-"""`eosin.info`: what a slide, a data folder, a feature file, a prediction or a checkpoint holds."""
+"""`eosin.info`: what a slide, a data folder, a table of slides, a feature file, a prediction or a checkpoint holds."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from eosin import data as door
 from eosin.api.parts.checkpoint_facts import checkpoint_facts
 from eosin.data.contents import other_file
 from eosin.data.h5ad import kind_of
+from eosin.data.slide_entries import entries_of, is_manifest
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, takes_options
 from eosin.slide import is_slide_folder, open_slide, warn_of_little
@@ -19,7 +20,7 @@ from eosin.storage.files import read_json
 
 @takes_options()
 def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str, Any]:
-    """What a slide, a data folder, a feature file, a prediction or a checkpoint holds, as plain values.
+    """What a slide, a data folder, a table of slides, a feature file, a prediction or a checkpoint holds: plain values.
 
     Parameters
     ----------
@@ -53,6 +54,8 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
     is_image = reading.reader is None and is_slide_folder(path)
     if (path.is_dir() and not is_image) or path.suffix.lower() in {".h5ad", ".h5"}:
         return {"kind": "data", **door.describe(path, reading=reading)}
+    if is_manifest(path) and reading.reader is None:
+        return _cohort_facts(path, reading)
     if (error := other_file(path)) is not None:
         raise error
     with open_slide(path, mpp=reading.mpp) as slide:
@@ -65,6 +68,25 @@ def info(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str,
             "size_um": [round(float(x), 1) for x in slide.size_um],
             "read_by": slide.library,
         }
+
+
+def _cohort_facts(path: Path, reading: ReadOptions) -> dict[str, Any]:
+    """The slides that a table lists, and whether their files are there."""
+    entries = entries_of(path, reading)
+    missing = sum(not entry.path.exists() for entry in entries)
+    slides = [
+        {
+            "id": entry.id,
+            "section": entry.section,
+            "patient": entry.patient,
+            "mpp": entry.mpp,
+            "file": "" if entry.path.exists() else "missing",
+            "path": str(entry.path),
+        }
+        for entry in entries
+    ]
+    taken_by = "eosin encode, eosin predict"
+    return {"kind": "cohort", "path": str(path), "taken_by": taken_by, "missing": missing, "slides": slides}
 
 
 def _loaded_facts(path: Path) -> dict[str, Any]:

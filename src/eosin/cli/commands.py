@@ -57,7 +57,7 @@ app = App(
 
 @app.command
 def info(path: Path, *, reading: Reading = unset(Reading)) -> None:
-    """Show what a slide, a data folder, a feature file, a prediction or a checkpoint holds.
+    """Show what a slide, a data folder, a table of slides, a feature file, a prediction or a checkpoint holds.
 
     Parameters
     ----------

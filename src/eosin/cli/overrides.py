@@ -26,9 +26,7 @@ def take(tokens: list[str]) -> list[str]:
     kept: list[str] = []
     rest = deque(tokens)
     while rest:
-        token = rest.popleft()
-        if tokens[0] == "train" and token.partition("=")[0] == _CALIBRATE:
-            token = "--train." + token.removeprefix("--")
+        token = in_full(tokens[0], rest.popleft())
         table, dot, name = token.removeprefix("--").partition(".")
         if not (token.startswith("--") and dot and table in {"model", "train"}):
             kept.append(token)
@@ -38,6 +36,12 @@ def take(tokens: list[str]) -> list[str]:
             value = rest.popleft() if rest and not _is_flag(rest[0]) else "true"
         _given.setdefault(table, {})[name.replace("-", "_")] = literal(value)
     return kept
+
+
+def in_full(command: str, token: str) -> str:
+    """A flag with the table of its setting, where the command takes it without."""
+    is_short = command == "train" and token.partition("=")[0] == _CALIBRATE
+    return "--train." + token.removeprefix("--") if is_short else token
 
 
 def _is_flag(token: str) -> bool:

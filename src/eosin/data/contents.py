@@ -40,6 +40,7 @@ _WAYS_OUT = {
     ".rda": "write it as .h5ad first (in R: zellkonverter or anndataR)",
     ".loom": "write it as .h5ad first (anndata.io.read_loom)",
     ".geojson": "give the image, and this file by --tissue",
+    ".xlsx": "save it as .csv (CSV UTF-8) if it lists slides, else give the image or the folder of the counts",
 }
 
 

@@ -8,20 +8,17 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
-
-import pandas as pd
 
 from eosin.data.contents import PICTURES
 from eosin.data.file_names import begins_with
-from eosin.data.missing import as_text, is_missing, names_no_patient
+from eosin.data.manifest import manifest_rows, path_in
+from eosin.data.missing import names_no_patient
 from eosin.data.reader import is_known, reader_for
 from eosin.errors import EosinError
 from eosin.options import LayoutOptions, ReadOptions
 from eosin.plurals import counted
 from eosin.slide import is_slide_folder
 from eosin.slide.dicom import series_of
-from eosin.storage.delimited import delimiter_of
 from eosin.types import check_mpp
 from eosin.types.identifiers import first_repeat
 
@@ -31,8 +28,6 @@ MANIFESTS = (".csv", ".tsv", ".parquet")
 """Suffixes of tables of slides."""
 Remarks = list[tuple[int, str]]
 """What a listing leaves out, with the level of the log."""
-_COLUMNS = ("path", "id", "section", "patient", "mpp", "reader", "points", "tissue")
-_TABLES_OF_POSITIONS = {"x", "y", "x_um", "y_um", "barcode", "in_tissue"}
 
 
 @dataclass(frozen=True)
@@ -73,6 +68,11 @@ class SlideEntry:
         return replace(common, **own)
 
 
+def is_manifest(path: Path) -> bool:
+    """Whether a file is, by its name, a table of slides."""
+    return path.is_file() and path.suffix.lower() in MANIFESTS
+
+
 def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions(), *, several_of_data: bool = True) -> bool:
     """Whether a path holds several slides or sections: a manifest, a folder of slides, or data of several sections.
 
@@ -82,7 +82,7 @@ def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions(), *, several
         Whether a data folder of several sections counts.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() in MANIFESTS:
+    if is_manifest(path):
         return reading.reader is None
     if not path.is_dir() or (reading.reader is None and is_slide_folder(path)):
         return False
@@ -110,7 +110,7 @@ def entries_of(path: str | Path, reading: ReadOptions = ReadOptions()) -> list[S
         No slide is there; a manifest without paths, with an impossible value, or with one id twice.
     """
     path = Path(path)
-    if path.is_file() and path.suffix.lower() in MANIFESTS and reading.reader is None:
+    if is_manifest(path) and reading.reader is None:
         found = _of_manifest(path)
     elif reading.reader is None and is_slide_folder(path):
         found = [SlideEntry(as_id(_stem(path)), path)]
@@ -214,35 +214,29 @@ def _children(folder: Path) -> list[Path]:
 
 
 def _of_manifest(path: Path) -> list[SlideEntry]:
-    try:
-        if path.suffix.lower() == ".parquet":
-            table = pd.read_parquet(path)
-        else:
-            with path.open(encoding="utf-8-sig") as lines:
-                mark = delimiter_of(lines.readline())
-            table = pd.read_csv(path, sep=mark, dtype=str, encoding="utf-8-sig")
-    except Exception as error:  # parsers raise errors of many kinds
-        text = " ".join(str(error).split())[:200]
-        raise EosinError(f"is no table ({text})", file=path, fix="write it anew, with a column path") from error
-    table.columns = [str(column).strip().lower() for column in table.columns]
-    if "path" not in table:
-        positions = _TABLES_OF_POSITIONS & set(table.columns)
-        fix = "give the slide, and this table by --points" if positions else "name the column of files 'path'"
-        raise EosinError("has no column 'path', which a table of slides has", file=path, fix=fix)
-    if twice := [name for name in _COLUMNS if list(table.columns).count(name) > 1 or f"{name}.1" in table]:
-        raise EosinError(f"has the column '{twice[0]}' twice", file=path, fix="leave one of them")
-    unknown = [column for column in table.columns if column not in _COLUMNS]
-    if unknown:
-        log.info("%s: not used: %s", path, ", ".join(unknown))
-    entries = [_of_row(row, number, path) for number, row in enumerate(table.to_dict("records"), 2)]
+    rows = manifest_rows(path)
+    entries = [_of_row(told, line, path) for line, told in rows]
+    _check_repeated(entries, [line for line, _ in rows], path)
     log.info("%s: %s", path, counted(len(entries), "slide"))
     return entries
 
 
-def _of_row(row: dict[Any, Any], number: int, manifest: Path) -> SlideEntry:
+def _check_repeated(entries: Sequence[SlideEntry], lines: Sequence[int], manifest: Path) -> None:
+    """Refuse what is listed as of two patients, and warn of what is listed twice; several cores of an image may be."""
+    first: dict[tuple[object, ...], int] = {}
+    for i, entry in enumerate(entries):
+        j = first.setdefault((entry.path.resolve(), entry.section, entry.points, entry.tissue), i)
+        if j == i or entry.id == entries[j].id:
+            continue
+        twice = f"lines {lines[j]} and {lines[i]} are of the same slide, {entry.path.name}"
+        if None not in (entry.patient, entries[j].patient) and entry.patient != entries[j].patient:
+            problem = f"{twice}, and name patients '{entries[j].patient}' and '{entry.patient}'"
+            raise EosinError(problem, file=manifest, fix="mend the path, or the patient")
+        log.warning("%s: %s", manifest, twice)
+
+
+def _of_row(told: dict[str, str], number: int, manifest: Path) -> SlideEntry:
     """One line of a manifest; its paths are relative to the manifest."""
-    told = {name: as_text(row[name]).strip() for name in _COLUMNS if name in row and not is_missing(row[name])}
-    told = {name: value for name, value in told.items() if value}
     if "path" not in told:
         raise EosinError(f"line {number} has no path", file=manifest, fix="give one, or leave the line out")
     mpp = None
@@ -254,17 +248,17 @@ def _of_row(row: dict[Any, Any], number: int, manifest: Path) -> SlideEntry:
         try:
             check_mpp(mpp, "")
         except EosinError:
-            raise EosinError(
-                f"line {number}: {told['mpp']} µm per pixel is impossible", file=manifest, fix="mend the column mpp"
-            ) from None
-    slide = manifest.parent / told["path"]
+            fix = "write 0.5, not 0,5, in the column mpp" if "," in told["mpp"] else "mend the column mpp"
+            problem = f"line {number}: {told['mpp']} µm per pixel is impossible"
+            raise EosinError(problem, file=manifest, fix=fix) from None
+    slide = path_in(manifest, told["path"])
     given_id = told.get("id")
     if given_id is not None and given_id != as_id(given_id):
         raise EosinError(
             f"line {number}: '{given_id}' cannot name a file", file=manifest, fix=f"call it as '{as_id(given_id)}'"
         )
     own = given_id or as_id("-".join(filter(None, [_stem(slide), told.get("section")])))
-    files = {name: manifest.parent / told[name] for name in ("points", "tissue") if name in told}
+    files = {name: path_in(manifest, told[name]) for name in ("points", "tissue") if name in told}
     patient = None if names_no_patient(told.get("patient")) else told["patient"]
     return SlideEntry(own, slide, told.get("section"), patient, mpp, told.get("reader"), **files)
 

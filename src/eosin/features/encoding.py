@@ -31,7 +31,15 @@ from eosin.features.slide_sample import adapted
 from eosin.features.stream import Encoded, encode_tiles
 from eosin.features.turns import TURNS, UNTURNED
 from eosin.features.unreadable import without_unreadable
-from eosin.slide import BY_DATA, Slide, describe_outside, open_slide, spots_off_image, without_spots_off_image
+from eosin.slide import (
+    BY_DATA,
+    Slide,
+    check_same_picture,
+    describe_outside,
+    open_slide,
+    spots_off_image,
+    without_spots_off_image,
+)
 from eosin.storage.files import remove_partial_files
 from eosin.storage.lock import held
 from eosin.types import Features, Image, Section
@@ -162,6 +170,8 @@ class _Job:
         devices = [self.encoder.device] if self.device is None else devices_of(self.device, self.encoder)
         with open_slide(self.image.path, mpp=self.mpp, told_by=self.told_by()) as slide:
             _check_inside(self.section, slide)
+            if self.image.reduced is not None:
+                check_same_picture(slide, self.image.reduced)
             warn_of_spots_off_tissue(self.section, slide)
             log_if_enlarged(self.encoder, slide.mpp)
             encoder = adapted(self.encoder.to(devices[0]), slide, self.section.spots.xy_um, self.section.name)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from eosin.errors import EosinError
 from eosin.genes.renaming import Gene, GeneTable
+from eosin.storage.delimited import check_cells
 from eosin.types.gene_ids import ensembl_id
 
 if TYPE_CHECKING:
@@ -68,11 +69,12 @@ def _frame(file: Path) -> pd.DataFrame:
     try:
         if name.endswith(".parquet"):
             return pd.read_parquet(file).map(_text)
-        return pd.read_csv(file, sep="," if name.endswith(".csv") else "\t", dtype=str, keep_default_na=False)
+        frame = pd.read_csv(file, sep="," if name.endswith(".csv") else "\t", dtype=str, keep_default_na=False)
     except MemoryError:
         raise
     except Exception as error:  # pandas, pyarrow and zlib each have their own
         raise EosinError(f"not readable as a table of genes ({error})", file=file, fix=_FIX) from error
+    return check_cells(frame, file)
 
 
 def _named(frame: pd.DataFrame, file: Path) -> pd.DataFrame:

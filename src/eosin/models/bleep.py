@@ -195,7 +195,7 @@ class Bleep(Learned):
 
     def prepare(self, batch: Batch) -> BleepContext:
         """Features as the image head takes them, on the model's device."""
-        features = torch.from_numpy(batch.features).to(self.reference.device)
+        features = torch.from_numpy(np.asarray(batch.features)).to(self.reference.device)
         return BleepContext(self.inputs(features), batch.part_of_spot())
 
     def loss(self, context: BleepContext, target: Tensor, rng: torch.Generator) -> Tensor:

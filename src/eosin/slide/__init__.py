@@ -11,6 +11,7 @@ from eosin.slide.opening import BY_DATA, open_slide, scale_of, size_px_of
 from eosin.slide.outlines import read_tissue, write_tissue
 from eosin.slide.plausible import warn_of_little
 from eosin.slide.points import read_points
+from eosin.slide.same_picture import check_same_picture
 from eosin.slide.slide import Slide
 from eosin.slide.slide_path import is_one_file, is_slide, is_slide_folder
 from eosin.slide.thumbnail import thumbnail_of
@@ -30,6 +31,7 @@ __all__ = [
     "Slide",
     "SquareLattice",
     "Tissue",
+    "check_same_picture",
     "describe_outside",
     "find_tissue",
     "is_one_file",

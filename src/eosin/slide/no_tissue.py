@@ -13,7 +13,7 @@ _FIRST = re.compile(r"ignored?|exclu(de|ded|sion)|art[ei]fact(s|ual)?|necro(sis|
 _LAST = re.compile(r"art[ei]facts?|necros[ie]s|debris|bubbles?|blur|lum(en|ina)")
 """Words that say it of whatever is before: `Tumor necrosis`, `Gland lumen`."""
 _BESIDE = re.compile(
-    r"tissue|areas?|regions?|zones?|roi|mark(s|ers?|ings?|ed)?|air|slide|cover|coverslip|empty|edges?|large|small|other"
+    r"tissue|areas?|regions?|zones?|roi|mark(s|ers?|ings?|ed)?|air|slide|cover|coverslip|empty|edges?|large|small|other|spots?|particles?|creases?"
     r"|white|blue|green|red|black|the|of|in|on|and|or|\d+"
 )
 """Words that change nothing: `Pen mark`, `Tissue fold`, `Glass slide`."""

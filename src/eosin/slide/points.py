@@ -135,5 +135,6 @@ def _number(text: str, path: Path, line: int) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise EosinError(f"line {line}: '{text[:40]}' is not a finite number", file=path, fix="correct the position")
+        fix = "write 1234.5 for 1234,5 or 1,234.5" if "," in text else "correct the position"
+        raise EosinError(f"line {line}: '{text[:40]}' is not a finite number", file=path, fix=fix)
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeGuard
 
@@ -107,6 +107,8 @@ class Image:
         The file.
     mpp
         µm per pixel at full resolution, as the reader found it or the user gave it.
+    reduced
+        A reduced copy of the picture that positions were measured on, to compare it with; None where there is none.
 
     Raises
     ------
@@ -116,6 +118,7 @@ class Image:
 
     path: Path
     mpp: float
+    reduced: Path | None = field(default=None, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path))

@@ -77,7 +77,8 @@ def test_archives_of_10x_are_unpacked_beside_the_matrix_unless_there_are_several
     ("name", "said"),
     [
         ("matrix.mtx", "is a matrix of counts, not an image; give the image, or the folder"),
-        ("positions.csv", "is a table, not an image"),
+        ("positions.csv", "has no column 'path', which a table of slides has"),
+        ("slides.xlsx", "is a table, not an image; save it as .csv (CSV UTF-8) if it lists slides"),
         ("seurat.rds", "is an object of R, not an image; write it as .h5ad first"),
         ("outlines.geojson", "is outlines, not an image; give the image, and this file by --tissue"),
     ],

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from PIL import Image as Picture
 
+import eosin
 from eosin.data.slide_entries import SlideEntry, entries_of, is_cohort, of_shard
 from eosin.errors import EosinError
 from eosin.options import LayoutOptions, ReadOptions
@@ -136,6 +137,13 @@ def test_semicolons_and_numbers_of_patients(tmp_path: Path) -> None:
         ("path,id\na.tif,../x\n", "line 2: '../x' cannot name a file"),
         ("path,path\na,b\n", "column"),
         ("path\n", "holds no slide or section"),
+        ('path,mpp\na.tif,"0,5"\n', "line 2: 0,5 µm per pixel is impossible; write 0.5, not 0,5"),
+        ("path,mpp\na.tif,0,5\nb.tif,0,5\n", "line 2 has 3 cells where the heading has 2"),
+        ("path,id\na.tif\n", "line 2 has 1 cell where the heading has 2"),
+        (
+            "path,id,patient\na.tif,A,P1\n\n./a.tif,B,P2\n",
+            "lines 2 and 4 are of the same slide, a.tif, and name patients 'P1' and 'P2'",
+        ),
     ],
 )
 def test_a_manifest_that_cannot_be_is_one_line(tmp_path: Path, text: str, message: str) -> None:
@@ -143,6 +151,68 @@ def test_a_manifest_that_cannot_be_is_one_line(tmp_path: Path, text: str, messag
     file.write_text(text)
     with pytest.raises(EosinError, match=message):
         entries_of(file)
+
+
+def test_the_encoding_of_excel_is_named(tmp_path: Path) -> None:
+    (tmp_path / "cohort.csv").write_text("path,mpp\na.tif,1\n", encoding="utf-16")
+    with pytest.raises(EosinError, match=r"is text in UTF-16; save it as UTF-8 \(Excel: CSV UTF-8\)"):
+        entries_of(tmp_path / "cohort.csv")
+
+
+@pytest.mark.parametrize(
+    ("heading", "meant"),
+    [
+        ("patient_id", "patient"),
+        ("Donor", "patient"),
+        ("um_per_px", "mpp"),
+        ("MPP_x", "mpp"),
+        ("tissue mask", "tissue"),
+    ],
+)
+def test_a_column_that_is_nearly_one_is_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, heading: str, meant: str
+) -> None:
+    (tmp_path / "cohort.csv").write_text(f"path,{heading},stain\na.tif,1,HE\n")
+    entries_of(tmp_path / "cohort.csv")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == [
+        f"{tmp_path}/cohort.csv: column '{heading.lower()}' is not used; call it '{meant}' if it is that"
+    ]
+
+
+def test_a_slide_that_is_listed_twice_is_a_warning_unless_its_parts_are(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "cores.csv").write_text("path,id,patient,tissue\na.tif,A,P1,a.geojson\na.tif,B,P2,b.geojson\n")
+    assert [entry.patient for entry in entries_of(tmp_path / "cores.csv")] == ["P1", "P2"] and not caplog.text
+    (tmp_path / "cohort.csv").write_text("path,id\na.tif,A\na.tif,B\n")
+    assert len(entries_of(tmp_path / "cohort.csv")) == 2
+    assert "lines 2 and 3 are of the same slide, a.tif" in caplog.text
+
+
+def test_paths_as_windows_and_shells_write_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    picture(tmp_path / "img" / "a.tif")
+    (tmp_path / "odd\\name.tif").write_text("x")
+    (tmp_path / "cohort.csv").write_text("path\nimg\\a.tif\n~/b.tif\nodd\\name.tif\n")
+    entries = entries_of(tmp_path / "cohort.csv")
+    assert [entry.path for entry in entries] == [
+        tmp_path / "img" / "a.tif",
+        tmp_path / "home" / "b.tif",
+        tmp_path / "odd\\name.tif",
+    ]
+    assert entries[0].id == "a"
+
+
+def test_info_lists_a_table_of_slides(tmp_path: Path) -> None:
+    picture(tmp_path / "a.tif")
+    (tmp_path / "cohort.csv").write_text("path,patient,mpp\na.tif,P1,0.5\nb.tif,,\n")
+    facts = eosin.info(tmp_path / "cohort.csv")
+    assert facts["kind"] == "cohort" and facts["missing"] == 1 and "eosin encode" in facts["taken_by"]
+    assert [(slide["id"], slide["patient"], slide["mpp"], slide["file"]) for slide in facts["slides"]] == [
+        ("a", "P1", 0.5, ""),
+        ("b", None, None, "missing"),
+    ]
 
 
 def test_what_an_entry_says_goes_before_what_all_are_told() -> None:

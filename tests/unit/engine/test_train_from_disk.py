@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import toy
-from eosin.engine import Trained, selection, train
+from eosin.engine import Trained, Validation, selection, train
 from eosin.engine.regions import Regions
 from eosin.errors import EosinError
 from eosin.models import MODELS, Learned
@@ -82,6 +82,13 @@ def test_weights_are_those_of_features_in_memory(name: str, caplog: pytest.LogCa
         assert one.keys() == other.keys()
         for measured in {"loss", "pcc_held_out"} & one.keys():
             assert one[measured] == pytest.approx(other[measured], abs=1e-5)
+
+
+@pytest.mark.parametrize("name", LEARNED)
+def test_sections_on_disk_may_choose_the_epoch(name: str) -> None:
+    sections, others = toy.cohort(N_SPOTS), [toy.section("C1", N_SPOTS)]
+    lazy = trained(on_disk(sections), name, validate=Validation(on_disk(others)))
+    same(lazy, trained(sections, name, validate=Validation(others)))
 
 
 def test_on_a_kernel_as_well() -> None:

@@ -234,3 +234,10 @@ def test_a_mismatch_of_kinds_is_one_line_that_proposes_the_renaming() -> None:
         choose_panel("var:1", [measured, section("ERBB2", "EPCAM", name="T")])
     with pytest.raises(EosinError, match=f"gene 'ERBB2' is not measured in section 'S'.*{proposal}"):
         choose_panel("ERBB2", [measured])
+
+
+def test_a_gene_table_with_more_cells_than_its_heading_is_refused(tmp_path: Path) -> None:
+    """Aliases with commas that nobody quoted: every column would be its neighbour."""
+    (tmp_path / "g.csv").write_text(f"symbol,ensembl_id,aliases\nERBB2,{ERBB2},HER2,NEU\nTP53,{TP53},P53,LFS1\n")
+    with pytest.raises(EosinError, match=r"g\.csv: its rows have more cells than its heading"):
+        read_gene_table(tmp_path / "g.csv")

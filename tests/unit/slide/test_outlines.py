@@ -110,7 +110,8 @@ def test_what_is_no_tissue_is_cut_out(tmp_path: Path, slide, label: str, how, *,
      ("Tumor necrosis", True), ("Artefact", True), ("Artifact: knife", True), ("Fold or bubble", True),
      ("Folded tissue", True), ("White space", True), ("non-tissue", True), ("No tissue", True), ("Glass slide", True),
      ("Gland lumen", True), ("Out of focus", True), ("Holes 2", True), ("Excluded tumor", True), ("Air bubbles", True),
-     ("Background", True), ("Tissue background", True), ("non_necrotic", False)],
+     ("Background", True), ("Tissue background", True), ("non_necrotic", False), ("Folds/creases", True),
+     ("Dust particles", True)],
 )  # fmt: skip
 def test_a_word_in_the_name_of_a_tissue_cuts_nothing_out(label: str, *, cut: bool) -> None:
     assert is_no_tissue(label) == cut and is_no_tissue(label.upper()) == cut

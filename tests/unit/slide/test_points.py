@@ -69,3 +69,8 @@ def test_another_encoding_is_named(tmp_path: Path, slide) -> None:
     (tmp_path / "p.csv").write_text("x,y\n200,300\n", encoding="utf-16")
     with pytest.raises(EosinError, match="is text in UTF-16; save it as UTF-8"):
         read_points(tmp_path / "p.csv", slide)
+
+
+def test_a_decimal_comma_is_named(tmp_path: Path, slide) -> None:
+    with pytest.raises(EosinError, match=r"line 2: '200,5' is not a finite number; write 1234\.5 for 1234,5"):
+        read_points(write(tmp_path, "id;x;y", "a;200,5;300,5"), slide)

@@ -138,7 +138,8 @@ def _of_library(
         known = set(of_spot) - {""}
         if len(keys) > 1 and not known & set(keys):
             return adata, None, [f"{_untold(adata, keys, path, 'no column tells whose a spot is')}: taken for one"]
-        return adata, known.pop() if len(known) == 1 and known <= set(keys) else None, []
+        own = known & set(keys) if known else set(keys)
+        return adata, own.pop() if len(own) == 1 and len(known) <= 1 else None, []
     notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
     if len(keys) > 1 and library not in keys:
         notes.append(f"{_untold(adata, keys, path, f'none is called {library}')}: scale factors are the first one's")
@@ -208,6 +209,7 @@ def _foreign_parts(
         platform=scale.platform,
         notes=[*notes, *place_notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
         footprints=None if areas is None else Footprints(areas),
+        is_image_of_positions=mpp is not None or reduced_picture(adata, path, library) is not None,
     )
 
 

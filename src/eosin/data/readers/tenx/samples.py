@@ -226,8 +226,8 @@ def find_matrix(sample: Sample | Path, of: str = "bc") -> tuple[Path, list[str]]
         if file.name.endswith((".h5.gz", *ARCHIVES)) and _may_be_of(sample, file.name):
             raise EosinError("the matrix is packed", file=file, fix=unpack_command(file))
     fix = "put Space Ranger's matrix there; of a download keep matrix and spatial/ together"
-    own = sample.prefix if _shares_folder(sample) else ""
-    raise EosinError(f"no {own}filtered_feature_{of}_matrix.h5", file=sample.folder, fix=fix)
+    own = f" that begins with '{sample.prefix}'" if _shares_folder(sample) else ""
+    raise EosinError(f"no filtered_feature_{of}_matrix.h5{own}", file=sample.folder, fix=fix)
 
 
 def _shares_folder(sample: Sample) -> bool:

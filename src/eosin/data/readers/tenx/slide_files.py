@@ -67,13 +67,22 @@ def slide_ratio(slide: Path | None, sample: Sample) -> tuple[float, list[str]]:
     """
     if slide is None:
         return 1.0, []
+    copy = _reduced_copy(sample)
+    if copy is None:
+        return 1.0, []
+    is_used = copy[0] == sample.file(*_REDUCED)
+    without = "the reduced one is then used" if is_used else "the section then has none"
+    return ratio_to_reduced(slide, *copy, without=without)
+
+
+def _reduced_copy(sample: Sample) -> tuple[Path, float] | None:
+    """The largest reduced copy of the picture that Space Ranger saw, and its pixels per pixel of that."""
     factors = read_factors(sample)
     for names, key in ((_REDUCED, "tissue_hires_scalef"), (_LOWRES, "tissue_lowres_scalef")):
         reduced, factor = sample.file(*names), factors.get(key)
         if reduced is not None and reduced.suffix != ".gz" and factor is not None:
-            without = "the reduced one is then used" if names is _REDUCED else "the section then has none"
-            return ratio_to_reduced(slide, reduced, factor, without=without)
-    return 1.0, []
+            return reduced, factor
+    return None
 
 
 def image_of(slide: Path | None, sample: Sample, scale: float, ratio: float = 1.0) -> tuple[Image | None, list[str]]:
@@ -87,7 +96,8 @@ def image_of(slide: Path | None, sample: Sample, scale: float, ratio: float = 1.
         How many times larger the slide is.
     """
     if slide is not None:
-        return Image(slide, scale / ratio), []
+        copy = _reduced_copy(sample)
+        return Image(slide, scale / ratio, reduced=None if copy is None else copy[0]), []
     file, factor = sample.file(*_REDUCED), read_factors(sample).get("tissue_hires_scalef")
     if file is None or factor is None:
         return None, ["no tissue_hires_image.png with its scale either: no image"]

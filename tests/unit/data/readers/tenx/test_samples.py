@@ -96,7 +96,7 @@ def test_a_sample_without_a_matrix_does_not_get_that_of_another(tmp_path: Path, 
         if "/" in name:
             (place / "matrix.mtx").write_bytes(gzip.decompress((place / "matrix.mtx.gz").read_bytes()))
     assert read(folder, sections=["P1"])[0].name == "P1"
-    with pytest.raises(EosinError, match=r"GSE1: no P2_filtered_feature_bc_matrix\.h5"):
+    with pytest.raises(EosinError, match=r"GSE1: no filtered_feature_bc_matrix\.h5 that begins with 'P2_'"):
         read(folder)
 
 

@@ -158,6 +158,10 @@ def test_a_scale_of_one_of_several_libraries_is_not_taken_by_chance(tmp_path: Pa
     told = r"names 2 libraries \(1, 2\) and no column tells whose a spot is: they are of 0\.25 to 0\.5 µm per pixel"
     with pytest.raises(EosinError, match=told):
         read(put(adata, tmp_path))
+    (one,) = read(tmp_path / "cohort.h5ad", mpp=0.5)
+    assert np.allclose(one.spots.xy_um, lattice(6, 400.0)[:20] * 0.5)
+    with pytest.raises(EosinError, match="or give the scale of one of them by --mpp"):
+        read(tmp_path / "cohort.h5ad", mpp=0.4)
     adata.uns["spatial"]["2"]["scalefactors"]["microns_per_pixel"] = 0.25
     assert any("taken for one" in note for note in read(put(adata, tmp_path))[0].notes)
 
@@ -172,6 +176,7 @@ def test_a_scale_is_not_taken_by_chance_where_a_told_column_calls_libraries_othe
     adata.uns["spatial"]["2"]["scalefactors"]["microns_per_pixel"] = 0.5
     with pytest.raises(EosinError, match=r"none is called left: they are of 0\.25 to 0\.5 µm per pixel"):
         read(put(adata, tmp_path), library="sample")
+    assert np.allclose(read(tmp_path / "cohort.h5ad", library="sample", mpp=0.5)[0].spots.xy_um[0], 500.0)
 
 
 def test_spots_without_a_library_are_left_out_and_counted(tmp_path: Path) -> None:

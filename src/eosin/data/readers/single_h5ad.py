@@ -68,7 +68,7 @@ class SingleFile(Reader):
             raise EosinError("is a prediction, not a measured section", file=file, fix=fix)
         if record.get("kind") == "section":
             return own_section(adata, record, file, mpp)
-        adata, library, notes = _of_library(adata, library, self.library, file)
+        adata, library, notes = _of_library(adata, library, self.library, file, mpp)
         parts = _foreign_parts(
             adata, record, file, mpp, name, library, positions_um=self.positions_um, is_told=self.library is not None
         )
@@ -125,7 +125,7 @@ def _libraries(file: h5py.File, column: str | None, path: Path) -> list[str]:
 
 
 def _of_library(
-    adata: AnnData, library: str | None, column: str | None, path: Path
+    adata: AnnData, library: str | None, column: str | None, path: Path, mpp: float | None
 ) -> tuple[AnnData, str | None, list[str]]:
     """The spots of one library, its name where `uns["spatial"]` knows it, and a note on how it was told.
 
@@ -137,32 +137,39 @@ def _of_library(
     if library is None:
         known = set(of_spot) - {""}
         if len(keys) > 1 and not known & set(keys):
-            return adata, None, [f"{_untold(adata, keys, path, 'no column tells whose a spot is')}: taken for one"]
+            return adata, None, [f"{_untold(adata, path, mpp, 'no column tells whose a spot is')}: taken for one"]
         own = known & set(keys) if known else set(keys)
         return adata, own.pop() if len(own) == 1 and len(known) <= 1 else None, []
     notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
     if len(keys) > 1 and library not in keys:
-        notes.append(f"{_untold(adata, keys, path, f'none is called {library}')}: scale factors are the first one's")
+        notes.append(f"{_untold(adata, path, mpp, f'none is called {library}')}: scale factors are the first one's")
     notes += left_out(int((of_spot == "").sum()), len(of_spot), f"spots of the file have no obs['{told_by}']")
     return adata[np.flatnonzero(of_spot == library)].copy(), library, notes
 
 
-def _untold(adata: AnnData, keys: list[str], path: Path, why: str) -> str:
-    """A note that it is not known which of several libraries of one scale in `uns["spatial"]` spots are of, and why.
+def _untold(adata: AnnData, path: Path, mpp: float | None, why: str) -> str:
+    """A note that it is not known which of several libraries in `uns["spatial"]` spots are of, and why.
+
+    Libraries of another scale than the user gave are taken out of `adata`.
 
     Raises
     ------
     EosinError
-        The libraries differ in scale, so that the spots' scale is not known.
+        The libraries differ in scale, and the user gave none of theirs.
     """
-    listed = ", ".join(map(str, keys[:4]))
-    problem = f"uns['spatial'] names {len(keys)} libraries ({listed}) and {why}"
-    stated = (stated_number(factors_of(adata, key), "microns_per_pixel", path) for key in keys)
-    scales = sorted({scale for scale in stated if scale is not None})
-    if len(scales) > 1 and scales[-1] > (1 + SAME) * scales[0]:
+    libraries = adata.uns["spatial"]
+    listed = ", ".join(list(map(str, libraries))[:4])
+    problem = f"uns['spatial'] names {len(libraries)} libraries ({listed}) and {why}"
+    stated = {key: stated_number(factors_of(adata, key), "microns_per_pixel", path) for key in libraries}
+    scales = sorted(scale for scale in stated.values() if scale is not None)
+    if not scales or scales[-1] <= (1 + SAME) * scales[0]:
+        return problem
+    fitting = {key for key, scale in stated.items() if mpp is not None and scale and abs(mpp / scale - 1) <= SAME}
+    if not fitting:
         problem = f"{problem}: they are of {scales[0]:g} to {scales[-1]:g} µm per pixel"
-        fix = "name the column of obs that tells by --library, or leave the spots' own library only in uns['spatial']"
+        fix = "name the column of obs that tells by --library, or give the scale of one of them by --mpp"
         raise EosinError(problem, file=path, fix=fix)
+    adata.uns["spatial"] = {key: libraries[key] for key in libraries if key in fitting}
     return problem
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import sparse
@@ -28,6 +28,8 @@ _PATIENT_COLUMNS = tuple(f"{whom}{end}" for whom in _WHOM for end in ("", "id", 
 _STATES = frozenset({"case", "control", "yes", "no", "true", "false"})
 """What a column `case` may say of a patient instead of who it is."""
 _DOMAIN_COLUMNS = ("domain",)
+_FEWEST, _LEAST_TOTAL, _EVEN = 10, 100.0, 0.01
+"""Spots, and molecules of each, from which on totals tell; and how far they differ, as a share, where they are made."""
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids")
 """Columns of `var` beside symbols; `gene_ids` is scanpy's."""
 _SYMBOL_COLUMNS = ("feature_name", "gene_symbols", "gene_symbol", "symbol", "gene_name", "gene_names")
@@ -45,11 +47,22 @@ def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, GeneNames,
     if count_layer(adata) is None and (raw := adata.raw) is not None and (also := _differs(counts, adata)) is not None:
         counts, var = sparse.csr_matrix(raw.X, dtype=np.float32), raw.var
         notes.append(f"counts are from raw.X{also}")
+    notes += _even_totals(counts)
     kept = _are_genes(var)
     if not kept.all():
         notes += left_out(int((~kept).sum()), len(kept), "features are no genes")
         counts, var = sparse.csr_matrix(counts[:, np.flatnonzero(kept)]), var[kept]
     return counts, gene_names(var), notes
+
+
+def _even_totals(counts: Any) -> list[str]:
+    """A note where all spots have about the same total, as values have that were scaled and rounded."""
+    if counts.shape[0] < _FEWEST or not are_counts(counts):
+        return []
+    totals = np.asarray(counts.sum(1, dtype=np.float64)).ravel()
+    if totals.mean() < _LEAST_TOTAL or totals.std() > _EVEN * totals.mean():
+        return []
+    return [f"all spots have about {totals.mean():.0f} counts: are they scaled and rounded, and no raw counts?"]
 
 
 def _differs(counts: sparse.csr_matrix, adata: AnnData) -> str | None:

@@ -179,6 +179,13 @@ def test_counts_in_raw_go_before_whole_numbers_in_x(tmp_path: Path, x_of, said: 
     assert f"counts are from raw.X{said}" in one.notes
 
 
+def test_whole_numbers_that_were_scaled_and_rounded_are_said(tmp_path: Path) -> None:
+    file = single(tmp_path)
+    assert not any("scaled and rounded" in note for note in read(file)[0].notes)
+    change(file, lambda a: setattr(a, "X", sparse.csr_matrix(per_10k(a.X.toarray()).astype(np.float32))))
+    assert any("all spots have about 10000 counts: are they scaled and rounded" in note for note in read(file)[0].notes)
+
+
 def test_copies_of_the_counts_change_nothing(tmp_path: Path) -> None:
     def copied(adata: anndata.AnnData) -> None:
         adata.raw = adata.copy()

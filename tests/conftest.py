@@ -16,6 +16,7 @@ FIRST = (
     "unit/encoders/test_zoo.py",  # needs no kernel
     "cli/test_bad_input.py",
     "cli/test_verbs.py",
+    "cli/test_cohort_chaos.py",
     "real/test_encoders_real.py",
     "cli/test_extend.py",
     "unit/data/test_hostile.py",

@@ -187,7 +187,7 @@ def tree(out: Path) -> dict[str, bytes]:
 
 
 PLANS = [
-    pytest.param(Plan(6, "processes:2", 1, 1, at_length=False), id="short"),
+    pytest.param(Plan(4, "processes:2", 0, 1, at_length=False), id="short"),
     pytest.param(Plan(200, "processes:2", 6, 2), id="long", marks=pytest.mark.long),
     pytest.param(
         Plan(200, "ray", 0, 2),

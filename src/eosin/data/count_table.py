@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.errors import EosinError
+from eosin.storage.delimited import is_number
 
 BROKEN = (OSError, EOFError, zlib.error, ValueError, csv.Error)
 """What reading a damaged text file can raise; pandas' parser errors are ValueErrors."""
@@ -145,15 +146,7 @@ def _any_numbers(rows: Sequence[tuple[str, str]], genes: Sequence[str], separato
         try:
             values[i] = np.array(texts, dtype=object).astype(np.float32)
         except ValueError:
-            j = next(j for j, text in enumerate(texts) if not _is_number(text))
+            j = next(j for j, text in enumerate(texts) if not is_number(text))
             where = f"row '{spot}', gene '{genes[j]}'"
             raise EosinError(f"'{texts[j]}' is no number ({where})", file=file, fix="mend that cell") from None
     return values
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

@@ -91,13 +91,13 @@ class Phase:
 
     def _with_features(self, steps: Iterable[list[np.ndarray]]) -> Iterator[tuple[list[np.ndarray], Batch]]:
         """The regions of each step as a batch in memory; features on disk are read one step ahead, on a thread."""
-        if not isinstance(self.training.batch.features, LazyRows):
-            yield from ((rows, self.turning.regions(rows)) for rows in steps)
-            return
 
         def read(rows: list[np.ndarray]) -> tuple[list[np.ndarray], Batch]:
             return rows, self.turning.regions(rows)
 
+        if not isinstance(self.training.batch.features, LazyRows):
+            yield from map(read, steps)
+            return
         with ThreadPoolExecutor(1, thread_name_prefix="regions") as pool:  # one: turns are drawn in the order of steps
             yield from results_in_order((pool.submit(read, rows) for rows in steps), 2)
 

@@ -80,8 +80,7 @@ def scale_of(path: str | Path) -> float | None:
         Not an image, damaged, or too large to decode whole.
     """
     path = need_slide(Path(path))
-    source, scale_xy = _open(path)
-    source.close()
+    _, scale_xy = _stated(path, *state_of(path))
     try:
         return _agreed(scale_xy, path)
     except EosinError:
@@ -97,16 +96,16 @@ def size_px_of(path: str | Path) -> tuple[int, int]:
         Not an image, damaged, or too large to decode whole.
     """
     path = need_slide(Path(path))
-    return _size_px(path, *state_of(path))
+    return _stated(path, *state_of(path))[0]
 
 
 @functools.lru_cache(maxsize=1024)
-def _size_px(path: Path, changed_ns: int, n_bytes: int) -> tuple[int, int]:
-    """The size of an image, kept as long as the file is not changed."""
+def _stated(path: Path, changed_ns: int, n_bytes: int) -> tuple[tuple[int, int], tuple[float, float] | None]:
+    """Size and scale that an image states, kept as long as the file is not changed: readers ask for both."""
     del changed_ns, n_bytes
-    source, _ = _open(path)
+    source, scale_xy = _open(path)
     source.close()
-    return source.levels[0].width, source.levels[0].height
+    return (source.levels[0].width, source.levels[0].height), scale_xy
 
 
 @functools.lru_cache(maxsize=1024)

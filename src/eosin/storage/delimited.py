@@ -136,11 +136,12 @@ def _has_row_names(table: TextTable, begins_with_number: Callable[[list[str]], b
         return False
     numbered = len(rows) > 1 and [row[0] for row in rows] == [str(i + 1) for i in range(len(rows))]
     if begins_with_number(table.columns):
-        return numbered or not any(_is_number(row[0]) for row in rows)
-    return numbered and not any(_is_number(row[1]) for row in rows)
+        return numbered or not any(is_number(row[0]) for row in rows)
+    return numbered and not any(is_number(row[1]) for row in rows)
 
 
-def _is_number(text: str) -> bool:
+def is_number(text: str) -> bool:
+    """Whether a cell is a number as Python reads it, `nan` and `inf` among them."""
     try:
         float(text)
     except ValueError:

@@ -195,7 +195,8 @@ def _foreign_parts(
     check_apart(xy, adata.obs, path)
     place_notes += samples_in_one(xy, adata.obs, path, is_told=is_told)
     file = _image_file(path, name, library)
-    ratio, ratio_notes = _ratio_to_stored(file, adata, library, path)
+    reduced = reduced_picture(adata, path, library)
+    ratio, ratio_notes = _ratio_to_stored(file, reduced)
     facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library), file, ratio)
     scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
     counts, genes, count_notes = counts_of(adata, path)
@@ -216,7 +217,7 @@ def _foreign_parts(
         platform=scale.platform,
         notes=[*notes, *place_notes, *count_notes, *scale.notes, *ratio_notes, *patient_notes, *image_notes],
         footprints=None if areas is None else Footprints(areas),
-        is_image_of_positions=mpp is not None or reduced_picture(adata, path, library) is not None,
+        is_image_of_positions=mpp is not None or reduced is not None,
     )
 
 
@@ -264,11 +265,8 @@ def _libraries_at(file: Path, changed_ns: int) -> tuple[str, ...]:  # noqa: ARG0
     return tuple(peek_h5ad(file, libraries_in)) + tuple(peek_h5ad(file, partial(_libraries, column=None, path=file)))
 
 
-def _ratio_to_stored(
-    file: Path | None, adata: AnnData, library: str | None, file_of_spots: Path
-) -> tuple[float, list[str]]:
+def _ratio_to_stored(file: Path | None, reduced: tuple[tuple[int, int], float] | None) -> tuple[float, list[str]]:
     """How many times larger the image is than the picture of the positions, by the reduced one in `uns["spatial"]`."""
-    reduced = reduced_picture(adata, file_of_spots, library)
     if file is None or reduced is None:
         return 1.0, []
     from eosin.slide import size_px_of  # image libraries load only where a file is asked

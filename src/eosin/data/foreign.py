@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data.h5ad import are_counts, are_equal, count_layer, is_empty, raw_counts
 from eosin.data.libraries import column_texts
-from eosin.data.missing import as_text, is_missing, names_no_patient, positive_number
+from eosin.data.missing import as_text, is_missing, names_no_patient
+from eosin.data.raw_counts import are_counts, are_equal, count_layer, is_empty, raw_counts
 from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
 from eosin.data.section_parts import left_out
 from eosin.genes.columns import GeneNames
@@ -144,18 +143,3 @@ def domains_of(adata: AnnData) -> tuple[str, ...] | None:
     """A label per spot, where there is one."""
     column = next((column for column in _DOMAIN_COLUMNS if column in adata.obs), None)
     return None if column is None else tuple(map(str, adata.obs[column]))
-
-
-def foreign_diameter_px(adata: AnnData, library: str | None = None) -> float:
-    """`spot_diameter_fullres` of a library in `uns["spatial"]` (the first by default), in pixels; 0 without one."""
-    libraries = adata.uns.get("spatial")
-    if not isinstance(libraries, dict):
-        return 0.0
-    entries = [libraries[library]] if library in libraries else list(libraries.values())
-    for entry in entries:
-        factors = entry.get("scalefactors", {}) if isinstance(entry, dict) else {}
-        value = factors.get("spot_diameter_fullres") if isinstance(factors, dict) else None
-        with contextlib.suppress(ValueError):  # no number: readers say that the width is assumed
-            if (width := positive_number(value)) is not None:
-                return width
-    return 0.0

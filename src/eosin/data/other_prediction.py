@@ -12,7 +12,8 @@ from scipy import sparse
 from scipy.spatial import cKDTree
 
 from eosin.config import need_known
-from eosin.data.h5ad import are_counts, kind_of, read_h5ad, spatial
+from eosin.data.h5ad import kind_of, read_h5ad, spatial
+from eosin.data.raw_counts import are_counts
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, target
 from eosin.genes.transforms import MOST_MOLECULES

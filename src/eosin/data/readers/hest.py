@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data.foreign import foreign_diameter_px, gene_names, on_tissue
-from eosin.data.h5ad import raw_counts, read_h5ad, spatial
+from eosin.data.foreign import gene_names, on_tissue
+from eosin.data.h5ad import read_h5ad, spatial
 from eosin.data.missing import names_no_patient
+from eosin.data.raw_counts import raw_counts
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image
+from eosin.data.uns_spatial import foreign_diameter_px
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing

@@ -15,12 +15,12 @@ import numpy as np
 from scipy import sparse
 
 from eosin.config import need_known
-from eosin.data.foreign import foreign_diameter_px
 from eosin.data.h5ad import read_h5ad, spatial
 from eosin.data.reader import READERS, Reader, blame
 from eosin.data.readers.hest import genes_only
 from eosin.data.section_parts import SectionParts
 from eosin.data.splits import Split
+from eosin.data.uns_spatial import foreign_diameter_px
 from eosin.errors import EosinError
 from eosin.storage.files import read_json
 from eosin.storage.hdf5 import open_foreign

@@ -17,16 +17,8 @@ import numpy as np
 
 from eosin.data.footprint_table import get_footprints, put_footprints
 from eosin.data.foreign import domains_of, gene_names
-from eosin.data.h5ad import (
-    SCHEMA,
-    get_positions,
-    our_record,
-    put_positions,
-    raw_counts,
-    read_h5ad,
-    width_at,
-    write_h5ad,
-)
+from eosin.data.h5ad import SCHEMA, get_positions, our_record, put_positions, read_h5ad, width_at, write_h5ad
+from eosin.data.raw_counts import raw_counts
 from eosin.data.reader import READERS, Reader, blame, log
 from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError

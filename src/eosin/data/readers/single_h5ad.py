@@ -17,13 +17,15 @@ from eosin.config import need_known
 from eosin.data.array_map import SAME
 from eosin.data.footprint_table import areas_in
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
-from eosin.data.foreign_scale import ScaleFacts, factors_of, reduced_picture, scale_of_anndata, stated_number
+from eosin.data.foreign_scale import scale_of_anndata
 from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, position_notes, read_h5ad, spatial
 from eosin.data.libraries import LIBRARY, check_apart, library_of_spots, may_be_called, samples_in_one
 from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
+from eosin.data.scale_facts import ScaleFacts
 from eosin.data.section_parts import SectionParts, find_image, left_out
+from eosin.data.uns_spatial import factors_of, reduced_picture, stated_number
 from eosin.errors import EosinError
 from eosin.types import Footprints, Image, Section
 

@@ -1,0 +1,72 @@
+"""What `uns["spatial"]` of an AnnData says of its libraries: scale factors and reduced pictures, as scanpy has them."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eosin.data.missing import positive_number
+from eosin.errors import EosinError
+
+if TYPE_CHECKING:
+    from anndata import AnnData
+
+
+def stated_number(facts: Mapping[str, Any], key: str, path: Path) -> float | None:
+    """A finite positive number that a file states under a key, also as a text or an array of one; None without one.
+
+    Raises
+    ------
+    EosinError
+        Something is there that is no number: a scale that is passed over is a wrong scale.
+    """
+    try:
+        return positive_number(facts.get(key))
+    except ValueError:
+        found = " ".join(str(facts[key]).split())[:40]
+        problem = f"{key} of uns is '{found}', which is no number"
+        raise EosinError(problem, file=path, fix="write it as one number, or leave it out") from None
+
+
+def factors_of(adata: AnnData, library: str | None = None) -> Mapping[str, Any]:
+    """`scalefactors` of a library in `uns["spatial"]`; of the first that has any where it is not named."""
+    return next((factors for entry in _entries(adata, library) if (factors := _part(entry, "scalefactors"))), {})
+
+
+def reduced_picture(adata: AnnData, path: Path, library: str | None = None) -> tuple[tuple[int, int], float] | None:
+    """Height and width of a reduced picture in `uns["spatial"]`, and its pixels per pixel of the full one.
+
+    None where there is none, or a blank one that stands in for it.
+    """
+    for entry in _entries(adata, library):
+        images, factors = _part(entry, "images"), _part(entry, "scalefactors")
+        for name in ("hires", "lowres"):
+            pixels, factor = np.asarray(images.get(name, ())), stated_number(factors, f"tissue_{name}_scalef", path)
+            if factor is not None and pixels.ndim >= 2 and pixels.size and np.ptp(pixels[::7, ::7]) > 0:
+                return (pixels.shape[0], pixels.shape[1]), factor
+    return None
+
+
+def foreign_diameter_px(adata: AnnData, library: str | None = None) -> float:
+    """`spot_diameter_fullres` of a library in `uns["spatial"]` (the first by default), in pixels; 0 without one."""
+    for entry in _entries(adata, library):
+        with contextlib.suppress(ValueError):  # no number: readers say that the width is assumed
+            if (width := positive_number(_part(entry, "scalefactors").get("spot_diameter_fullres"))) is not None:
+                return width
+    return 0.0
+
+
+def _entries(adata: AnnData, library: str | None) -> list[Any]:
+    libraries = adata.uns.get("spatial")
+    if not isinstance(libraries, dict):
+        return []
+    return [libraries[library]] if library in libraries else list(libraries.values())
+
+
+def _part(entry: Any, name: str) -> Mapping[str, Any]:
+    part = entry.get(name) if isinstance(entry, dict) else None
+    return part if isinstance(part, dict) else {}

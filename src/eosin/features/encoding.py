@@ -41,7 +41,7 @@ from eosin.slide import (
     without_spots_off_image,
 )
 from eosin.storage.files import remove_partial_files
-from eosin.storage.lock import held
+from eosin.storage.lock import clear_left_over, held
 from eosin.types import Features, Image, Section
 
 
@@ -97,6 +97,7 @@ def encode(
     state = file_state(path)
     file = job.valid_file(path)
     if file is not None and job.is_complete(file):
+        clear_left_over(path, _journal_path(path))
         return job.with_file(file)
     job.check()  # before a folder is made for it
     with held(path):
@@ -126,6 +127,7 @@ def find_encoded(
     file, _ = look_at(path, job.stamp(), section, turned=symmetries)
     if file is None or not job.is_complete(file):
         return None
+    clear_left_over(path, _journal_path(path))
     return job.with_file(file)
 
 
@@ -225,7 +227,12 @@ class _Job:
         """
         how = {"ways": ways, "batch": self.batch, "device": kind, "torch": torch.__version__}
         stamp = {**self.stamp(), "image": image_hash(self.image.path), **how, **fact_attributes(facts)}
-        return Journal(path.with_name(f"{path.name}.part"), stamp)
+        return Journal(_journal_path(path), stamp)
+
+
+def _journal_path(path: Path) -> Path:
+    """Where the rows of an unfinished feature file are."""
+    return path.with_name(f"{path.name}.part")
 
 
 def _combined(

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from filelock import LeaseSettingsMismatch, SoftFileLease, Timeout
 
-from eosin.storage.files import explained
+from eosin.errors import EosinError
+from eosin.storage.files import explained, remove_partial_files
 
 _LOG = logging.getLogger("eosin")
 _BEAT_S = 10.0
@@ -63,6 +64,28 @@ def held(path: Path, *, poll_s: float = 0.2, wait: bool = True) -> Iterator[bool
     finally:
         if ours:
             lock.release()
+
+
+def clear_left_over(path: Path, *others: Path) -> None:
+    """Remove what a process that is gone left beside a whole file: its lock and its partial files.
+
+    It may be killed after it put the file in place and before it let go of the lock. Does not wait, and leaves alone
+    what a living process holds; a folder that cannot be written stays as it is.
+
+    Parameters
+    ----------
+    path
+        The whole file.
+    others
+        Files that its lock guards too and that are of no use beside the whole one.
+    """
+    if not path.with_name(f"{path.name}.lock").exists():
+        return
+    with contextlib.suppress(EosinError), held(path, wait=False) as ours:
+        if ours:
+            remove_partial_files(path)
+            for other in others:
+                other.unlink(missing_ok=True)
 
 
 def _taken_now(lock: SoftFileLease) -> bool:

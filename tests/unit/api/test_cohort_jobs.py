@@ -149,3 +149,16 @@ def test_an_impossible_place_is_refused(on: str) -> None:
     with pytest.raises(EosinError):
         execution_of(on)
     assert execution_of("processes:3") == Processes(3)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there is a dead process known as such")
+def test_the_lock_of_the_dead_beside_a_record_goes(tmp_path: Path, out: Path) -> None:
+    entries = slides(tmp_path, a="one")
+    do_all(Copy(), entries, out)
+    place = Ledger(out, "copy").file("a")
+    with held(place):
+        lock = place.with_name(f"{place.name}.lock")
+        text = lock.read_text().replace(f"pid={os.getpid()}", f"pid={2**22 + 5}")
+    lock.write_text(text)
+    assert do_all(Copy(), entries, out).n_kept == 1
+    assert not lock.exists()

@@ -18,8 +18,9 @@ import torch
 from PIL import Image as Picture
 
 from eosin.encoders import Encoder, EncoderCard, View
-from eosin.features import encode, feature_path
+from eosin.features import encode, feature_path, find_encoded
 from eosin.features.journal import Journal
+from eosin.storage.lock import held
 from eosin.types import Image, Section, Spots
 
 N, BATCH = 40, 4
@@ -158,6 +159,31 @@ def test_killed_at_any_moment(section: Section, tmp_path: Path) -> None:
         assert tables(folder) == whole
         assert not list(folder.rglob("*.part")) + list(folder.rglob("*.lock"))
     assert kept > 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only there is a dead process known as such")
+def test_what_the_dead_left_beside_a_whole_file_goes(section: Section, tmp_path: Path) -> None:
+    """A process may be killed after the file is in place, before the journal and the lock are gone."""
+    encode(section, Slow(), cache=tmp_path, batch=BATCH)
+    path = feature_path(tmp_path, "A1", Slow())
+    names = ("A1.h5.lock", "A1.h5.part", ".A1-abcdefgh.h5")
+    for find in (encode, find_encoded):
+        with held(path):
+            lock = (path.parent / names[0]).read_text().replace(f"pid={os.getpid()}", f"pid={2**22 + 5}")
+        for name in names:
+            (path.parent / name).write_text(lock)
+        assert find(section, Slow(), cache=tmp_path) is not None
+        assert not [name for name in names if (path.parent / name).exists()]
+
+
+def test_what_the_living_hold_beside_a_whole_file_stays(section: Section, tmp_path: Path) -> None:
+    """Who adds turned tiles to a file has its lock; the others read meanwhile."""
+    encode(section, Slow(), cache=tmp_path, batch=BATCH)
+    path = feature_path(tmp_path, "A1", Slow())
+    with held(path):
+        part(tmp_path).write_text("rows")
+        assert encode(section, Slow(), cache=tmp_path).features is not None
+        assert part(tmp_path).exists() and path.with_name("A1.h5.lock").exists()
 
 
 def _fork(section: Section, folder: Path, seconds: float = 0.03):

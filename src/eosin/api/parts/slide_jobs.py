@@ -19,7 +19,7 @@ from eosin.execution import Done, Execution, Failed, Here, Job, Outcome
 from eosin.execution.by_name import execution_of
 from eosin.options import CohortOptions
 from eosin.storage.files import remove_partial_files
-from eosin.storage.lock import held
+from eosin.storage.lock import clear_left_over, held
 
 log = logging.getLogger("eosin")
 
@@ -81,6 +81,12 @@ class SlideJob(Job[dict[str, Any]]):
     def kept(self) -> dict[str, Any] | None:
         """The record of a slide that is done, by the same work and of the same content."""
         ledger = Ledger(self.out, self.work.verb)
+        found = self._found(ledger)
+        if found is not None:
+            clear_left_over(ledger.file(self.entry.id))
+        return found
+
+    def _found(self, ledger: Ledger) -> dict[str, Any] | None:
         found = ledger.done(self.entry.id, self.work.key())
         if found is None:
             return None
@@ -104,7 +110,7 @@ class SlideJob(Job[dict[str, Any]]):
         with held(place, wait=self.wait) as ours:
             if not ours:
                 return {"id": self.entry.id, "status": _BUSY}
-            if (found := self.kept()) is not None:
+            if (found := self._found(ledger)) is not None:
                 return found
             started, files = time.monotonic(), self.work.files(self.entry)
             output, facts = self.work.make(self.entry, self.out)

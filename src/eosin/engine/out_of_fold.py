@@ -23,11 +23,16 @@ from eosin.models.parts.patients import SpotOrigins, spread_within_sections, wit
 from eosin.models.parts.smoothing import rows_to_judge
 from eosin.plurals import counted
 from eosin.trust import FEWEST_SPOTS, ErrorModel, LeftOver, LevelPrior, learn_errors
+from eosin.trust.learning_curve import FEWEST_SECTIONS, MOST_SECTIONS, share_left
 
 log = logging.getLogger("eosin")
 
 Predict = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Labels [s], rows [r] -> prediction [r g] of each of these spots from spots of other labels."""
+
+
+_MOST_FOR_CURVE = 20_000
+"""Spots: predicting them once more without two sections of each patient takes as long as the error bars do."""
 
 
 def errors_of(
@@ -97,6 +102,9 @@ def errors_of(
     more = known_groups.max() >= 0 and not np.array_equal(_renumbered(known_groups), _renumbered(groups))
     known = _left_over(training, origins, known_groups, predict, depth) if more else None
     errors = learn(new, known, within, patients)
+    if (factor := _gain_of_one_section(training, origins, new if known is None else known, predict, within)) < 1:
+        own = errors.known
+        errors = replace(errors, known=replace(own, scale=own.scale * factor, level=own.level * factor))
     if conformal:
         errors = errors.made_conformal(new)
     if held_out_scale is not None:
@@ -145,6 +153,22 @@ def _left_over(
     residual = measured - predict(labels, rows)
     own_depth = None if depth is None else depth[rows]
     return LeftOver(residual, origins.section[rows], origins.patient[rows], measured, own_depth, origins.xy_um[rows])
+
+
+def _gain_of_one_section(
+    training: Training, origins: SpotOrigins, one_held_out: LeftOver, predict: Predict, within: np.ndarray
+) -> float:
+    """How many times as large the misses on a known patient are as those of folds, which train on a section fewer."""
+    pairs, n_sections = origins.pairs_in_folds(FEWEST_SECTIONS, MOST_SECTIONS)
+    some = rows_to_judge(training.batch, training.target.shape[1])
+    rows = some[origins.siblings_in_folds()[some] >= 0]  # those of `one_held_out`
+    judged = pairs[rows] >= 0
+    if not judged.any() or len(training.batch) > _MOST_FOR_CURVE:
+        return 1.0
+    rows, unit = rows[judged], np.maximum(within, 1e-6)
+    two_held_out = training.target[rows] - predict(pairs, rows)
+    one, two = (np.square(missed / unit).mean(1) for missed in (one_held_out.residual[judged], two_held_out))
+    return float(np.sqrt(share_left(one, two, n_sections[rows])))
 
 
 def _renumbered(labels: np.ndarray) -> np.ndarray:

@@ -101,6 +101,21 @@ class SpotOrigins:
                 labels[own] = np.searchsorted(sections, self.section[own]) % MOST_FOLDS
         return labels
 
+    def pairs_in_folds(self, fewest: int, most: int) -> tuple[np.ndarray, np.ndarray]:
+        """[s] labels of two sections of a patient each, held out together, and [s] the patient's number of sections.
+
+        -1 for spots of patients with fewer or more sections than named, and for the section that makes no pair.
+        """
+        labels, n_sections = np.full(len(self.section), -1), np.zeros(len(self.section), dtype=np.int64)
+        for patient in np.unique(self.patient) if self.names else ():
+            own = self.patient == patient
+            sections = np.unique(self.section[own])
+            if fewest <= len(sections) <= most:
+                number = np.searchsorted(sections, self.section[own])
+                labels[own] = np.where(number < len(sections) // 2 * 2, number // 2, -1)
+                n_sections[own] = len(sections)
+        return labels, n_sections
+
     def sections_in_folds(self) -> np.ndarray:
         """[s] the labels of `siblings_in_folds`, and patients' only sections in turn beside them.
 

@@ -18,7 +18,7 @@ class TrainSettings(Settings):
     regions_per_step: int = Field(2, ge=1, description="regions in one gradient step")
     min_region: float = Field(0.0, ge=0, le=1, description="smallest region as a share of the section's spots")
     largest_region: int = Field(
-        20_000, ge=2, description="most spots of a region: what a step takes in memory on sections of many spots"
+        5_000, ge=2, description="most spots of a region: what a step takes in memory on sections of many spots"
     )
     augment: float = Field(
         0.0, ge=0, le=1, description="share of a step's spots whose tile is seen flipped or turned; needs --symmetries"

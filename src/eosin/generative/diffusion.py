@@ -167,6 +167,14 @@ def mix(share: Tensor, low: Tensor | float, high: Tensor | float) -> Tensor:
     return part * high + (1 - part) * low
 
 
+def _spread(first: float, last: float, n: int) -> np.ndarray:
+    """`n` numbers from first to last, evenly spread.
+
+    Two are the first and the middle: at the last, where nearly no noise is left, a guess changes nothing.
+    """
+    return np.linspace(first, last, n, endpoint=n != 2)
+
+
 @dataclass(frozen=True)
 class DDIM(DiffusionSampler):
     """Deterministic steps of first order on times evenly spread over 0 to T - 1."""
@@ -174,8 +182,8 @@ class DDIM(DiffusionSampler):
     n_steps: int = 50
 
     def times(self, schedule: Schedule) -> list[int]:
-        """`n_steps` times from T - 1 to 0, evenly spread and rounded, no time twice."""
-        even = np.linspace(schedule.n_times - 1, 0, min(self.n_steps, schedule.n_times))
+        """`n_steps` times from T - 1 to 0, evenly spread and rounded, no time twice; two are T - 1 and half of it."""
+        even = _spread(schedule.n_times - 1, 0, min(self.n_steps, schedule.n_times))
         return list(dict.fromkeys(int(t) for t in np.round(even)))
 
     def n_evaluations(self, schedule: Schedule) -> int:
@@ -202,9 +210,12 @@ class DPMSolver(DiffusionSampler):
     n_steps: int = 20
 
     def times(self, schedule: Schedule) -> list[int]:
-        """Even steps of the log ratio, rounded to times that the network has seen, no time twice."""
+        """Even steps of the log ratio, rounded to times that the network has seen, no time twice.
+
+        Of two, the second is half of the way.
+        """
         ratio = schedule.log_ratio
-        even = np.linspace(ratio[-1], ratio[0], min(self.n_steps, schedule.n_times))
+        even = _spread(ratio[-1], ratio[0], min(self.n_steps, schedule.n_times))
         nearest = np.interp(even, ratio[::-1], np.arange(schedule.n_times)[::-1])
         return list(dict.fromkeys(int(t) for t in np.round(nearest)))
 

@@ -41,7 +41,7 @@ STFLOW: dict[str, tuple[Any, Given]] = {
     "prior_dispersion": (0.05, ZINB),
     "prior_zeros": (0.05, ZINB),
     "n_steps": (4, {}),
-    "sampler": ("euler", {}),
+    "sampler": ("heun", {}),
     "time_grid": ("release", {}),
     "n_components": (None, {}),
     "standardise": (False, {}),

@@ -43,8 +43,8 @@ class FlowSettings(OnBaseSettings, ABC):
     prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits) of the prior")
     prior_dispersion: float = Field(1.0, gt=0, description="dispersion of a zinb prior")
     prior_zeros: float = Field(0.5, ge=0, lt=1, description="probability of an extra zero in a zinb prior")
-    n_steps: int = Field(5, ge=1, description="refinement steps")
-    sampler: Literal["euler", "heun"] = Field("heun", description="'euler' is the paper's Algorithm 2")
+    n_steps: int = Field(2, ge=1, description="refinement steps")
+    sampler: Literal["euler", "heun"] = Field("euler", description="'euler' is the paper's Algorithm 2")
     time_grid: Literal["even", "release"] = Field("even", description="0, 1/S, ..., 1; or the release's 0.01 to 1")
     precondition: bool = Field(True, description="let the network only correct the best linear guess")
 
@@ -55,6 +55,7 @@ PAPER_FLOW = {
     "standardise": False,
     "base": "none",
     "precondition": False,
+    "n_steps": 5,
     "sampler": "euler",
 }
 """The flow as STFlow's paper has it."""

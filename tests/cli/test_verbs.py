@@ -508,6 +508,34 @@ def test_bench_computes_what_is_missing_or_was_asked_otherwise(
     assert all(path.stat().st_mtime_ns != kept[path] for path in cells)
 
 
+def test_bench_in_parts_ends_in_the_scores_of_the_whole(
+    eosin: Run, grid: tuple[object, ...], finished: tuple[Path, str]
+) -> None:
+    first = eosin(*grid, "--shard", "1/3")
+    assert first.code == 0 and "cells are not there yet" in first.out and "to ridge" not in first.out
+    assert eosin(*grid, "--shard", "3/3").code == 0
+    last = eosin(*grid, "--shard", "2/3")
+    assert last.code == 0 and "to ridge" in last.out and "not there yet" not in last.out
+    whole, parts = (json.loads((out / "scores.json").read_text()) for out in (finished[0], Path("out")))
+    assert [cell["metrics"] for cell in parts["cells"]] == [cell["metrics"] for cell in whole["cells"]]
+    assert parts["comparisons"] == whole["comparisons"] and set(parts) == set(whole)
+
+
+def test_a_part_without_cells_says_what_is_missing(eosin: Run, grid: tuple[object, ...]) -> None:
+    said = eosin(*grid, "--shard", "9/9")
+    assert said.code == 0 and "4 of 4 cells are not there yet" in said.out, said.err
+
+
+@pytest.mark.parametrize("verb", ["bench", "study"])
+def test_places_and_parts_that_cannot_be_are_one_line(eosin: Run, grid: tuple[object, ...], verb: str) -> None:
+    given = grid[1:] if verb == "bench" else ("priors", grid[1], "--features", "features", "-o", "out")
+    for place in ("here", "processes:2"):
+        said = eosin(verb, *given, "--on", place, "--workers", 3)
+        assert said.code == 1 and said.complaint.startswith("eosin: --workers and --on both say where cells run")
+    assert "give i/N" in eosin(verb, *given, "--shard", "4/3").complaint
+    assert not Path("out").exists()
+
+
 def test_bench_settings_per_model_and_kept_predictions(eosin: Run, grid: tuple[object, ...]) -> None:
     Path("grid.toml").write_text('["ridge".model]\nn_components = 3\n')
     assert eosin(*grid[:-4], "--settings", "grid.toml", "--keep-predictions", "-o", "out").code == 0
@@ -703,6 +731,12 @@ def test_study_runs_every_row_beside_the_ridge_and_goes_on_where_it_was(
     assert len(cells) == 4  # each row, and the ridge beside it
     assert eosin(*given).code == 0
     assert {path: path.stat().st_mtime_ns for path in Path("out").rglob("cells/*")} == cells
+    for part in ("2/2", "1/2"):
+        assert eosin(*given[:-1], "parts", "--shard", part).code == 0
+    parts = json.loads(Path("parts/scores.json").read_text())
+    assert [(c["model"], c["metrics"]) for c in parts["cells"]] == [(c["model"], c["metrics"]) for c in scores["cells"]]
+    assert set(parts) == set(scores)
+    assert "compares times on one machine" in eosin("study", "efficiency", "-o", "e", "--shard", "1/2").complaint
 
 
 def test_study_offers_near_names(eosin: Run, ground: Ground) -> None:

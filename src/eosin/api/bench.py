@@ -26,6 +26,7 @@ from eosin.features import TileMatch
 from eosin.genes import choose_panel, tolerant
 from eosin.metrics.gene_lists import GeneLists
 from eosin.options import DEFAULT_ENCODER, BenchSettings, FeatureOptions, ReadOptions, names_of, takes_options
+from eosin.shard import Shard
 from eosin.types import GenePanel, Section
 
 log = logging.getLogger("eosin")
@@ -73,12 +74,12 @@ def bench(
     Returns
     -------
     dict
-        The content of `scores.json`.
+        The content of `scores.json`; with a shard, `missing` names the cells of other parts that are not there yet.
 
     Raises
     ------
     EosinError
-        An unknown model, encoder or setting; a split that leaks; a protocol that is contradicted.
+        An unknown model, encoder or setting; a split that leaks; a protocol that is contradicted; an impossible part.
 
     Examples
     --------
@@ -88,7 +89,8 @@ def bench(
     [('ridge', 'done')]
     """
     need_folder(out)
-    place = _place(comparing, isolate=isolate)
+    place = place_of(comparing, isolate=isolate)
+    shard = None if comparing.shard is None else Shard.parse(comparing.shard)
     lists = GeneLists.of(names_of(comparing.biomarkers), comparing.pathways)
     protocol = None if comparing.protocol is None else benchmark.load_protocol(comparing.protocol)
     if protocol is not None:
@@ -119,11 +121,11 @@ def bench(
         )
         for encoder in (with_tile(name, encoding.tile_um) for name in names)
     }
-    return benchmark.bench(
+    plan = benchmark.prepare(
         encoded,
-        models=asked,
-        splits=splits,
-        settings=benchmark.GridSettings(
+        asked,
+        splits,
+        benchmark.GridSettings(
             genes=panel,
             transform=transform,
             seeds=comparing.seeds,
@@ -132,21 +134,27 @@ def bench(
             allow_leak=comparing.allow_leak,
             lists=lists,
         ),
-        tables=tables,
-        out=out,
-        save=partial(save_prediction, keep_draws=True) if comparing.keep_predictions else None,
-        execution=place,
-        dry_run=dry_run,
-        remarks=remarks,
+        tables,
+        Path(out),
+        partial(save_prediction, keep_draws=True) if comparing.keep_predictions else None,
     )
+    if dry_run:
+        return benchmark.estimated(plan, remarks)
+    return benchmark.run(plan, place, remarks) if shard is None else benchmark.run_part(plan, place, shard, remarks)
 
 
-def _place(comparing: BenchSettings, *, isolate: bool) -> Execution:
-    """Where the cells run."""
+def place_of(comparing: BenchSettings, *, isolate: bool) -> Execution:
+    """Where the cells run.
+
+    Raises
+    ------
+    EosinError
+        No such place, or it is said twice.
+    """
+    if comparing.on is not None and comparing.workers != 1:
+        raise EosinError("--workers and --on both say where cells run", fix="leave one of them out")
     if comparing.on is None or comparing.on == "here":
         return Processes(comparing.workers) if isolate else Here()
-    if comparing.workers != 1:
-        raise EosinError("--workers and --on both say where cells run", fix="leave one of them out")
     return execution_of(comparing.on)
 
 

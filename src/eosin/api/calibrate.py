@@ -12,6 +12,7 @@ from eosin.api.parts.sections import Data, truth_of
 from eosin.api.parts.thumbnails import save_prediction
 from eosin.config import need_known
 from eosin.data.other_prediction import OtherPrediction, is_of_eosin, read_other
+from eosin.engine.calibrated import calibrated
 from eosin.engine.calibration_file import read_calibration, write_calibration
 from eosin.options import ReadOptions, takes_options
 from eosin.plurals import counted
@@ -115,7 +116,7 @@ def apply_calibration(
     if not isinstance(prediction, Prediction):
         known = is_of_eosin(prediction)
         prediction = door.read_prediction(prediction) if known else read_other(prediction).alone(scale, mpp=mpp)
-    done = found.apply(prediction)
+    done = calibrated(found, prediction)
     if out is not None:
         save_prediction(done, out)
     return done

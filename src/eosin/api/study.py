@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from eosin import benchmark
-from eosin.api.bench import bench
+from eosin.api.bench import bench, place_of
 from eosin.api.parts.outputs import need_folder
 from eosin.api.parts.sections import Data, sections_of
 from eosin.errors import EosinError
 from eosin.options import DEFAULT_ENCODER, BenchSettings, FeatureOptions, ReadOptions, takes_options
+from eosin.shard import Shard
 
 
 @takes_options(hide=("encoder", "symmetries", "device", "precision", "transform", "protocol"))
@@ -58,22 +59,28 @@ def study(
     ['e2cnn', 'egnn', 'ridge', 'stflow']
     """
     need_folder(out)
+    place_of(comparing, isolate=True)  # refused before sections are read
     cells = benchmark.study_cells(name, preset=preset)
+    shard = None if comparing.shard is None else Shard.parse(comparing.shard)
     if not benchmark.needs_data(name):
+        if shard is not None:
+            raise EosinError(f"study '{name}' compares times on one machine", fix="leave out --shard")
         return benchmark.measure_efficiency(cells, out)
     if data is None:
         raise EosinError(f"study '{name}' needs measured sections", fix=f"eosin study {name} DATA -o OUT")
     sections = sections_of(data, reading)
 
     def run(cell: benchmark.StudyCell, folder: Path) -> dict[str, Any]:
+        own = None if shard is None else str(shard.turned(cells.index(cell)))
+        asked = replace(comparing, genes=cell.genes or comparing.genes, draws=cell.draws or comparing.draws, shard=own)
         return bench(
             sections,
             models=[cell.model],
             settings={cell.model: {table: dict(values) for table, values in cell.settings.items()}},
             encoders=encoders,
-            comparing=replace(comparing, genes=cell.genes or comparing.genes, draws=cell.draws or comparing.draws),
+            comparing=asked,
             encoding=encoding,
             out=folder,
         )
 
-    return benchmark.run_study(name, cells, run, out)
+    return benchmark.run_study(name, cells, run, out, of_all_parts=shard is not None)

@@ -10,15 +10,11 @@ from typing import Any
 from eosin.benchmark.bootstrap import compare
 from eosin.benchmark.cell import GridSettings, Save, Tables
 from eosin.benchmark.estimate import estimate
-from eosin.benchmark.plan import Plan, prepare
+from eosin.benchmark.plan import REFERENCE, SCHEMA, Plan, prepare
 from eosin.data.splits import Split
 from eosin.execution import Done, Execution, Here
 from eosin.storage.files import write_json
 from eosin.types import Section
-
-SCHEMA = 1
-REFERENCE = "ridge"
-"""The tuned ridge: what every model is compared with."""
 
 
 def bench(
@@ -71,10 +67,18 @@ def bench(
         An unknown model or setting, or a leak, before anything is trained; a damaged file of a cell.
     """
     plan = prepare(sections, models, splits, settings or GridSettings(), tables, Path(out), save)
-    if dry_run:
-        return {"schema": SCHEMA, "cells": [], "plan": estimate(plan), "remarks": list(remarks)}
-    records = _run(plan, execution or Here())
-    scores = _scores(records, plan) | {"comparisons": compare(records, REFERENCE), "remarks": list(remarks)}
+    return estimated(plan, remarks) if dry_run else run(plan, execution or Here(), remarks)
+
+
+def estimated(plan: Plan, remarks: Sequence[str] = ()) -> dict[str, Any]:
+    """What the cells of a grid would take, under `plan`; nothing is run or written."""
+    return {"schema": SCHEMA, "cells": [], "plan": estimate(plan), "remarks": list(remarks)}
+
+
+def run(plan: Plan, execution: Execution, remarks: Sequence[str] = ()) -> dict[str, Any]:
+    """Run the cells of a grid that are not done; the content of `scores.json`."""
+    records = _run(plan, execution)
+    scores = plan.scores(records) | {"comparisons": compare(records, REFERENCE), "remarks": list(remarks)}
     write_json(plan.out / "scores.json", scores)
     return scores
 
@@ -89,12 +93,5 @@ def _run(plan: Plan, execution: Execution) -> list[dict[str, Any]]:
             ended[place] = plan.record(cell, outcome)
             if not (isinstance(outcome, Done) and outcome.kept):
                 write_json(plan.file(cell), ended[place])
-            write_json(plan.out / "scores.json", _scores([ended[i] for i in sorted(ended)], plan))
+            write_json(plan.out / "scores.json", plan.scores([ended[i] for i in sorted(ended)]))
     return [ended[i] for i in sorted(ended)]
-
-
-def _scores(records: Sequence[dict[str, Any]], plan: Plan) -> dict[str, Any]:
-    scores: dict[str, Any] = {"schema": SCHEMA, "cells": list(records)}
-    if plan.settings.protocol is not None:
-        scores["protocol"] = plan.settings.protocol.stamp()
-    return scores

@@ -22,6 +22,10 @@ from eosin.types import GenePanel, Section
 
 log = logging.getLogger("eosin")
 
+SCHEMA = 1
+REFERENCE = "ridge"
+"""The tuned ridge: what every model is compared with."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -84,6 +88,13 @@ class Plan:
         if answer["status"] == "failed":
             log.warning("%s failed: %s", cell.name, answer["error"])
         return asked | answer | {"seconds": round(outcome.seconds, 3), "key": fingerprint(asked)}
+
+    def scores(self, records: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """What `scores.json` says of some cells."""
+        scores: dict[str, Any] = {"schema": SCHEMA, "cells": list(records)}
+        if self.settings.protocol is not None:
+            scores["protocol"] = self.settings.protocol.stamp()
+        return scores
 
     def stamps(self, split: Split) -> dict[str, Any]:
         """What a result of this split carries, where there is such: validation sections, the protocol, leaks."""

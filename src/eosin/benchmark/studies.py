@@ -7,19 +7,15 @@ table 7) are read off one prediction by `eosin.metrics.sample_statistics`.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
 from eosin.metrics.gene_lists import BIOMARKERS
 from eosin.models import MODELS
-from eosin.storage.files import write_json
-
-SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -258,36 +254,6 @@ def study_cells(name: str, *, preset: str | None = None, rule: str | None = None
 def needs_data(name: str) -> bool:
     """Whether a study that `study_cells` knows is of measured sections; else they are simulated."""
     return STUDIES[name].needs_data
-
-
-def run_study(
-    name: str, cells: Sequence[StudyCell], run: Callable[[StudyCell, Path], Mapping[str, Any]], out: str | Path
-) -> dict[str, Any]:
-    """Run every row and write one `OUT/scores.json` over all, its rows called by their labels.
-
-    A row is a grid of its own in `OUT/rows/LABEL`, so what is done is not run again. Beside its own model a grid may
-    hold others (the tuned ridge); of these each stands once in the whole, or once per panel where panels differ.
-
-    Parameters
-    ----------
-    run
-        What makes a grid of one row: `bench` with the row's model, settings, genes and draws, and the execution in
-        which the row's cells run. Gives its scores.
-    """
-    gathered: dict[tuple[Any, ...], dict[str, Any]] = {}
-    panels = {cell.genes for cell in cells}
-    whole: dict[str, Any] = {"schema": SCHEMA, "study": name, "varied": varied(name, cells), "cells": []}
-    for cell in cells:
-        scores = run(cell, Path(out) / "rows" / cell.folder)
-        for record in scores["cells"]:
-            label = cell.label
-            if record["model"] != cell.model:
-                label = f"{record['model']}, {cell.genes}" if len(panels) > 1 else record["model"]
-            key = (label, record.get("encoder"), record.get("split"), record.get("seed"))
-            gathered.setdefault(key, {**record, "model": label, "asked": record["model"]})
-        whole["cells"] = list(gathered.values())
-        write_json(Path(out) / "scores.json", whole)
-    return whole
 
 
 def varied(name: str, cells: Sequence[StudyCell]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from eosin.cli.flags import Flag
 from eosin.errors import EosinError
 
-SHARED_OUT = ("encode", "predict", "score", "report", "export")
+SHARED_OUT = ("encode", "predict", "score", "report", "export", "bench", "study")
 """Verbs that take --shard."""
 
 cluster = App(name="cluster", help="Share a cohort out over a cluster.")
@@ -30,14 +30,15 @@ def slurm(
     out: Annotated[Path | None, Parameter(name=["--out", "-o"])] = None,
     print: Flag = False,
 ) -> None:
-    """Write the script of an array of Slurm jobs, each of which does its share of the slides; it submits nothing.
+    """Write the script of an array of Slurm jobs, each of which does its share of slides or cells; it submits nothing.
 
     eosin cluster slurm "predict RUN cohort.csv -o OUT" --jobs 16 -o predict.sh, then sbatch predict.sh
 
     Parameters
     ----------
     command
-        What to do, in quotes: a command of a cohort (encode, predict, score, report, export) without `eosin`.
+        What to do, in quotes, without `eosin`: a command of a cohort (encode, predict, score, report, export), or
+        bench or study.
     jobs
         Jobs of the array.
     cores
@@ -68,7 +69,7 @@ def slurm(
 
 
 def words_of(command: str) -> list[str]:
-    """The words of a command of a cohort.
+    """The words of a command that can be shared out.
 
     Raises
     ------
@@ -82,7 +83,7 @@ def words_of(command: str) -> list[str]:
     words = words[1:] if words[:1] == ["eosin"] else words
     if not words or words[0] not in SHARED_OUT:
         fix = f"give one of {', '.join(SHARED_OUT)} with its flags, in quotes"
-        raise EosinError(f"'{' '.join(words[:1])}' is no command of a cohort", fix=fix)
+        raise EosinError(f"'{' '.join(words[:1])}' is no command that can be shared out", fix=fix)
     if any(word.split("=")[0] in {"--shard", "--on"} for word in words):
         raise EosinError("the command says --shard or --on, which the script does", fix="leave it out")
     if not any(word.split("=")[0] in {"-o", "--out"} for word in words):

@@ -1,4 +1,4 @@
-"""The script of an array of Slurm jobs that share out a cohort by `--shard`."""
+"""The script of an array of Slurm jobs that share out a cohort, a grid or a study by `--shard`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class SlurmArray:
     Attributes
     ----------
     jobs
-        Jobs of the array, each a share of the slides.
+        Jobs of the array, each a share of the slides or cells.
     cores, gib, hours, gpus
         Of each job: cores, memory in GiB, most hours, GPUs.
     partition
@@ -43,7 +43,7 @@ class SlurmArray:
         Parameters
         ----------
         command
-            A verb of cohorts with all that it takes, without `--shard`.
+            A verb that takes `--shard`, with all else that it takes.
         """
         minutes = max(1, round(self.hours * 60))
         asked = {
@@ -64,7 +64,7 @@ class SlurmArray:
                 *(f"#SBATCH --{name}={value}" for name, value in asked.items()),
                 "#SBATCH --requeue",
                 "# sbatch FILE. A job that is stopped goes on where it was when it is submitted again; what is done is",
-                "# skipped. A job that ends with exit code 3 has slides that failed: see the summary for the reasons.",
+                "# skipped. Of a cohort, exit code 3 says that slides failed: see the summary for the reasons.",
                 "set -euo pipefail",
                 f'export OMP_NUM_THREADS="${{SLURM_CPUS_PER_TASK:-{self.cores}}}"',
                 f'exec eosin {shlex.join(command)} --shard "${{SLURM_ARRAY_TASK_ID}}/{self.jobs}"',

@@ -11,6 +11,9 @@ from eosin.data.h5ad import put_positions, write_h5ad
 from eosin.exporting.formats import FORMATS, ExportOptions, Format
 from eosin.types import Prediction, Section
 
+IN_MEMORY_BYTES = 1 << 24
+"""Predicted means up to which a store is made as a whole."""
+
 
 class H5ad(Format):
     """One AnnData file without the draws: the mean in `X`, error bars in layers; or features in `X`."""
@@ -50,9 +53,11 @@ class Zarr(Format):
     def write(self, prediction: Prediction, path: Path, options: ExportOptions) -> None:
         """Write the prediction as a store, which is a folder."""
         from eosin.data.spatialdata_door import write_spatialdata
+        from eosin.exporting.large_store import write_large_store
 
         self.check(options)
-        write_spatialdata(prediction, path)
+        write = write_large_store if prediction.draws[0].nbytes > IN_MEMORY_BYTES else write_spatialdata
+        write(prediction, path)
 
 
 FORMATS.add("h5ad", H5ad())

@@ -13,11 +13,10 @@ from eosin.metrics.accuracy import (
     pcc_top,
     pearson_per_gene,
 )
+from eosin.metrics.bars import coverage_of_bars, crps_of_bars
 from eosin.metrics.calibration import (
     coverage,
-    coverage_of_bars,
     crps,
-    crps_of_bars,
     crps_per_gene,
     energy,
     expected_coverage,

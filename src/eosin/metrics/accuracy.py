@@ -12,17 +12,12 @@ import numpy as np
 
 from eosin.metrics.matched import MatchedSection, MatchedSections
 from eosin.metrics.metric import ACCURACY, Metric, register
-
-CONSTANT = 1e-6
-"""A gene is constant where its sd is at most this share of its largest size: float32 draws cannot say less."""
+from eosin.metrics.moments import PairMoments, moments, pair_moments, pairs_together
 
 
 def is_constant(values: np.ndarray) -> np.ndarray:
     """Which columns [g] of values [s g] do not vary beyond rounding; all of them where s < 2."""
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return np.ones(values.shape[1], dtype=bool)
-    return values.std(axis=0) <= CONSTANT * np.abs(values).max(axis=0)
+    return moments(values).constant
 
 
 def pearson_per_gene(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -30,26 +25,12 @@ def pearson_per_gene(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
 
     Centred before multiplying, so that a large mean costs no digits. Equals `scipy.stats.pearsonr` per column.
     """
-    truth, predicted = _pair(truth, predicted)
-    defined = ~(is_constant(truth) | is_constant(predicted))
-    result = np.full(truth.shape[1], np.nan)
-    if not defined.any():
-        return result  # also where there are no spots, whose mean numpy would warn about
-    t, p = truth[:, defined], predicted[:, defined]
-    t, p = t - t.mean(axis=0), p - p.mean(axis=0)
-    t, p = t / np.linalg.norm(t, axis=0), p / np.linalg.norm(p, axis=0)
-    result[defined] = np.clip((t * p).sum(axis=0), -1.0, 1.0)
-    return result
-
-
-def count_given_up(pcc: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Correlations [g] with 0 where one is undefined and the gene's truth [s g] varies: the prediction is constant."""
-    return np.where(np.isnan(pcc) & ~is_constant(truth), 0.0, pcc)
+    return pair_moments(truth, predicted).pearson
 
 
 def pcc_counted(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """PCC per gene [g] as the headline counts it: NaN where truth is constant, 0 where only the prediction is."""
-    return count_given_up(pearson_per_gene(truth, predicted), truth)
+    return pair_moments(truth, predicted).pearson_counted
 
 
 def pcc_top(pcc: np.ndarray, k: int) -> float:
@@ -63,14 +44,12 @@ def pcc_top(pcc: np.ndarray, k: int) -> float:
 
 def mse(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Mean squared error over spots and genes, in squared model values."""
-    truth, predicted = _pair(truth, predicted)
-    return float(np.mean((truth - predicted) ** 2)) if truth.size else np.nan
+    return _per_value(pair_moments(truth, predicted).squared_error, truth)
 
 
 def mae(truth: np.ndarray, predicted: np.ndarray) -> float:
     """Mean absolute error over spots and genes, in model values."""
-    truth, predicted = _pair(truth, predicted)
-    return float(np.mean(np.abs(truth - predicted))) if truth.size else np.nan
+    return _per_value(pair_moments(truth, predicted).absolute_error, truth)
 
 
 def mean_of_rows(rows: Sequence[np.ndarray], n_genes: int) -> np.ndarray:
@@ -92,21 +71,24 @@ def correlate(a: np.ndarray, b: np.ndarray) -> float:
     return float(pearson_per_gene(a[:, None], b[:, None])[0])
 
 
-def _pair(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    truth, predicted = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    if truth.ndim != 2 or truth.shape != predicted.shape:
-        raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must both be [s g]")
-    return truth, predicted
+def _per_value(sums: np.ndarray, table: np.ndarray) -> float:
+    """Mean over spots and genes of what was summed over the spots of a table [s g]."""
+    return float(sums.sum() / np.size(table)) if np.size(table) else np.nan
+
+
+def moments_of(section: MatchedSection) -> PairMoments:
+    """`pair_moments` of a section's truth and mean."""
+    return pair_moments(section.truth, section.mean)
 
 
 def counted_of(section: MatchedSection) -> np.ndarray:
     """`pcc_counted` [g] of the mean of a section's draws."""
-    return pcc_counted(section.truth, section.mean)
+    return section.once(moments_of).pearson_counted
 
 
-def pooled_pcc(sections: MatchedSections) -> np.ndarray:
-    """`pearson_per_gene` [g] over the spots of all sections together."""
-    return pearson_per_gene(sections.truth, sections.mean)
+def pooled_moments(sections: MatchedSections) -> PairMoments:
+    """`pair_moments` of the spots of all sections together."""
+    return pairs_together((section.once(moments_of) for section in sections.sections), len(sections.genes))
 
 
 def gene_means(sections: MatchedSections) -> dict[str, float]:
@@ -132,7 +114,7 @@ register(
 register(
     Metric(
         key="pcc.pooled",
-        function=lambda sections: mean_defined(count_given_up(sections.once(pooled_pcc), sections.truth)),
+        function=lambda sections: mean_defined(sections.once(pooled_moments).pearson_counted),
         definition="as pcc.mean, but over the spots of all sections put together",
         better="up",
         group=ACCURACY,
@@ -166,7 +148,7 @@ register(
 register(
     Metric(
         key="mse",
-        function=lambda section: mse(section.truth, section.mean),
+        function=lambda section: _per_value(section.once(moments_of).squared_error, section.truth),
         definition="mean squared error of the predicted mean",
         better="down",
         group=ACCURACY,
@@ -177,7 +159,7 @@ register(
 register(
     Metric(
         key="mae",
-        function=lambda section: mae(section.truth, section.mean),
+        function=lambda section: _per_value(section.once(moments_of).absolute_error, section.truth),
         definition="mean absolute error of the predicted mean",
         better="down",
         group=ACCURACY,

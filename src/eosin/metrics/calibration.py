@@ -10,10 +10,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from eosin.metrics.bars import coverage_of_bars, crps_of_bars
 from eosin.metrics.matched import has_spread
 from eosin.metrics.metric import ERROR_BARS, Metric, register
 from eosin.row_blocks import row_blocks
-from eosin.types import ErrorBars
+from eosin.storage.scratch import let_go
 
 _BLOCK_VALUES = 1 << 22  # values of draws handled at once in float64: 32 MB
 _SIMULATED_VALUES = 1 << 20  # normal draws behind the expected coverage of mirrored ones: known to 0.0005
@@ -32,30 +33,10 @@ def crps_per_gene(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
     total = np.zeros(truth.shape[1])
     for rows in _blocks(draws):
         x = np.sort(np.asarray(draws[:, rows], dtype=np.float64), axis=0)
-        total += np.abs(x - truth[rows]).mean(axis=0).sum(axis=0)
+        total += np.abs(x - np.asarray(truth[rows], dtype=np.float64)).mean(axis=0).sum(axis=0)
         total -= np.tensordot(weight, x, axes=1).sum(axis=0)
+        let_go(truth, draws)
     return total / len(truth) if len(truth) else np.full(truth.shape[1], np.nan)
-
-
-def crps_of_bars(truth: np.ndarray, mean: np.ndarray, bars: ErrorBars) -> float:
-    """CRPS of error bars around a mean [s g], mean over spots and genes.
-
-    Twice the quantile loss, averaged over 99 quantiles (Gneiting & Ranjan 2011, equation 14).
-    """
-    total, levels = 0.0, (np.arange(99) + 0.5) / 99
-    for rows in row_blocks(len(truth), budget=_BLOCK_VALUES, per_row=truth.shape[1]):
-        for level in levels:
-            miss = truth[rows] - bars.quantile(mean[rows], level)
-            total += float(np.maximum(level * miss, (level - 1) * miss).sum())
-    return 2 * total / (len(levels) * truth.size) if truth.size else np.nan
-
-
-def coverage_of_bars(truth: np.ndarray, mean: np.ndarray, bars: ErrorBars, level: float = 0.9) -> float:
-    """Share of truth values [s g] inside the central interval of error bars around a mean, bounds included."""
-    if truth.size == 0:
-        return np.nan
-    tail = (1 - level) / 2
-    return float(((truth >= bars.quantile(mean, tail)) & (truth <= bars.quantile(mean, 1 - tail))).mean())
 
 
 def crps(truth: np.ndarray, draws: np.ndarray) -> float:
@@ -77,6 +58,7 @@ def coverage(truth: np.ndarray, draws: np.ndarray, level: float = 0.9) -> float:
     for rows in _blocks(draws):
         low, high = np.quantile(np.asarray(draws[:, rows], dtype=np.float64), [tail, 1 - tail], axis=0)
         inside += int(((truth[rows] >= low) & (truth[rows] <= high)).sum())
+        let_go(truth, draws)
     return inside / truth.size
 
 
@@ -156,7 +138,7 @@ def _blocks(draws: np.ndarray) -> Iterator[slice]:
 
 
 def _check(truth: np.ndarray, draws: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    truth, draws = np.asarray(truth, dtype=np.float64), np.asarray(draws)
+    truth, draws = np.asarray(truth), np.asarray(draws)
     if draws.ndim != 3 or len(draws) < 1 or draws.shape[1:] != truth.shape:
         raise ValueError(f"draws {draws.shape} must be [k s g] over truth {truth.shape}")
     return truth, draws

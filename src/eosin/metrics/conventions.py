@@ -6,9 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eosin.metrics.accuracy import count_given_up, mean_defined, pearson_per_gene, pooled_pcc
+from eosin.metrics.accuracy import mean_defined, moments_of, pooled_moments
 from eosin.metrics.matched import MatchedSection, MatchedSections
 from eosin.metrics.metric import CONVENTIONS, Metric, register
+from eosin.metrics.moments import PairMoments, pair_moments
 
 
 class PccSummary(NamedTuple):
@@ -41,8 +42,11 @@ class PccSummary(NamedTuple):
 
 def pcc_summary(truth: np.ndarray, predicted: np.ndarray) -> PccSummary:
     """Summaries of `pearson_per_gene` over genes: see `PccSummary`."""
-    pcc = pearson_per_gene(truth, predicted)
-    counted = count_given_up(pcc, truth)
+    return _summary(pair_moments(truth, predicted))
+
+
+def _summary(moments: PairMoments) -> PccSummary:
+    pcc, counted = moments.pearson, moments.pearson_counted
     missing = np.isnan(pcc)
     return PccSummary(
         mean=mean_defined(counted),
@@ -56,7 +60,7 @@ def pcc_summary(truth: np.ndarray, predicted: np.ndarray) -> PccSummary:
 
 def summary_of(section: MatchedSection) -> PccSummary:
     """`pcc_summary` of the mean of a section's draws."""
-    return pcc_summary(section.truth, section.mean)
+    return _summary(section.once(moments_of))
 
 
 def summaries_of(sections: MatchedSections) -> list[PccSummary]:
@@ -70,7 +74,7 @@ def _strict(sections: MatchedSections) -> float:
 
 
 def _pooled_strict(sections: MatchedSections) -> float:
-    pcc = sections.once(pooled_pcc)
+    pcc = sections.once(pooled_moments).pearson
     return float(pcc.mean()) if pcc.size else np.nan
 
 

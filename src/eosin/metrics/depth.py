@@ -11,6 +11,7 @@ import numpy as np
 from eosin.metrics.accuracy import mean_defined, pearson_per_gene
 from eosin.metrics.matched import MatchedSection
 from eosin.metrics.metric import DEPTH, Metric, register
+from eosin.metrics.moments import PairMoments, moments, pairs_together, products, table_blocks
 
 
 def has_depth(section: MatchedSection) -> bool:
@@ -20,25 +21,39 @@ def has_depth(section: MatchedSection) -> bool:
 
 def partial_pcc(truth: np.ndarray, predicted: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Correlation [g] of truth and prediction [s g] after the straight line in depth [s] is taken from both."""
-    line = np.stack([np.ones(len(depth)), depth], 1)
-    basis, _ = np.linalg.qr(line)
-    left = [values - basis @ (basis.T @ values) for values in (truth.astype(float), predicted.astype(float))]
-    scale = [np.maximum(np.abs(values).max(0), 1e-12) for values in (truth, predicted)]
-    constant = np.any([np.abs(v).max(0) < 1e-7 * s for v, s in zip(left, scale)], axis=0)
-    return np.where(constant, np.nan, pearson_per_gene(*left))
+    basis, _ = np.linalg.qr(np.stack([np.ones(len(depth)), depth], 1))
+    n_genes = truth.shape[1]
+    lines, scale = np.zeros((2, basis.shape[1], n_genes)), np.full((2, n_genes), 1e-12)
+    for rows, blocks in table_blocks(truth, predicted):
+        lines += np.stack([basis[rows].T @ block for block in blocks])
+        scale = np.maximum(scale, [np.abs(block).max(0) for block in blocks])
+    left = pairs_together(
+        (
+            PairMoments.of_block(*(block - basis[rows] @ line for block, line in zip(blocks, lines)))
+            for rows, blocks in table_blocks(truth, predicted)
+        ),
+        n_genes,
+    )
+    constant = (np.stack([left.truth.largest, left.predicted.largest]) < 1e-7 * scale).any(axis=0)
+    return np.where(constant, np.nan, left.pearson)
 
 
 def first_component(values: np.ndarray) -> float:
     """Share of the variance of values [s g] over spots that lies on one axis; NaN where nothing varies."""
-    centred = values.astype(np.float64) - values.mean(0, dtype=np.float64)
-    products = centred.T @ centred if centred.shape[1] <= len(centred) else centred @ centred.T
-    total = float(np.trace(products))
-    return float(np.linalg.eigvalsh(products)[-1]) / total if total > 0 else np.nan
+    values = np.asarray(values)
+    mean = moments(values).mean
+    if values.shape[1] <= len(values):
+        found = products(values, np.arange(values.shape[1]), mean)
+    else:
+        centred = values.astype(np.float64) - mean
+        found = centred @ centred.T
+    total = float(np.trace(found))
+    return float(np.linalg.eigvalsh(found)[-1]) / total if total > 0 else np.nan
 
 
 def _of_depth(section: MatchedSection) -> float:
     assert section.depth is not None
-    return mean_defined(pearson_per_gene(section.truth, np.tile(section.depth[:, None], (1, section.truth.shape[1]))))
+    return mean_defined(pearson_per_gene(section.truth, np.broadcast_to(section.depth[:, None], section.truth.shape)))
 
 
 def _given_depth(section: MatchedSection) -> float:

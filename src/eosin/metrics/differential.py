@@ -7,13 +7,17 @@ the same reference domains for truth and prediction; the overlap of the first 20
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from eosin.metrics.accuracy import is_constant, mean_defined
 from eosin.metrics.domains import has_label, labels_of
-from eosin.metrics.matched import has_labels
+from eosin.metrics.matched import MatchedSection, has_labels
 from eosin.metrics.metric import DOMAINS, Metric, register
+from eosin.metrics.moments import VALUES_AT_ONCE, moments
+from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go
 
 MIN_SPOTS = 3
 """A domain, and the rest of the section, needs as many labelled spots to be tested."""
@@ -32,19 +36,39 @@ def wilcoxon(values: np.ndarray, inside: np.ndarray, *, tie_correct: bool = Fals
     inside
         [s] bool, both kinds present.
     """
+    values, inside = np.asarray(values), np.asarray(inside, dtype=bool)
+    if not inside.any() or inside.all() or len(values) != len(inside):
+        raise ValueError(f"values {values.shape} need rows inside ({inside.sum()}) and outside ({(~inside).sum()})")
+    rows, genes = np.arange(len(values)), np.arange(values.shape[1])
+    return _z_of_domains(values, rows, genes, [inside], tie_correct=tie_correct)[0]
+
+
+def _z_of_domains(
+    values: np.ndarray, rows: np.ndarray, genes: np.ndarray, insides: Sequence[np.ndarray], *, tie_correct: bool
+) -> np.ndarray:
+    """z [domains n] of some rows and genes of values [s g], ranked a few genes at a time."""
+    z = np.zeros((len(insides), len(genes)))
+    for block in row_blocks(len(genes), budget=VALUES_AT_ONCE, per_row=len(rows)):
+        z[:, block] = _z(
+            np.asarray(values[rows[:, None], genes[block]], dtype=np.float64), insides, tie_correct=tie_correct
+        )
+        let_go(values)
+    return z
+
+
+def _z(values: np.ndarray, insides: Sequence[np.ndarray], *, tie_correct: bool) -> np.ndarray:
+    """z [domains g] of values [s g] in memory."""
     from scipy.stats import rankdata
 
-    values, inside = np.asarray(values, dtype=np.float64), np.asarray(inside, dtype=bool)
-    n, m, s = int(inside.sum()), int((~inside).sum()), len(inside)
-    if n == 0 or m == 0 or values.shape[0] != s:
-        raise ValueError(f"values {values.shape} need rows inside ({n}) and outside ({m})")
-    ranks = rankdata(values, axis=0)
-    variance = np.full(values.shape[1], n * m * (s + 1) / 12.0)
-    if tie_correct:
-        variance -= n * m * _ties(values) / (12.0 * s * (s - 1))
-    tested = ~is_constant(values) & (variance > 0)
-    z = np.zeros(values.shape[1])
-    z[tested] = (ranks[inside].sum(axis=0)[tested] - n * (s + 1) / 2.0) / np.sqrt(variance[tested])
+    s, constant, ranks = len(values), is_constant(values), rankdata(values, axis=0)
+    ties = _ties(values) if tie_correct else 0.0
+    z = np.zeros((len(insides), values.shape[1]))
+    for number, inside in enumerate(insides):
+        n, m = int(inside.sum()), int((~inside).sum())
+        variance = np.full(values.shape[1], n * m * (s + 1) / 12.0) - n * m * ties / (12.0 * s * (s - 1))
+        tested = ~constant & (variance > 0)
+        above = ranks[inside].sum(axis=0)[tested] - n * (s + 1) / 2.0
+        z[number, tested] = above / np.sqrt(variance[tested])
     return z
 
 
@@ -69,25 +93,52 @@ def marker_overlap(
         Domain -> overlap in 0 to 1. Domains of fewer than `MIN_SPOTS` spots (or leaving fewer) are not in it; it is
         empty where k is not below the number of genes that vary in the truth, since then the overlap says nothing.
     """
-    known = has_label(labels)
-    truth, predicted = np.asarray(truth)[known], np.asarray(predicted)[known]
-    kept = np.flatnonzero(~is_constant(truth)) if len(truth) else np.array([], dtype=np.int64)
-    if not 0 < k < len(kept):
-        return {}
-    truth, predicted = truth[:, kept], predicted[:, kept]
-    names = np.array([str(label).strip() for label in labels], dtype=object)[known]
-    overlaps: dict[str, float] = {}
-    for name in sorted(set(names)):
-        inside = names == name
-        if min(inside.sum(), (~inside).sum()) >= MIN_SPOTS:
-            first, second = (_share(wilcoxon(x, inside, tie_correct=tie_correct), k) for x in (truth, predicted))
-            overlaps[name] = float((first * second).sum() / k)
-    return overlaps
+    return _Markers.of(truth, predicted, labels, tie_correct=tie_correct).overlap(k)
 
 
 def deg_overlap(truth: np.ndarray, predicted: np.ndarray, labels: Sequence[str], k: int) -> float:
     """Mean of `marker_overlap` over domains; NaN where there is none."""
     return mean_defined(np.array(list(marker_overlap(truth, predicted, labels, k).values())))
+
+
+@dataclass(frozen=True, eq=False)
+class _Markers:
+    """z [domains n] of the genes that vary in the truth, in truth and prediction, for the domains that are tested."""
+
+    domains: tuple[str, ...]
+    truth: np.ndarray
+    predicted: np.ndarray
+
+    @classmethod
+    def of(
+        cls, truth: np.ndarray, predicted: np.ndarray, labels: Sequence[str], *, tie_correct: bool = False
+    ) -> _Markers:
+        """Of truth and prediction [s g], at the spots with a label."""
+        rows = np.flatnonzero(has_label(labels))
+        truth, predicted = np.asarray(truth), np.asarray(predicted)
+        kept = np.flatnonzero(~moments(truth, rows).constant)
+        names = np.array([str(label).strip() for label in labels], dtype=object)[rows]
+        inside = {name: names == name for name in sorted(set(names))}
+        tested = {name: own for name, own in inside.items() if min(own.sum(), (~own).sum()) >= MIN_SPOTS}
+        owns = list(tested.values())
+        of_both = (_z_of_domains(x, rows, kept, owns, tie_correct=tie_correct) for x in (truth, predicted))
+        return cls(tuple(tested), *of_both)
+
+    def overlap(self, k: int) -> dict[str, float]:
+        """`marker_overlap` of the k top genes."""
+        if not 0 < k < self.truth.shape[1]:
+            return {}
+        pairs = zip(self.domains, self.truth, self.predicted)
+        return {name: float((_share(a, k) * _share(b, k)).sum() / k) for name, a, b in pairs}
+
+
+def markers_of(section: MatchedSection) -> _Markers:
+    """What the marker genes of a section's domains are told by."""
+    return _Markers.of(section.truth, section.mean, labels_of(section))
+
+
+def _overlap_in(section: MatchedSection, k: int) -> float:
+    return mean_defined(np.array(list(section.once(markers_of).overlap(k).values())))
 
 
 def _share(z: np.ndarray, k: int) -> np.ndarray:
@@ -109,7 +160,7 @@ def _ties(values: np.ndarray) -> np.ndarray:
 register(
     Metric(
         key="deg_overlap_20",
-        function=lambda section: deg_overlap(section.truth, section.mean, labels_of(section), 20),
+        function=lambda section: _overlap_in(section, 20),
         definition="share of each domain's 20 top genes (Wilcoxon, one domain against the rest) that prediction and "
         "truth have in common, mean over domains; chance is 20 / genes; undefined with 20 genes or fewer",
         better="up",
@@ -122,7 +173,7 @@ register(
 register(
     Metric(
         key="deg_overlap_50",
-        function=lambda section: deg_overlap(section.truth, section.mean, labels_of(section), 50),
+        function=lambda section: _overlap_in(section, 50),
         definition="the same of 50 top genes",
         better="up",
         group=DOMAINS,

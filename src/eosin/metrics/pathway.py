@@ -5,7 +5,9 @@ FLAG, section 4.5 and appendix H.10, shows the two correlation matrices; the num
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,9 +15,10 @@ import numpy as np
 
 from eosin.config import did_you_mean, near_names
 from eosin.errors import EosinError
-from eosin.metrics.accuracy import correlate, is_constant, mean_defined
+from eosin.metrics.accuracy import correlate, mean_defined
 from eosin.metrics.matched import MatchedSections
 from eosin.metrics.metric import PATHWAYS, Metric, register
+from eosin.metrics.moments import moments, products
 
 MIN_GENES = 3
 """Two genes make one pair, over which nothing correlates."""
@@ -95,38 +98,58 @@ def pathway_agreement(
     truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], genes: Sequence[str]
 ) -> PathwayAgreement:
     """Compare the co-expression of `genes` in truth and prediction [s g], whose columns are called `names`."""
-    truth, predicted = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
     if truth.shape != predicted.shape or truth.ndim != 2 or truth.shape[1] != len(names):
         raise ValueError(f"truth {truth.shape} and prediction {predicted.shape} must be [s g] of {len(names)} genes")
-    column = {name: j for j, name in enumerate(names)}
-    wanted = list(dict.fromkeys(genes))
-    varies = ~is_constant(truth)
-    there = [gene for gene in wanted if gene in column and varies[column[gene]]]
-    picked = [column[gene] for gene in there]
-    first, second = coexpression(truth[:, picked]), coexpression(predicted[:, picked])
-    order = _order(first)
-    first, second = first[np.ix_(order, order)], second[np.ix_(order, order)]
-    above = np.triu_indices(len(order), k=1)
-    a, b = first[above], second[above]
-    return PathwayAgreement(
-        tuple(there[i] for i in order),
-        len(wanted) - len(there),
-        first,
-        second,
-        correlate(a, b) if len(order) >= MIN_GENES else np.nan,
-        mean_defined(np.abs(a - b)),
-    )
+    return _Coexpressed.of(truth, predicted, names, genes).agreement(genes)
 
 
-def coexpression(values: np.ndarray) -> np.ndarray:
-    """Pearson correlations [g g] over spots between the genes of values [s g]; a constant gene has 0 with others."""
-    values = np.asarray(values, dtype=np.float64)
-    result = np.eye(values.shape[1])
-    varying = np.flatnonzero(~is_constant(values))
+@dataclass(frozen=True, eq=False)
+class _Coexpressed:
+    """Correlations [n n] between the genes of gene sets that are in the panel and vary in the truth."""
+
+    column: Mapping[str, int]
+    truth: np.ndarray
+    predicted: np.ndarray
+
+    @classmethod
+    def of(cls, truth: np.ndarray, predicted: np.ndarray, names: Sequence[str], genes: Iterable[str]) -> _Coexpressed:
+        """Of some genes of truth and prediction [s g], whose columns are called `names`."""
+        wanted = set(genes)
+        varies = ~moments(truth).constant
+        columns = np.array([j for j, name in enumerate(names) if name in wanted and varies[j]], dtype=np.int64)
+        place = {str(names[int(j)]): number for number, j in enumerate(columns)}
+        return cls(place, coexpression(truth, columns), coexpression(predicted, columns))
+
+    def agreement(self, genes: Sequence[str]) -> PathwayAgreement:
+        """Of one gene set."""
+        wanted = list(dict.fromkeys(genes))
+        there = [gene for gene in wanted if gene in self.column]
+        picked = [self.column[gene] for gene in there]
+        first, second = (table[np.ix_(picked, picked)] for table in (self.truth, self.predicted))
+        order = _order(first)
+        first, second = first[np.ix_(order, order)], second[np.ix_(order, order)]
+        above = np.triu_indices(len(order), k=1)
+        a, b = first[above], second[above]
+        return PathwayAgreement(
+            tuple(there[i] for i in order),
+            len(wanted) - len(there),
+            first,
+            second,
+            correlate(a, b) if len(order) >= MIN_GENES else np.nan,
+            mean_defined(np.abs(a - b)),
+        )
+
+
+def coexpression(values: np.ndarray, columns: np.ndarray | None = None) -> np.ndarray:
+    """Pearson correlations [n n] over spots between genes of values [s g], all by default; 0 for a constant gene."""
+    values = np.asarray(values)
+    columns, of_values = np.arange(values.shape[1]) if columns is None else columns, moments(values)
+    result, varying = np.eye(len(columns)), np.flatnonzero(~of_values.constant[columns])
     if len(varying):
-        z = values[:, varying] - values[:, varying].mean(axis=0)
-        z = z / np.linalg.norm(z, axis=0)
-        result[np.ix_(varying, varying)] = np.clip(z.T @ z, -1.0, 1.0)
+        genes = columns[varying]
+        z = products(values, genes, of_values.mean[genes], 1 / np.sqrt(of_values.squares[genes]))
+        result[np.ix_(varying, varying)] = np.clip(z, -1.0, 1.0)
         np.fill_diagonal(result, 1.0)
     return result
 
@@ -149,9 +172,10 @@ def has_gene_sets(sections: MatchedSections) -> bool:
 
 def gene_set_rows(sections: MatchedSections) -> dict[str, dict[str, float]]:
     """Of each gene set `correlation` and `difference`, means over sections, `n_genes` in the panel and `n_missing`."""
-    rows = {}
+    rows, all_genes = {}, list(chain.from_iterable(sections.gene_sets.values()))
+    known = [_Coexpressed.of(s.truth, s.mean, sections.genes, all_genes) for s in sections.sections]
     for name, genes in sections.gene_sets.items():
-        found = [pathway_agreement(s.truth, s.mean, sections.genes, genes) for s in sections.sections]
+        found = [section.agreement(genes) for section in known]
         rows[name] = {
             "correlation": mean_defined(np.array([one.correlation for one in found])),
             "difference": mean_defined(np.array([one.difference for one in found])),

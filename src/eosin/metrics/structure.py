@@ -7,27 +7,33 @@ out; one that is constant only in the prediction counts as having no structure, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
 from scipy.spatial import cKDTree
 
-from eosin.metrics.accuracy import correlate, is_constant, mean_defined
+from eosin.metrics.accuracy import correlate, mean_defined, moments_of
 from eosin.metrics.matched import MatchedSection, has_draws
 from eosin.metrics.metric import STRUCTURE, Metric, register
+from eosin.metrics.moments import VALUES_AT_ONCE, Moments, moments, table_blocks
 from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go
 
 SSC_NEIGHBOURS = 8
-_BLOCK = 512  # genes handled at once: bounds memory at [s 512] and [512 g] for any panel
+_BLOCK = 512  # genes of which all products are made at once: bounds memory at [512 g] for any panel
+_SPOTS_AT_ONCE = 1 << 16  # whose neighbours are looked for together
 
 
 def rvd_per_gene(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """((var predicted − var truth) / var truth)² over spots for each gene [g]; NaN where the truth is constant."""
-    truth, predicted = np.asarray(truth, dtype=np.float64), np.asarray(predicted, dtype=np.float64)
-    defined = ~is_constant(truth)
-    result = np.full(truth.shape[1], np.nan)
-    true_var = truth[:, defined].var(axis=0)
-    result[defined] = ((predicted[:, defined].var(axis=0) - true_var) / true_var) ** 2
+    return _rvd_per_gene(moments(truth), moments(predicted))
+
+
+def _rvd_per_gene(truth: Moments, predicted: Moments) -> np.ndarray:
+    defined = ~truth.constant
+    result, true_var = np.full(len(defined), np.nan), truth.variance[defined]
+    result[defined] = ((predicted.variance[defined] - true_var) / true_var) ** 2
     return result
 
 
@@ -49,18 +55,19 @@ def gsc(truth: np.ndarray, predicted: np.ndarray, *, eps: float = 1e-8) -> float
 
     The g x g matrices are made in blocks, never whole: a panel of 20 000 genes needs no 6 GB.
     """
-    kept = ~is_constant(truth)
-    a, b = _standardise(truth, eps)[:, kept], _standardise(predicted, eps)[:, kept]
-    g = a.shape[1]
-    if len(a) < 2 or g < 3:
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    kept = np.flatnonzero(~moments(truth).constant)
+    scaled = [_Standardised.of(values, kept, eps) for values in (truth, predicted)]
+    g, s = len(kept), len(truth)
+    if s < 2 or g < 3:
         return np.nan
-    n, sums, products = 0, np.zeros(2), np.zeros((2, 2))
+    n, sums, squares = 0, np.zeros(2), np.zeros((2, 2))
     for genes in row_blocks(g, budget=_BLOCK):
         above = np.triu(np.ones((genes.stop - genes.start, g - genes.start), dtype=bool), k=1)
-        pair = np.stack([(x[:, genes].T @ x[:, genes.start :])[above] for x in (a, b)]) / (len(a) - 1)
-        n, sums, products = n + pair.shape[1], sums + pair.sum(axis=1), products + pair @ pair.T
-    cov = products - np.outer(sums, sums) / n
-    if np.any(np.diag(cov) <= 1e-12 * np.diag(products)) or np.any(np.diag(products) == 0):
+        pair = np.stack([x.products(genes)[above] for x in scaled]) / (s - 1)
+        n, sums, squares = n + pair.shape[1], sums + pair.sum(axis=1), squares + pair @ pair.T
+    cov = squares - np.outer(sums, sums) / n
+    if np.any(np.diag(cov) <= 1e-12 * np.diag(squares)) or np.any(np.diag(squares) == 0):
         return np.nan
     return float(np.clip(cov[0, 1] / np.sqrt(cov[0, 0] * cov[1, 1]), -1.0, 1.0))
 
@@ -80,13 +87,17 @@ def spatial_weights(xy_um: np.ndarray, k: int = SSC_NEIGHBOURS) -> sparse.csr_ma
     s, k = len(xy), min(k, len(xy) - 1)
     if k < 1:
         return sparse.csr_matrix((s, s))
-    asked = min(3 * k, s - 1)  # room for ties (12 on a hexagonal grid with k = 8), bounded where spots coincide
-    distance, near = cKDTree(xy).query(xy, k=asked + 1)
-    distance[near == np.arange(s)[:, None]] = np.inf  # the spot itself
-    reach = np.sort(distance, axis=1)[:, k - 1 : k]
-    rows, columns = np.nonzero(distance <= reach * (1 + 1e-6))
-    ones = np.ones(len(rows))
-    directed = sparse.csr_matrix((ones, (rows, near[rows, columns])), shape=(s, s))
+    tree, asked = cKDTree(xy), min(3 * k, s - 1)  # room for ties (12 on a hexagonal grid with k = 8)
+    numbers, columns = [], []
+    for own in row_blocks(s, budget=_SPOTS_AT_ONCE):
+        distance, near = tree.query(xy[own], k=asked + 1)
+        distance[near == np.arange(s)[own, None]] = np.inf  # the spot itself
+        reach = np.sort(distance, axis=1)[:, k - 1 : k]
+        found = distance <= reach * (1 + 1e-6)
+        numbers.append(found.sum(axis=1))
+        columns.append(near[found].astype(np.int32))
+    starts, near = np.concatenate([[0], np.cumsum(np.concatenate(numbers))]), np.concatenate(columns)
+    directed = sparse.csr_matrix((np.ones(len(near)), near, starts), shape=(s, s))
     return sparse.csr_matrix(directed.maximum(directed.T))
 
 
@@ -95,18 +106,24 @@ def morans_i(values: np.ndarray, weights: sparse.spmatrix) -> np.ndarray:
 
     NaN for a constant gene, and for all where no spot has a neighbour.
     """
-    values = np.asarray(values)
-    result = np.full(values.shape[1], np.nan)
-    total = float(weights.sum())
-    if total == 0:
+    return _morans_i(values, weights, moments(values))
+
+
+def _morans_i(values: np.ndarray, weights: sparse.spmatrix, of_values: Moments) -> np.ndarray:
+    values, weights = np.asarray(values), sparse.csr_matrix(weights)
+    varies, total = ~of_values.constant, float(weights.sum())
+    result = np.full(len(varies), np.nan)
+    if total == 0 or not varies.any():
         return result
-    for genes in row_blocks(values.shape[1], budget=_BLOCK):
-        block = np.asarray(values[:, genes], dtype=np.float64)
-        varies = ~is_constant(block)
-        z = block[:, varies] - block[:, varies].mean(axis=0)
-        found = np.full(block.shape[1], np.nan)
-        found[varies] = len(z) / total * (z * (weights @ z)).sum(axis=0) / (z * z).sum(axis=0)
-        result[genes] = found
+    mean, shared = of_values.mean[varies], np.zeros(int(varies.sum()))
+    for own in row_blocks(len(values), budget=VALUES_AT_ONCE, per_row=values.shape[1]):
+        some = weights[own]
+        near, column = np.unique(some.indices, return_inverse=True)
+        around = sparse.csr_matrix((some.data, column, some.indptr), shape=(some.shape[0], len(near)))
+        z, z_near = (values[rows][:, varies].astype(np.float64) - mean for rows in (own, near))
+        shared += np.einsum("sg,sg->g", z, around @ z_near)
+        let_go(values)
+    result[varies] = len(values) / total * shared / of_values.squares[varies]
     return result
 
 
@@ -124,18 +141,38 @@ def ssc(
     counts with I = 0. NaN with fewer than two genes. `weights` saves making them again for every draw.
     """
     weights = spatial_weights(xy_um, k) if weights is None else weights
-    true_i, predicted_i = morans_i(truth, weights), morans_i(predicted, weights)
+    return _ssc(morans_i(truth, weights), morans_i(predicted, weights))
+
+
+def _ssc(true_i: np.ndarray, predicted_i: np.ndarray) -> float:
     kept = ~np.isnan(true_i)
     return correlate(true_i[kept], np.nan_to_num(predicted_i[kept], nan=0.0))
 
 
-def _standardise(values: np.ndarray, eps: float) -> np.ndarray:
-    values = np.asarray(values, dtype=np.float64)
-    if len(values) < 2:
-        return np.zeros_like(values)
-    constant = is_constant(values)  # else (σ + eps) would blow rounding noise up to a pattern
-    scaled = (values - values.mean(axis=0)) / (values.std(axis=0, ddof=1) + eps)
-    return np.where(constant, 0.0, scaled)
+@dataclass(frozen=True, eq=False)
+class _Standardised:
+    """Some genes of a table [s g] as (x - mean) x factor; 0 for a gene that is constant."""
+
+    values: np.ndarray
+    genes: np.ndarray
+    mean: np.ndarray
+    factor: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray, genes: np.ndarray, eps: float) -> _Standardised:
+        found = moments(values)
+        sd = np.sqrt(found.squares / max(found.n - 1, 1))
+        # else (σ + eps) would blow rounding noise up to a pattern
+        factor = np.where(found.constant, 0.0, 1 / (sd + eps))
+        return cls(values, genes, found.mean[genes], factor[genes])
+
+    def products(self, left: slice) -> np.ndarray:
+        """Sums over spots of products of genes of `left` and those from its start on."""
+        total = np.zeros((left.stop - left.start, len(self.genes) - left.start))
+        for _, (block,) in table_blocks(self.values):
+            z = (block[:, self.genes[left.start :]] - self.mean[left.start :]) * self.factor[left.start :]
+            total += z[:, : len(total)].T @ z
+        return total
 
 
 def weights_of(section: MatchedSection) -> sparse.csr_matrix:
@@ -143,12 +180,21 @@ def weights_of(section: MatchedSection) -> sparse.csr_matrix:
     return spatial_weights(section.xy_um)
 
 
-def _ssc(section: MatchedSection, predicted: np.ndarray) -> float:
-    return ssc(section.truth, predicted, section.xy_um, weights=section.once(weights_of))
+def true_morans(section: MatchedSection) -> np.ndarray:
+    """Moran's I [g] of a section's truth."""
+    return _morans_i(section.truth, section.once(weights_of), section.once(moments_of).truth)
 
 
-def _over_draws(section: MatchedSection, measure: Callable[[np.ndarray], float]) -> float:
-    return mean_defined(np.array([measure(draw) for draw in section.draws]))
+def _ssc_of(section: MatchedSection, predicted: np.ndarray) -> float:
+    return _ssc(section.once(true_morans), morans_i(predicted, section.once(weights_of)))
+
+
+def _rvd_of(section: MatchedSection, predicted: np.ndarray) -> float:
+    return mean_defined(_rvd_per_gene(section.once(moments_of).truth, moments(predicted)))
+
+
+def _over_draws(section: MatchedSection, measure: Callable[[MatchedSection, np.ndarray], float]) -> float:
+    return mean_defined(np.array([measure(section, draw) for draw in section.draws]))
 
 
 _STEM, _FLAG = "Stem, section 4", "FLAG, appendix C.2"
@@ -157,7 +203,7 @@ _OF_EACH_DRAW = ", of each draw, then averaged over draws"
 register(
     Metric(
         key="rvd",
-        function=lambda section: rvd(section.truth, section.mean),
+        function=lambda section: _rvd_of(section, section.mean),
         definition="squared relative error of each gene's variance over spots, mean over genes",
         better="down",
         group=STRUCTURE,
@@ -179,7 +225,7 @@ register(
 register(
     Metric(
         key="ssc",
-        function=lambda section: _ssc(section, section.mean),
+        function=lambda section: _ssc_of(section, section.mean),
         definition="Pearson across genes between Moran's I (8 nearest spots) of prediction and truth",
         better="up",
         group=STRUCTURE,
@@ -190,7 +236,7 @@ register(
 register(
     Metric(
         key="rvd_draw",
-        function=lambda section: _over_draws(section, lambda draw: rvd(section.truth, draw)),
+        function=lambda section: _over_draws(section, _rvd_of),
         definition="rvd" + _OF_EACH_DRAW,
         better="down",
         group=STRUCTURE,
@@ -202,7 +248,7 @@ register(
 register(
     Metric(
         key="gsc_draw",
-        function=lambda section: _over_draws(section, lambda draw: gsc(section.truth, draw)),
+        function=lambda section: _over_draws(section, lambda own, draw: gsc(own.truth, draw)),
         definition="gsc" + _OF_EACH_DRAW,
         better="up",
         group=STRUCTURE,
@@ -214,7 +260,7 @@ register(
 register(
     Metric(
         key="ssc_draw",
-        function=lambda section: _over_draws(section, lambda draw: _ssc(section, draw)),
+        function=lambda section: _over_draws(section, _ssc_of),
         definition="ssc" + _OF_EACH_DRAW,
         better="up",
         group=STRUCTURE,

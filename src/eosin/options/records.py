@@ -285,6 +285,9 @@ class BenchSettings:
     on
         where cells run, instead of workers: `here` in one process after another, `processes:N`, or `ray`,
         `ray:ADDRESS` for a cluster
+    shard
+        only part i of N of the cells, as 1/4: for arrays of jobs on a cluster, all with the same OUT; what is there of
+        all parts stands in OUT/scores.json
     """
 
     genes: str | Sequence[str] | None = None
@@ -300,6 +303,7 @@ class BenchSettings:
     pathways: str | Path | Mapping[str, Sequence[str]] | None = None
     workers: int = 1
     on: str | None = None
+    shard: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "biomarkers", names_of(self.biomarkers))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -11,14 +12,16 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.genes import target, totals
 from eosin.metrics import MatchedSection, MatchedSections, all_metrics
 from eosin.metrics.accuracy import gene_means, mean_defined
 from eosin.metrics.conventions import summaries_of
-from eosin.metrics.domains import has_label, need_labels
+from eosin.metrics.domains import clustered, has_label
 from eosin.metrics.gene_lists import GeneLists, biomarker_means
 from eosin.metrics.pathway import gene_set_rows
+from eosin.scores.matching import match
 from eosin.types import Prediction, Section
+
+log = logging.getLogger("eosin")
 
 
 def score(
@@ -57,9 +60,10 @@ def score(
     dict
         Floats are finite or None (undefined; `n_undefined` counts for each metric the sections where it was).
         `pcc["per_gene"]` is each gene's mean over sections under the headline's rule, None where its truth is constant
-        in all. `sections` holds each section's own numbers. `domains`: sections with labels, and spots of theirs
-        without; `biomarkers`: `pcc` by gene, their `mean`, and the `missing` ones; `pathways`: `correlation` and
-        `difference`, means over the `sets`, where each stands by name.
+        in all. `sections` holds each section's own numbers. `domains`: sections with labels, spots of theirs without
+        and, of sections of more than `MOST_SPOTS`, how many spots were clustered (`n_clustered`); `biomarkers`: `pcc`
+        by gene, their `mean`, and the `missing` ones; `pathways`: `correlation` and `difference`, means over the
+        `sets`, where each stands by name.
 
     Raises
     ------
@@ -71,7 +75,7 @@ def score(
     truths = [truths] if isinstance(truths, Section) else list(truths)
     if not predictions:
         raise EosinError("there is no prediction to score", fix="predict at least one section")
-    sections = _match(predictions, truths, need_domains=need_domains)
+    sections = match(predictions, truths, need_domains=need_domains)
     lists, panel = GeneLists.of(biomarkers, pathways), predictions[0].panel.names
     named, gene_sets = lists.named(panel), lists.usable(panel)
     matched = MatchedSections(sections, panel, None if named is None else tuple(named), gene_sets)
@@ -146,7 +150,10 @@ def _details(
 def _domain_counts(sections: Sequence[MatchedSection]) -> dict[str, Any]:
     """What the domain metrics stand on: labelled sections, and in these the labels and the spots without one."""
     known = {s.name: has_label(list(s.labels)) for s in sections if s.labels is not None}
-    return {
+    some = {s.name: len(clustered(s)) for s in sections if s.name in known and len(clustered(s)) < len(s.truth)}
+    for name, n in some.items():
+        log.warning("%s: ARI and NMI are of %s of its %s spots, evenly spread", name, f"{n:,}", f"{len(known[name]):,}")
+    return ({"n_clustered": some} if some else {}) | {
         "n_sections": len(known),
         "n_domains": {s.name: len(set(s.labels[known[s.name]])) for s in sections if s.labels is not None},
         "n_unlabelled": {name: int((~there).sum()) for name, there in known.items()},
@@ -168,53 +175,6 @@ def _add(found: dict[str, Any], more: Mapping[str, Any]) -> None:
             raise ValueError(f"two numbers of a score are called '{key}'")
         else:
             found[key] = dict(value) if isinstance(value, Mapping) else value
-
-
-def _match(
-    predictions: Sequence[Prediction], truths: Sequence[Section], *, need_domains: bool
-) -> tuple[MatchedSection, ...]:
-    panel = predictions[0].panel
-    sections: dict[str, Section] = {}
-    for section in truths:
-        if section.name in sections:
-            raise EosinError(f"two measured sections are called '{section.name}'", fix="give each section once")
-        sections[section.name] = section
-    matched: dict[str, MatchedSection] = {}
-    for prediction in predictions:
-        name = prediction.section
-        if (prediction.panel.names, prediction.panel.transform) != (panel.names, panel.transform):
-            raise EosinError(
-                f"predictions of '{predictions[0].section}' and '{name}' differ in genes, their order or transform",
-                fix="score predictions of one model together",
-            )
-        if name in matched:
-            raise EosinError(f"section '{name}' is predicted twice", fix="score each model by itself")
-        if name not in sections:
-            known = ", ".join(f"'{known}'" for known in sections) or "none"
-            raise EosinError(f"no measured section is called '{name}'; measured: {known}", fix="give its counts")
-        matched[name] = _matched(prediction, sections[name], need_domains=need_domains)
-    return tuple(matched.values())
-
-
-def _matched(prediction: Prediction, section: Section, *, need_domains: bool) -> MatchedSection:
-    if len(prediction.spots) == 0:
-        raise EosinError(f"the prediction of '{section.name}' has no spots", fix="leave it out")
-    measured = section.at(prediction.spots.ids)
-    truth = target(measured, prediction.panel)
-    labelled = measured.domains is not None and has_label(measured.domains).any()
-    labels = need_labels(measured.domains, section.name) if labelled or need_domains else None
-    return MatchedSection(
-        section.name,
-        prediction.panel.names,
-        truth,
-        prediction.mean,
-        prediction.draws,
-        measured.spots.xy_um,
-        labels,
-        prediction.mirrored,
-        prediction.error_bars,
-        np.log1p(totals(measured)),
-    )
 
 
 def _finite(value: Any) -> Any:

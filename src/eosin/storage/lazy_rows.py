@@ -81,6 +81,21 @@ class _Chosen(LazyRows):
         return found if found.shape[1] == self.shape[1] else np.ascontiguousarray(found[:, self.columns])
 
 
+class BesideRows(LazyRows):
+    """Tables of the same rows, one beside another; arrays in memory may be among them."""
+
+    def __init__(self, parts: Sequence[LazyRows | np.ndarray]):
+        if len({len(part) for part in parts}) != 1:
+            raise ValueError(f"tables of {[len(part) for part in parts]} rows cannot stand beside one another")
+        self.parts = list(parts)
+        self.shape = len(parts[0]), sum(part.shape[1] for part in parts)
+
+    def rows(self, index: np.ndarray) -> np.ndarray:
+        """The rows of every part."""
+        found = [part.rows(index) if isinstance(part, LazyRows) else part[index] for part in self.parts]
+        return np.concatenate(found, axis=1, dtype=self.dtype)
+
+
 class StackedRows(LazyRows):
     """Tables of equal width, one below another; arrays in memory may be among them."""
 

@@ -185,6 +185,16 @@ class Section:
         EosinError
             A predicted spot was not measured.
         """
+        return self.take(self.rows_at(ids))
+
+    def rows_at(self, ids: Sequence[str]) -> np.ndarray:
+        """The rows [n] of predicted spots, by their names.
+
+        Raises
+        ------
+        EosinError
+            A predicted spot was not measured.
+        """
         rows = self.spots.rows_of(ids)
         missing = np.flatnonzero(rows < 0)
         if len(missing):
@@ -193,7 +203,7 @@ class Section:
                 f"first '{ids[missing[0]]}'",
                 fix="predict at the measured spots",
             )
-        return self.take(rows)
+        return rows
 
     def expression(self, names: Sequence[str]) -> np.ndarray:
         """Raw counts [s g] of the named genes, dense float32, in the order of `names`.

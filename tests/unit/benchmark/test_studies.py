@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 import toy
-from eosin.benchmark.studies import STUDIES, StudyCell, run_study, study_cells, varied
+from eosin.benchmark.studies import STUDIES, StudyCell, study_cells, varied
+from eosin.benchmark.study_run import run_study
 from eosin.data import splits
 from eosin.engine import TrainSettings, resolve
 from eosin.engine.epochs import SELECT, Progress

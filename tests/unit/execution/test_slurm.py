@@ -58,8 +58,8 @@ def test_impossible_wishes(wrong: dict[str, int]) -> None:
 def test_words_of_a_command() -> None:
     assert words_of("eosin predict 'my run' c.csv -o out") == ["predict", "my run", "c.csv", "-o", "out"]
     for command, says in {
-        "train DATA -o run": "no command of a cohort",
-        "": "no command of a cohort",
+        "train DATA -o run": "no command that can be shared out",
+        "": "no command that can be shared out",
         "predict 'run": "cannot be read",
         "predict r c -o o --shard 1/2": "--shard or --on",
         "predict r c -o o --on=here": "--shard or --on",

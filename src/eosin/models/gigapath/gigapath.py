@@ -37,6 +37,8 @@ from eosin.models.base import MODELS, ModelEntry, Solved, Training
 from eosin.models.gigapath.longnet import SlideEncoder, branches
 from eosin.models.parts.named_arrays import below
 from eosin.models.parts.scaling import InputMap
+from eosin.storage.lazy_rows import BesideRows, LazyRows
+from eosin.storage.scratch import let_go, scratch_table
 from eosin.types import Batch, GenePanel
 
 log = logging.getLogger("eosin")
@@ -96,6 +98,11 @@ class GigaPath(Solved):
     def __init__(self, settings: GigaPathSettings, inputs: InputMap, slide: SlideEncoder, head: Solved):
         self.settings, self.inputs, self.slide, self.head = settings, inputs, slide.eval(), head
 
+    @property
+    def trains_on_rows(self) -> bool:
+        """Where the head does: the slide encoder reads one section at a time."""
+        return self.head.trains_on_rows
+
     def solve(self, training: Training) -> None:
         """Read the weights, encode the training sections, and solve the head on the result."""
         if self.settings.weights is None:
@@ -111,12 +118,19 @@ class GigaPath(Solved):
         return self.head.prepare(self.contextual(batch))
 
     def contextual(self, batch: Batch) -> Batch:
-        """The batch with the features that the head sees; each part is encoded by itself."""
-        contextual = np.empty((len(batch), self.settings.width), dtype=np.float32)
+        """The batch with the features that the head sees; each part is encoded by itself.
+
+        Features on disk are read a part at a time and stay there.
+        """
+        contextual = scratch_table((len(batch), self.settings.width))
         for start, stop in pairwise(batch.starts):
             rows = slice(int(start), int(stop))
             contextual[rows] = self._encode(batch.xy_um[rows], batch.features[rows])
-        features = np.concatenate([batch.features, contextual], 1) if self.settings.own_features else contextual
+            let_go(contextual)
+        if not self.settings.own_features:
+            return replace(batch, features=contextual)
+        lazy = isinstance(batch.features, LazyRows)
+        features: Any = BesideRows([batch.features, contextual]) if lazy else np.hstack([batch.features, contextual])
         return replace(batch, features=features)
 
     def _encode(self, xy_um: np.ndarray, features: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from math import isqrt
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from eosin.config import did_you_mean, near_names
 from eosin.encoders.parts.weights import load_local
 from eosin.errors import EosinError
 from eosin.models.parts.chunks import by_rows
+from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch
 
 _SMALLEST_PX = 8
@@ -43,14 +45,23 @@ class PixelColumns:
         return cls(px, n_rest)
 
     def rest(self, batch: Batch) -> Batch:
-        """The batch without pixels."""
+        """The batch without pixels; features on disk stay there."""
         blocks = batch.blocks[:-1] if batch.blocks[-1:] == (3 * self.px**2,) else ()
-        return replace(batch, features=np.ascontiguousarray(batch.features[:, : self.n_rest]), blocks=blocks)
+        features, columns = batch.features, slice(self.n_rest)
+        lazy = isinstance(features, LazyRows)
+        rest: Any = features.chosen(columns=columns) if lazy else np.ascontiguousarray(features[:, columns])
+        return replace(batch, features=rest, blocks=blocks)
 
     def tiles(self, batch: Batch) -> Tensor:
         """uint8 [s px px 3]."""
-        pixels = batch.features[:, self.n_rest :].astype(np.uint8)
-        return torch.from_numpy(pixels).view(-1, self.px, self.px, 3)
+        return self._tiles(batch.features)
+
+    def some_tiles(self, batch: Batch) -> Tensor:
+        """uint8 [n px px 3] of as many spots as a backbone looks at before training; features may lie on disk."""
+        return self._tiles(batch.features[_evenly(len(batch))])
+
+    def _tiles(self, features: np.ndarray) -> Tensor:
+        return torch.from_numpy(features[:, self.n_rest :].astype(np.uint8)).view(-1, self.px, self.px, 3)
 
     def check(self, features: np.ndarray) -> None:
         """Refuse features [s f] that do not end in pixels, or in pixels of larger tiles than `image_px` says."""
@@ -136,7 +147,7 @@ class Backbone(nn.Module):
                 unfit_fix="name by --model.image-backbone the architecture that they were made for",
             )
         else:
-            self._calibrate(tiles[:: max(1, len(tiles) // _CALIBRATION_TILES)][:_CALIBRATION_TILES])
+            self._calibrate(tiles[_evenly(len(tiles))])
 
     def forward(self, tiles: Tensor) -> Tensor:
         """Tokens [s t c] of tiles [s px px 3], some tiles at a time."""
@@ -190,6 +201,11 @@ class BackboneTokens(nn.Module):
     def forward(self, tiles: Tensor) -> Tensor:
         """Tokens [s t w] of tiles [s px px 3] of bytes."""
         return self.out(self.backbone(tiles))
+
+
+def _evenly(n_tiles: int) -> np.ndarray:
+    """Numbers of the tiles that statistics are taken from; of these tiles alone, all."""
+    return np.arange(n_tiles)[:: max(1, n_tiles // _CALIBRATION_TILES)][:_CALIBRATION_TILES]
 
 
 def _architecture(arch: str) -> nn.Module:

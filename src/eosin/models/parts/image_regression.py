@@ -22,7 +22,7 @@ class ImageNetwork(Protocol):
     """What this needs of a network beside what a regression needs."""
 
     def observe_tiles(self, tiles: Tensor) -> None:
-        """See the training tiles [s px px 3] once before the first step."""
+        """See some of the training tiles [s px px 3] once before the first step."""
         ...
 
     def with_tiles(self, geometry: Any, tiles: Tensor) -> Any:
@@ -50,11 +50,16 @@ class ImageRegression(Learned):
         """The network that sees the tiles."""
         return cast(ImageNetwork, self.regression.network)
 
+    @property
+    def trains_on_rows(self) -> bool:
+        """Where the regression does."""
+        return self.regression.trains_on_rows
+
     def observe(self, training: Training) -> None:
         """Fit the regression to the features, and show the network the tiles."""
         self.columns.check(training.batch.features)
         self.regression.observe(replace(training, batch=self.columns.rest(training.batch)))
-        self.network.observe_tiles(self.columns.tiles(training.batch))
+        self.network.observe_tiles(self.columns.some_tiles(training.batch))
 
     def prepare(self, batch: Batch) -> tuple[RegressionContext, Tensor]:
         """The regression's context, and tiles [s px px 3] of bytes."""

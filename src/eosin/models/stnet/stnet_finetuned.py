@@ -43,11 +43,16 @@ class FineTuned(Learned):
         self.head = nn.Linear(backbone.width, n_genes)
         nn.init.zeros_(self.head.weight)
 
+    @property
+    def trains_on_rows(self) -> bool:
+        """Tiles are looked at a region at a time."""
+        return True
+
     @torch.no_grad()
     def observe(self, training: Training) -> None:
         """Start the network, and set the head's bias to the training mean."""
         self.columns.check(training.batch.features)
-        self.backbone.observe(self.columns.tiles(training.batch))
+        self.backbone.observe(self.columns.some_tiles(training.batch))
         self.head.bias.copy_(torch.from_numpy(training.target.mean(0)))
 
     def prepare(self, batch: Batch) -> Tensor:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.gene_rows import are_genes
 from eosin.data.libraries import column_texts
 from eosin.data.missing import as_text, is_missing, names_no_patient
 from eosin.data.raw_counts import are_counts, are_equal, count_layer, is_empty, raw_counts
-from eosin.data.readers.tenx.tenx_matrix import GENE_EXPRESSION
+from eosin.data.reader import blame
 from eosin.data.section_parts import left_out
 from eosin.genes.columns import GeneNames
 from eosin.types.gene_ids import kind_of
@@ -29,6 +30,8 @@ _STATES = frozenset({"case", "control", "yes", "no", "true", "false"})
 _DOMAIN_COLUMNS = ("domain",)
 _FEWEST, _LEAST_TOTAL, _EVEN = 10, 100.0, 0.01
 """Spots, and molecules of each, from which on totals tell; and how far they differ, as a share, where they are made."""
+_TYPE_COLUMNS = ("feature_types", "feature_type", "modality")
+"""Columns of `var` that tell genes from proteins; `feature_types` is scanpy's."""
 _ID_COLUMNS = ("gene_ids", "gene_id", "ensembl_id", "ensembl", "ensembl_ids")
 """Columns of `var` beside symbols; `gene_ids` is scanpy's."""
 _SYMBOL_COLUMNS = ("feature_name", "gene_symbols", "gene_symbol", "symbol", "gene_name", "gene_names")
@@ -47,7 +50,7 @@ def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, GeneNames,
         counts, var = sparse.csr_matrix(raw.X, dtype=np.float32), raw.var
         notes.append(f"counts are from raw.X{also}")
     notes += _even_totals(counts)
-    kept = _are_genes(var)
+    kept = _are_genes(var, path)
     if not kept.all():
         notes += left_out(int((~kept).sum()), len(kept), "features are no genes")
         counts, var = sparse.csr_matrix(counts[:, np.flatnonzero(kept)]), var[kept]
@@ -77,12 +80,13 @@ def _differs(counts: sparse.csr_matrix, adata: AnnData) -> str | None:
     return "; X holds other whole numbers"
 
 
-def _are_genes(var: pd.DataFrame) -> np.ndarray:
-    """Which rows of `var` are genes, by 10x's `feature_types`; all where none is called so."""
-    if "feature_types" not in var:
+def _are_genes(var: pd.DataFrame, path: Path) -> np.ndarray:
+    """Which rows of `var` are genes, by a column that says what they are; all where none does."""
+    column = next((column for column in _TYPE_COLUMNS if column in var), None)
+    if column is None:
         return np.ones(len(var), bool)
-    genes = var["feature_types"].astype(str).to_numpy() == GENE_EXPRESSION
-    return genes if genes.any() else np.ones(len(var), bool)
+    with blame(path):
+        return are_genes(list(var[column]))
 
 
 def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:

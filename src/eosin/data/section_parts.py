@@ -5,14 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
+from eosin.data.gene_rows import genes_of
 from eosin.data.image_scale import own_scale
-from eosin.data.missing import is_missing, names_no_gene
+from eosin.data.missing import is_missing
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.slide import is_slide, without_spots_off_image
@@ -88,8 +89,8 @@ class SectionParts:
                 image, other = own_scale(image, self.xy_um, is_that_of_positions=self.is_image_of_positions)
                 notes = (*notes, *other)
             if counts is not None and genes is not None:
-                genes, kept, nameless = with_names(genes)
-                counts, notes = counts if kept is None else sparse.csr_matrix(counts[:, kept]), (*notes, *nameless)
+                genes, kept, others = genes_of(genes)
+                counts, notes = counts if kept is None else sparse.csr_matrix(counts[:, kept]), (*notes, *others)
                 if naming is not None:
                     counts, genes, added_up = naming.counts(counts, genes)
                     notes = (*notes, *added_up)
@@ -112,22 +113,6 @@ class SectionParts:
     def _is_no_patient(self) -> bool:
         """Whether the patient's name is a text made of a missing value: `nan` would be one patient of many sections."""
         return self.patient != "" and is_missing(self.patient)
-
-
-def with_names(genes: GeneNames) -> tuple[GeneNames, np.ndarray | None, list[str]]:
-    """Genes that have a name, which columns they are (None for all), and a note on the others.
-
-    A tool that had no symbol for a gene leaves its name empty or writes `nan`: the Ensembl id stands in, and without
-    one the column is no gene.
-    """
-    if not any(map(names_no_gene, genes.names)):
-        return genes, None, []
-    ids = genes.ensembl or ("",) * len(genes)
-    names = tuple(beside if names_no_gene(name) else name for name, beside in zip(genes.names, ids))
-    names = tuple("" if names_no_gene(name) else name for name in names)
-    kept = np.flatnonzero([bool(name) for name in names])
-    notes = left_out(len(names) - len(kept), len(names), "features have no name")
-    return replace(genes, names=names).take(kept), kept, notes
 
 
 def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:

@@ -11,7 +11,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,7 @@ from eosin.data.h5ad import our_record
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.data.spatialdata_image import MICRONS, Alignment, align, rgb_image, write_image
+from eosin.data.uns_spatial import stated_scale
 from eosin.errors import EosinError
 from eosin.slide import is_slide
 from eosin.storage.zarr_guard import check_zarr
@@ -220,11 +220,11 @@ def _circles(shapes: Any, store: Path) -> tuple[np.ndarray, float]:
 def _um_per_unit(mpp: float | None, record: dict[str, Any], sdata: Any, alignment: Alignment, store: Path) -> float:
     """µm per unit of the system: from a pixel's width as given or as eosin or wsidata wrote it, or a system in µm."""
     slide = sdata.attrs.get("slide_properties")
-    stored = slide.get("mpp") if isinstance(slide, dict) else None
-    ours = 1.0 if record.get("spatial_unit") == "um" else record.get("mpp")
+    stored = stated_scale(slide, store, " of slide_properties") if isinstance(slide, dict) else None
+    ours = 1.0 if record.get("spatial_unit") == "um" else stated_scale(record, store, " of uns['eosin']")
     for value in (mpp, ours, stored):
-        if isinstance(value, Real) and not isinstance(value, bool):
-            return check_mpp(float(value), store) / alignment.units_per_slide_px
+        if value is not None and not isinstance(value, bool):
+            return check_mpp(value, store) / alignment.units_per_slide_px
     if alignment.um_per_unit is not None:
         return alignment.um_per_unit
     whose = "a pixel of the full-resolution slide" if alignment.system != "global" else "a unit of 'global'"

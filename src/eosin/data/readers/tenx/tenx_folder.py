@@ -8,7 +8,7 @@ import json
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from eosin.data.reader import Reader
 from eosin.data.readers.tenx.samples import Sample, samples_under
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import SectionParts
+from eosin.data.uns_spatial import stated_number
 from eosin.errors import EosinError
 from eosin.storage.delimited import read_table
 from eosin.storage.files import read_json
@@ -30,6 +31,8 @@ COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres
 _TIGHTEST_TABLE = 40
 """gzip packs tables of positions 3 to 6 to 1."""
 _LONGEST_HEADING = 4096  # bytes
+_FACTORS = ("_scalef", "_fullres", "microns_per_pixel", "bin_size_um")
+"""How keys of numbers in `scalefactors_json.json` end."""
 _MOST_JSON = 1 << 20  # bytes; scale factors are a few hundred
 
 
@@ -133,14 +136,8 @@ def read_factors(sample: Sample | Path) -> dict[str, float]:
         factors = read_json(file)
     if not isinstance(factors, dict):
         raise EosinError("holds no table of scale factors", file=file, fix=AGAIN)
-    return {key: number for key, value in factors.items() if (number := positive(value)) is not None}
-
-
-def positive(value: Any) -> float | None:
-    """A finite positive number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if np.isfinite(value) and value > 0 else None
+    known = [key for key in factors if key.endswith(_FACTORS)]
+    return {key: number for key in known if (number := stated_number(factors, key, file, "")) is not None}
 
 
 def patient_of(path: Path, name: str) -> tuple[str, list[str]]:

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.gene_rows import GENE_EXPRESSION, are_genes, genes_of
 from eosin.data.reader import blame
-from eosin.data.section_parts import with_names
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.storage.hdf5 import open_foreign
@@ -25,7 +25,6 @@ from eosin.storage.hdf5 import open_foreign
 if TYPE_CHECKING:
     import h5py
 
-GENE_EXPRESSION = "Gene Expression"
 AGAIN = "the file is cut short, damaged or of another kind; copy or download it again"
 _BLOCK = 1 << 22
 """Values read at a time: 4 M, 50 MB, and a few times that while they are added up."""
@@ -214,15 +213,15 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     ids = features["id"].astype(object) if "id" in features else np.full(len(names), b"", dtype=object)
     kept = np.ones(len(names), dtype=bool)
     if "feature_type" in features:
-        kept = features["feature_type"] == GENE_EXPRESSION.encode()
+        kept = are_genes(features["feature_type"])
     notes = []
     if n_others := int((~kept).sum()):
         notes.append(f"{n_others} features of other types than gene expression were left out")
     in_file = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
-    in_file, named, nameless = with_names(in_file)  # a gene without a symbol
+    in_file, named, others = genes_of(in_file)
+    notes += others
     if named is not None:
         kept[np.delete(np.flatnonzero(kept), named)] = False
-        notes += nameless
     columns = naming.columns(in_file)
     ones = np.ones(len(in_file), dtype=np.float32)
     selected = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(in_file)))), (len(names), len(in_file)))

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.tenx_matrix import reading
+from eosin.data.uns_spatial import stated_number
 from eosin.errors import EosinError
 from eosin.storage.files import read_json
 from eosin.types import check_mpp
@@ -110,7 +110,7 @@ def _pixel_um(folder: Path) -> tuple[float, list[str]]:
     """µm per pixel of the morphology image, and a note where it is assumed."""
     file = folder / "experiment.xenium"
     facts: Any = read_json(file) if file.is_file() else {}
-    pixel_um = tenx.positive(facts.get("pixel_size")) if isinstance(facts, dict) else None
+    pixel_um = stated_number(facts, "pixel_size", file, "") if isinstance(facts, dict) else None
     if pixel_um is not None:
         return check_mpp(pixel_um, file), []
     return PIXEL_UM, [f"experiment.xenium does not say the pixel size; {PIXEL_UM} µm is used"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eosin.data.gene_rows import is_control
 from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import left_out
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
 LEAST_QV = 20.0
 """Phred-scaled quality below which a call is not trusted; Xenium's own matrix of cells uses the same."""
-_CONTROL = re.compile(
-    "^(BLANK|NegControl|antisense_|UnassignedCodeword|DeprecatedCodeword|Intergenic_Region|GenomicControl)", re.I
-)
 _COLUMNS = ("feature_name", "x_location", "y_location", "qv")
 _IS_GENE = "is_gene"
 _PIECE = 1 << 20
@@ -73,7 +70,7 @@ class Transcripts:
         xy_um = np.stack([numbers(batch, column) for column in ("x_location", "y_location")], 1)
         codes, texts = coded(batch.column("feature_name"), "a transcript has no feature_name")
         names = [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in texts]  # early files: bytes
-        control = np.array([bool(_CONTROL.match(name)) for name in names], dtype=bool)[codes]
+        control = np.array([is_control(name) for name in names], dtype=bool)[codes]
         if _IS_GENE in batch.schema.names:
             control |= ~batch.column(_IS_GENE).to_numpy(zero_copy_only=False).astype(bool)
         low = ~(numbers(batch, "qv") >= LEAST_QV)

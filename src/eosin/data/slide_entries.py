@@ -13,6 +13,7 @@ from eosin.data.contents import PICTURES
 from eosin.data.file_names import begins_with
 from eosin.data.manifest import manifest_rows, path_in
 from eosin.data.missing import names_no_patient
+from eosin.data.other_platforms import other_outputs
 from eosin.data.reader import is_known, reader_for
 from eosin.errors import EosinError
 from eosin.options import LayoutOptions, ReadOptions
@@ -70,7 +71,7 @@ class SlideEntry:
 
 def is_manifest(path: Path) -> bool:
     """Whether a file is, by its name, a table of slides."""
-    return path.is_file() and path.suffix.lower() in MANIFESTS
+    return path.is_file() and path.suffix.lower() in MANIFESTS and other_outputs([path.name]) is None
 
 
 def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions(), *, several_of_data: bool = True) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,11 @@ PIXEL_UM = 0.2125
 _STRETCH = 0.02
 _ALIGNMENT = re.compile(r"(he_?image|he)_?(alignment|matrix)\.csv$", re.IGNORECASE)
 """10x serves `*he_imagealignment.csv`; Xenium Explorer exports `*_he_image_matrix.csv`, or a folder of `matrix.csv`."""
+
+_IMAGE = re.compile(r"(?:^|[^a-z])h&?e(?:[^a-z].*)?\.(?:tiff?|btf|svs|ndpi)$", re.IGNORECASE)
+"""Other names of the H&E image: `R1_HE.ome.tif`, 10x's `*_he_unaligned_image.ome.tif`."""
+_ONLY_ALIGNMENT = re.compile(r"(?:.*[^a-z])?(?:image_?)?alignment(?:_?matrix)?\.csv|matrix\.csv")
+"""An alignment that does not say of which image, where none does."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +64,20 @@ def read_frame(folder: Path) -> tuple[Frame, list[str]]:
         Several alignments; one that is not a matrix of 3 x 3, or maps to no plausible scale.
     """
     places = [folder, folder.parent] if folder.name == "outs" else [folder]
-    images = [file for place in places for file in sorted(place.glob("*he_image*.tif*"))]
-    tables = [file for place in places for file in sorted(place.glob("*.csv")) if _ALIGNMENT.search(file.name)]
+    beside = [file for place in places for file in sorted(place.glob("*")) if not file.name.startswith(".")]
+    images = [file for file in beside if fnmatch(file.name, "*he_image*.tif*")]
+    images = images or [file for file in beside if _IMAGE.search(file.name)]
+    tables = [file for file in beside if _ALIGNMENT.search(file.name)]
     tables += [file for place in places for file in sorted(place.glob("*he*_alignment_files/matrix.csv"))]
+    tables = tables or [file for file in beside if _ONLY_ALIGNMENT.fullmatch(file.name.lower())]
     for files in (images, tables):
         if len(files) > 1:
             raise EosinError(f"{files[0].name} and {files[1].name} both fit", file=folder, fix="keep one")
     if not images or not tables:
         has = "no *he_image.ome.tif" if not images else f"{images[0].name} has no *he_imagealignment.csv"
+        points = next((file.name for file in beside if file.name.lower().endswith("keypoints.csv")), None)
+        if points is not None:
+            has += f" ({points} holds points: export the alignment's matrix from Xenium Explorer too)"
         return Frame(np.eye(2), np.zeros(2)), [f"{has}: positions are µm, there is no image"]
     pixel_um, notes = _pixel_um(folder)
     matrix = np.diag([pixel_um, pixel_um, 1.0]) @ _alignment(tables[0])  # pixels of the H&E image to Xenium's µm

@@ -1,0 +1,84 @@
+"""Outputs of 10x as they lie on a lab's disk: two tables of one thing, other names, files of other kinds beside."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cell_layouts import xenium_bundle
+from eosin.data import read
+from eosin.errors import EosinError
+from unit.data.layouts_10x import counts, visium_positions, write_visium, xenium
+
+
+@pytest.fixture(autouse=True)
+def without_probe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """None of these files crashes HDF5."""
+    monkeypatch.setattr("eosin.storage.hdf5.probe", lambda path: None)
+
+
+def test_two_tables_of_cells_must_agree(tmp_path: Path) -> None:
+    xenium_bundle(tmp_path)
+    folder = tmp_path / "R1"
+    table = pd.read_parquet(folder / "cells.parquet")
+    table.round(3).to_csv(folder / "cells.csv.gz", index=False)
+    expected = read(tmp_path, unit="cells")[0].spots.ids
+    table["x_centroid"] += 30
+    table.to_csv(folder / "cells.csv.gz", index=False)
+    with pytest.raises(EosinError, match=r"cells\.csv\.gz put the same cells up to 30 µm apart"):
+        read(tmp_path, unit="cells")
+    table["cell_id"] = [f"{cell}x" for cell in table["cell_id"]]
+    table.to_csv(folder / "cells.csv.gz", index=False)
+    with pytest.raises(EosinError, match=r"names other cells than cells\.csv\.gz beside it"):
+        read(tmp_path, unit="cells")
+    (folder / "cells.csv.gz").unlink()
+    assert read(tmp_path, unit="cells")[0].spots.ids == expected
+
+
+@pytest.mark.parametrize(
+    ("image", "alignment"),
+    [
+        ("R1_HE.ome.tif", "R1_HE_alignment.csv"),
+        ("H&E.ome.tif", "alignment.csv"),
+        ("he.tif", "matrix.csv"),
+        ("Xenium_V1_he_unaligned_image.ome.tif", "Xenium_V1_he_imagealignment.csv"),
+    ],
+)
+def test_the_image_of_xenium_under_other_names(tmp_path: Path, image: str, alignment: str) -> None:
+    folder = xenium(tmp_path, ("R1",)) / "R1"
+    (folder / image).write_bytes(b"not an image, and nobody looks")
+    (folder / "morphology_focus.ome.tif").write_bytes(b"not the H&E")
+    (folder / "overview_scan_the.tif").write_bytes(b"not the H&E")
+    np.savetxt(folder / alignment, np.diag([2.0, 2.0, 1.0]), delimiter=",")
+    found = read(tmp_path)[0].image
+    assert found is not None and found.path.name == image and found.mpp == pytest.approx(0.425)
+
+
+def test_points_in_the_place_of_an_alignment_are_said(tmp_path: Path) -> None:
+    folder = xenium(tmp_path, ("R1",)) / "R1"
+    (folder / "Slide_he_image.ome.tif").write_bytes(b"not an image, and nobody looks")
+    (folder / "Slide_he_image_keypoints.csv").write_text("fixedX,fixedY,alignmentX,alignmentY\n1,2,3,4\n")
+    (section,) = read(tmp_path)
+    assert section.image is None
+    assert any("keypoints.csv holds points: export the alignment's matrix" in note for note in section.notes)
+
+
+def test_the_cytassists_picture_under_its_serial_number_is_not_the_slide(tmp_path: Path) -> None:
+    outs = write_visium(tmp_path / "S1" / "outs", counts(62), visium_positions())
+    (outs / "CAVG10539_2023-11-16_14-56-24_H1-YD7CDZK_A1.tif").write_bytes(b"not an image, and nobody looks")
+    (section,) = read(tmp_path)
+    assert section.image is not None and section.image.path.name == "tissue_hires_image.png"
+    assert any("is the CytAssist's picture" in note for note in section.notes)
+
+
+@pytest.mark.parametrize("name", ["raw_probe_bc_matrix.h5", "molecule_info.h5"])
+def test_files_of_probes_and_molecules_are_no_matrix_of_genes(tmp_path: Path, name: str) -> None:
+    outs = write_visium(tmp_path / "S1" / "outs", counts(62), visium_positions())
+    shutil.move(outs / "filtered_feature_bc_matrix.h5", outs / name)
+    with pytest.raises(EosinError, match=r"no filtered_feature_bc_matrix\.h5") as error:
+        read(tmp_path)
+    assert f"{name} counts probes or molecules, not genes" in str(error.value.fix)

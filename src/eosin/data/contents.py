@@ -58,7 +58,7 @@ _WAYS_OUT = dict.fromkeys(_R, "write it as .h5ad first (in R: zellkonverter or a
 
 def other_file(path: Path) -> EosinError | None:
     """The error of a file that by its name is neither an image nor measured sections; None where it may be one."""
-    if (outputs := other_outputs([path.name], "is of the")) is not None:
+    if (outputs := other_outputs([path.name], is_file=True)) is not None:
         return EosinError(outputs.problem, file=path, fix=outputs.fix)
     if is_packed(path):
         command = unpack_command(path, has_own_folder=_holds_a_store(path))

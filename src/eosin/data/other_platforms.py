@@ -65,18 +65,20 @@ _KNOWN = (
 )
 
 
-def other_outputs(names: Iterable[str], verb: str = "holds") -> EosinError | None:
+def other_outputs(names: Iterable[str], *, is_file: bool = False) -> EosinError | None:
     """The error of files that are called as another program's outputs are; None where none is.
 
     Parameters
     ----------
     names
         Names of files, without their folders.
-    verb
-        `is of the` where it is one file, else `holds`: before `outputs of ...`.
+    is_file
+        Whether what the error is of is the file itself, and no folder that holds it.
     """
     for name in names:
         for one in _KNOWN:
             if one.names.fullmatch(name.lower()):
-                return EosinError(f"{verb} outputs of {one.what} ({name}), which eosin does not read", fix=one.fix)
+                whose = f"{one.what} ({name}), which eosin does not read"
+                problem = f"is of the outputs of {whose}" if is_file else f"holds outputs of {whose}"
+                return EosinError(problem, fix=one.fix)
     return None

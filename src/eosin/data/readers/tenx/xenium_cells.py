@@ -66,7 +66,8 @@ class WholeCells(Units):
         """All cells that have a place, with areas and, where `cell_boundaries` is there, outlines."""
         source = cell_matrix(folder)
         if source is None:
-            raise no_table(folder, "cell_feature_matrix.h5", "copy it with cells.parquet, or leave out --unit cells")
+            fix = "copy it with cells.parquet, or leave out --unit cells"
+            raise no_table(folder, "no cell_feature_matrix.h5", fix)
         with open_matrix(source, naming) as matrix:
             table = read_cells(folder, matrix.barcodes)
             outlines, outline_notes = _read_outlines(folder, matrix.barcodes, frame)

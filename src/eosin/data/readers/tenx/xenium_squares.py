@@ -29,7 +29,7 @@ class SquaresOf(Units):
         source = find_transcripts(folder) or cell_matrix(folder)
         if source is None:
             fix = "copy transcripts.parquet, or cell_feature_matrix.h5 with cells.parquet"
-            raise no_table(folder, "transcripts.parquet", fix)
+            raise no_table(folder, "no transcripts.parquet", fix)
         with blame(source):
             pooled = self._pool_cells if source == cell_matrix(folder) else self._pool_transcripts
             pool, given, notes = pooled(source, frame, naming)

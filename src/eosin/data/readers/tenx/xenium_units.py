@@ -69,7 +69,7 @@ def no_table(folder: Path, what: str, fix: str) -> EosinError:
         file = folder / there
         return EosinError("the matrix is packed", file=file, fix=unpack_command(file, has_own_folder=True))
     unread = "" if there is None else f"{there} is not read, and there is "
-    return EosinError(f"{unread}no {what}", file=folder, fix=fix)
+    return EosinError(f"{unread}{what}", file=folder, fix=fix)
 
 
 def by_name(counts: sparse.csr_matrix, genes: GeneNames) -> tuple[sparse.csr_matrix, GeneNames]:

@@ -47,6 +47,7 @@ _INNER = frozenset(
 _OWN_FOLDERS = ("spatial.tar", "binned_outputs.tar", "segmented_outputs.tar")
 """Archives of 10x's that hold a folder of this name."""
 _R = (".rds", ".rdata", ".rda", ".robj", ".qs", ".qs2", ".h5seurat")
+_OBJECTS = (*_R, ".h5mu", ".loom", ".mat")
 _WAYS_OUT = dict.fromkeys(_R, "write it as .h5ad first (in R: zellkonverter or anndataR)") | {
     ".h5mu": "write its RNA as .h5ad first (mudata.read_h5mu(...)['rna'].write_h5ad(...))",
     ".mat": "write it as .h5ad first, with raw counts in X and positions in obsm['spatial']",
@@ -112,6 +113,10 @@ def no_reader_fits(path: Path, fits: Callable[[Path], bool], known: str) -> Eosi
     outputs = other_outputs(file.name for file in found.files)
     if outputs is not None and not _fitting(path, fits):
         return EosinError(f"no reader fits: it {outputs.problem}", file=path, fix=outputs.fix)
+    objects = [file for file in found.files if file.suffix.lower() in _OBJECTS]
+    if objects and len(objects) == len(found.files):
+        what, fix = (table[objects[0].suffix.lower()] for table in (_OF_OTHER_KIND, _WAYS_OUT))
+        return EosinError(f"no reader fits: it holds {what} ({objects[0].name})", file=path, fix=fix)
     if not found.files:
         return EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
     return EosinError(f"no reader fits: it holds {found}", file=path, fix=_way_out(path, found, fits, known))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,10 @@ from scipy import sparse
 from eosin.data.gene_rows import are_genes
 from eosin.data.libraries import column_texts
 from eosin.data.missing import as_text, is_missing, names_no_patient
-from eosin.data.raw_counts import are_counts, are_equal, count_layer, is_empty, raw_counts
+from eosin.data.raw_counts import are_counts, are_equal, count_layer, is_empty, raw_counts, unnamed_counts
 from eosin.data.reader import blame
 from eosin.data.section_parts import left_out
+from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.types.gene_ids import kind_of
 
@@ -49,12 +51,19 @@ def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, GeneNames,
     if count_layer(adata) is None and (raw := adata.raw) is not None and (also := _differs(counts, adata)) is not None:
         counts, var = sparse.csr_matrix(raw.X, dtype=np.float32), raw.var
         notes.append(f"counts are from raw.X{also}")
+    if not are_counts(counts) and (key := unnamed_counts(adata)) is not None:
+        problem = f"X holds no counts, and layers['{key}'] holds whole numbers"
+        raise EosinError(problem, file=path, fix="call that layer counts (adata.layers['counts']) if it holds raw ones")
     notes += _even_totals(counts)
     kept = _are_genes(var, path)
     if not kept.all():
         notes += left_out(int((~kept).sum()), len(kept), "features are no genes")
         counts, var = sparse.csr_matrix(counts[:, np.flatnonzero(kept)]), var[kept]
-    return counts, gene_names(var), notes
+    genes = gene_names(var)
+    if _are_only_numbered(genes.names):
+        problem = f"genes are called {genes.names[0]} to {genes.names[-1]}: their names are lost"
+        raise EosinError(problem, file=path, fix="store symbols or Ensembl ids in var_names, or in var['gene_ids']")
+    return counts, genes, notes
 
 
 def _even_totals(counts: Any) -> list[str]:
@@ -104,10 +113,17 @@ def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
     return adata[np.flatnonzero(kept)].copy(), notes
 
 
+def _are_only_numbered(names: Sequence[str]) -> bool:
+    """Whether names are 0, 1, 2, ... or 1, 2, 3, ..., as an index that was lost; one name says nothing."""
+    return len(names) > 1 and any(all(name == str(i) for i, name in enumerate(names, first)) for first in (0, 1))
+
+
 def gene_names(var: pd.DataFrame) -> GeneNames:
     """What the rows of `var` are called: its index, and ids or symbols in the columns where tools put them."""
     names = tuple(map(as_text, var.index))
     ids, symbols = _column(var, _ID_COLUMNS), _column(var, _SYMBOL_COLUMNS)
+    if _are_only_numbered(names):
+        names = next((column for column in (symbols, ids) if column is not None), names)
     return GeneNames(
         names,
         ids if ids is not None and kind_of(gene_id for gene_id in ids if gene_id) == "ensembl" else None,

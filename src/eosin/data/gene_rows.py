@@ -16,6 +16,7 @@ import numpy as np
 from eosin.data.missing import as_text, names_no_gene
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, listed
+from eosin.plurals import counted
 
 GENE_EXPRESSION = "Gene Expression"
 _GENE_TYPES = frozenset({"gene expression", "gene", "genes", "rna", "gex", "mrna"})
@@ -98,8 +99,9 @@ def genes_of(given: GeneNames) -> tuple[GeneNames, np.ndarray | None, list[str]]
 
 def _said_of_dates(dates: Sequence[str], n_lost: int) -> str:
     """A note on genes whose names a spreadsheet turned into dates."""
-    became = "are called by their Ensembl ids" if not n_lost else f"{n_lost} without an Ensembl id were left out"
-    return f"{len(dates)} genes are named as dates, which spreadsheets make of MARCH1 ({listed(dates)}): {became}"
+    became = f"{len(dates) - n_lost} called by their Ensembl ids, {n_lost} left out"
+    n = counted(len(dates), "gene")
+    return f"{n} named as dates, which spreadsheets make of MARCH1 ({listed(dates)}): {became}"
 
 
 def _without_genome(given: GeneNames) -> tuple[GeneNames, list[str]]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from eosin.data.odd_positions import no_positions
 from eosin.data.position_columns import position_columns
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
@@ -300,11 +301,12 @@ def our_record(adata: AnnData, path: str | Path, kind: str | None = None) -> dic
 def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     """`obsm["spatial"]` [s 2] float64, in the file's own unit (pixels of the full image, x before y)."""
     if "spatial" not in adata.obsm:
-        raise EosinError("has no obsm['spatial']", file=path, fix="store the spots' pixel positions there, x before y")
+        raise no_positions(adata, path)
     try:
         xy = np.asarray(_x_before_y(adata.obsm["spatial"], path), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path) from error
+        fix = "store numbers there, with a point and no comma"
+        raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path, fix=fix) from error
     if xy.ndim != 2 or xy.shape[1] < 2:
         raise EosinError(f"obsm['spatial'] has shape {xy.shape}", file=path, fix="give two columns, x and y")
     return xy[:, :2]

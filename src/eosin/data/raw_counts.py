@@ -13,7 +13,10 @@ from eosin.errors import EosinError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_COUNT_LAYERS = ("counts", "raw_counts", "raw_count", "count")
+_COUNT_LAYERS = (
+    *("counts", "raw_counts", "raw_count", "count", "counts_raw", "raw counts", "raw"),
+    *("umi", "umis", "umi_counts", "umi_count"),
+)
 """Layers of counts, in any case; the first that is there and holds some is taken."""
 
 
@@ -43,6 +46,20 @@ def are_equal(matrix: Any, other: Any) -> bool:
         return False
 
 
+def _agrees(matrix: Any) -> bool:
+    """Whether a compressed matrix has a value and a place for each that its row ends tell."""
+    ends = matrix.indptr
+    n_ends = matrix.shape[matrix.format == "csc"] + 1
+    if ends.shape != (n_ends,) or ends.dtype.kind not in "iu":
+        return False
+    return matrix.data.shape == matrix.indices.shape == (ends[-1],)
+
+
+def unnamed_counts(adata: AnnData) -> str | None:
+    """A layer that holds whole numbers, whatever it is called."""
+    return next((str(key) for key, layer in adata.layers.items() if are_counts(layer) and not is_empty(layer)), None)
+
+
 def count_layer(adata: AnnData) -> str | None:
     """The first layer that is called counts and holds some."""
     called = {str(key).lower(): str(key) for key in adata.layers}
@@ -64,7 +81,10 @@ def raw_counts(adata: AnnData, path: str | Path) -> tuple[sparse.csr_matrix, lis
         matrix, notes = adata.layers[key], [f"counts are from layers['{key}']{also}"]
     if matrix is None:
         raise EosinError("holds no counts", file=path, fix="store raw counts in X")
-    if sparse.issparse(matrix) and matrix.format in ("csr", "csc") and matrix.indptr[-1] != len(matrix.data):
+    if matrix.dtype == bool:
+        problem = "holds true and false, which genes were found in a spot and not how often"
+        raise EosinError(problem, file=path, fix="store raw counts in X")
+    if sparse.issparse(matrix) and matrix.format in ("csr", "csc") and not _agrees(matrix):
         fix = "the file is incomplete or damaged; write or download it again"
         raise EosinError("values and row ends of the counts do not agree", file=path, fix=fix)
     try:

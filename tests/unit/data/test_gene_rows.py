@@ -48,13 +48,13 @@ def test_dates_are_called_by_their_ids() -> None:
     named, kept, notes = genes_of(GeneNames(("ACTB", *dates), ("", *(f"ENSG{i:011d}" for i in range(len(dates))))))
     assert named.names == ("ACTB", *(f"ENSG{i:011d}" for i in range(len(dates))))
     assert kept is not None and len(kept) == 9
-    assert "genes are named as dates" in notes[0] and "are called by their Ensembl ids" in notes[0]
+    assert "8 genes named as dates" in notes[0] and "8 called by their Ensembl ids, 0 left out" in notes[0]
 
 
 def test_dates_without_ids_are_left_out_and_not_added_up() -> None:
     named, kept, notes = genes_of(GeneNames(("ACTB", "1-Mar", "1-Mar")))
     assert named.names == ("ACTB",) and list(kept if kept is not None else ()) == [0]
-    assert "2 without an Ensembl id were left out" in notes[0]
+    assert "0 called by their Ensembl ids, 2 left out" in notes[0]
 
 
 @pytest.mark.parametrize("name", ["MARCHF1", "SEPTIN2", "DEC1", "SEP15", "MAR1", "H2-K1", "1110020A21Rik", "7SK"])

@@ -83,6 +83,8 @@ def _say_unused(columns: Sequence[str], path: Path) -> None:
 
 def path_in(manifest: Path, text: str) -> Path:
     """A path that a manifest names, relative to it: `~` is the home, and `\\` parts folders where no file has it."""
+    if "\0" in text:
+        raise EosinError("a path holds a character that no path can", file=manifest, fix="write the table anew as text")
     own = Path(text)
     if text.startswith("~"):
         try:

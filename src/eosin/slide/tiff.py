@@ -13,7 +13,8 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.source import MAX_TILE_PIXELS, check_claim, quiet
-from eosin.slide.whole import WholeImage, as_rgb, check_size
+from eosin.slide.whole import WholeImage, check_opacity, check_size
+from eosin.types.places import is_plausible
 
 _UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _LOG = logging.getLogger("eosin")
@@ -25,6 +26,8 @@ _ASSOCIATED_ALPHA = 1
 APERIO_YCBCR = "APERIO_JP2000_YCBC"
 """JPEG 2000 whose numbers are no RGB although they are marked so: OpenSlide alone converts them."""
 _INCH, _CENTIMETRE = 2, 3
+_SAME_SCALE = 0.05
+"""How far two scales in one file may differ."""
 _UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
 
 
@@ -58,6 +61,10 @@ class TiffFacts:
         The orientation tag: 1 where rows run down and columns to the right.
     codec
         How tiles or strips are compressed, as tifffile calls it.
+    contradiction
+        That its OME metadata and its tags of resolution state two plausible scales, in words; None where not.
+    grey
+        Whether there is one channel only.
     """
 
     size_px: tuple[int, int]
@@ -72,6 +79,8 @@ class TiffFacts:
     premultiplied: bool = False
     orientation: int = 1
     codec: str = "NONE"
+    contradiction: str | None = None
+    grey: bool = False
 
 
 def is_tiff(head: bytes) -> bool:
@@ -107,6 +116,8 @@ def read_facts(path: Path) -> TiffFacts:
                 is_premultiplied(page),
                 _orientation(page),
                 page.compression.name,
+                _contradiction(file, page),
+                page.samplesperpixel == 1 and sizes.get("C", 1) == 1,
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
         fix = "the file is incomplete or damaged: copy or export it again"
@@ -224,12 +235,24 @@ def _decode(path: Path) -> np.ndarray:
         raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
     if axes in ("CYX", "SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
-    return as_rgb(pixels, path, premultiplied=premultiplied)
+    return check_opacity(pixels, path, premultiplied=premultiplied)
 
 
 def _scale(file: Any, page: Any) -> tuple[float, float] | None:
-    if file.is_ome:
-        return ome_scale(file.ome_metadata or "")
+    return ome_scale(file.ome_metadata or "") if file.is_ome else _scale_of_tags(file, page)
+
+
+def _contradiction(file: Any, page: Any) -> str | None:
+    """That OME metadata and tags of resolution state different scales; printing defaults are no scale."""
+    if not file.is_ome or (told := ome_scale(file.ome_metadata or "")) is None:
+        return None
+    tags = _scale_of_tags(file, page)
+    if tags is None or not all(map(is_plausible, (*told, *tags))) or abs(tags[0] / told[0] - 1) <= _SAME_SCALE:
+        return None
+    return f"its OME metadata say {told[0]:.4g} µm per pixel, its tags of resolution {tags[0]:.4g}"
+
+
+def _scale_of_tags(file: Any, page: Any) -> tuple[float, float] | None:
     resolution = [page.tags.get(name) for name in ("XResolution", "YResolution")]
     if None in resolution:
         return None

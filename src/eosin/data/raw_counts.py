@@ -47,12 +47,27 @@ def are_equal(matrix: Any, other: Any) -> bool:
 
 
 def _agrees(matrix: Any) -> bool:
-    """Whether a compressed matrix has a value and a place for each that its row ends tell."""
+    """Whether a compressed matrix has a value, and a place within it, for each that its row ends tell."""
     ends = matrix.indptr
     n_ends = matrix.shape[matrix.format == "csc"] + 1
-    if ends.shape != (n_ends,) or ends.dtype.kind not in "iu":
+    if ends.shape != (n_ends,) or ends.dtype.kind not in "iu" or matrix.indices.dtype.kind not in "iu":
         return False
-    return matrix.data.shape == matrix.indices.shape == (ends[-1],)
+    if not matrix.data.shape == matrix.indices.shape == (ends[-1],) or np.any(np.diff(ends.astype(np.int64)) < 0):
+        return False
+    largest = matrix.shape[matrix.format == "csr"]
+    return not len(matrix.indices) or bool(matrix.indices.min() >= 0 and matrix.indices.max() < largest)
+
+
+def _with_usual_places(matrix: Any) -> Any:
+    """A matrix with places of a type that SciPy adds up; a file may hold smaller or unsigned ones."""
+    if not sparse.issparse(matrix) or matrix.format not in ("csr", "csc"):
+        return matrix
+    if matrix.indices.dtype == matrix.indptr.dtype and matrix.indices.dtype in (np.int32, np.int64):
+        return matrix
+    usual = np.int32 if max(len(matrix.data), *matrix.shape) < 2**31 else np.int64
+    places = matrix.indices.astype(usual), matrix.indptr.astype(usual)
+    made = sparse.csr_matrix if matrix.format == "csr" else sparse.csc_matrix
+    return made((matrix.data, *places), shape=matrix.shape)
 
 
 def unnamed_counts(adata: AnnData) -> str | None:
@@ -88,6 +103,6 @@ def raw_counts(adata: AnnData, path: str | Path) -> tuple[sparse.csr_matrix, lis
         fix = "the file is incomplete or damaged; write or download it again"
         raise EosinError("values and row ends of the counts do not agree", file=path, fix=fix)
     try:
-        return sparse.csr_matrix(matrix, dtype=np.float32), notes
+        return sparse.csr_matrix(_with_usual_places(matrix), dtype=np.float32), notes
     except (TypeError, ValueError) as error:
         raise EosinError(f"X is not numeric ({error})", file=path, fix="store raw counts in X") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import re
@@ -25,6 +26,8 @@ _PLANAR = 2
 _ASSOCIATED_ALPHA = 1
 APERIO_YCBCR = "APERIO_JP2000_YCBC"
 """JPEG 2000 whose numbers are no RGB although they are marked so: OpenSlide alone converts them."""
+_MOST_IMAGES = 5000
+"""In one file, levels and planes included; a slide has a dozen."""
 _INCH, _CENTIMETRE = 2, 3
 _SAME_SCALE = 0.05
 """How far two scales in one file may differ."""
@@ -159,7 +162,16 @@ def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
 
 
 def largest_image(file: Any) -> Any:
-    """The series of the largest image of an open `TiffFile`: the first may be a label or a thumbnail."""
+    """The series of the largest image of an open `TiffFile`: the first may be a label or a thumbnail.
+
+    Raises
+    ------
+    ValueError
+        Its list of images has no end, or very many of them: tifffile would follow a circle for ever.
+    """
+    with contextlib.suppress(IndexError):
+        file.pages[_MOST_IMAGES]
+        raise ValueError(f"lists over {_MOST_IMAGES:,} images")
     return max(file.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
 
 

@@ -132,3 +132,25 @@ def test_a_manifest_with_a_path_that_none_can_be_is_refused(tmp_path: Path) -> N
     (tmp_path / "a.csv").write_bytes(b"path\na\0b.png\n")
     with pytest.raises(EosinError, match="a character that no path can"):
         entries_of(tmp_path / "a.csv")
+
+
+def test_a_list_of_images_without_an_end_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a.tif"
+    tifffile.imwrite(file, PIXELS, photometric="rgb", metadata=None)
+    with tifffile.TiffFile(file) as tiff:
+        first = tiff.pages.first.offset
+        n_tags = len(tiff.pages.first.tags)
+    body = bytearray(file.read_bytes())
+    end = first + 2 + 12 * n_tags
+    body[end : end + 4] = first.to_bytes(4, "little")  # the image after the first is the first
+    file.write_bytes(body)
+    with pytest.raises(EosinError, match="lists over 5,000 images"):
+        open_slide(file, mpp=0.5)
+    start, pieces = len(body), []
+    for i in range(120):  # a circle that is longer than what tifffile looks for
+        after = start + 6 * ((i + 1) % 120)
+        pieces.append(bytes(2) + after.to_bytes(4, "little"))
+    body[end : end + 4] = start.to_bytes(4, "little")
+    file.write_bytes(bytes(body) + b"".join(pieces))
+    with pytest.raises(EosinError):
+        open_slide(file, mpp=0.5)

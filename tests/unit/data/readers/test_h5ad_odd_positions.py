@@ -149,7 +149,7 @@ def test_a_given_scale_is_compared_with_stereopys(tmp_path: Path, resolution: ob
 
 
 @pytest.mark.parametrize("key", ["data", "indices", "indptr"])
-@pytest.mark.parametrize("value", [np.zeros(0), np.float64(0.5), np.arange(3)])
+@pytest.mark.parametrize("value", [np.zeros(0), np.float64(0.5), np.arange(3), np.full(65, 2**40), np.full(333, -1)])
 def test_a_sparse_matrix_that_contradicts_itself_is_one_line(tmp_path: Path, key: str, value: Any) -> None:
     file = written(tmp_path / "a.h5ad", sparse.csr_matrix(COUNTS))
     with h5py.File(file, "a") as opened:
@@ -161,3 +161,14 @@ def test_a_sparse_matrix_that_contradicts_itself_is_one_line(tmp_path: Path, key
 
 def test_numbers_beyond_all_floats_are_not_finite() -> None:
     assert not is_finite(2**70000) and not is_finite(1j) and is_finite(2**70)
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.int16, np.uint32])
+def test_places_of_small_types_are_read(tmp_path: Path, kind: type) -> None:
+    file = written(tmp_path / "a.h5ad", sparse.csr_matrix(COUNTS))
+    with h5py.File(file, "a") as opened:
+        places = np.asarray(opened["X/indices"]).astype(kind)
+        del opened["X/indices"]
+        opened["X"].create_dataset("indices", data=places)  # pyright: ignore[reportAttributeAccessIssue]
+    (section,) = read(file, mpp=0.5)
+    assert section.counts is not None and section.counts.sum() == COUNTS.sum()

@@ -29,7 +29,7 @@ def without_place(xy: np.ndarray, path: Path) -> np.ndarray:
     EosinError
         Many lie at (0, 0).
     """
-    nowhere = ~np.isfinite(xy).all(1)
+    nowhere: np.ndarray = np.array(~np.isfinite(xy).all(1))
     at_origin = (xy == 0).all(1)
     if (n := int(at_origin.sum())) > 1 and n < len(xy):
         if n > _MOST_WITHOUT * len(xy):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from eosin.data.odd_positions import no_positions
-from eosin.data.position_columns import position_columns
+from eosin.data.position_columns import X_AND_Y_UM, position_columns
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file, new_hdf5
@@ -30,9 +30,6 @@ T = TypeVar("T")
 
 _BYTES_AT_ONCE = 1 << 24
 _SEAL = b"\neosin seal sha256 "
-
-_X_AND_Y_UM = (("x_um", "y_um"), ("x_centroid", "y_centroid"), ("center_x", "center_y"))
-"""Columns of `obs` in which tools keep positions in µm."""
 
 SCHEMA = 1
 """Version of what eosin writes into `uns["eosin"]`; a file with a larger one is refused."""
@@ -318,7 +315,7 @@ def is_in_um(adata: AnnData, path: str | Path) -> bool:
     if columns is not None and columns.in_um:
         return True
     given = spatial(adata, path)
-    for pair in _X_AND_Y_UM:
+    for pair in X_AND_Y_UM:
         if set(pair) <= set(adata.obs):
             own = np.asarray(adata.obs[list(pair)].apply(_numbers), dtype=np.float64)
             if own.shape == given.shape and np.allclose(own, given, rtol=1e-4, atol=0.01):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -94,4 +95,10 @@ def path_in(manifest: Path, text: str) -> Path:
     place = manifest.parent / own
     if "\\" in text and not place.exists():
         place = manifest.parent / text.replace("\\", "/")
-    return place
+    return place if place.exists() else _composed_otherwise(place)
+
+
+def _composed_otherwise(place: Path) -> Path:
+    """The file whose name has the same letters, composed as another system does (`ü`, or `u` and a mark)."""
+    forms = (place.with_name(unicodedata.normalize(form, place.name)) for form in ("NFC", "NFD") if place.name)
+    return next((other for other in forms if other.exists()), place)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eosin.data.libraries import BARCODE_CORE
+from eosin.data.position_columns import X_AND_Y_UM
 from eosin.errors import EosinError
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ def odd_axes(adata: AnnData, xy: np.ndarray, path: Path) -> list[str]:
     Raises
     ------
     EosinError
-        The first of three numbers is the same for all, as z is in tables of z, y, x.
+        The first of three numbers is the same for all, as z is in tables of z, y, x; or columns of `obs` in µm say that
+        y stands before x.
     """
     notes, stored = [], np.shape(adata.obsm["spatial"])
     finite = xy[np.isfinite(xy).all(1)]
@@ -58,6 +60,13 @@ def odd_axes(adata: AnnData, xy: np.ndarray, path: Path) -> list[str]:
         others = np.asarray(adata.obsm["spatial"][:, 2:], dtype=np.float64)
         if np.nanmax(np.ptp(others, axis=0)) > 0:
             notes.append(f"obsm['spatial'] has {stored[1]} columns, of which the first two are taken for x and y")
+    for first, second in X_AND_Y_UM:
+        if {first, second} <= set(adata.obs):
+            pair = [adata.obs[name] for name in (first, second)]
+            own = [np.asarray(column, np.float64) for column in pair if getattr(column.dtype, "kind", "O") in "iuf"]
+            if len(own) == 2 and np.allclose(xy[:, ::-1], np.stack(own, 1), rtol=1e-4) and not np.allclose(*own):
+                problem = f"obsm['spatial'] holds y before x: its second column is obs['{first}']"
+                raise EosinError(problem, file=path, fix="exchange its columns")
     for axis, name, way in ((1, "y", "upwards, as in a plot; in a picture it runs down"), (0, "x", "to the left")):
         if finite[:, axis].max() < 0:
             notes.append(f"{name} is negative throughout: it seems to run {way}")

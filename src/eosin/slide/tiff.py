@@ -14,10 +14,9 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.source import MAX_TILE_PIXELS, check_claim, quiet
+from eosin.slide.tiff_scale import contradiction_in, scale_of_tiff
 from eosin.slide.whole import WholeImage, check_opacity, check_size
-from eosin.types.places import is_plausible
 
-_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _LOG = logging.getLogger("eosin")
 TO_RGB = "export it as 8-bit RGB, as by: vips colourspace IN OUT.tif[tile,pyramid,compression=jpeg] srgb"
 """The way out for pixels that are not 8-bit RGB."""
@@ -28,10 +27,6 @@ APERIO_YCBCR = "APERIO_JP2000_YCBC"
 """JPEG 2000 whose numbers are no RGB although they are marked so: OpenSlide alone converts them."""
 _MOST_IMAGES = 5000
 """In one file, levels and planes included; a slide has a dozen."""
-_INCH, _CENTIMETRE = 2, 3
-_SAME_SCALE = 0.05
-"""How far two scales in one file may differ."""
-_UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
 
 
 @dataclass(frozen=True)
@@ -112,14 +107,14 @@ def read_facts(path: Path) -> TiffFacts:
                 max(_tile_bytes(level.keyframe) for level in levels),
                 page.is_tiled,
                 len(levels),
-                _scale(file, page),
+                scale_of_tiff(file, page),
                 _oddity(page, sizes),
                 sizes.get("C", 1),
                 _is_planar(page),
                 is_premultiplied(page),
                 _orientation(page),
                 page.compression.name,
-                _contradiction(file, page),
+                contradiction_in(file, page),
                 page.samplesperpixel == 1 and sizes.get("C", 1) == 1,
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
@@ -248,53 +243,3 @@ def _decode(path: Path) -> np.ndarray:
     if axes in ("CYX", "SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
     return check_opacity(pixels, path, premultiplied=premultiplied)
-
-
-def _scale(file: Any, page: Any) -> tuple[float, float] | None:
-    return ome_scale(file.ome_metadata or "") if file.is_ome else _scale_of_tags(file, page)
-
-
-def _contradiction(file: Any, page: Any) -> str | None:
-    """That OME metadata and tags of resolution state different scales; printing defaults are no scale."""
-    if not file.is_ome or (told := ome_scale(file.ome_metadata or "")) is None:
-        return None
-    tags = _scale_of_tags(file, page)
-    if tags is None or not all(map(is_plausible, (*told, *tags))) or abs(tags[0] / told[0] - 1) <= _SAME_SCALE:
-        return None
-    return f"its OME metadata say {told[0]:.4g} µm per pixel, its tags of resolution {tags[0]:.4g}"
-
-
-def _scale_of_tags(file: Any, page: Any) -> tuple[float, float] | None:
-    resolution = [page.tags.get(name) for name in ("XResolution", "YResolution")]
-    if None in resolution:
-        return None
-    per_unit = [tag.value[0] / tag.value[1] if tag.value[1] else 0.0 for tag in resolution]
-    unit = page.tags.get("ResolutionUnit")
-    um = _UM_PER_UNIT.get(int(unit.value)) if unit is not None else None
-    if um is None and file.is_imagej:
-        um = _UM.get(str((file.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ"))
-    if um is None or min(per_unit) <= 0:
-        return None
-    return um / per_unit[0], um / per_unit[1]
-
-
-def ome_scale(xml: str) -> tuple[float, float] | None:
-    """PhysicalSizeX and PhysicalSizeY of the first Pixels element in µm, or None.
-
-    Found by regular expressions and not by an XML parser, in which hostile entities could expand without limit.
-    """
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
-    if pixels is None:
-        return None
-    sizes = []
-    for axis in "XY":
-        size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', pixels[0])
-        unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', pixels[0])
-        um = _UM.get(unit[1].replace("&#181;", "µ").replace("&#xB5;", "µ")) if unit else 1.0  # OME's default is µm
-        if size is None or um is None:
-            return None
-        try:
-            sizes.append(float(size[1]) * um)
-        except ValueError:
-            return None
-    return sizes[0], sizes[1]

@@ -11,7 +11,7 @@ from PIL import Image
 
 from eosin.errors import EosinError
 from eosin.slide import open_slide, scale_of
-from eosin.slide.tiff import ome_scale
+from eosin.slide.tiff_scale import ome_scale
 from unit.slide import pictures
 
 

@@ -31,17 +31,20 @@ def test_ome_metadata_and_tags_must_agree(tmp_path: Path) -> None:
     with pytest.raises(EosinError, match=r"OME metadata say 0\.25 µm per pixel, its tags of resolution 0\.5"):
         open_slide(file)
     assert scale_of(file) is None
-    assert open_slide(file, mpp=0.5).mpp == 0.5
+    with open_slide(file, mpp=0.5) as slide:
+        assert slide.mpp == 0.5
 
 
 @pytest.mark.parametrize("tag_um", [None, 0.5, 0.51, 25_400 / 72, 25_400 / 300])
 def test_tags_that_agree_or_are_printing_defaults_say_nothing(tmp_path: Path, tag_um: float | None) -> None:
-    assert open_slide(ome(tmp_path / "a.ome.tif", 0.5, tag_um)).mpp == 0.5
+    with open_slide(ome(tmp_path / "a.ome.tif", 0.5, tag_um)) as slide:
+        assert slide.mpp == 0.5
 
 
 def test_exactly_one_micrometre_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "eosin"):
-        assert open_slide(ome(tmp_path / "a.ome.tif", 1.0, None)).mpp == 1.0
+        with open_slide(ome(tmp_path / "a.ome.tif", 1.0, None)) as slide:
+            assert slide.mpp == 1.0
     assert "exactly 1 µm per pixel" in caplog.text
 
 
@@ -52,7 +55,8 @@ def test_a_magnification_that_does_not_fit_is_said(tmp_path: Path, caplog: pytes
         options = {"photometric": "rgb", "tile": (128, 128), "compression": "jpeg", "metadata": None}
         tifffile.imwrite(file, PIXELS, description=text, **options)
         with caplog.at_level(logging.WARNING, "eosin"):
-            assert open_slide(file).mpp == mpp
+            with open_slide(file) as slide:
+                assert slide.mpp == mpp
     assert "1 µm per pixel and a magnification of 40, where 0.25 is usual" in caplog.text
     assert "magnification of 20" not in caplog.text
     _warn_of_power.cache_clear()
@@ -79,7 +83,8 @@ def test_a_picture_that_is_called_as_a_slide_is_said(
 ) -> None:
     Image.fromarray(PIXELS).save(tmp_path / f"a{suffix}", format=kind)
     with caplog.at_level(logging.WARNING, "eosin"):
-        assert open_slide(tmp_path / f"a{suffix}", mpp=0.5).size_px == (300, 260)
+        with open_slide(tmp_path / f"a{suffix}", mpp=0.5) as slide:
+            assert slide.size_px == (300, 260)
     assert f"a {kind} that is called {suffix}, as the preview of a slide may be" in caplog.text
 
 
@@ -109,16 +114,16 @@ def test_what_is_no_slide_is_called_what_it_is(tmp_path: Path, name: str, body: 
 def test_grey_pictures_are_said(tmp_path: Path, name: str, mode: str, caplog: pytest.LogCaptureFixture) -> None:
     Image.fromarray(PIXELS).convert(mode).save(tmp_path / name)
     with caplog.at_level(logging.WARNING, "eosin"):
-        open_slide(tmp_path / name, mpp=0.5)
+        open_slide(tmp_path / name, mpp=0.5).close()
     assert "a grey picture" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["a.png", "a.tif"])
 def test_a_picture_that_is_transparent_everywhere_is_refused(tmp_path: Path, name: str) -> None:
     Image.fromarray(np.dstack([PIXELS, np.zeros_like(PIXELS[..., 0])])).save(tmp_path / name)
-    slide = open_slide(tmp_path / name, mpp=0.5)
-    with pytest.raises(EosinError, match="its opacity is 0 everywhere"):
-        slide.read(np.array([50.0, 50.0]), 40.0, 32)
+    with open_slide(tmp_path / name, mpp=0.5) as slide:
+        with pytest.raises(EosinError, match="its opacity is 0 everywhere"):
+            slide.read(np.array([50.0, 50.0]), 40.0, 32)
 
 
 def test_previews_beside_slides_are_no_slides(tmp_path: Path) -> None:
@@ -154,3 +159,12 @@ def test_a_list_of_images_without_an_end_is_refused(tmp_path: Path) -> None:
     file.write_bytes(bytes(body) + b"".join(pieces))
     with pytest.raises(EosinError):
         open_slide(file, mpp=0.5)
+
+
+def test_the_scale_is_that_of_the_slide_and_not_of_a_label_before_it(tmp_path: Path) -> None:
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as file:
+        for pixels, um in ((PIXELS[:60, :50], 8.0), (PIXELS, 0.5)):
+            sizes = {f"PhysicalSize{axis}": um for axis in "XY"}
+            file.write(pixels, photometric="rgb", tile=(64, 64), metadata={"axes": "YXS", **sizes})
+    with open_slide(tmp_path / "a.ome.tif") as slide:
+        assert slide.size_px == (300, 260) and slide.mpp == 0.5

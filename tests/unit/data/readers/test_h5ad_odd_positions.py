@@ -172,3 +172,11 @@ def test_places_of_small_types_are_read(tmp_path: Path, kind: type) -> None:
         opened["X"].create_dataset("indices", data=places)  # pyright: ignore[reportAttributeAccessIssue]
     (section,) = read(file, mpp=0.5)
     assert section.counts is not None and section.counts.sum() == COUNTS.sum()
+
+
+def test_y_before_x_is_seen_by_columns_of_obs(tmp_path: Path) -> None:
+    xy = lattice(8, 200.0) + np.array([0, 37])
+    own = {"x_centroid": xy[:, 0], "y_centroid": xy[:, 1]}
+    assert np.allclose(read(written(tmp_path / "a.h5ad", xy=xy, obs=own))[0].spots.xy_um, xy)
+    with pytest.raises(EosinError, match="holds y before x: its second column is obs"):
+        read(written(tmp_path / "a.h5ad", xy=xy[:, ::-1].copy(), obs=own), mpp=0.5)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eosin.config import need_known
+from eosin.data.file_names import composed
 from eosin.data.missing import names_no_patient
 from eosin.data.reader import Reader
 from eosin.data.readers.tenx.samples import Sample, samples_under
@@ -155,9 +156,10 @@ def patient_of(path: Path, name: str) -> tuple[str, list[str]]:
     i, j = table.columns.index("section"), table.columns.index("patient")
     patients: dict[str, str] = {}
     for row in table.rows:
-        if patients.setdefault(row[i], row[j]) != row[j]:
-            problem = f"section '{row[i]}' is of patient '{patients[row[i]]}' and of '{row[j]}'"
+        section = composed(row[i])
+        if patients.setdefault(section, row[j]) != row[j]:
+            problem = f"section '{section}' is of patient '{patients[section]}' and of '{row[j]}'"
             raise EosinError(problem, file=file, fix="keep one line a section")
-    if names_no_patient(patients.get(name)):
+    if names_no_patient(patient := patients.get(composed(name))):
         raise EosinError(f"names no patient for section '{name}'", file=file, fix=f"add a line {name},PATIENT")
-    return patients[name], []
+    return str(patient), []

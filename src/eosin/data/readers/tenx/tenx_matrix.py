@@ -303,7 +303,8 @@ def _read_mtx(file: Path, n_features: int, n_barcodes: int) -> sparse.csr_matrix
             raise EosinError(f"is a {symmetry} {layout} matrix of {kind} values", file=file, fix=AGAIN)
         if (rows, columns) != (n_features, n_barcodes):
             named = f"{n_features} features and {n_barcodes} barcodes are named"
-            raise EosinError(f"declares {rows} x {columns}, but {named}", file=file, fix=AGAIN)
+            turned = "transpose it: features are rows" if (columns, rows) == (n_features, n_barcodes) else AGAIN
+            raise EosinError(f"declares {rows} x {columns}, but {named}", file=file, fix=turned)
         most = file.stat().st_size * (_TIGHTEST if file.suffix == ".gz" else 1) / 6  # "1 1 1\n"
         if entries > most:
             raise EosinError(f"declares {entries} values that are not there", file=file, fix=AGAIN)

@@ -22,7 +22,7 @@ from eosin.types import check_mpp
 
 PIXEL_UM = 0.2125
 """Pixels of the morphology image, where `experiment.xenium` does not say."""
-_STRETCH = 0.02
+_STRETCH, _OTHER = 0.02, 0.1
 _ALIGNMENT = re.compile(r"(he_?image|he)_?(alignment|matrix)\.csv$", re.IGNORECASE)
 """10x serves `*he_imagealignment.csv`; Xenium Explorer exports `*_he_image_matrix.csv`, or a folder of `matrix.csv`."""
 
@@ -83,12 +83,27 @@ def read_frame(folder: Path) -> tuple[Frame, list[str]]:
     matrix = np.diag([pixel_um, pixel_um, 1.0]) @ _alignment(tables[0])  # pixels of the H&E image to Xenium's µm
     stretch = np.linalg.svd(matrix[:2, :2], compute_uv=False)
     mpp = check_mpp(float(np.sqrt(stretch[0] * stretch[1])), tables[0])
+    _check_direction(images[0], mpp, pixel_um, tables[0])
     if stretch[0] / stretch[1] - 1 > _STRETCH:
         notes.append(f"the alignment stretches one direction by {stretch[0] / stretch[1] - 1:.1%}; µm are a mean")
     if np.linalg.det(matrix[:2, :2]) < 0:
         notes.append("the H&E image is mirrored against the transcripts")
     back = np.linalg.inv(matrix) * mpp  # Xenium's µm to µm along the image's axes
     return Frame(back[:2, :2], back[:2, 2], images[0], mpp), [*notes, f"{mpp:.4f} µm/px by the alignment"]
+
+
+def _check_direction(image: Path, mpp: float, pixel_um: float, table: Path) -> None:
+    """Refuse an alignment by whose inverse the image has the scale that it states itself, and by which it has not."""
+    from eosin.slide import scale_of  # image libraries load only where a file is asked
+
+    try:
+        own = scale_of(image)
+    except EosinError:
+        return  # whoever encodes it says what is wrong with it
+    by_inverse = pixel_um**2 / mpp
+    if own is not None and abs(mpp / own - 1) > _OTHER and abs(by_inverse / own - 1) < _STRETCH:
+        problem = f"maps the morphology image to the H&E image: {mpp:.3g} µm per pixel, where the image says {own:.3g}"
+        raise EosinError(problem, file=table, fix="write the inverse matrix, from pixels of the H&E image to the other")
 
 
 def _alignment(file: Path) -> np.ndarray:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import io
 import shutil
+import unicodedata
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
+from scipy import io as scipy_io
+from scipy import sparse
 
 from cell_layouts import xenium_bundle
 from eosin.data import read
+from eosin.data.slide_entries import entries_of
 from eosin.errors import EosinError
-from unit.data.layouts_10x import counts, visium_positions, write_visium, xenium
+from unit.data.layouts_10x import counts, visium_hd, visium_positions, write_visium, xenium
 
 
 @pytest.fixture(autouse=True)
@@ -82,3 +89,48 @@ def test_files_of_probes_and_molecules_are_no_matrix_of_genes(tmp_path: Path, na
     with pytest.raises(EosinError, match=r"no filtered_feature_bc_matrix\.h5") as error:
         read(tmp_path)
     assert f"{name} counts probes or molecules, not genes" in str(error.value.fix)
+
+
+def test_an_inverse_alignment_is_refused_where_the_image_says_its_scale(tmp_path: Path) -> None:
+    folder = xenium(tmp_path, ("R1",)) / "R1"
+    options = {"photometric": "rgb", "resolution": (1e4 / 0.5, 1e4 / 0.5), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(folder / "Slide_he_image.ome.tif", np.zeros((40, 40, 3), np.uint8), metadata=None, **options)
+    matrix = np.array([[0.5 / 0.2125, 0, 40], [0, 0.5 / 0.2125, 70], [0, 0, 1]])
+    np.savetxt(folder / "Slide_he_imagealignment.csv", matrix, delimiter=",")
+    image = read(tmp_path)[0].image
+    assert image is not None and image.mpp == pytest.approx(0.5)
+    np.savetxt(folder / "Slide_he_imagealignment.csv", np.linalg.inv(matrix), delimiter=",")
+    with pytest.raises(EosinError, match="maps the morphology image to the H&E image"):
+        read(tmp_path)
+
+
+def test_a_matrix_of_spots_by_genes_is_to_be_transposed(tmp_path: Path) -> None:
+    outs = write_visium(tmp_path / "S1" / "outs", counts(62), visium_positions(), text=True)
+    file = outs / "filtered_feature_bc_matrix" / "matrix.mtx.gz"
+    text = io.BytesIO()
+    scipy_io.mmwrite(text, sparse.coo_matrix(counts(62)), field="integer", symmetry="general")
+    file.write_bytes(gzip.compress(text.getvalue()))
+    with pytest.raises(EosinError, match="declares 62 x 12") as error:
+        read(tmp_path)
+    assert "transpose it" in str(error.value.fix)
+
+
+def test_names_composed_by_another_system_are_the_same(tmp_path: Path) -> None:
+    name = unicodedata.normalize("NFD", "Müller")
+    write_visium(tmp_path / name / "outs", counts(62), visium_positions())
+    (tmp_path / "patients.csv").write_text("section,patient\n" + unicodedata.normalize("NFC", "Müller") + ",P1\n")
+    assert read(tmp_path)[0].patient == "P1"
+    (tmp_path / f"{name}.png").write_bytes(b"\x89PNG")
+    (tmp_path / "slides.csv").write_text("path\n" + unicodedata.normalize("NFC", "Müller") + ".png\n")
+    assert entries_of(tmp_path / "slides.csv")[0].path.exists()
+
+
+def test_a_bin_named_by_no_text_is_one_line(tmp_path: Path) -> None:
+    square = visium_hd(tmp_path, ((8, 16),)) / "outs" / "binned_outputs" / "square_016um"
+    file = square / "spatial" / "tissue_positions.parquet"
+    table = pd.read_parquet(file)
+    table["barcode"] = [barcode.encode() for barcode in table["barcode"]]
+    table.loc[3, ["barcode", "pxl_row_in_fullres"]] = [b"\xff", np.nan]
+    table.to_parquet(file, index=False)
+    with pytest.raises(EosinError, match="has no finite position"):
+        read(tmp_path)

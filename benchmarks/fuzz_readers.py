@@ -73,6 +73,8 @@ def seeds(folder: Path) -> dict[str, tuple[str, Files]]:
     from cell_layouts import hd_bundle, xenium_bundle
     from unit.data import layouts, layouts_10x
     from unit.slide import pictures
+    from unit.slide.czi_files import mosaic, save_czi
+    from unit.slide.dicom_files import save_dicom
     from unit.slide.zarr_files import save_zarr
 
     def write_cells(place: Path) -> None:
@@ -85,7 +87,7 @@ def seeds(folder: Path) -> dict[str, tuple[str, Files]]:
         )
 
     makers: dict[str, Callable[[Path], Any]] = {
-        **{name: getattr(layouts, name) for name in ("native", "single", "hest", "stimage")},
+        **{name: getattr(layouts, name) for name in ("native", "single", "hest", "hest_bench", "stimage")},
         "legacy_st": lambda place: layouts.legacy_st(place, ("A1",), packed=False),
         "visium": layouts_10x.visium,
         "visium_text": write_text,
@@ -109,6 +111,13 @@ def seeds(folder: Path) -> dict[str, tuple[str, Files]]:
     )
     for file in written:
         made[file.name] = ("slide", {file.name: file.read_bytes()})
+    with contextlib.suppress(ImportError):  # an extra
+        store_of_tables = load(layouts.spatialdata(place / "s"))
+        made["spatialdata"] = ("read", {f"s.zarr/{name}": body for name, body in store_of_tables.items()})
+    (place / "dicom").mkdir()
+    save_dicom(place / "dicom", pixels, 0.5)
+    made["dicom"] = ("slide", {f"dicom/{name}": body for name, body in load(place / "dicom").items()})
+    made["a.czi"] = ("slide", {"a.czi": save_czi(place / "a.czi", mosaic(pixels), 0.5).read_bytes()})
     save_zarr(place / "a.ome.zarr", pixels, 0.5)
     made["a.ome.zarr"] = ("slide", {f"a.ome.zarr/{k}": v for k, v in load(place / "a.ome.zarr").items()})
     ring = [[10, 10], [200, 10], [200, 200], [10, 200], [10, 10]]

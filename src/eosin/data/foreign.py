@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from eosin.data.gene_rows import are_genes
+from eosin.data.gene_features import are_genes
 from eosin.data.libraries import column_texts
 from eosin.data.missing import as_text, is_missing, names_no_patient
 from eosin.data.raw_counts import are_counts, are_equal, count_layer, is_empty, raw_counts, unnamed_counts
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _WHOM = ("patient", "donor", "subject", "participant", "individual", "case")
 _PATIENT_COLUMNS = tuple(f"{whom}{end}" for whom in _WHOM for end in ("", "id", "name", "number", "barcode"))
 """Columns of `obs` that name whom a spot is of, in any case, with or without `_`; `donor_id` is CELLxGENE's."""
+_ON_TISSUE, _OFF_TISSUE = ("1", "1.0", "true", "yes", "t", "y"), ("0", "0.0", "false", "no", "f", "n", "")
+"""What a column may say of spots in tissue and beside it, in lower case."""
 _STATES = frozenset({"case", "control", "yes", "no", "true", "false"})
 """What a column `case` may say of a patient instead of who it is."""
 _DOMAIN_COLUMNS = ("domain",)
@@ -106,7 +108,11 @@ def on_tissue(adata: AnnData) -> tuple[AnnData, list[str]]:
     column = "in_tissue" if "in_tissue" in adata.obs else "selected"
     if column not in adata.obs or (column == "selected" and not {"pixel_x", "new_x"} & set(adata.obs)):
         return adata, []
-    kept = np.isin(np.char.lower(column_texts(adata.obs[column]).astype(str)), ("1", "1.0", "true"))
+    told = np.char.lower(column_texts(adata.obs[column]).astype(str))
+    kept = np.isin(told, _ON_TISSUE)
+    if unknown := sorted(set(told[~np.isin(told, (*_ON_TISSUE, *_OFF_TISSUE))].tolist())):
+        listed = ", ".join(f"'{one}'" for one in unknown[:4])
+        return adata, [f"obs['{column}'] says {listed}, which is neither yes nor no: all spots are kept"]
     if kept.all() or not kept.any():
         return adata, []
     notes = left_out(int((~kept).sum()), len(kept), "spots are not in tissue")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
-from eosin.data.gene_rows import genes_of
+from eosin.data.gene_features import genes_of
 from eosin.data.image_scale import own_scale
 from eosin.data.missing import is_missing
 from eosin.data.reader import IMAGE_SUFFIXES, blame

@@ -13,7 +13,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.foreign import gene_names, on_tissue
-from eosin.data.gene_rows import is_control
+from eosin.data.gene_features import is_control
 from eosin.data.h5ad import read_h5ad, spatial
 from eosin.data.missing import names_no_patient
 from eosin.data.raw_counts import raw_counts

@@ -180,3 +180,28 @@ def test_y_before_x_is_seen_by_columns_of_obs(tmp_path: Path) -> None:
     assert np.allclose(read(written(tmp_path / "a.h5ad", xy=xy, obs=own))[0].spots.xy_um, xy)
     with pytest.raises(EosinError, match="holds y before x: its second column is obs"):
         read(written(tmp_path / "a.h5ad", xy=xy[:, ::-1].copy(), obs=own), mpp=0.5)
+
+
+@pytest.mark.parametrize(("yes", "no"), [("yes", "no"), ("TRUE", "FALSE"), ("1", "0"), ("T", "F")])
+def test_spots_beside_the_tissue_are_told_in_any_words(tmp_path: Path, yes: str, no: str) -> None:
+    (section,) = read(written(tmp_path / "a.h5ad", obs={"in_tissue": [yes] * 50 + [no] * 14}), mpp=0.5)
+    assert len(section) == 50
+
+
+def test_words_that_say_nothing_of_tissue_are_said(tmp_path: Path) -> None:
+    (section,) = read(written(tmp_path / "a.h5ad", obs={"in_tissue": ["inside"] * 50 + ["off"] * 14}), mpp=0.5)
+    assert len(section) == N
+    assert any("says 'inside', 'off', which is neither yes nor no: all spots are kept" in n for n in section.notes)
+
+
+def test_a_copy_of_a_section_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name in ("a", "b"):
+        written(tmp_path / f"{name}.h5ad")
+    with caplog.at_level("WARNING", "eosin"):
+        read(tmp_path, mpp=0.5)
+    assert "'b' has the counts of 'a': are they one section?" in caplog.text
+    caplog.clear()
+    written(tmp_path / "b.h5ad", COUNTS[::-1].copy())
+    with caplog.at_level("WARNING", "eosin"):
+        read(tmp_path, mpp=0.5)
+    assert "are they one section" not in caplog.text

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eosin.data.gene_rows import is_control
+from eosin.data.gene_features import is_control
 from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import left_out

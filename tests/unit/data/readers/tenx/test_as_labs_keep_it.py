@@ -6,6 +6,7 @@ import gzip
 import io
 import shutil
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -134,3 +135,30 @@ def test_a_bin_named_by_no_text_is_one_line(tmp_path: Path) -> None:
     table.to_parquet(file, index=False)
     with pytest.raises(EosinError, match="has no finite position"):
         read(tmp_path)
+
+
+def retold(outs: Path, name: str, tell: Callable[[list[list[str]]], list[list[str]]]) -> None:
+    """A table of the matrix as text, told otherwise."""
+    file = outs / "filtered_feature_bc_matrix" / name
+    rows = tell([line.split("\t") for line in gzip.decompress(file.read_bytes()).decode().splitlines()])
+    file.write_bytes(gzip.compress("".join("\t".join(row) + "\n" for row in rows).encode()))
+
+
+@pytest.mark.parametrize(
+    "tell",
+    [
+        lambda rows: [[f'"{cell}"' for cell in row] for row in rows],
+        lambda rows: [["gene_id" if len(rows[0]) > 1 else "barcode", *rows[0][1:]], *rows],
+        lambda rows: [[row[1], row[0], row[2]] if len(row) > 1 else row for row in rows],
+    ],
+    ids=["quotes", "a heading", "symbols before ids"],
+)
+def test_tables_of_a_matrix_as_other_programs_write_them(
+    tmp_path: Path, tell: Callable[[list[list[str]]], list[list[str]]]
+) -> None:
+    outs = write_visium(tmp_path / "S1" / "outs", counts(62), visium_positions(), text=True)
+    (expected,) = read(tmp_path)
+    for name in ("barcodes.tsv.gz", "features.tsv.gz"):
+        retold(outs, name, tell)
+    (section,) = read(tmp_path)
+    assert (section.genes, section.ensembl, section.spots.ids) == (expected.genes, expected.ensembl, expected.spots.ids)

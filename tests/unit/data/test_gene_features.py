@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from eosin.data import read
-from eosin.data.gene_rows import are_genes, genes_of, is_control
+from eosin.data.gene_features import are_genes, genes_of, is_control
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from unit.data import layouts, layouts_10x

@@ -109,6 +109,10 @@ def no_reader_fits(path: Path, fits: Callable[[Path], bool], known: str) -> Eosi
     if stores := [place for place in (path, *sorted(path.glob("*.zarr"))) if _is_anndata_store(place)]:
         fix = f"write it as .h5ad: anndata.read_zarr('{stores[0]}').write_h5ad('{stores[0].stem}.h5ad')"
         return EosinError("no reader fits: an AnnData in zarr is not read", file=stores[0], fix=fix)
+    if stores := [place for place in (path, *sorted(path.glob("*.zarr"))) if _is_store_without_table(place)]:
+        fix = "count its points in its shapes (sdata.aggregate), and write the table into the store"
+        problem = "no reader fits: a SpatialData store without a table of counts and the shapes that it annotates"
+        return EosinError(problem, file=stores[0], fix=fix)
     found = _Found(path)
     outputs = other_outputs(file.name for file in found.files)
     if outputs is not None and not _fitting(path, fits):
@@ -154,6 +158,12 @@ def _holder(path: Path, fits: Callable[[Path], bool]) -> Path | None:
         if place.name not in _INNER and fits(place):
             return place
     return None
+
+
+def _is_store_without_table(path: Path) -> bool:
+    marked = any((path / mark).is_file() for mark in ("zarr.json", ".zgroup", ".zattrs"))
+    elements = [name for name in ("images", "labels", "points", "shapes", "tables") if (path / name).is_dir()]
+    return marked and bool(elements) and not {"tables", "shapes"} <= set(elements)
 
 
 def _is_anndata_store(path: Path) -> bool:

@@ -87,7 +87,7 @@ class SectionParts:
         with blame(self.file):
             if image is not None:
                 image, other = own_scale(image, self.xy_um, is_that_of_positions=self.is_image_of_positions)
-                notes = (*notes, *other)
+                notes = (*notes, *other, *_namesakes(image.path))
             if counts is not None and genes is not None:
                 genes, kept, others = genes_of(genes)
                 counts, notes = counts if kept is None else sparse.csr_matrix(counts[:, kept]), (*notes, *others)
@@ -113,6 +113,15 @@ class SectionParts:
     def _is_no_patient(self) -> bool:
         """Whether the patient's name is a text made of a missing value: `nan` would be one patient of many sections."""
         return self.patient != "" and is_missing(self.patient)
+
+
+def _namesakes(image: Path) -> list[str]:
+    """A note where another image of the same name lies beside one, in another format."""
+    name = image.name.lower()
+    suffix = next((one for one in sorted(IMAGE_SUFFIXES, key=len, reverse=True) if name.endswith(one)), "")
+    called = {f"{name.removesuffix(suffix)}{other}" for other in IMAGE_SUFFIXES} - {name} if suffix else set()
+    others = sorted(name for key, names in _by_lower_case(image.parent).items() if key in called for name in names)
+    return [f"{', '.join(others)} beside {image.name} is not used"] if others else []
 
 
 def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:

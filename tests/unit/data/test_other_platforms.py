@@ -88,3 +88,13 @@ def test_a_region_of_xenium_without_tables_says_what_lies_there(tmp_path: Path, 
     (tmp_path / name).write_bytes(b"PK")
     with pytest.raises(EosinError, match=said):
         read(tmp_path)
+
+
+def test_a_store_without_a_table_is_named(tmp_path: Path) -> None:
+    for name in ("points", "shapes"):
+        (tmp_path / "s.zarr" / name).mkdir(parents=True)
+    (tmp_path / "s.zarr" / "zarr.json").write_text('{"zarr_format": 3, "node_type": "group"}')
+    for path in (tmp_path, tmp_path / "s.zarr"):
+        with pytest.raises(EosinError, match="a SpatialData store without a table of counts") as error:
+            info(path)
+        assert "aggregate" in str(error.value.fix)

@@ -30,6 +30,7 @@ _OF_OTHER_KIND = {
     ".h5seurat": "an object of Seurat",
     ".h5mu": "a MuData file",
     ".mat": "a file of MATLAB",
+    ".cloupe": "a file of Loupe Browser",
     ".json": "JSON",
     ".geojson": "outlines",
     ".npz": "arrays of NumPy",
@@ -50,6 +51,7 @@ _R = (".rds", ".rdata", ".rda", ".robj", ".qs", ".qs2", ".h5seurat")
 _OBJECTS = (*_R, ".h5mu", ".loom", ".mat")
 _WAYS_OUT = dict.fromkeys(_R, "write it as .h5ad first (in R: zellkonverter or anndataR)") | {
     ".h5mu": "write its RNA as .h5ad first (mudata.read_h5mu(...)['rna'].write_h5ad(...))",
+    ".cloupe": "give the outs/ of Space Ranger that it was made of",
     ".mat": "write it as .h5ad first, with raw counts in X and positions in obsm['spatial']",
     ".loom": "write it as .h5ad first (anndata.io.read_loom)",
     ".geojson": "give the image, and this file by --tissue",

@@ -64,7 +64,8 @@ def odd_axes(adata: AnnData, xy: np.ndarray, path: Path) -> list[str]:
         if {first, second} <= set(adata.obs):
             pair = [adata.obs[name] for name in (first, second)]
             own = [np.asarray(column, np.float64) for column in pair if getattr(column.dtype, "kind", "O") in "iuf"]
-            if len(own) == 2 and np.allclose(xy[:, ::-1], np.stack(own, 1), rtol=1e-4) and not np.allclose(*own):
+            told = np.stack(own, 1) if len(own) == 2 else np.zeros((0, 2))
+            if len(told) and np.allclose(xy[:, ::-1], told, rtol=1e-4) and not np.allclose(told[:, 0], told[:, 1]):
                 problem = f"obsm['spatial'] holds y before x: its second column is obs['{first}']"
                 raise EosinError(problem, file=path, fix="exchange its columns")
     for axis, name, way in ((1, "y", "upwards, as in a plot; in a picture it runs down"), (0, "x", "to the left")):

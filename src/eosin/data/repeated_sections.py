@@ -31,5 +31,5 @@ def _mark_of(section: Section) -> bytes:
     assert section.counts is not None
     digest = hashlib.blake2b(repr(section.counts.shape).encode(), digest_size=16)
     for part in (section.counts.indptr, section.counts.indices, section.counts.data):
-        digest.update(np.ascontiguousarray(part).view(np.uint8))
+        digest.update(np.ascontiguousarray(part).data)
     return digest.digest()

@@ -8,7 +8,7 @@ from pathlib import Path
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
-from eosin.data.readers.tenx.xenium_cells import cell_matrix, read_cells
+from eosin.data.readers.tenx.xenium_cells import cell_files, cell_matrix, read_cells
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_genes import ids_of_genes
 from eosin.data.readers.tenx.xenium_transcripts import Transcripts, find_transcripts
@@ -44,6 +44,8 @@ class SquaresOf(Units):
         pool, transcripts = Pool(), Transcripts(source)
         for xy_um, genes in transcripts.pieces():
             pool.add(squares_at(frame.place(xy_um), self.width_um), genes)
+        if (cells := next(cell_files(source.parent), None)) is not None:
+            transcripts.check_extent(cells)
         ids, unread = ids_of_genes(source.parent, cell_matrix(source.parent))
         genes = GeneNames(transcripts.genes, tuple(ids.get(name, "") for name in transcripts.genes))
         return pool, genes, [*transcripts.notes, *unread]

@@ -162,3 +162,16 @@ def test_tables_of_a_matrix_as_other_programs_write_them(
         retold(outs, name, tell)
     (section,) = read(tmp_path)
     assert (section.genes, section.ensembl, section.spots.ids) == (expected.genes, expected.ensembl, expected.spots.ids)
+
+
+def test_transcripts_in_pixels_lie_beyond_the_cells(tmp_path: Path) -> None:
+    xenium_bundle(tmp_path, image=False)
+    expected = read(tmp_path)[0].spots.ids
+    file = tmp_path / "R1" / "transcripts.parquet"
+    table = pd.read_parquet(file)
+    table[["x_location", "y_location"]] /= 0.2125
+    table.to_parquet(file, index=False)
+    with pytest.raises(EosinError, match="transcripts reach x = "):
+        read(tmp_path)
+    (tmp_path / "R1" / "cells.parquet").unlink()
+    assert read(tmp_path)[0].spots.ids != expected  # nothing else tells

@@ -48,7 +48,7 @@ _INNER = frozenset(
 _OWN_FOLDERS = ("spatial.tar", "binned_outputs.tar", "segmented_outputs.tar")
 """Archives of 10x's that hold a folder of this name."""
 _R = (".rds", ".rdata", ".rda", ".robj", ".qs", ".qs2", ".h5seurat")
-_OBJECTS = (*_R, ".h5mu", ".loom", ".mat")
+_OBJECTS = (*_R, ".h5mu", ".loom", ".mat", ".cloupe")
 _WAYS_OUT = dict.fromkeys(_R, "write it as .h5ad first (in R: zellkonverter or anndataR)") | {
     ".h5mu": "write its RNA as .h5ad first (mudata.read_h5mu(...)['rna'].write_h5ad(...))",
     ".cloupe": "give the outs/ of Space Ranger that it was made of",
@@ -149,6 +149,8 @@ def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str
         return (
             "put matrix and positions of a sample into one folder, as S1/filtered_feature_bc_matrix.h5 and S1/spatial/"
         )
+    if found.pictures and not found.objects:
+        return "they are slides, without counts: give one of them, or the folder to eosin encode or eosin predict"
     return f"known layouts are {known}"
 
 

@@ -19,6 +19,9 @@ from eosin.genes.columns import GeneNames, Naming
 from eosin.slide import is_slide, without_spots_off_image
 from eosin.types import Features, Footprints, Image, Section, Spots
 
+_MANY_EMPTY = 0.05
+"""Share of spots without a molecule from which on it is said."""
+
 
 @dataclass(frozen=True)
 class SectionParts:
@@ -94,6 +97,8 @@ class SectionParts:
                 if naming is not None:
                     counts, genes, added_up = naming.counts(counts, genes)
                     notes = (*notes, *added_up)
+            if counts is not None:
+                notes = (*notes, *_empty_spots(counts))
             section = Section(
                 name=self.name,
                 patient=self.name if self.patient is None or self._is_no_patient() else self.patient,
@@ -113,6 +118,14 @@ class SectionParts:
     def _is_no_patient(self) -> bool:
         """Whether the patient's name is a text made of a missing value: `nan` would be one patient of many sections."""
         return self.patient != "" and is_missing(self.patient)
+
+
+def _empty_spots(counts: sparse.csr_matrix) -> list[str]:
+    """A note where many spots hold no molecule, as positions beside the tissue do."""
+    n_empty = int((np.diff(counts.indptr) == 0).sum())
+    if n_empty <= _MANY_EMPTY * counts.shape[0]:
+        return []
+    return [f"{n_empty} of {counts.shape[0]} spots hold no molecule: are they beside the tissue?"]
 
 
 def _namesakes(image: Path) -> list[str]:

@@ -98,3 +98,11 @@ def test_a_store_without_a_table_is_named(tmp_path: Path) -> None:
         with pytest.raises(EosinError, match="a SpatialData store without a table of counts") as error:
             info(path)
         assert "aggregate" in str(error.value.fix)
+
+
+def test_a_folder_of_slides_says_what_takes_it(tmp_path: Path) -> None:
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"\x89PNG")
+    with pytest.raises(EosinError, match="it holds 2 pictures") as error:
+        info(tmp_path)
+    assert "eosin predict" in str(error.value.fix)

@@ -94,3 +94,8 @@ def test_an_image_of_the_same_name_in_another_format_is_said(tmp_path: Path) -> 
         (tmp_path / name).write_bytes(b"not an image")
     section = replace(PARTS, image=Image(tmp_path / "A1.ome.tif", 0.5)).section()
     assert "A1.PNG beside A1.ome.tif is not used" in section.notes
+
+
+def test_many_spots_without_a_molecule_are_said() -> None:
+    counts = sparse.csr_matrix([[1, 2, 3], [0, 0, 0]])
+    assert "1 of 2 spots hold no molecule: are they beside the tissue?" in replace(PARTS, counts=counts).section().notes

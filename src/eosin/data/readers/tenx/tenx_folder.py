@@ -13,15 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eosin.config import need_known
-from eosin.data.file_names import composed
-from eosin.data.missing import names_no_patient
+from eosin.data.patients_table import patient_of
 from eosin.data.reader import Reader
 from eosin.data.readers.tenx.samples import Sample, samples_under
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import SectionParts
 from eosin.data.uns_spatial import stated_number
 from eosin.errors import EosinError
-from eosin.storage.delimited import read_table
 from eosin.storage.files import read_json
 from eosin.types import Section
 
@@ -139,27 +137,3 @@ def read_factors(sample: Sample | Path) -> dict[str, float]:
         raise EosinError("holds no table of scale factors", file=file, fix=AGAIN)
     known = [key for key in factors if key.endswith(_FACTORS)]
     return {key: number for key in known if (number := stated_number(factors, key, file, "")) is not None}
-
-
-def patient_of(path: Path, name: str) -> tuple[str, list[str]]:
-    """The patient of a section from `patients.csv` (columns section, patient) in the data folder.
-
-    10x's files do not name patients. Without the table each section is its own patient, and a note says so, since
-    splits that leave patients out rely on it.
-    """
-    file = path / "patients.csv"
-    if not file.is_file():
-        return name, ["the files name no patient: the section counts as its own (patients.csv would tell)"]
-    table = read_table(file, "its columns are section, patient")
-    if not {"section", "patient"} <= set(table.columns):
-        raise EosinError("lacks a column 'section' or 'patient'", file=file, fix="its columns are section, patient")
-    i, j = table.columns.index("section"), table.columns.index("patient")
-    patients: dict[str, str] = {}
-    for row in table.rows:
-        section = composed(row[i])
-        if patients.setdefault(section, row[j]) != row[j]:
-            problem = f"section '{section}' is of patient '{patients[section]}' and of '{row[j]}'"
-            raise EosinError(problem, file=file, fix="keep one line a section")
-    if names_no_patient(patient := patients.get(composed(name))):
-        raise EosinError(f"names no patient for section '{name}'", file=file, fix=f"add a line {name},PATIENT")
-    return str(patient), []

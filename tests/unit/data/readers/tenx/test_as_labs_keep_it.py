@@ -175,3 +175,22 @@ def test_transcripts_in_pixels_lie_beyond_the_cells(tmp_path: Path) -> None:
         read(tmp_path)
     (tmp_path / "R1" / "cells.parquet").unlink()
     assert read(tmp_path)[0].spots.ids != expected  # nothing else tells
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("Patients.CSV", "Section,Patient\nS1,P9\n"), ("patients.tsv", "section\tpatient\nS1\tP9\n")]
+)
+def test_the_table_of_patients_in_other_letters_or_with_tabs(tmp_path: Path, name: str, text: str) -> None:
+    write_visium(tmp_path / "S1" / "outs", counts(62), visium_positions())
+    (tmp_path / name).write_text(text)
+    assert read(tmp_path)[0].patient == "P9"
+
+
+def test_a_table_of_patients_that_is_not_read_is_said(tmp_path: Path) -> None:
+    write_visium(tmp_path / "S1" / "outs", counts(62), visium_positions())
+    (tmp_path / "patients.xlsx").write_bytes(b"PK")
+    assert any("patients.xlsx is not read: save it as patients.csv" in note for note in read(tmp_path)[0].notes)
+    for name in ("patients.csv", "patients.tsv"):
+        (tmp_path / name).write_text("section,patient\nS1,P9\n")
+    with pytest.raises(EosinError, match=r"patients\.csv and patients\.tsv both fit"):
+        read(tmp_path)

@@ -287,6 +287,9 @@ def our_record(adata: AnnData, path: str | Path, kind: str | None = None) -> dic
     if not isinstance(record, dict):
         raise EosinError("uns['eosin'] is not a record of eosin", file=path, fix="remove it or write the file again")
     stored = {key: _plain(value) for key, value in record.items()}
+    if several := next((key for key, value in stored.items() if isinstance(value, np.ndarray)), None):
+        problem = f"uns['eosin']['{several}'] holds {np.size(stored[several])} values and not one"
+        raise EosinError(problem, file=path, fix="remove uns['eosin'], or write the file again")
     schema = stored.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise EosinError(f"written in format {schema}, this eosin knows up to {SCHEMA}", file=path, fix="update eosin")
@@ -382,5 +385,6 @@ def width_at(record: Mapping[str, Any], scale: float | None) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
+    """NumPy scalars, and arrays of one, as Python's own."""
+    is_one = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1)
+    return value.item() if is_one else value

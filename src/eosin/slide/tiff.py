@@ -25,8 +25,8 @@ _PLANAR = 2
 _ASSOCIATED_ALPHA = 1
 APERIO_YCBCR = "APERIO_JP2000_YCBC"
 """JPEG 2000 whose numbers are no RGB although they are marked so: OpenSlide alone converts them."""
-_MOST_IMAGES = 5000
-"""In one file, levels and planes included; a slide has a dozen."""
+_MOST_IMAGES, _LOOKS_BACK = 5000, 100
+"""Images in one file, levels and planes included: a slide has a dozen."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +164,8 @@ def largest_image(file: Any) -> Any:
     ValueError
         Its list of images has no end, or very many of them: tifffile would follow a circle for ever.
     """
+    with contextlib.suppress(IndexError):
+        file.pages[_LOOKS_BACK]  # here tifffile looks for a circle, and cuts the list there
     with contextlib.suppress(IndexError):
         file.pages[_MOST_IMAGES]
         raise ValueError(f"lists over {_MOST_IMAGES:,} images")

@@ -264,5 +264,14 @@ def test_a_record_with_texts_for_numbers_is_one_line(tmp_path: Path, key: str, v
     def wrong(adata: anndata.AnnData) -> None:
         adata.uns["eosin"] = {"mpp": 0.5, key: value}
 
-    with pytest.raises(EosinError, match=r"no number|spot diameter"):
+    with pytest.raises(EosinError, match=r"no number|spot diameter|holds 2 values and not one"):
         read(change(single(tmp_path), wrong))
+
+
+@pytest.mark.parametrize("key", ["kind", "schema", "image", "mpp"])
+def test_a_record_with_several_values_for_one_is_one_line(tmp_path: Path, key: str) -> None:
+    def several(adata: anndata.AnnData) -> None:
+        adata.uns["eosin"] = {"kind": "section", "name": "S", "patient": "P", "diameter_um": 55.0, key: [1.0, 2.0]}
+
+    with pytest.raises(EosinError, match=rf"uns\['eosin'\]\['{key}'\] holds 2 values and not one"):
+        read(change(single(tmp_path), several))

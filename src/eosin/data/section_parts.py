@@ -122,10 +122,11 @@ class SectionParts:
 
 def _empty_spots(counts: sparse.csr_matrix) -> list[str]:
     """A note where many spots hold no molecule, as positions beside the tissue do."""
-    n_empty = int((np.diff(counts.indptr) == 0).sum())
-    if n_empty <= _MANY_EMPTY * counts.shape[0]:
+    per_spot = np.diff(counts.indptr)
+    n_empty = int((per_spot == 0).sum())
+    if n_empty <= _MANY_EMPTY * len(per_spot):
         return []
-    return [f"{n_empty} of {counts.shape[0]} spots hold no molecule: are they beside the tissue?"]
+    return [f"{n_empty} of {len(per_spot)} spots hold no molecule: are they beside the tissue?"]
 
 
 def _namesakes(image: Path) -> list[str]:

@@ -71,7 +71,7 @@ def broken_slides(folder: Path, good: Path) -> list[tuple[Callable[[Path], objec
     (folder / "words.csv").write_text("id,x_um,y_um\na,here,there\n")
     return [
         (lambda path: path.write_bytes(good.read_bytes()[:2000]), {}, "decoded"),
-        (lambda path: path.write_bytes(b""), {}, "not an image"),
+        (lambda path: path.write_bytes(b""), {}, "is empty"),
         (lambda path: path.write_text("a letter"), {}, "not an image"),
         (lambda path: path.write_bytes(b"II*\0 cut"), {}, "damaged"),
         (lambda path: None, {}, "no such file"),

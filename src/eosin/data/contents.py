@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from eosin.data.other_platforms import other_outputs
 from eosin.data.packed import is_packed, unpack_command
 from eosin.errors import EosinError
 from eosin.plurals import counted
@@ -23,6 +24,13 @@ _OF_OTHER_KIND = {
     ".rds": "an object of R",
     ".rdata": "objects of R",
     ".rda": "objects of R",
+    ".robj": "objects of R",
+    ".qs": "an object of R",
+    ".qs2": "an object of R",
+    ".h5seurat": "an object of Seurat",
+    ".h5mu": "a MuData file",
+    ".mat": "a file of MATLAB",
+    ".cloupe": "a file of Loupe Browser",
     ".json": "JSON",
     ".geojson": "outlines",
     ".npz": "arrays of NumPy",
@@ -32,12 +40,19 @@ _OF_OTHER_KIND = {
     ".safetensors": "weights",
     ".pdf": "a document",
 } | dict.fromkeys(_TABLES, "a table")
+_INNER = frozenset(
+    {"segmented_outputs", "binned_outputs", "spatial", "filtered_feature_bc_matrix", "raw_feature_bc_matrix"}
+    | {"cell_feature_matrix", "st", "wsis", "metadata", "ST-cnts", "ST-imgs", "ST-spotfiles"}
+)
+"""Folders of an instrument or collection that hold a part of a sample."""
 _OWN_FOLDERS = ("spatial.tar", "binned_outputs.tar", "segmented_outputs.tar")
 """Archives of 10x's that hold a folder of this name."""
-_WAYS_OUT = {
-    ".rds": "write it as .h5ad first (in R: zellkonverter or anndataR)",
-    ".rdata": "write it as .h5ad first (in R: zellkonverter or anndataR)",
-    ".rda": "write it as .h5ad first (in R: zellkonverter or anndataR)",
+_R = (".rds", ".rdata", ".rda", ".robj", ".qs", ".qs2", ".h5seurat")
+_OBJECTS = (*_R, ".h5mu", ".loom", ".mat", ".cloupe")
+_WAYS_OUT = dict.fromkeys(_R, "write it as .h5ad first (in R: zellkonverter or anndataR)") | {
+    ".h5mu": "write its RNA as .h5ad first (mudata.read_h5mu(...)['rna'].write_h5ad(...))",
+    ".cloupe": "give the outs/ of Space Ranger that it was made of",
+    ".mat": "write it as .h5ad first, with raw counts in X and positions in obsm['spatial']",
     ".loom": "write it as .h5ad first (anndata.io.read_loom)",
     ".geojson": "give the image, and this file by --tissue",
     ".xlsx": "save it as .csv (CSV UTF-8) if it lists slides, else give the image or the folder of the counts",
@@ -46,6 +61,8 @@ _WAYS_OUT = {
 
 def other_file(path: Path) -> EosinError | None:
     """The error of a file that by its name is neither an image nor measured sections; None where it may be one."""
+    if (outputs := other_outputs([path.name], is_file=True)) is not None:
+        return EosinError(outputs.problem, file=path, fix=outputs.fix)
     if is_packed(path):
         command = unpack_command(path, has_own_folder=_holds_a_store(path))
         return EosinError("is packed", file=path, fix=f"unpack it ({command}) and give what is in it")
@@ -88,19 +105,38 @@ def no_reader_fits(path: Path, fits: Callable[[Path], bool], known: str) -> Eosi
     if is_slide_folder(path):
         problem = "no reader fits: it is the image of a slide, without counts"
         return EosinError(problem, file=path, fix=f"known layouts are {known}")
+    if (outside := _holder(path, fits)) is not None:
+        problem = "no reader fits: it is a part of a sample"
+        return EosinError(problem, file=path, fix=f"give the folder that holds all of it: {outside}")
+    if stores := [place for place in (path, *sorted(path.glob("*.zarr"))) if _is_anndata_store(place)]:
+        fix = f"write it as .h5ad: anndata.read_zarr('{stores[0]}').write_h5ad('{stores[0].stem}.h5ad')"
+        return EosinError("no reader fits: an AnnData in zarr is not read", file=stores[0], fix=fix)
+    if stores := [place for place in (path, *sorted(path.glob("*.zarr"))) if _is_store_without_table(place)]:
+        fix = "count its points in its shapes (sdata.aggregate), and write the table into the store"
+        problem = "no reader fits: a SpatialData store without a table of counts and the shapes that it annotates"
+        return EosinError(problem, file=stores[0], fix=fix)
     found = _Found(path)
+    outputs = other_outputs(file.name for file in found.files)
+    if outputs is not None and not _fitting(path, fits):
+        return EosinError(f"no reader fits: it {outputs.problem}", file=path, fix=outputs.fix)
+    objects = [file for file in found.files if file.suffix.lower() in _OBJECTS]
+    if objects and len(objects) == len(found.files):
+        what, fix = (table[objects[0].suffix.lower()] for table in (_OF_OTHER_KIND, _WAYS_OUT))
+        return EosinError(f"no reader fits: it holds {what} ({objects[0].name})", file=path, fix=fix)
     if not found.files:
         return EosinError("no reader fits", file=path, fix=f"known layouts are {known}")
     return EosinError(f"no reader fits: it holds {found}", file=path, fix=_way_out(path, found, fits, known))
 
 
 def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str) -> str:
-    if found.packed:
-        others = f" (and {len(found.packed) - 1} more)" if len(found.packed) > 1 else ""
-        own = [file for file in found.packed if any(word in file.name for word in _OWN_FOLDERS)]
+    fitting = _fitting(path, fits)
+    packed = [file for file in found.packed if not any(folder in file.parents for folder in fitting)]
+    if packed:
+        others = f" (and {len(packed) - 1} more)" if len(packed) > 1 else ""
+        own = [file for file in packed if any(word in file.name for word in _OWN_FOLDERS)]
         alone = len({file.parent for file in own}) == len(own)  # else they would be mixed
-        return f"unpack {unpack_command(found.packed[0], has_own_folder=alone and found.packed[0] in own)}{others}"
-    if fitting := _fitting(path, fits):
+        return f"unpack {unpack_command(packed[0], has_own_folder=alone and packed[0] in own)}{others}"
+    if fitting:
         names = [str(folder.relative_to(path)) for folder in fitting]
         return f"give one of the folders in it: {', '.join(names[:6])}" + (", ..." if len(names) > 6 else "")
     if any(file.name.startswith("aggr_tissue_positions") for file in found.positions):
@@ -113,7 +149,30 @@ def _way_out(path: Path, found: _Found, fits: Callable[[Path], bool], known: str
         return (
             "put matrix and positions of a sample into one folder, as S1/filtered_feature_bc_matrix.h5 and S1/spatial/"
         )
+    if found.pictures and not found.objects:
+        return "they are slides, without counts: give one of them, or the folder to eosin encode or eosin predict"
     return f"known layouts are {known}"
+
+
+def _holder(path: Path, fits: Callable[[Path], bool]) -> Path | None:
+    """The folder that a reader knows and of whose sample this one holds a part."""
+    place = path.resolve()
+    while place.name in _INNER or place.parent.name in _INNER:
+        place = place.parent
+        if place.name not in _INNER and fits(place):
+            return place
+    return None
+
+
+def _is_store_without_table(path: Path) -> bool:
+    marked = any((path / mark).is_file() for mark in ("zarr.json", ".zgroup", ".zattrs"))
+    elements = [name for name in ("images", "labels", "points", "shapes", "tables") if (path / name).is_dir()]
+    return marked and bool(elements) and not {"tables", "shapes"} <= set(elements)
+
+
+def _is_anndata_store(path: Path) -> bool:
+    marked = any((path / mark).is_file() for mark in ("zarr.json", ".zgroup", ".zattrs"))
+    return marked and (path / "obs").is_dir() and (path / "var").is_dir()
 
 
 def _fitting(path: Path, fits: Callable[[Path], bool]) -> list[Path]:

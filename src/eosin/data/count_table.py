@@ -21,6 +21,8 @@ from eosin.storage.delimited import is_number
 
 BROKEN = (OSError, EOFError, zlib.error, ValueError, csv.Error)
 """What reading a damaged text file can raise; pandas' parser errors are ValueErrors."""
+TRANSPOSED = "is genes x spots, and no row has a position"
+"""The problem of a table whose columns are spots."""
 _AGAIN = "the file is cut short or damaged; download it again"
 _BLOCK = 4_000_000  # bytes of text that are parsed at once
 _LONGEST_LINE = 16_000_000  # bytes; longer ones are no table, and a small gzip can hold gigabytes of one line

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
+
+
+def composed(name: str) -> str:
+    """A name with its letters composed alike: some systems store `ü` as `u` and a mark, tables mostly do not."""
+    return unicodedata.normalize("NFC", name)
 
 
 def begins_with(name: str, prefix: str) -> bool:

@@ -91,6 +91,9 @@ def _mpp(facts: ScaleFacts, mpp: float | None, *, in_um: bool) -> tuple[float | 
             if is_finite(value) and abs(value / facts.stored[0] - 1) > SAME:
                 problem = f"{where} says {value:g} µm per pixel, {facts.stored[1]} says {facts.stored[0]:g}"
                 raise EosinError(problem, file=path, fix="leave out the wrong one")
+    if mpp is not None and facts.stereo_um is not None and abs(mpp / facts.stereo_um - 1) > SAME:
+        problem = f"--mpp says {mpp:g} µm per pixel, uns['resolution'] says {facts.stereo_um:g} (in nm)"
+        raise EosinError(problem, file=path, fix="leave out the wrong one")
     known, where = next(((value, where) for value, where in told if value is not None), (None, ""))
     if known is not None:
         by_nm = where == "uns['resolution']"

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from eosin.data.position_columns import position_columns
+from eosin.data.odd_positions import no_positions
+from eosin.data.position_columns import X_AND_Y_UM, position_columns
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file, new_hdf5
@@ -29,9 +30,6 @@ T = TypeVar("T")
 
 _BYTES_AT_ONCE = 1 << 24
 _SEAL = b"\neosin seal sha256 "
-
-_X_AND_Y_UM = (("x_um", "y_um"), ("x_centroid", "y_centroid"), ("center_x", "center_y"))
-"""Columns of `obs` in which tools keep positions in µm."""
 
 SCHEMA = 1
 """Version of what eosin writes into `uns["eosin"]`; a file with a larger one is refused."""
@@ -289,6 +287,9 @@ def our_record(adata: AnnData, path: str | Path, kind: str | None = None) -> dic
     if not isinstance(record, dict):
         raise EosinError("uns['eosin'] is not a record of eosin", file=path, fix="remove it or write the file again")
     stored = {key: _plain(value) for key, value in record.items()}
+    if several := next((key for key, value in stored.items() if isinstance(value, np.ndarray)), None):
+        problem = f"uns['eosin']['{several}'] holds {np.size(stored[several])} values and not one"
+        raise EosinError(problem, file=path, fix="remove uns['eosin'], or write the file again")
     schema = stored.get("schema", SCHEMA)
     if not isinstance(schema, int) or schema > SCHEMA:
         raise EosinError(f"written in format {schema}, this eosin knows up to {SCHEMA}", file=path, fix="update eosin")
@@ -300,11 +301,12 @@ def our_record(adata: AnnData, path: str | Path, kind: str | None = None) -> dic
 def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     """`obsm["spatial"]` [s 2] float64, in the file's own unit (pixels of the full image, x before y)."""
     if "spatial" not in adata.obsm:
-        raise EosinError("has no obsm['spatial']", file=path, fix="store the spots' pixel positions there, x before y")
+        raise no_positions(adata, path)
     try:
         xy = np.asarray(_x_before_y(adata.obsm["spatial"], path), dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path) from error
+        fix = "store numbers there, with a point and no comma"
+        raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path, fix=fix) from error
     if xy.ndim != 2 or xy.shape[1] < 2:
         raise EosinError(f"obsm['spatial'] has shape {xy.shape}", file=path, fix="give two columns, x and y")
     return xy[:, :2]
@@ -316,7 +318,7 @@ def is_in_um(adata: AnnData, path: str | Path) -> bool:
     if columns is not None and columns.in_um:
         return True
     given = spatial(adata, path)
-    for pair in _X_AND_Y_UM:
+    for pair in X_AND_Y_UM:
         if set(pair) <= set(adata.obs):
             own = np.asarray(adata.obs[list(pair)].apply(_numbers), dtype=np.float64)
             if own.shape == given.shape and np.allclose(own, given, rtol=1e-4, atol=0.01):
@@ -383,5 +385,6 @@ def width_at(record: Mapping[str, Any], scale: float | None) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """NumPy scalars as Python's own."""
-    return value.item() if isinstance(value, np.generic) else value
+    """NumPy scalars, and arrays of one, as Python's own."""
+    is_one = isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.size == 1)
+    return value.item() if is_one else value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,8 @@ def _say_unused(columns: Sequence[str], path: Path) -> None:
 
 def path_in(manifest: Path, text: str) -> Path:
     """A path that a manifest names, relative to it: `~` is the home, and `\\` parts folders where no file has it."""
+    if "\0" in text:
+        raise EosinError("a path holds a character that no path can", file=manifest, fix="write the table anew as text")
     own = Path(text)
     if text.startswith("~"):
         try:
@@ -92,4 +95,10 @@ def path_in(manifest: Path, text: str) -> Path:
     place = manifest.parent / own
     if "\\" in text and not place.exists():
         place = manifest.parent / text.replace("\\", "/")
-    return place
+    return place if place.exists() else _composed_otherwise(place)
+
+
+def _composed_otherwise(place: Path) -> Path:
+    """The file whose name has the same letters, composed as another system does (`ü`, or `u` and a mark)."""
+    forms = (place.with_name(unicodedata.normalize(form, place.name)) for form in ("NFC", "NFD") if place.name)
+    return next((other for other in forms if other.exists()), place)

@@ -21,6 +21,8 @@ _ROW_FIRST = ("centroid", "axis")
 """Numbered columns of scikit-image (`centroid-0`) and napari (`axis-0`) count rows first."""
 _UNNAMED = ("", "spatial", "dim", "v", "coord", "coords", "pos", "position", "st")
 """Numbered columns of what was an array without names: x before y, by the convention of `obsm["spatial"]`."""
+X_AND_Y_UM = (("x_um", "y_um"), ("x_centroid", "y_centroid"), ("center_x", "center_y"))
+"""Columns of `obs` in which tools keep positions in µm."""
 _UM_PAIRS = (("x_centroid", "y_centroid"), ("center_x", "center_y"), ("x_location", "y_location"))
 """Positions in µm by the tool: Xenium's cells and molecules, MERSCOPE's cells."""
 _UM = {"um", "micron", "microns", "micrometer", "micrometers", "micrometre", "micrometres"}

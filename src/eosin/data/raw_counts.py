@@ -13,7 +13,10 @@ from eosin.errors import EosinError
 if TYPE_CHECKING:
     from anndata import AnnData
 
-_COUNT_LAYERS = ("counts", "raw_counts", "raw_count", "count")
+_COUNT_LAYERS = (
+    *("counts", "raw_counts", "raw_count", "count", "counts_raw", "raw counts", "raw"),
+    *("umi", "umis", "umi_counts", "umi_count"),
+)
 """Layers of counts, in any case; the first that is there and holds some is taken."""
 
 
@@ -43,6 +46,35 @@ def are_equal(matrix: Any, other: Any) -> bool:
         return False
 
 
+def _agrees(matrix: Any) -> bool:
+    """Whether a compressed matrix has a value, and a place within it, for each that its row ends tell."""
+    ends = matrix.indptr
+    n_ends = matrix.shape[matrix.format == "csc"] + 1
+    if ends.shape != (n_ends,) or ends.dtype.kind not in "iu" or matrix.indices.dtype.kind not in "iu":
+        return False
+    if not matrix.data.shape == matrix.indices.shape == (ends[-1],) or np.any(np.diff(ends.astype(np.int64)) < 0):
+        return False
+    largest = matrix.shape[matrix.format == "csr"]
+    return not len(matrix.indices) or bool(matrix.indices.min() >= 0 and matrix.indices.max() < largest)
+
+
+def _with_usual_places(matrix: Any) -> Any:
+    """A matrix with places of a type that SciPy adds up; a file may hold smaller or unsigned ones."""
+    if not sparse.issparse(matrix) or matrix.format not in ("csr", "csc"):
+        return matrix
+    if matrix.indices.dtype == matrix.indptr.dtype and matrix.indices.dtype in (np.int32, np.int64):
+        return matrix
+    usual = np.int32 if max(len(matrix.data), *matrix.shape) < 2**31 else np.int64
+    places = matrix.indices.astype(usual), matrix.indptr.astype(usual)
+    made = sparse.csr_matrix if matrix.format == "csr" else sparse.csc_matrix
+    return made((matrix.data, *places), shape=matrix.shape)
+
+
+def unnamed_counts(adata: AnnData) -> str | None:
+    """A layer that holds whole numbers, whatever it is called."""
+    return next((str(key) for key, layer in adata.layers.items() if are_counts(layer) and not is_empty(layer)), None)
+
+
 def count_layer(adata: AnnData) -> str | None:
     """The first layer that is called counts and holds some."""
     called = {str(key).lower(): str(key) for key in adata.layers}
@@ -64,10 +96,13 @@ def raw_counts(adata: AnnData, path: str | Path) -> tuple[sparse.csr_matrix, lis
         matrix, notes = adata.layers[key], [f"counts are from layers['{key}']{also}"]
     if matrix is None:
         raise EosinError("holds no counts", file=path, fix="store raw counts in X")
-    if sparse.issparse(matrix) and matrix.format in ("csr", "csc") and matrix.indptr[-1] != len(matrix.data):
+    if matrix.dtype == bool:
+        problem = "holds true and false, which genes were found in a spot and not how often"
+        raise EosinError(problem, file=path, fix="store raw counts in X")
+    if sparse.issparse(matrix) and matrix.format in ("csr", "csc") and not _agrees(matrix):
         fix = "the file is incomplete or damaged; write or download it again"
         raise EosinError("values and row ends of the counts do not agree", file=path, fix=fix)
     try:
-        return sparse.csr_matrix(matrix, dtype=np.float32), notes
+        return sparse.csr_matrix(_with_usual_places(matrix), dtype=np.float32), notes
     except (TypeError, ValueError) as error:
         raise EosinError(f"X is not numeric ({error})", file=path, fix="store raw counts in X") from error

@@ -16,6 +16,7 @@ import numpy as np
 from eosin.config import Registry, need_known
 from eosin.data.contents import no_reader_fits
 from eosin.data.gene_overlap import overlap_note, shared_genes
+from eosin.data.repeated_sections import repeated_note
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, Naming, naming_of
 from eosin.genes.name_table import read_gene_table
@@ -217,6 +218,8 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
     note, is_warning = overlap_note(found)
     if note is not None:
         log.log(logging.WARNING if is_warning else logging.INFO, "%s: %s", path, note)
+    if (twice := repeated_note(found)) is not None:
+        log.warning("%s: %s", path, twice)
     return found
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from eosin.data.array_map import ArrayMap, array_map
 from eosin.data.missing import positive_number
-from eosin.data.uns_spatial import stated_number
+from eosin.data.uns_spatial import stated_number, stated_scale
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
 
@@ -119,8 +119,8 @@ class ScaleFacts:
     @property
     def noted(self) -> tuple[float, str] | None:
         """µm per pixel as eosin, HEST or stereopy noted it, and where."""
-        if self.record.get("mpp") is not None:
-            return self.record["mpp"], "uns['eosin']"
+        if (own := stated_scale(self.record, self.path, " of uns['eosin']")) is not None:
+            return own, "uns['eosin']"
         values = ((stated_number(self.adata.uns, key, self.path), f"uns['{key}']") for key in _NOTED_KEYS)
         found = next(((value, where) for value, where in values if value is not None), None)
         return found if found is not None or self.stereo_um is None else (self.stereo_um, "uns['resolution']")

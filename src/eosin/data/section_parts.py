@@ -5,18 +5,22 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from scipy import sparse
 
+from eosin.data.gene_features import genes_of
 from eosin.data.image_scale import own_scale
-from eosin.data.missing import is_missing, names_no_gene
+from eosin.data.missing import is_missing
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.slide import is_slide, without_spots_off_image
 from eosin.types import Features, Footprints, Image, Section, Spots
+
+_MANY_EMPTY = 0.05
+"""Share of spots without a molecule from which on it is said."""
 
 
 @dataclass(frozen=True)
@@ -86,13 +90,15 @@ class SectionParts:
         with blame(self.file):
             if image is not None:
                 image, other = own_scale(image, self.xy_um, is_that_of_positions=self.is_image_of_positions)
-                notes = (*notes, *other)
+                notes = (*notes, *other, *_namesakes(image.path))
             if counts is not None and genes is not None:
-                genes, kept, nameless = with_names(genes)
-                counts, notes = counts if kept is None else sparse.csr_matrix(counts[:, kept]), (*notes, *nameless)
+                genes, kept, others = genes_of(genes)
+                counts, notes = counts if kept is None else sparse.csr_matrix(counts[:, kept]), (*notes, *others)
                 if naming is not None:
                     counts, genes, added_up = naming.counts(counts, genes)
                     notes = (*notes, *added_up)
+            if counts is not None:
+                notes = (*notes, *_empty_spots(counts))
             section = Section(
                 name=self.name,
                 patient=self.name if self.patient is None or self._is_no_patient() else self.patient,
@@ -114,20 +120,22 @@ class SectionParts:
         return self.patient != "" and is_missing(self.patient)
 
 
-def with_names(genes: GeneNames) -> tuple[GeneNames, np.ndarray | None, list[str]]:
-    """Genes that have a name, which columns they are (None for all), and a note on the others.
+def _empty_spots(counts: sparse.csr_matrix) -> list[str]:
+    """A note where many spots hold no molecule, as positions beside the tissue do."""
+    per_spot = np.diff(counts.indptr)
+    n_empty = int((per_spot == 0).sum())
+    if n_empty <= _MANY_EMPTY * len(per_spot):
+        return []
+    return [f"{n_empty} of {len(per_spot)} spots hold no molecule: are they beside the tissue?"]
 
-    A tool that had no symbol for a gene leaves its name empty or writes `nan`: the Ensembl id stands in, and without
-    one the column is no gene.
-    """
-    if not any(map(names_no_gene, genes.names)):
-        return genes, None, []
-    ids = genes.ensembl or ("",) * len(genes)
-    names = tuple(beside if names_no_gene(name) else name for name, beside in zip(genes.names, ids))
-    names = tuple("" if names_no_gene(name) else name for name in names)
-    kept = np.flatnonzero([bool(name) for name in names])
-    notes = left_out(len(names) - len(kept), len(names), "features have no name")
-    return replace(genes, names=names).take(kept), kept, notes
+
+def _namesakes(image: Path) -> list[str]:
+    """A note where another image of the same name lies beside one, in another format."""
+    name = image.name.lower()
+    suffix = next((one for one in sorted(IMAGE_SUFFIXES, key=len, reverse=True) if name.endswith(one)), "")
+    called = {f"{name.removesuffix(suffix)}{other}" for other in IMAGE_SUFFIXES} - {name} if suffix else set()
+    others = sorted(name for key, names in _by_lower_case(image.parent).items() if key in called for name in names)
+    return [f"{', '.join(others)} beside {image.name} is not used"] if others else []
 
 
 def left_out(n_left_out: int, n_all: int, which: str) -> list[str]:

@@ -13,6 +13,7 @@ from eosin.data.contents import PICTURES
 from eosin.data.file_names import begins_with
 from eosin.data.manifest import manifest_rows, path_in
 from eosin.data.missing import names_no_patient
+from eosin.data.other_platforms import other_outputs
 from eosin.data.reader import is_known, reader_for
 from eosin.errors import EosinError
 from eosin.options import LayoutOptions, ReadOptions
@@ -23,6 +24,7 @@ from eosin.types import check_mpp
 from eosin.types.identifiers import first_repeat
 
 log = logging.getLogger("eosin")
+_PREVIEW = re.compile(r"(?P<slide>.+?)[-_. ](?:thumb(?:nail)?|label|macro|overview|preview|mask)", re.IGNORECASE)
 
 MANIFESTS = (".csv", ".tsv", ".parquet")
 """Suffixes of tables of slides."""
@@ -70,7 +72,7 @@ class SlideEntry:
 
 def is_manifest(path: Path) -> bool:
     """Whether a file is, by its name, a table of slides."""
-    return path.is_file() and path.suffix.lower() in MANIFESTS
+    return path.is_file() and path.suffix.lower() in MANIFESTS and other_outputs([path.name]) is None
 
 
 def is_cohort(path: str | Path, reading: ReadOptions = ReadOptions(), *, several_of_data: bool = True) -> bool:
@@ -158,6 +160,10 @@ def _of_folder(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], Re
 def _of_children(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], Remarks]:
     children, remarks = _one_file_a_slide(_children(folder))
     data = {child.name.partition(".")[0] for child in children if child.suffix.lower() == ".h5ad"}
+    if previews := _previews(children):
+        children = [child for child in children if child not in previews]
+        said = f"{counted(len(previews), 'preview')} of slides left out: {', '.join(one.name for one in previews[:6])}"
+        remarks.append((logging.INFO, said))
     found, unknown = [], []
     for child in children:
         if _is_picture(child) and child.name.partition(".")[0] in data:
@@ -170,6 +176,13 @@ def _of_children(folder: Path, reading: ReadOptions) -> tuple[list[SlideEntry], 
         left_out = f"{counted(len(unknown), 'folder')} that no reader knows left out: {', '.join(unknown[:6])}"
         remarks.append((logging.INFO, left_out))
     return found, remarks
+
+
+def _previews(children: Sequence[Path]) -> list[Path]:
+    """Pictures called as a slide beside them with a word for a preview or a mask behind: `A1_thumbnail.jpg`."""
+    slides = {_stem(child) for child in children}
+    named = ((child, _PREVIEW.fullmatch(_stem(child))) for child in children if child.is_file())
+    return [child for child, match in named if match is not None and match["slide"] in slides]
 
 
 def _one_file_a_slide(children: list[Path]) -> tuple[list[Path], Remarks]:

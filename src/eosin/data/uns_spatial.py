@@ -16,8 +16,10 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
-def stated_number(facts: Mapping[str, Any], key: str, path: Path) -> float | None:
+def stated_number(facts: Mapping[str, Any], key: str, path: Path, of: str = " of uns") -> float | None:
     """A finite positive number that a file states under a key, also as a text or an array of one; None without one.
+
+    `of` says in the error where in the file the key is.
 
     Raises
     ------
@@ -28,8 +30,20 @@ def stated_number(facts: Mapping[str, Any], key: str, path: Path) -> float | Non
         return positive_number(facts.get(key))
     except ValueError:
         found = " ".join(str(facts[key]).split())[:40]
-        problem = f"{key} of uns is '{found}', which is no number"
+        problem = f"{key}{of} is '{found}', which is no number"
         raise EosinError(problem, file=path, fix="write it as one number, or leave it out") from None
+
+
+def stated_scale(facts: Mapping[str, Any], path: Path, of: str) -> Any:
+    """The key `mpp`: a text as the number that it is; a number as it is, since one that is impossible is to be refused.
+
+    Raises
+    ------
+    EosinError
+        As `stated_number`.
+    """
+    value = facts.get("mpp")
+    return value if isinstance(value, int | float) else stated_number(facts, "mpp", path, of)
 
 
 def factors_of(adata: AnnData, library: str | None = None) -> Mapping[str, Any]:

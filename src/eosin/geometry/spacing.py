@@ -9,7 +9,11 @@ from scipy.spatial import cKDTree
 
 
 def nearest_spacing(xy: np.ndarray) -> float:
-    """Median distance to the nearest other spot, in the unit of `xy` [s 2]; NaN for fewer than two spots."""
+    """Median distance to the nearest other spot, in the unit of `xy` [s 2]; NaN for fewer than two spots.
+
+    Spots whose place is not finite do not count.
+    """
+    xy = xy[np.isfinite(xy).all(1)]
     if len(xy) < 2:
         return float("nan")
     return float(np.median(cKDTree(xy).query(xy, k=2)[0][:, 1]))

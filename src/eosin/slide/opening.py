@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.slide.czi import CziSource
 from eosin.slide.dicom import slide_of_folder
-from eosin.slide.foreign_formats import check_upright, refuse_unread
+from eosin.slide.foreign_formats import check_upright, refuse_part, refuse_unread, warn_of_grey
 from eosin.slide.ngff import is_ome_zarr
 from eosin.slide.ome_zarr import OmeZarrSource
 from eosin.slide.slide import Slide
@@ -32,6 +33,16 @@ _CZI = b"ZISRAWFILE"
 _FINEST_MPP = 0.08
 """µm per pixel of the finest scanners of H&E (100x under oil); a file that says less is wrong, mostly by ten."""
 _TOLERANCE = 0.02
+_LEAST_PRODUCT, _USUAL_PRODUCT, _MOST_PRODUCT = 5.0, 10.0, 20.0
+"""µm per pixel times magnification."""
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """µm per pixel in x and y as a file states them, and in words what else it states that contradicts this."""
+
+    xy: tuple[float, float] | None
+    contradiction: str | None = None
 
 
 def open_slide(path: str | Path, *, mpp: float | None = None, told_by: str = "as given") -> Slide:
@@ -59,12 +70,14 @@ def open_slide(path: str | Path, *, mpp: float | None = None, told_by: str = "as
         scale.
     """
     path = need_slide(Path(path))
-    source, scale_xy = _open(path)
+    source, stated = _open(path)
     try:
         if mpp is None:
-            return Slide(path, source, _agreed(scale_xy, path))
+            if stated.xy == (1.0, 1.0):
+                _warn_of_default(path)
+            return Slide(path, source, _agreed(stated, path))
         check_mpp(mpp, path)
-        _warn_of_other_scale(path, mpp, scale_xy, told_by)
+        _warn_of_other_scale(path, mpp, stated.xy, told_by)
         return Slide(path, source, float(mpp))
     except EosinError:
         source.close()
@@ -80,9 +93,9 @@ def scale_of(path: str | Path) -> float | None:
         Not an image, damaged, or too large to decode whole.
     """
     path = need_slide(Path(path))
-    _, scale_xy = _stated(path, *state_of(path))
+    _, stated = _stated(path, *state_of(path))
     try:
-        return _agreed(scale_xy, path)
+        return _agreed(stated, path)
     except EosinError:
         return None
 
@@ -100,12 +113,12 @@ def size_px_of(path: str | Path) -> tuple[int, int]:
 
 
 @functools.lru_cache(maxsize=1024)
-def _stated(path: Path, changed_ns: int, n_bytes: int) -> tuple[tuple[int, int], tuple[float, float] | None]:
+def _stated(path: Path, changed_ns: int, n_bytes: int) -> tuple[tuple[int, int], _Stated]:
     """Size and scale that an image states, kept as long as the file is not changed: readers ask for both."""
     del changed_ns, n_bytes
-    source, scale_xy = _open(path)
+    source, stated = _open(path)
     source.close()
-    return (source.levels[0].width, source.levels[0].height), scale_xy
+    return (source.levels[0].width, source.levels[0].height), stated
 
 
 @functools.lru_cache(maxsize=1024)
@@ -115,25 +128,32 @@ def _warn_of_other_scale(path: Path, mpp: float, scale_xy: tuple[float, float] |
         _LOG.warning("%s: %.4g µm per pixel %s; the file says %.4g x %.4g", path, mpp, told_by, *scale_xy)
 
 
-def _open(path: Path) -> tuple[Source, tuple[float, float] | None]:
+@functools.lru_cache(maxsize=1024)
+def _warn_of_default(path: Path) -> None:
+    said = "%s: the file says exactly 1 µm per pixel, as programs write where they know no scale (--mpp)"
+    _LOG.warning(said, path)
+
+
+def _open(path: Path) -> tuple[Source, _Stated]:
     import openslide
 
     if path.is_dir():
         source = OmeZarrSource(path) if is_ome_zarr(path) else OpenSlideSource(slide_of_folder(path))
-        return source, source.scale_xy
+        return source, _Stated(source.scale_xy)
     try:
         with open(path, "rb") as file:
             head = file.read(256)
     except OSError as error:
         raise EosinError(f"cannot be read ({error.strerror})", file=path, fix="check its permissions") from error
     vendor = openslide.OpenSlide.detect_format(path)
+    refuse_part(head, path, vendor)
     if is_tiff(head):
         return _open_tiff(path, vendor)
     if vendor is not None or head.startswith(_CZI):
         source = _open_czi(path) if head.startswith(_CZI) else OpenSlideSource(path)
-        return source, source.scale_xy
+        return source, _Stated(source.scale_xy)
     refuse_unread(head, path)
-    return open_pillow(path), None
+    return open_pillow(path), _Stated(None)
 
 
 def _open_czi(path: Path) -> OpenSlideSource | CziSource:
@@ -146,16 +166,19 @@ def _open_czi(path: Path) -> OpenSlideSource | CziSource:
         return source
 
 
-def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, tuple[float, float] | None]:
+def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
     if vendor not in (None, "generic-tiff"):
         return _open_scanner(path)
     facts = read_facts(path)
     check_upright(facts.orientation, path)
     if not facts.tiled or (facts.n_levels == 1 and (vendor is None or facts.n_planes > 1)):
-        return open_plain(path, facts), facts.scale_xy
-    check_facts(facts, path, whole=False)
-    source = _open_tiles(path, facts, by_openslide=vendor is not None)
-    return source, facts.scale_xy or getattr(source, "scale_xy", None)
+        source: Source = open_plain(path, facts)
+    else:
+        check_facts(facts, path, whole=False)
+        source = _open_tiles(path, facts, by_openslide=vendor is not None)
+    if facts.grey:
+        warn_of_grey(path)
+    return source, _Stated(facts.scale_xy or getattr(source, "scale_xy", None), facts.contradiction)
 
 
 def _open_tiles(path: Path, facts: TiffFacts, *, by_openslide: bool) -> Source:
@@ -205,7 +228,7 @@ def _say_fallback(path: Path, problem: str, library: str) -> None:
     _LOG.info("%s: read by %s (%s)", path, library, problem)
 
 
-def _open_scanner(path: Path) -> tuple[Source, tuple[float, float] | None]:
+def _open_scanner(path: Path) -> tuple[Source, _Stated]:
     """A TIFF of a scanner format that OpenSlide reads. Where tifffile can read it too, its facts are checked."""
     try:
         facts = read_facts(path)
@@ -220,14 +243,26 @@ def _open_scanner(path: Path) -> tuple[Source, tuple[float, float] | None]:
     except EosinError:
         source.close()
         raise
-    return source, source.scale_xy or (None if facts is None else facts.scale_xy)
+    if source.scale_xy is not None and source.power is not None:
+        _warn_of_power(path, source.scale_xy[0], source.power)
+    return source, _Stated(source.scale_xy or (None if facts is None else facts.scale_xy))
 
 
-def _agreed(scale_xy: tuple[float, float] | None, path: Path) -> float:
+@functools.lru_cache(maxsize=1024)
+def _warn_of_power(path: Path, scale: float, power: float) -> None:
+    """Warn, once per file, that scale and magnification do not fit: 40x is 0.22 to 0.27 µm per pixel."""
+    if not _LEAST_PRODUCT < scale * power < _MOST_PRODUCT:
+        said = "%s: the file says %.4g µm per pixel and a magnification of %g, where %.2g is usual (--mpp)"
+        _LOG.warning(said, path, scale, power, _USUAL_PRODUCT / power)
+
+
+def _agreed(stated: _Stated, path: Path) -> float:
     """µm per pixel, the geometric mean of x and y; an `EosinError` where it is unknown, implausible or unequal."""
-    if scale_xy is None:
+    if stated.xy is None:
         raise EosinError("the file does not say its µm per pixel", file=path, fix=_FIX)
-    x, y = scale_xy
+    if stated.contradiction is not None:
+        raise EosinError(stated.contradiction, file=path, fix=f"{_FIX}, by the scanner's documents")
+    x, y = stated.xy
     mean = float(np.sqrt(x * y)) if x > 0 and y > 0 else float("nan")
     try:
         check_mpp(mean, path)

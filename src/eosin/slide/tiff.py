@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import re
@@ -13,9 +14,9 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.source import MAX_TILE_PIXELS, check_claim, quiet
-from eosin.slide.whole import WholeImage, as_rgb, check_size
+from eosin.slide.tiff_scale import contradiction_in, scale_of_tiff
+from eosin.slide.whole import WholeImage, check_opacity, check_size
 
-_UM = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "microns": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
 _LOG = logging.getLogger("eosin")
 TO_RGB = "export it as 8-bit RGB, as by: vips colourspace IN OUT.tif[tile,pyramid,compression=jpeg] srgb"
 """The way out for pixels that are not 8-bit RGB."""
@@ -24,8 +25,8 @@ _PLANAR = 2
 _ASSOCIATED_ALPHA = 1
 APERIO_YCBCR = "APERIO_JP2000_YCBC"
 """JPEG 2000 whose numbers are no RGB although they are marked so: OpenSlide alone converts them."""
-_INCH, _CENTIMETRE = 2, 3
-_UM_PER_UNIT = {_INCH: 25_400.0, _CENTIMETRE: 10_000.0}
+_MOST_IMAGES, _LOOKS_BACK = 5000, 100
+"""Images in one file, levels and planes included: a slide has a dozen."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class TiffFacts:
         The orientation tag: 1 where rows run down and columns to the right.
     codec
         How tiles or strips are compressed, as tifffile calls it.
+    contradiction
+        That its OME metadata and its tags of resolution state two plausible scales, in words; None where not.
+    grey
+        Whether there is one channel only.
     """
 
     size_px: tuple[int, int]
@@ -72,6 +77,8 @@ class TiffFacts:
     premultiplied: bool = False
     orientation: int = 1
     codec: str = "NONE"
+    contradiction: str | None = None
+    grey: bool = False
 
 
 def is_tiff(head: bytes) -> bool:
@@ -100,13 +107,15 @@ def read_facts(path: Path) -> TiffFacts:
                 max(_tile_bytes(level.keyframe) for level in levels),
                 page.is_tiled,
                 len(levels),
-                _scale(file, page),
+                scale_of_tiff(file, page),
                 _oddity(page, sizes),
                 sizes.get("C", 1),
                 _is_planar(page),
                 is_premultiplied(page),
                 _orientation(page),
                 page.compression.name,
+                contradiction_in(file, page),
+                page.samplesperpixel == 1 and sizes.get("C", 1) == 1,
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
         fix = "the file is incomplete or damaged: copy or export it again"
@@ -148,7 +157,18 @@ def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
 
 
 def largest_image(file: Any) -> Any:
-    """The series of the largest image of an open `TiffFile`: the first may be a label or a thumbnail."""
+    """The series of the largest image of an open `TiffFile`: the first may be a label or a thumbnail.
+
+    Raises
+    ------
+    ValueError
+        Its list of images has no end, or very many of them: tifffile would follow a circle for ever.
+    """
+    with contextlib.suppress(IndexError):
+        file.pages[_LOOKS_BACK]  # here tifffile looks for a circle, and cuts the list there
+    with contextlib.suppress(IndexError):
+        file.pages[_MOST_IMAGES]
+        raise ValueError(f"lists over {_MOST_IMAGES:,} images")
     return max(file.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
 
 
@@ -224,42 +244,4 @@ def _decode(path: Path) -> np.ndarray:
         raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
     if axes in ("CYX", "SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
-    return as_rgb(pixels, path, premultiplied=premultiplied)
-
-
-def _scale(file: Any, page: Any) -> tuple[float, float] | None:
-    if file.is_ome:
-        return ome_scale(file.ome_metadata or "")
-    resolution = [page.tags.get(name) for name in ("XResolution", "YResolution")]
-    if None in resolution:
-        return None
-    per_unit = [tag.value[0] / tag.value[1] if tag.value[1] else 0.0 for tag in resolution]
-    unit = page.tags.get("ResolutionUnit")
-    um = _UM_PER_UNIT.get(int(unit.value)) if unit is not None else None
-    if um is None and file.is_imagej:
-        um = _UM.get(str((file.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ"))
-    if um is None or min(per_unit) <= 0:
-        return None
-    return um / per_unit[0], um / per_unit[1]
-
-
-def ome_scale(xml: str) -> tuple[float, float] | None:
-    """PhysicalSizeX and PhysicalSizeY of the first Pixels element in µm, or None.
-
-    Found by regular expressions and not by an XML parser, in which hostile entities could expand without limit.
-    """
-    pixels = re.search(r"<(?:\w+:)?Pixels\b[^>]*>", xml)
-    if pixels is None:
-        return None
-    sizes = []
-    for axis in "XY":
-        size = re.search(rf'\bPhysicalSize{axis}="([^"]+)"', pixels[0])
-        unit = re.search(rf'\bPhysicalSize{axis}Unit="([^"]+)"', pixels[0])
-        um = _UM.get(unit[1].replace("&#181;", "µ").replace("&#xB5;", "µ")) if unit else 1.0  # OME's default is µm
-        if size is None or um is None:
-            return None
-        try:
-            sizes.append(float(size[1]) * um)
-        except ValueError:
-            return None
-    return sizes[0], sizes[1]
+    return check_opacity(pixels, path, premultiplied=premultiplied)

@@ -39,6 +39,12 @@ class OpenSlideSource:
         """µm per pixel in x and y as the vendor wrote it, or None."""
         return _numbers(self._slide.properties.get("openslide.mpp-x"), self._slide.properties.get("openslide.mpp-y"))
 
+    @property
+    def power(self) -> float | None:
+        """Magnification of the objective, as the file states it."""
+        both = _numbers(*[self._slide.properties.get("openslide.objective-power")] * 2)
+        return None if both is None else both[0]
+
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level; transparent pixels become white."""
         # OpenSlide divides the corner by its own ratio of sizes; multiplying by the same gives back pixel (x, y).

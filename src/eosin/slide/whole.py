@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.foreign_formats import check_upright
+from eosin.slide.foreign_formats import check_upright, warn_of_grey
 from eosin.slide.source import MAX_PIXELS, Level, check_claim, flat_rgb
 
 Decode = Callable[[], np.ndarray]
@@ -19,6 +19,7 @@ Decode = Callable[[], np.ndarray]
 _PILLOW_LOCK = threading.Lock()
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "WEBP")
 """Formats that Pillow decodes itself. Others are not opened: some start programs (EPS) or read further files."""
+_GREY = ("1", "L", "LA", "La")
 _ORIENTATION_TAG = 0x0112
 _SMALLEST_LEVEL_PX = 512
 _READABLE = "give a JPEG, PNG, TIFF, SVS or another format of OpenSlide"
@@ -83,6 +84,8 @@ def open_pillow(path: Path) -> WholeImage:
         raise EosinError(
             f"an image of mode '{image.mode}', not of 8-bit colour", file=path, fix="export it as 8-bit RGB"
         )
+    if image.mode in _GREY:
+        warn_of_grey(path)
     return WholeImage((width, height), lambda: _decode_pillow(path), "Pillow")
 
 
@@ -132,6 +135,20 @@ def as_rgb(pixels: np.ndarray, path: Path, *, premultiplied: bool = False) -> np
     raise EosinError(f"pixels of shape {pixels.shape}, not an RGB image", file=path, fix="export it as 8-bit RGB")
 
 
+def check_opacity(pixels: np.ndarray, path: Path, *, premultiplied: bool = False) -> np.ndarray:
+    """`as_rgb` of a whole picture, which shows something: an opacity of 0 everywhere is a channel without a use.
+
+    Raises
+    ------
+    EosinError
+        All of it is transparent, and would be white.
+    """
+    if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels.size and not pixels[..., 3].any():
+        fix = "export it without the channel of opacity, as by: magick IN -alpha off OUT"
+        raise EosinError("its opacity is 0 everywhere, so that nothing of it is seen", file=path, fix=fix)
+    return as_rgb(pixels, path, premultiplied=premultiplied)
+
+
 def _open(path: Path):
     from PIL import Image, UnidentifiedImageError
 
@@ -170,9 +187,9 @@ def _decode_pillow(path: Path) -> np.ndarray:
             image.load()
             check_upright(_orientation(image), path)  # PNG may have its EXIF at the end
             if image.mode in ("RGB", "L", "RGBA"):
-                return as_rgb(np.asarray(image), path)
+                return check_opacity(np.asarray(image), path)
             transparent = "A" in image.mode or "transparency" in image.info
-            return as_rgb(np.asarray(image.convert("RGBA" if transparent else "RGB")), path)
+            return check_opacity(np.asarray(image.convert("RGBA" if transparent else "RGB")), path)
         except EosinError:
             raise
         except Exception as error:  # as above: struct.error, zlib.error, IndexError, MemoryError, ...

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from eosin.errors import EosinError
 from eosin.storage import hdf5_child
+from eosin.storage.not_the_file import not_the_file
 
 if TYPE_CHECKING:
     import h5py
@@ -39,6 +40,9 @@ def open_foreign(path: str | Path, *, walk: bool = True) -> Iterator[h5py.File]:
     """
     import h5py
 
+    with open(path, "rb") as head:
+        if (error := not_the_file(head.read(64), Path(path))) is not None:
+            raise error
     if walk:
         probe(path)
     with h5py.File(path, "r") as file:

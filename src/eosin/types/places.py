@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -152,4 +153,7 @@ def check_mpp(mpp: float, path: str | Path) -> float:
 
 def is_finite(value: object) -> TypeGuard[float]:
     """Whether a value is one finite number; a file may hold text or a list in its place."""
-    return isinstance(value, int | float | np.number) and bool(np.isfinite(value))
+    try:
+        return isinstance(value, int | float | np.number) and math.isfinite(value)
+    except (OverflowError, TypeError):  # a whole number beyond all floats, or a complex one
+        return False

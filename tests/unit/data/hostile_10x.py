@@ -101,8 +101,8 @@ H5_FAULTS: dict[str, tuple[Callable[[Path], object], str]] = {
         "no feature of type 'Gene Expression'",
     ),
     "names of another length": (replaced("matrix/features/name", lambda n: n[:3]), "not readable as a 10x matrix"),
-    "zero bytes": (lambda file: file.write_bytes(b""), "not readable as a 10x matrix"),
-    "text": (lambda file: file.write_text("<html>404</html>"), "not readable as a 10x matrix"),
+    "zero bytes": (lambda file: file.write_bytes(b""), "is empty"),
+    "text": (lambda file: file.write_text("<html>404</html>"), "is a web page"),
 }
 
 

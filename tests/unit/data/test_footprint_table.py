@@ -117,6 +117,7 @@ def test_sections_of_cells_are_written_and_read_back(tmp_path: Path, monkeypatch
 def test_cells_of_another_tools_h5ad_keep_their_areas(tmp_path: Path) -> None:
     drawn = cells(N)
     adata = anndata.AnnData(drawn.counts.astype(np.float32))
+    adata.var_names = [f"GENE{i}" for i in range(adata.n_vars)]
     adata.obs_names, adata.obs["cell_area"] = drawn.ids, drawn.area_um2
     adata.obsm["spatial"] = drawn.xy_um
     adata.write_h5ad(tmp_path / "X.h5ad")

@@ -290,7 +290,8 @@ def test_stereopys_resolution_is_nm_per_unit(tmp_path: Path, kind: str, width: f
     (one,) = read(put(adata, tmp_path))
     assert np.allclose(one.spots.xy_um, lattice(6, 50.0) * 0.5) and one.spots.diameter_um == width
     assert "0.5 µm per unit, as uns['resolution'] says in nm" in one.notes
-    assert np.allclose(read(tmp_path / "S.h5ad", mpp=0.6)[0].spots.xy_um, lattice(6, 50.0) * 0.6)
+    with pytest.raises(EosinError, match=r"--mpp says 0\.6 µm per pixel, uns\['resolution'\] says 0\.5"):
+        read(tmp_path / "S.h5ad", mpp=0.6)
     adata = cells(lattice(6, 400.0))
     adata.uns["resolution"] = 1.0  # of clusters
     with pytest.raises(EosinError, match="does not say the scale"):

@@ -12,6 +12,7 @@ from scipy import sparse
 from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, naming_of
+from eosin.types import Image
 
 IDS = ("ENSG00000107485", "ENSG00000141736", "ENSG00000141736")
 PARTS = SectionParts(
@@ -86,3 +87,15 @@ def test_of_two_images_the_usual_one_is_taken(tmp_path: Path) -> None:
     for name in ("S0.png", "S0.PNG", "S0.tif", "S0.TIF"):
         (tmp_path / name).write_bytes(b"nobody looks")
     assert find_image([tmp_path / "S0"]) == tmp_path / "S0.tif"
+
+
+def test_an_image_of_the_same_name_in_another_format_is_said(tmp_path: Path) -> None:
+    for name in ("A1.ome.tif", "A1.PNG", "A1.txt", "A10.png"):
+        (tmp_path / name).write_bytes(b"not an image")
+    section = replace(PARTS, image=Image(tmp_path / "A1.ome.tif", 0.5)).section()
+    assert "A1.PNG beside A1.ome.tif is not used" in section.notes
+
+
+def test_many_spots_without_a_molecule_are_said() -> None:
+    counts = sparse.csr_matrix([[1, 2, 3], [0, 0, 0]])
+    assert "1 of 2 spots hold no molecule: are they beside the tissue?" in replace(PARTS, counts=counts).section().notes

@@ -11,7 +11,7 @@ from PIL import Image
 
 from eosin.errors import EosinError
 from eosin.slide import open_slide, scale_of
-from eosin.slide.tiff import ome_scale
+from eosin.slide.tiff_scale import ome_scale
 from unit.slide import pictures
 
 
@@ -212,7 +212,7 @@ def test_not_an_image(tmp_path: Path) -> None:
     (tmp_path / "a.svs").write_bytes(b"barcode\tgene\n" * 50)
     (tmp_path / "empty.jpg").touch()
     for name in ("a.svs", "empty.jpg"):
-        with pytest.raises(EosinError, match=rf"{name}: not an image"):
+        with pytest.raises(EosinError, match=rf"{name}: (not an image|is empty)"):
             open_slide(tmp_path / name, mpp=0.5)
     with pytest.raises(EosinError, match="no such image"):
         open_slide(tmp_path / "gone.svs", mpp=0.5)

@@ -6,8 +6,6 @@ benchmark's files they are not, and their axes are exchanged between the two.
 
 from __future__ import annotations
 
-import math
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,12 +13,13 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.foreign import gene_names, on_tissue
+from eosin.data.gene_features import is_control
 from eosin.data.h5ad import read_h5ad, spatial
 from eosin.data.missing import names_no_patient
 from eosin.data.raw_counts import raw_counts
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image
-from eosin.data.uns_spatial import foreign_diameter_px
+from eosin.data.uns_spatial import foreign_diameter_px, stated_number
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
 from eosin.geometry import nearest_spacing
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 DIAMETER_UM = {"visium": 55.0, "spatial transcriptomics": 100.0, "visium hd": 100.0, "xenium": 100.0}
 """Where the metadata leave it out. Xenium and Visium HD are pooled into squares of 100 µm in this collection."""
 MPP_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
-_CONTROL = re.compile("^(BLANK|NegControl|antisense_|UnassignedCodeword|DeprecatedCodeword)|Control", re.IGNORECASE)
+_NUMBERS = (*MPP_KEYS, "spot_diameter", "inter_spot_dist")
 _PITCH_TOLERANCE = 0.2
 _REPORT = "github.com/mahmoodlab/HEST/issues/126"
 _SAME_TISSUE = {"TENX128": "TENX155"}
@@ -127,14 +126,14 @@ def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
     facts = read_json(file)
     if not isinstance(facts, dict):
         raise EosinError("holds no table of facts", file=file, fix="download it again")
-    return facts, []
+    return facts | {key: stated_number(facts, key, file, "") for key in _NUMBERS if key in facts}, []
 
 
 def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
     """Counts [s g], what their columns are called, and notes; control probes are left out."""
     counts, notes = raw_counts(adata, file)
     genes = gene_names(adata.var)
-    kept = [j for j, name in enumerate(genes.names) if not _CONTROL.search(name)]
+    kept = [j for j, name in enumerate(genes.names) if not (is_control(name) or "control" in name.lower())]
     if len(kept) < len(genes):
         notes.append(f"{len(genes) - len(kept)} control probes were left out")
         counts, genes = sparse.csr_matrix(counts[:, kept]), genes.take(kept)
@@ -142,8 +141,8 @@ def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, GeneNames
 
 
 def _mpp(adata: AnnData, facts: dict[str, Any], mpp: float | None, file: Path) -> float:
-    stored = (_number(source.get(key)) for source in (facts, adata.uns) for key in MPP_KEYS)
-    scale = next((value for value in (mpp, *stored) if value is not None), None)
+    stored = (value for source in (facts, adata.uns) for key in MPP_KEYS if (value := stated_number(source, key, file)))
+    scale = mpp if mpp is not None else next(stored, None)
     if scale is None:
         fix = "give --mpp, or the sample's metadata/*.json with pixel_size_um_estimated"
         raise EosinError("does not say the scale of obsm['spatial']", file=file, fix=fix)
@@ -152,7 +151,7 @@ def _mpp(adata: AnnData, facts: dict[str, Any], mpp: float | None, file: Path) -
 
 def _diameter(adata: AnnData, facts: dict[str, Any], platform: str, mpp: float) -> tuple[float, list[str]]:
     """Width of a spot in µm, and a note where the metadata do not say it."""
-    if known := _number(facts.get("spot_diameter")):
+    if known := facts.get("spot_diameter"):
         return known, []
     if platform.lower() in DIAMETER_UM:
         value = DIAMETER_UM[platform.lower()]
@@ -173,17 +172,10 @@ def _patient(facts: dict[str, Any], name: str) -> str:
 
 def _odd_pitch(xy_um: np.ndarray, facts: dict[str, Any]) -> list[str]:
     """A note where spacing and scale contradict each other, as in two Xenium samples of the collection."""
-    expected_um, pitch_um = _number(facts.get("inter_spot_dist")), nearest_spacing(xy_um)
+    expected_um, pitch_um = facts.get("inter_spot_dist"), nearest_spacing(xy_um)
     if not expected_um or not pitch_um > 0 or abs(pitch_um / expected_um - 1) <= _PITCH_TOLERANCE:
         return []
     return [f"the spots lie {pitch_um:.0f} µm apart, the metadata say {expected_um:.0f} µm: the scale may be wrong"]
-
-
-def _number(value: Any) -> float | None:
-    """A finite positive number, or `None` for what is absent, empty or NaN."""
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)):
-        return None
-    return float(value) if math.isfinite(value) and value > 0 else None
 
 
 READERS.add(Hest.name, Hest())

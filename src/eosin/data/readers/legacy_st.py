@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from eosin.data.count_table import BROKEN, read_count_table
+from eosin.data.array_map import array_map
+from eosin.data.count_table import BROKEN, TRANSPOSED, read_count_table
 from eosin.data.reader import IMAGE_SUFFIXES, READERS, Reader
 from eosin.data.section_parts import SectionParts, left_out
 from eosin.errors import EosinError
@@ -54,7 +55,7 @@ class LegacySt(Reader):
         table = _either(root / "ST-cnts" / f"{name}.tsv.gz", root / "ST-cnts" / f"{name}.tsv")
         places = root / "ST-spotfiles" / f"{name}_selection.tsv"
         ids, genes, counts = read_count_table(table)
-        xy_px, rows, keys, notes = _join(ids, places, table)
+        xy_px, rows, keys, notes = _join(ids, genes, places, table)
         ids = [ids[row] for row in rows]
         mpp, scale_note = _scale(xy_px, mpp, places)
         image, image_notes = _image(root, name)
@@ -76,7 +77,9 @@ class LegacySt(Reader):
         ).section(self.naming)
 
 
-def _join(ids: list[str], places: Path, table: Path) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
+def _join(
+    ids: list[str], genes: list[str], places: Path, table: Path
+) -> tuple[np.ndarray, np.ndarray, list[str], list[str]]:
     """Pixel positions [s 2] of the rows of the count table that have one, those rows, their keys, and notes.
 
     Rows are named by whole array positions `{x}x{y}`, or by adjusted ones, which the file of positions has as `new_x`
@@ -93,6 +96,8 @@ def _join(ids: list[str], places: Path, table: Path) -> tuple[np.ndarray, np.nda
         row_of, notes = adjusted, ["rows of counts are named by adjusted positions (new_x, new_y)"]
     on_tissue = _selected(spots)
     with_counts = np.array([row for row, spot in enumerate(ids) if spot in row_of], dtype=int)
+    if len(with_counts) == 0 and row_of.keys() & set(genes):
+        raise EosinError(TRANSPOSED, file=table, fix="transpose it: one row a spot, one column a gene")
     if len(with_counts) == 0:
         raise EosinError(
             f"no row of the table has a position in {places.name}: '{ids[0]}' here, '{keys[0] if keys else ''}' there",
@@ -108,7 +113,17 @@ def _join(ids: list[str], places: Path, table: Path) -> tuple[np.ndarray, np.nda
     notes += left_out(int(without.sum()), len(keys), "positions have no counts")
     at = at[on]
     xy_px = spots[["pixel_x", "pixel_y"]].to_numpy(np.float64)[at]
+    notes += _exchanged(spots[["x", "y"]].to_numpy(np.float64)[at], xy_px)
     return xy_px, with_counts[on], [keys[place] for place in at], notes
+
+
+def _exchanged(array: np.ndarray, xy_px: np.ndarray) -> list[str]:
+    """A note where pixels run against the places on the array, as they do where two columns are exchanged."""
+    found = array_map(array, xy_px, hexagonal=False)
+    if found is None or not found.is_lattice or np.linalg.det(found.per_step) > 0:
+        return []
+    what = "pixel_x and pixel_y run against x and y of the array, exchanged or mirrored"
+    return [f"{what}: see whether the spots lie on the tissue"]
 
 
 def _selected(spots: pd.DataFrame) -> np.ndarray:

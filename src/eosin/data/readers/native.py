@@ -234,7 +234,7 @@ def _notes(record: dict[str, Any], path: Path) -> list[str]:
 def _own_image(record: dict[str, Any], path: Path, mpp: float | None, notes: list[str]) -> Image | None:
     if mpp is None or "image" not in record:
         return None
-    file = Path(os.path.normpath(path.parent / PurePosixPath(record["image"])))
+    file = Path(os.path.normpath(path.parent / PurePosixPath(str(record["image"]))))
     if not is_slide(file):
         notes.append(f"the image {file} is not there")  # not fatal: truth to score against needs none
     return Image(file, mpp)

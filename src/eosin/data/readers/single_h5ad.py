@@ -18,8 +18,9 @@ from eosin.data.array_map import SAME
 from eosin.data.footprint_table import areas_in
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.foreign_scale import scale_of_anndata
-from eosin.data.h5ad import libraries_in, obs_of, our_record, peek_h5ad, position_notes, read_h5ad, spatial
+from eosin.data.h5ad import is_in_um, libraries_in, obs_of, our_record, peek_h5ad, position_notes, read_h5ad, spatial
 from eosin.data.libraries import LIBRARY, check_apart, library_of_spots, may_be_called, samples_in_one
+from eosin.data.odd_positions import check_not_reduced, odd_axes, without_place
 from eosin.data.picture_size import plain_ratio
 from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
@@ -32,9 +33,6 @@ from eosin.types import Footprints, Image, Section
 if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
-
-_MOST_WITHOUT = 0.05
-"""Share of spots that may have no position."""
 
 
 class SingleFile(Reader):
@@ -192,12 +190,14 @@ def _foreign_parts(
     """
     adata, notes = on_tissue(adata)
     xy = spatial(adata, path)
-    notes += position_notes(adata)
-    adata, xy, place_notes = _with_positions(adata, xy)
+    notes += [*position_notes(adata), *odd_axes(adata, xy, path)]
+    adata, xy, place_notes = _with_positions(adata, xy, path)
     check_apart(xy, adata.obs, path)
     place_notes += samples_in_one(xy, adata.obs, path, is_told=is_told)
     file = _image_file(path, name, library)
     reduced = reduced_picture(adata, path, library)
+    if not (positions_um or record.get("spatial_unit") == "um" or is_in_um(adata, path)):
+        check_not_reduced(xy, reduced, path)
     ratio, ratio_notes = _ratio_to_stored(file, reduced)
     facts = ScaleFacts(adata, xy, path, record, factors_of(adata, library), file, ratio)
     scale = scale_of_anndata(facts, None if mpp is None else mpp * ratio, positions_um=positions_um)
@@ -223,13 +223,13 @@ def _foreign_parts(
     )
 
 
-def _with_positions(adata: AnnData, xy: np.ndarray) -> tuple[AnnData, np.ndarray, list[str]]:
+def _with_positions(adata: AnnData, xy: np.ndarray, path: Path) -> tuple[AnnData, np.ndarray, list[str]]:
     """The spots that have a position, as long as few have none; what many lack is for the record to refuse."""
-    finite = np.isfinite(xy).all(1)
-    n_without = int((~finite).sum())
-    if not 0 < n_without <= _MOST_WITHOUT * len(xy):
+    nowhere = without_place(xy, path)
+    if not nowhere.any():
         return adata, xy, []
-    return adata[np.flatnonzero(finite)].copy(), xy[finite], left_out(n_without, len(xy), "spots have no position")
+    notes = left_out(int(nowhere.sum()), len(xy), "spots have no position")
+    return adata[np.flatnonzero(~nowhere)].copy(), xy[~nowhere], notes
 
 
 def _image_file(path: Path, name: str, library: str | None) -> Path | None:

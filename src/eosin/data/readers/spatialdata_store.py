@@ -11,19 +11,20 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eosin.config import need_known
+from eosin.data.array_map import SAME
 from eosin.data.footprint_table import footprints_of_shapes
 from eosin.data.foreign import counts_of, domains_of, on_tissue, patient_of
 from eosin.data.h5ad import our_record
 from eosin.data.reader import READERS, Reader
 from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.data.spatialdata_image import MICRONS, Alignment, align, rgb_image, write_image
+from eosin.data.uns_spatial import stated_scale
 from eosin.errors import EosinError
 from eosin.slide import is_slide
 from eosin.storage.zarr_guard import check_zarr
@@ -158,7 +159,8 @@ def _parts(sdata: Any, place: _Place, name: str, mpp: float | None) -> SectionPa
     record = our_record(adata, store)
     image = rgb_image(sdata)
     alignment = align(sdata.shapes[place.region], None if image is None else sdata[image])
-    unit_um = _um_per_unit(mpp, record, sdata, alignment, store)
+    unit_um, scale_notes = _um_per_unit(mpp, record, sdata, alignment, store)
+    notes += scale_notes
     scale = check_mpp(unit_um * alignment.units_per_px, store)
     xy, width = _circles(shapes, store)
     to_px = alignment.to_px
@@ -217,16 +219,25 @@ def _circles(shapes: Any, store: Path) -> tuple[np.ndarray, float]:
     raise EosinError(f"shapes are {' and '.join(sorted(map(str, kinds)))}", file=store, fix="give circles or polygons")
 
 
-def _um_per_unit(mpp: float | None, record: dict[str, Any], sdata: Any, alignment: Alignment, store: Path) -> float:
-    """µm per unit of the system: from a pixel's width as given or as eosin or wsidata wrote it, or a system in µm."""
+def _um_per_unit(
+    mpp: float | None, record: dict[str, Any], sdata: Any, alignment: Alignment, store: Path
+) -> tuple[float, list[str]]:
+    """µm per unit of the system, and a note where two that are told differ.
+
+    From a pixel's width as given or as eosin or wsidata wrote it, or a system in µm.
+    """
     slide = sdata.attrs.get("slide_properties")
-    stored = slide.get("mpp") if isinstance(slide, dict) else None
-    ours = 1.0 if record.get("spatial_unit") == "um" else record.get("mpp")
-    for value in (mpp, ours, stored):
-        if isinstance(value, Real) and not isinstance(value, bool):
-            return check_mpp(float(value), store) / alignment.units_per_slide_px
-    if alignment.um_per_unit is not None:
-        return alignment.um_per_unit
+    stored = stated_scale(slide, store, " of slide_properties") if isinstance(slide, dict) else None
+    ours = 1.0 if record.get("spatial_unit") == "um" else stated_scale(record, store, " of uns['eosin']")
+    by_system = None if alignment.um_per_unit is None else alignment.um_per_unit * alignment.units_per_slide_px
+    named = {"--mpp": mpp, "uns['eosin']": ours, "slide_properties": stored, "the system in µm": by_system}
+    told = {where: value for where, value in named.items() if value is not None and not isinstance(value, bool)}
+    if told:
+        (first, value), *others = told.items()
+        scale = value if first == "the system in µm" else check_mpp(value, store)
+        differ = [f"{where} {other:.4g}" for where, other in others if abs(other / scale - 1) > SAME]
+        notes = [f"{first} says {scale:.4g} µm per pixel of the slide, {', '.join(differ)}"] if differ else []
+        return scale / alignment.units_per_slide_px, notes
     whose = "a pixel of the full-resolution slide" if alignment.system != "global" else "a unit of 'global'"
     fix = f"give --mpp, the µm of {whose}; or a coordinate system called {MICRONS[0]}"
     raise EosinError("does not say the scale of its shapes", file=store, fix=fix)

@@ -13,9 +13,9 @@ import numpy as np
 from scipy import sparse
 
 from eosin.config import need_known
-from eosin.data.count_table import BROKEN, read_count_table
+from eosin.data.count_table import BROKEN, TRANSPOSED, read_count_table
+from eosin.data.patients_table import patient_of, patients_table
 from eosin.data.reader import READERS, Reader
-from eosin.data.readers.tenx.tenx_folder import patient_of
 from eosin.data.section_parts import SectionParts, find_image, left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames
@@ -158,6 +158,8 @@ def _counts_of(ids: list[str], table: Path) -> tuple[sparse.csr_matrix, list[str
         raise EosinError(f"{len(named) - len(row_of)} rows have the name of another", file=table, fix=_AGAIN)
     rows = np.array([row_of.get(spot, -1) for spot in ids])
     kept = np.flatnonzero(rows >= 0)
+    if not len(kept) and set(ids) & set(genes):
+        raise EosinError(TRANSPOSED, file=table, fix="transpose it: one row a spot, one column a gene")
     if not len(kept):
         raise EosinError("no row of the table has a position", file=table, fix="counts and positions must be a pair")
     notes = left_out(len(rows) - len(kept), len(rows), "positions have no counts")
@@ -167,7 +169,7 @@ def _counts_of(ids: list[str], table: Path) -> tuple[sparse.csr_matrix, list[str
 
 def _patient(path: Path, name: str) -> tuple[str, list[str]]:
     """The patient from `patients.csv`, or the collection's table; else the slide, and a note that it is not known."""
-    if (path / "patients.csv").is_file():
+    if patients_table(path) is not None:
         return patient_of(path, name)
     unknown = (
         "the patient is not in the files: slides of one may land on both sides of a split (patients.csv would tell)"

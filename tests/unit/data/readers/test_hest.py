@@ -169,3 +169,12 @@ def test_a_patient_that_is_not_named_is_none(tmp_path: Path, patient: str) -> No
     for file in (tmp_path / "metadata").glob("*.json"):
         file.write_text(json.dumps(json.loads(file.read_text()) | {"patient": patient}))
     assert [one.patient for one in read(tmp_path)] == ["TENX1", "TENX2"]
+
+
+def test_a_position_that_is_not_finite_is_one_line(tmp_path: Path) -> None:
+    file = hest(tmp_path) / "st" / "TENX1.h5ad"
+    adata = anndata.read_h5ad(file)
+    adata.obsm["spatial"][3] = np.nan
+    adata.write_h5ad(file)
+    with pytest.raises(EosinError, match="position of spot 'bc3' is not a finite number"):
+        read(tmp_path)

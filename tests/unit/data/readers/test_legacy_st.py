@@ -281,3 +281,20 @@ def test_names_of_another_kind_are_shown_beside_those_of_the_positions(tmp_path:
     table.rename(index=lambda spot: spot.replace("x", "_")).to_csv(folder / "ST-cnts" / "A1.tsv.gz", sep="\t")
     with pytest.raises(EosinError, match=r"no row of the table has a position in .*: '11_10' here, '10x10' there"):
         read(folder)
+
+
+def test_a_table_of_genes_by_spots_is_to_be_transposed(tmp_path: Path) -> None:
+    legacy_st(tmp_path, ("A1",), packed=False)
+    file = tmp_path / "ST-cnts" / "A1.tsv"
+    pd.read_csv(file, sep="\t", index_col=0).T.to_csv(file, sep="\t")
+    with pytest.raises(EosinError, match="is genes x spots, and no row has a position"):
+        read(tmp_path)
+
+
+def test_exchanged_columns_of_pixels_are_said(tmp_path: Path) -> None:
+    legacy_st(tmp_path, ("A1",), packed=False)
+    assert not any("exchanged" in note for note in read(tmp_path)[0].notes)
+    file = tmp_path / "ST-spotfiles" / "A1_selection.tsv"
+    table = pd.read_csv(file, sep="\t").rename(columns={"pixel_x": "pixel_y", "pixel_y": "pixel_x"})
+    table.to_csv(file, sep="\t", index=False)
+    assert any("pixel_x and pixel_y run against x and y of the array" in note for note in read(tmp_path)[0].notes)

@@ -259,10 +259,19 @@ def test_a_library_may_be_called_as_no_file_is(tmp_path: Path) -> None:
     assert [one.name for one in read(change(single(tmp_path), with_slash))] == ["slide7-A/x", "slide7-A/y"]
 
 
-@pytest.mark.parametrize(("key", "value"), [("mpp", "0.5"), ("mpp", [0.5, 0.5]), ("diameter_um", "wide")])
+@pytest.mark.parametrize(("key", "value"), [("mpp", "half"), ("mpp", [0.5, 0.5]), ("diameter_um", "wide")])
 def test_a_record_with_texts_for_numbers_is_one_line(tmp_path: Path, key: str, value: object) -> None:
     def wrong(adata: anndata.AnnData) -> None:
         adata.uns["eosin"] = {"mpp": 0.5, key: value}
 
-    with pytest.raises(EosinError, match=r"not plausible|spot diameter"):
+    with pytest.raises(EosinError, match=r"no number|spot diameter|holds 2 values and not one"):
         read(change(single(tmp_path), wrong))
+
+
+@pytest.mark.parametrize("key", ["kind", "schema", "image", "mpp"])
+def test_a_record_with_several_values_for_one_is_one_line(tmp_path: Path, key: str) -> None:
+    def several(adata: anndata.AnnData) -> None:
+        adata.uns["eosin"] = {"kind": "section", "name": "S", "patient": "P", "diameter_um": 55.0, key: [1.0, 2.0]}
+
+    with pytest.raises(EosinError, match=rf"uns\['eosin'\]\['{key}'\] holds 2 values and not one"):
+        read(change(single(tmp_path), several))

@@ -256,3 +256,10 @@ def test_spots_beside_the_tissue_are_left_out_with_their_circles(tmp_path: Path)
     place = dict(zip(whole.spots.ids, whole.spots.xy_um.tolist()))
     assert one.spots.ids == whole.spots.ids[6:] and one.spots.xy_um.tolist() == [place[spot] for spot in one.spots.ids]
     assert "6 of 36 spots are not in tissue and were left out" in one.notes
+
+
+def test_two_scales_are_said(tmp_path: Path) -> None:
+    (one,) = read(spatialdata(tmp_path / "slide1"), mpp=0.5)
+    assert any("--mpp says 0.5 µm per pixel of the slide, slide_properties 0.25" in note for note in one.notes)
+    (one,) = read(tmp_path / "slide1.zarr", mpp=0.25)
+    assert not any("slide_properties" in note for note in one.notes)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from eosin.data.libraries import BARCODE_CORE
+from eosin.data.missing import as_text
 from eosin.errors import EosinError
 
 _CORE = re.compile(BARCODE_CORE.encode())
@@ -44,7 +45,7 @@ def match_barcodes(barcodes: np.ndarray, known: np.ndarray, file: Path) -> tuple
     place = np.array([of_core.get(core, -1) if core else -1 for core in cores], dtype=np.int64)
     if not (place >= 0).any():
         raise no_match(barcodes, file)
-    given, listed = (values[row].decode() for values, row in zip((barcodes, known), _pair(place)))
+    given, listed = (as_text(values[row]) for values, row in zip((barcodes, known), _pair(place)))
     if len(of_core) < sum(map(bool, known_cores)):
         fix = "give one sample at a time"
         raise EosinError(f"the positions hold barcodes of several samples, as '{listed}'", file=file, fix=fix)
@@ -66,7 +67,7 @@ def _cores(barcodes: np.ndarray) -> list[bytes]:
 
 def no_match(barcodes: np.ndarray, file: Path) -> EosinError:
     """The error of a matrix that shares no barcode with the positions."""
-    example = f"'{barcodes[0].decode()}'" if len(barcodes) else "none"
+    example = f"'{as_text(barcodes[0])}'" if len(barcodes) else "none"
     problem = f"no barcode of the matrix ({example}) is among the positions in tissue"
     return EosinError(problem, file=file, fix="pair matrix and spatial/ of one sample")
 

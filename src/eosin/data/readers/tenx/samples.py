@@ -17,6 +17,8 @@ from eosin.errors import EosinError
 
 _POSITIONS = re.compile(r"(?P<prefix>.*?)(?<!aggr_)tissue_positions(_list)?\.csv(\.gz)?")
 _AGGREGATED = re.compile(r"aggr_tissue_positions(_list)?\.csv(\.gz)?")
+_NO_MATRIX = ("raw_probe_bc_matrix.h5", "molecule_info.h5")
+"""Space Ranger's files of counts that are not those of genes."""
 _ACCESSION = re.compile(r"GS[EM]\d+[_.-]?")
 _MTX = re.compile(r"(?P<prefix>.*)matrix\.mtx(\.gz)?")
 _ENDS = "_-. "
@@ -226,6 +228,8 @@ def find_matrix(sample: Sample | Path, of: str = "bc") -> tuple[Path, list[str]]
         if file.name.endswith((".h5.gz", *ARCHIVES)) and _may_be_of(sample, file.name):
             raise EosinError("the matrix is packed", file=file, fix=unpack_command(file))
     fix = "put Space Ranger's matrix there; of a download keep matrix and spatial/ together"
+    if other := next((name for name in _names(sample.folder) if name.endswith(_NO_MATRIX)), None):
+        fix = f"copy it from outs/ too; {other} counts probes or molecules, not genes"
     own = f" that begins with '{sample.prefix}'" if _shares_folder(sample) else ""
     raise EosinError(f"no filtered_feature_{of}_matrix.h5{own}", file=sample.folder, fix=fix)
 

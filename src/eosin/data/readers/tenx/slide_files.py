@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from eosin.data.file_names import is_of
@@ -17,8 +18,11 @@ from eosin.types import Image
 _REDUCED = ("tissue_hires_image.png", "tissue_hires_image.jpg", "tissue_hires_image.tif")
 _LOWRES = ("tissue_lowres_image.png", "tissue_lowres_image.jpg")
 _NOT_THE_SLIDE = ("aligned", "detected", "hires", "lowres", "morphology", "fiducial")
-_TISSUE, _INSTRUMENT = "tissue_image", "cytassist"
-"""10x calls the microscope's image of a CytAssist run `*_tissue_image.tif`, and `*_image.tif` that of the CytAssist."""
+_TISSUE, _INSTRUMENT = "tissue_image", re.compile(r"cytassist|^cavg\d+")
+"""10x calls the microscope's image of a CytAssist run `*_tissue_image.tif`, and `*_image.tif` that of the CytAssist.
+
+The instrument itself calls its picture by its serial number, `CAVG10539_2023-11-16_....tif`.
+"""
 
 
 def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tuple[Path | None, list[str]]:
@@ -40,8 +44,8 @@ def find_slide(sample: Sample, name: str, *, beside: Path | None = None) -> tupl
         if _may_be_slide(file) and is_of(file.name, own, sample.others, whole=True)
     ]
     tissue = [file for file in images if file.name.lower().rpartition(".")[0].endswith(_TISSUE)]
-    seen_by_instrument = bool(tissue) or any(_INSTRUMENT in file.name.lower() for file in images)
-    others = [file for file in images if _INSTRUMENT not in file.name.lower()]
+    seen_by_instrument = bool(tissue) or any(_INSTRUMENT.search(file.name.lower()) for file in images)
+    others = [file for file in images if not _INSTRUMENT.search(file.name.lower())]
     for chosen in (tissue, [] if tissue or (seen_by_instrument and not others) else others):
         if len(chosen) == 1:
             return chosen[0], []

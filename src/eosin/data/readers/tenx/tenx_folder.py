@@ -8,18 +8,18 @@ import json
 from abc import abstractmethod
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eosin.config import need_known
-from eosin.data.missing import names_no_patient
+from eosin.data.patients_table import patient_of
 from eosin.data.reader import Reader
 from eosin.data.readers.tenx.samples import Sample, samples_under
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import SectionParts
+from eosin.data.uns_spatial import stated_number
 from eosin.errors import EosinError
-from eosin.storage.delimited import read_table
 from eosin.storage.files import read_json
 from eosin.types import Section
 
@@ -30,6 +30,8 @@ COLUMNS = ("barcode", "in_tissue", "array_row", "array_col", "pxl_row_in_fullres
 _TIGHTEST_TABLE = 40
 """gzip packs tables of positions 3 to 6 to 1."""
 _LONGEST_HEADING = 4096  # bytes
+_FACTORS = ("_scalef", "_fullres", "microns_per_pixel", "bin_size_um")
+"""How keys of numbers in `scalefactors_json.json` end."""
 _MOST_JSON = 1 << 20  # bytes; scale factors are a few hundred
 
 
@@ -133,34 +135,5 @@ def read_factors(sample: Sample | Path) -> dict[str, float]:
         factors = read_json(file)
     if not isinstance(factors, dict):
         raise EosinError("holds no table of scale factors", file=file, fix=AGAIN)
-    return {key: number for key, value in factors.items() if (number := positive(value)) is not None}
-
-
-def positive(value: Any) -> float | None:
-    """A finite positive number, or None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    return float(value) if np.isfinite(value) and value > 0 else None
-
-
-def patient_of(path: Path, name: str) -> tuple[str, list[str]]:
-    """The patient of a section from `patients.csv` (columns section, patient) in the data folder.
-
-    10x's files do not name patients. Without the table each section is its own patient, and a note says so, since
-    splits that leave patients out rely on it.
-    """
-    file = path / "patients.csv"
-    if not file.is_file():
-        return name, ["the files name no patient: the section counts as its own (patients.csv would tell)"]
-    table = read_table(file, "its columns are section, patient")
-    if not {"section", "patient"} <= set(table.columns):
-        raise EosinError("lacks a column 'section' or 'patient'", file=file, fix="its columns are section, patient")
-    i, j = table.columns.index("section"), table.columns.index("patient")
-    patients: dict[str, str] = {}
-    for row in table.rows:
-        if patients.setdefault(row[i], row[j]) != row[j]:
-            problem = f"section '{row[i]}' is of patient '{patients[row[i]]}' and of '{row[j]}'"
-            raise EosinError(problem, file=file, fix="keep one line a section")
-    if names_no_patient(patients.get(name)):
-        raise EosinError(f"names no patient for section '{name}'", file=file, fix=f"add a line {name},PATIENT")
-    return patients[name], []
+    known = [key for key in factors if key.endswith(_FACTORS)]
+    return {key: number for key in known if (number := stated_number(factors, key, file, "")) is not None}

@@ -16,17 +16,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.gene_features import GENE_EXPRESSION, are_genes, genes_of
 from eosin.data.reader import blame
-from eosin.data.section_parts import with_names
 from eosin.errors import EosinError
 from eosin.genes.columns import AS_GIVEN, GeneNames, Naming
 from eosin.storage.hdf5 import open_foreign
+from eosin.types.gene_ids import kind_of
 
 if TYPE_CHECKING:
     import h5py
 
-GENE_EXPRESSION = "Gene Expression"
 AGAIN = "the file is cut short, damaged or of another kind; copy or download it again"
+_HEADINGS = frozenset({"gene_id", "gene_ids", "ensembl_id", "feature_id", "id", "gene", "genes", "barcode", "barcodes"})
+"""First cells of a heading, which these files have only where another program wrote them."""
 _BLOCK = 1 << 22
 """Values read at a time: 4 M, 50 MB, and a few times that while they are added up."""
 _INT32 = 2**31 - 1
@@ -214,15 +216,18 @@ def _genes(features: dict[str, np.ndarray], naming: Naming) -> tuple[GeneNames, 
     ids = features["id"].astype(object) if "id" in features else np.full(len(names), b"", dtype=object)
     kept = np.ones(len(names), dtype=bool)
     if "feature_type" in features:
-        kept = features["feature_type"] == GENE_EXPRESSION.encode()
+        kept = are_genes(features["feature_type"])
     notes = []
     if n_others := int((~kept).sum()):
         notes.append(f"{n_others} features of other types than gene expression were left out")
     in_file = GeneNames(*(tuple(name.decode("utf-8") for name in part[kept]) for part in (names, ids)))
-    in_file, named, nameless = with_names(in_file)  # a gene without a symbol
+    if kind_of(in_file.names) == "ensembl" and in_file.ensembl and kind_of(in_file.ensembl) != "ensembl":
+        in_file = GeneNames(in_file.ensembl, in_file.names)
+        notes.append("symbols stand before Ensembl ids, where 10x has them behind")
+    in_file, named, others = genes_of(in_file)
+    notes += others
     if named is not None:
         kept[np.delete(np.flatnonzero(kept), named)] = False
-        notes += nameless
     columns = naming.columns(in_file)
     ones = np.ones(len(in_file), dtype=np.float32)
     selected = sparse.csr_matrix((ones, (np.flatnonzero(kept), np.arange(len(in_file)))), (len(names), len(in_file)))
@@ -291,7 +296,8 @@ def _table(folder: Path, *names: str) -> list[list[str]]:
     with reading(file, "a table"):
         data = file.read_bytes()
         text = (gzip.decompress(data) if file.suffix == ".gz" else data).decode("utf-8")
-    return [line.split("\t") for line in text.splitlines() if line]
+    rows = [[cell.strip('"') for cell in line.split("\t")] for line in text.splitlines() if line]  # R puts quotes
+    return rows[1:] if rows and rows[0][0].strip().lower() in _HEADINGS else rows
 
 
 def _read_mtx(file: Path, n_features: int, n_barcodes: int) -> sparse.csr_matrix:
@@ -304,7 +310,8 @@ def _read_mtx(file: Path, n_features: int, n_barcodes: int) -> sparse.csr_matrix
             raise EosinError(f"is a {symmetry} {layout} matrix of {kind} values", file=file, fix=AGAIN)
         if (rows, columns) != (n_features, n_barcodes):
             named = f"{n_features} features and {n_barcodes} barcodes are named"
-            raise EosinError(f"declares {rows} x {columns}, but {named}", file=file, fix=AGAIN)
+            turned = "transpose it: features are rows" if (columns, rows) == (n_features, n_barcodes) else AGAIN
+            raise EosinError(f"declares {rows} x {columns}, but {named}", file=file, fix=turned)
         most = file.stat().st_size * (_TIGHTEST if file.suffix == ".gz" else 1) / 6  # "1 1 1\n"
         if entries > most:
             raise EosinError(f"declares {entries} values that are not there", file=file, fix=AGAIN)

@@ -17,6 +17,7 @@ import numpy as np
 from scipy import sparse
 
 from eosin.data.array_map import array_map
+from eosin.data.missing import as_text
 from eosin.data.pooling import Pool, square_ids
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.barcodes import check_filtered
@@ -241,7 +242,7 @@ def _bins(
     for numbers in (in_tissue, row, column, y_px, x_px):
         if not np.isfinite(numbers).all():
             odd = int(np.flatnonzero(~np.isfinite(numbers))[0])
-            raise EosinError(f"bin '{barcodes[odd].decode()}' has no finite position", file=file, fix=AGAIN)
+            raise EosinError(f"bin '{as_text(barcodes[odd])}' has no finite position", file=file, fix=AGAIN)
     if min(row.min(), column.min()) < 0 or max(row.max(), column.max()) >= _WIDEST:
         raise EosinError("an array position is outside of any slide", file=file, fix=AGAIN)
     array, px = np.stack([column.astype(np.int32), row.astype(np.int32)], 1), np.stack([x_px, y_px], 1)
@@ -298,7 +299,7 @@ def _as_they_are(
     """Ids, centres [s 2] in pixels and counts of single bins in tissue."""
     rows = np.flatnonzero(of_bin >= 0)
     place = of_bin[rows]
-    return tuple(barcode.decode() for barcode in bins.barcodes[place]), bins.px[place], matrix.rows(rows), []
+    return tuple(as_text(barcode) for barcode in bins.barcodes[place]), bins.px[place], matrix.rows(rows), []
 
 
 def _wider(

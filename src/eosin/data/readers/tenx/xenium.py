@@ -13,8 +13,8 @@ from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.samples import Sample
 from eosin.data.readers.tenx.xenium_cells import WholeCells, cell_files, cell_matrix
 from eosin.data.readers.tenx.xenium_frame import read_frame
-from eosin.data.readers.tenx.xenium_squares import UNREAD, SquaresOf
-from eosin.data.readers.tenx.xenium_units import Units
+from eosin.data.readers.tenx.xenium_squares import SquaresOf
+from eosin.data.readers.tenx.xenium_units import UNREAD, Units
 from eosin.data.section_parts import SectionParts
 from eosin.types import Image, check_mpp
 
@@ -41,7 +41,7 @@ class Xenium(tenx.TenxReader):
 
     def samples_in(self, folder: Path) -> dict[str, Sample]:
         """The one sample of a folder that holds transcripts, or a matrix of cells with their positions."""
-        names = ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "transcripts.csv", UNREAD)
+        names = ("experiment.xenium", "transcripts.parquet", "transcripts.csv.gz", "transcripts.csv", *UNREAD)
         has_cells = cell_matrix(folder) is not None and any(cell_files(folder))
         return {"": Sample(folder)} if has_cells or any((folder / name).is_file() for name in names) else {}
 

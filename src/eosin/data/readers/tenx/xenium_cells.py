@@ -18,19 +18,22 @@ from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.cell_units import cell_units, without_outlines
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
 from eosin.data.readers.tenx.xenium_frame import Frame
-from eosin.data.readers.tenx.xenium_units import Measured, Units, by_name
+from eosin.data.readers.tenx.xenium_units import Measured, Units, by_name, no_table
 from eosin.errors import EosinError
 from eosin.genes.columns import Naming
 from eosin.storage.delimited import check_cells
 from eosin.types import Outlines
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
 
 _COLUMNS = ("cell_id", "x_centroid", "y_centroid")
 _CORNERS = ("cell_id", "vertex_x", "vertex_y")
 _PART = "label_id"
 _PIECE = 1 << 20
+_COMPARED, _SAME, _APART_UM = 2000, 0.99, 1.0
+"""Cells of a second table that are looked at, the share that must be alike, and how far they may lie apart."""
 _PAIR = "pair the files of one region"
 
 
@@ -64,7 +67,7 @@ class WholeCells(Units):
         source = cell_matrix(folder)
         if source is None:
             fix = "copy it with cells.parquet, or leave out --unit cells"
-            raise EosinError("no cell_feature_matrix.h5", file=folder, fix=fix)
+            raise no_table(folder, "no cell_feature_matrix.h5", fix)
         with open_matrix(source, naming) as matrix:
             table = read_cells(folder, matrix.barcodes)
             outlines, outline_notes = _read_outlines(folder, matrix.barcodes, frame)
@@ -119,11 +122,37 @@ def read_cells(folder: Path, barcodes: np.ndarray) -> CellTable:
         area = table["cell_area"].to_numpy(np.float64) if "cell_area" in table else None
     if not ids.is_unique:
         raise EosinError("a cell_id occurs twice", file=file, fix=AGAIN)
+    _check_same_places(folder, file, ids, xy_um)
     rows = ids.get_indexer(pd.Index(barcodes.tolist()))
     if (rows < 0).any():
         missing = barcodes[int(np.argmin(rows))].decode("utf-8", "replace")
         raise EosinError(f"has no cell '{missing}' of the matrix", file=file, fix=_PAIR)
     return CellTable(file, xy_um[rows], None if area is None else area[rows], len(ids) - len(rows))
+
+
+def _check_same_places(folder: Path, file: Path, ids: pd.Index, xy_um: np.ndarray) -> None:
+    """Refuse tables of cells that put the same cells elsewhere: one is of another segmentation, or of another region.
+
+    Told by the first cells of each other table.
+    """
+    import pandas as pd
+
+    for other in (table for table in cell_files(folder) if table != file):
+        with reading(other, "a table of cells"):
+            if other.suffix == ".parquet":
+                table = pd.read_parquet(other).head(_COMPARED)
+            else:
+                table = pd.read_csv(other, nrows=_COMPARED)
+            _need(_COLUMNS, list(map(str, table.columns)), other)
+            at = ids.get_indexer(pd.Index([_id(cell) for cell in table["cell_id"]]))
+            apart = np.abs(table[list(_COLUMNS[1:])].to_numpy(np.float64)[at >= 0] - xy_um[at[at >= 0]]).max(1)
+        if len(at) and np.mean(at >= 0) < _SAME:
+            problem = f"names other cells than {other.name} beside it"
+        elif len(apart) and np.mean(apart > _APART_UM) > 1 - _SAME:
+            problem = f"and {other.name} put the same cells up to {np.nanmax(apart):.3g} µm apart"
+        else:
+            continue
+        raise EosinError(problem, file=file, fix="keep the table that is of the matrix, and take the other one away")
 
 
 def _id(cell: Any) -> bytes:

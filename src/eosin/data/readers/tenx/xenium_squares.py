@@ -8,17 +8,14 @@ from pathlib import Path
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
-from eosin.data.readers.tenx.xenium_cells import cell_matrix, read_cells
+from eosin.data.readers.tenx.xenium_cells import cell_files, cell_matrix, read_cells
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_genes import ids_of_genes
 from eosin.data.readers.tenx.xenium_transcripts import Transcripts, find_transcripts
-from eosin.data.readers.tenx.xenium_units import Measured, Units, by_name
-from eosin.errors import EosinError
+from eosin.data.readers.tenx.xenium_units import Measured, Units, by_name, no_table
 from eosin.genes.columns import GeneNames, Naming
 
 DEFAULT_UM = 100.0
-UNREAD = "transcripts.zarr.zip"
-"""Recognised, so that one line can say what to copy instead."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +28,8 @@ class SquaresOf(Units):
         """Squares of transcripts, or of cells where there is no table of transcripts."""
         source = find_transcripts(folder) or cell_matrix(folder)
         if source is None:
-            unread = "transcripts.zarr.zip is not read, and there is " if (folder / UNREAD).exists() else ""
             fix = "copy transcripts.parquet, or cell_feature_matrix.h5 with cells.parquet"
-            raise EosinError(f"{unread}no transcripts.parquet", file=folder, fix=fix)
+            raise no_table(folder, "no transcripts.parquet", fix)
         with blame(source):
             pooled = self._pool_cells if source == cell_matrix(folder) else self._pool_transcripts
             pool, given, notes = pooled(source, frame, naming)
@@ -48,6 +44,8 @@ class SquaresOf(Units):
         pool, transcripts = Pool(), Transcripts(source)
         for xy_um, genes in transcripts.pieces():
             pool.add(squares_at(frame.place(xy_um), self.width_um), genes)
+        if (cells := next(cell_files(source.parent), None)) is not None:
+            transcripts.check_extent(cells)
         ids, unread = ids_of_genes(source.parent, cell_matrix(source.parent))
         genes = GeneNames(transcripts.genes, tuple(ids.get(name, "") for name in transcripts.genes))
         return pool, genes, [*transcripts.notes, *unread]

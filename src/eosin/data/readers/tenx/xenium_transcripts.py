@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from eosin.data.gene_features import is_control
 from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
 from eosin.data.section_parts import left_out
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
 LEAST_QV = 20.0
 """Phred-scaled quality below which a call is not trusted; Xenium's own matrix of cells uses the same."""
-_CONTROL = re.compile(
-    "^(BLANK|NegControl|antisense_|UnassignedCodeword|DeprecatedCodeword|Intergenic_Region|GenomicControl)", re.I
-)
 _COLUMNS = ("feature_name", "x_location", "y_location", "qv")
 _IS_GENE = "is_gene"
+_FARTHER, _FARTHER_UM = 1.5, 200.0
+"""How much farther than the cells transcripts may reach."""
 _PIECE = 1 << 20
 
 
@@ -44,6 +43,7 @@ class Transcripts:
         self.file = file
         self._number: dict[str, int] = {}
         self._n, self._n_low, self._n_control = 0, 0, 0
+        self._farthest = np.zeros(2)
 
     @property
     def genes(self) -> tuple[str, ...]:
@@ -55,6 +55,24 @@ class Transcripts:
         """What was left out, one line each."""
         low = left_out(self._n_low, self._n, f"transcripts are below quality {LEAST_QV:g}")
         return low + left_out(self._n_control, self._n, "transcripts are of control probes")
+
+    def check_extent(self, cells: Path) -> None:
+        """Refuse transcripts that lie far beyond all cells of the region, as those in pixels do.
+
+        Told by what a Parquet file notes of its columns, so that no cell is read; to be called after `pieces`.
+
+        Raises
+        ------
+        EosinError
+            They reach half as far again as the cells, and by over 200 µm.
+        """
+        extent = _extent_of(cells)
+        if extent is None:
+            return
+        for axis, transcripts, cell in zip("xy", self._farthest, extent):
+            if transcripts > _FARTHER * cell and transcripts > cell + _FARTHER_UM:
+                problem = f"transcripts reach {axis} = {transcripts:.0f} µm, the cells of {cells.name} {cell:.0f}"
+                raise EosinError(problem, file=self.file, fix="take both of one region, in µm and not in pixels")
 
     def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Positions [m 2] in µm and gene numbers [m] of the transcripts that count."""
@@ -73,7 +91,7 @@ class Transcripts:
         xy_um = np.stack([numbers(batch, column) for column in ("x_location", "y_location")], 1)
         codes, texts = coded(batch.column("feature_name"), "a transcript has no feature_name")
         names = [name.decode("utf-8") if isinstance(name, bytes) else str(name) for name in texts]  # early files: bytes
-        control = np.array([bool(_CONTROL.match(name)) for name in names], dtype=bool)[codes]
+        control = np.array([is_control(name) for name in names], dtype=bool)[codes]
         if _IS_GENE in batch.schema.names:
             control |= ~batch.column(_IS_GENE).to_numpy(zero_copy_only=False).astype(bool)
         low = ~(numbers(batch, "qv") >= LEAST_QV)
@@ -85,7 +103,28 @@ class Transcripts:
         self._n_control += int(control.sum())
         self._n_low += int((low & ~control).sum())
         kept = ~(control | low)
+        if len(xy_um):
+            self._farthest = np.maximum(self._farthest, xy_um.max(0))
         return xy_um[kept], of_name[codes[kept]]
+
+
+def _extent_of(cells: Path) -> tuple[float, float] | None:
+    """The largest x and y of the centres of cells, by the statistics of a Parquet file; None where it has none."""
+    import pyarrow.parquet as pq
+
+    try:
+        facts = pq.read_metadata(cells)
+        groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
+        largest = {"x_centroid": -np.inf, "y_centroid": -np.inf}
+        for group in groups:
+            for column in (group.column(j) for j in range(group.num_columns)):
+                if column.path_in_schema in largest:
+                    value = float(column.statistics.max)
+                    largest[column.path_in_schema] = max(largest[column.path_in_schema], value)
+    except Exception:  # a damaged table, or one without statistics: whoever reads it says so
+        return None
+    x, y = largest.values()
+    return (x, y) if np.isfinite(x) and np.isfinite(y) else None
 
 
 def _parquet(file: Path) -> Iterator[pa.RecordBatch]:

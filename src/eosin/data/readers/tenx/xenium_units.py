@@ -9,10 +9,15 @@ from pathlib import Path
 import numpy as np
 from scipy import sparse
 
+from eosin.data.packed import unpack_command
 from eosin.data.readers.tenx.xenium_frame import Frame
+from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, Naming
 from eosin.row_blocks import row_blocks
 from eosin.types import Footprints
+
+UNREAD = ("transcripts.zarr.zip", "cell_feature_matrix.zarr.zip", "cell_feature_matrix.tar.gz")
+"""Recognised, so that one line can say what to do instead."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,16 @@ class Units(ABC):
         EosinError
             A file is missing, cut short, or of another kind.
         """
+
+
+def no_table(folder: Path, what: str, fix: str) -> EosinError:
+    """The error of a region that lacks the file which is read, by what lies there in its place."""
+    there = next((name for name in UNREAD if (folder / name).exists()), None)
+    if there is not None and there.endswith(".tar.gz"):
+        file = folder / there
+        return EosinError("the matrix is packed", file=file, fix=unpack_command(file, has_own_folder=True))
+    unread = "" if there is None else f"{there} is not read, and there is "
+    return EosinError(f"{unread}{what}", file=folder, fix=fix)
 
 
 def by_name(counts: sparse.csr_matrix, genes: GeneNames) -> tuple[sparse.csr_matrix, GeneNames]:

@@ -18,6 +18,7 @@ from eosin.data.reader import is_known, reader_for
 from eosin.errors import EosinError
 from eosin.options import LayoutOptions, ReadOptions
 from eosin.plurals import counted
+from eosin.shard import Shard
 from eosin.slide import is_slide_folder
 from eosin.slide.dicom import series_of
 from eosin.types import check_mpp
@@ -296,10 +297,4 @@ def of_shard(entries: Sequence[SlideEntry], shard: str | None) -> list[SlideEntr
     EosinError
         Not of the form i/N with 1 <= i <= N.
     """
-    if shard is None:
-        return list(entries)
-    match = re.fullmatch(r"(\d+)/(\d+)", shard, re.ASCII)
-    i, n = (int(match[1]), int(match[2])) if match else (0, 0)
-    if not 1 <= i <= n:
-        raise EosinError(f"--shard is '{shard}'", fix="give i/N, as 1/4 for the first of four parts")
-    return list(entries[i - 1 :: n])
+    return list(entries) if shard is None else Shard.parse(shard).part(entries)

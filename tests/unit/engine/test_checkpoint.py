@@ -86,7 +86,7 @@ def test_what_older_checkpoints_had_are_settings_of_the_model_that_have_another_
 
 def test_config_says_all_that_made_the_model(sections, stflow_run: Path) -> None:
     config = json.loads((stflow_run / "config.json").read_text())
-    assert config["model_settings"]["width"] == 8 and config["model_settings"]["n_steps"] == 5  # given, and default
+    assert config["model_settings"]["width"] == 8 and config["model_settings"]["n_steps"] == 2  # given, and default
     assert config["panel"]["transform"] == "log1p" and config["panel"]["rule"] == "var:4"
     assert [s["fingerprint"] for s in config["trained_on"]] == [s.fingerprint() for s in sections[:3]]
     assert {"eosin", "torch", "numpy"} <= set(config["versions"])

@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +100,13 @@ def measured(command: list[str], profile: Path | None, order: str, n_lines: int)
     }
 
 
+def print_table(rows: Sequence[Mapping[str, str]]) -> None:
+    """Rows of the same columns, as a Markdown table."""
+    head = list(rows[0])
+    lines = [head, ["---"] * len(head), *([row[key] for key in head] for row in rows)]
+    print("\n".join("| " + " | ".join(line) + " |" for line in lines))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spots", type=int, nargs="+", default=[50_000, 200_000])
@@ -123,9 +130,7 @@ def main() -> None:
                 rows.append(row)
         finally:
             shutil.rmtree(folder)
-    head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([row[key] for key in head] for row in rows)]
-    print("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    print_table(rows)
 
 
 if __name__ == "__main__":

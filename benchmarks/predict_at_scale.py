@@ -21,7 +21,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from cohort_at_scale import ABOUT, N_PATTERNS, PITCH_UM, measured, sections
+from cohort_at_scale import ABOUT, N_PATTERNS, PITCH_UM, measured, print_table, sections
 
 import eosin
 from eosin.features.feature_file import FORMAT
@@ -125,9 +125,7 @@ def main() -> None:
     finally:
         if given.folder is None:
             shutil.rmtree(folder)
-    head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([row[key] for key in head] for row in rows)]
-    print("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    print_table(rows)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from cohort_at_scale import N_PATTERNS, PITCH_UM, measured
+from cohort_at_scale import N_PATTERNS, PITCH_UM, measured, print_table
 from scipy import sparse
 
 import eosin
@@ -97,9 +97,7 @@ def main() -> None:
                 print(json.dumps(rows[-1]), flush=True)
         finally:
             shutil.rmtree(folder)
-    head = list(rows[0])
-    lines = [head, ["---"] * len(head), *([row[key] for key in head] for row in rows)]
-    print("\n".join("| " + " | ".join(line) + " |" for line in lines))
+    print_table(rows)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from eosin.data.packed import is_packed, unpack_command
 from eosin.errors import EosinError
 from eosin.plurals import counted
 from eosin.slide import is_slide_folder
+from eosin.storage.zarr_guard import is_zarr_group
 
 PICTURES = (".tif", ".tiff", ".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".btf", ".jpg", ".jpeg", ".png", ".czi", ".dcm")
 """Suffixes of images of slides."""
@@ -165,14 +166,12 @@ def _holder(path: Path, fits: Callable[[Path], bool]) -> Path | None:
 
 
 def _is_store_without_table(path: Path) -> bool:
-    marked = any((path / mark).is_file() for mark in ("zarr.json", ".zgroup", ".zattrs"))
     elements = [name for name in ("images", "labels", "points", "shapes", "tables") if (path / name).is_dir()]
-    return marked and bool(elements) and not {"tables", "shapes"} <= set(elements)
+    return is_zarr_group(path) and bool(elements) and not {"tables", "shapes"} <= set(elements)
 
 
 def _is_anndata_store(path: Path) -> bool:
-    marked = any((path / mark).is_file() for mark in ("zarr.json", ".zgroup", ".zattrs"))
-    return marked and (path / "obs").is_dir() and (path / "var").is_dir()
+    return is_zarr_group(path) and (path / "obs").is_dir() and (path / "var").is_dir()
 
 
 def _fitting(path: Path, fits: Callable[[Path], bool]) -> list[Path]:

@@ -29,7 +29,7 @@ def calibrated(calibration: Calibration, prediction: Prediction) -> Prediction:
     first = prediction.of_spots(slice(0, 1))
     of_all = calibration.apply(replace(first, draws=first.mean[None]))  # refuses and warns; what all spots share
     mean = _mean(calibration, prediction, of_all.panel)
-    draws = _draws(calibration, prediction, of_all.panel, mean)
+    draws = calibration.draws_around(mean, of_all.panel, prediction)
     return replace(of_all, spots=prediction.spots, draws=draws, centre=mean, likeness=prediction.likeness)
 
 
@@ -43,22 +43,3 @@ def _mean(calibration: Calibration, prediction: Prediction, panel: GenePanel) ->
         mean[rows] = calibration.apply(point.of_genes(columns, panel)).mean
         let_go(mean, prediction.draws, prediction.centre)
     return mean
-
-
-def _draws(calibration: Calibration, prediction: Prediction, panel: GenePanel, mean: np.ndarray) -> np.ndarray:
-    """As many draws [k s g] as the prediction has, around the mean [s g]; the mean for a single one."""
-    errors, n_draws = calibration.errors, prediction.n_draws
-    if n_draws == 1 or not errors.can_draw(""):
-        return mean[None]
-    columns = [calibration.panel.names.index(gene) for gene in panel.names]
-    whole = scratch_table((len(mean), len(calibration.panel)))
-    drawn, kept = scratch_table((n_draws, *whole.shape)), scratch_table((n_draws, *mean.shape))
-    blocks = list(row_blocks(len(mean), budget=_VALUES_AT_ONCE, per_row=n_draws * whole.shape[1]))
-    for rows in blocks:
-        whole[rows, columns] = mean[rows]
-        let_go(whole, mean)
-    errors.draws(whole, prediction.spots.xy_um, "", n_draws, prediction.seed, out=drawn)
-    for rows in blocks:
-        kept[:, rows] = drawn[:, rows][:, :, columns]
-        let_go(kept, drawn)
-    return kept

@@ -80,6 +80,7 @@ def errors_of(
     within = np.sqrt(spread_within_sections(training.target, part))
     patients = tuple(dict.fromkeys(training.batch.patients))
     predict = _out_of_fold(model, build, training)
+    some = rows_to_judge(training.batch, training.target.shape[1])
     learn = learn_errors
     if prior is not None:
         learn = partial(learn_errors, of_patients=prior.of_patients(), of_slides=prior.of_slides())
@@ -87,22 +88,22 @@ def errors_of(
         fix = "train it on a base (--model.base kernel), or leave --calibrate at 'levels'"
         raise EosinError("conformal intervals need predictions of patients that were held out", fix=fix)
     if predict is None:  # a network without a base: as if the image told nothing, unless sections outside say more
-        rows = rows_to_judge(training.batch, training.target.shape[1])
         level = LeftOver(
-            within_sections(training.target[rows], part[rows]),
-            part[rows],
-            origins.patient[rows],
-            xy_um=origins.xy_um[rows],
+            within_sections(training.target[some], part[some]),
+            part[some],
+            origins.patient[some],
+            xy_um=origins.xy_um[some],
         )
         scale = within if held_out_scale is None else held_out_scale
         return _rescaled(learn(level, None, within, patients), scale / np.maximum(level.scale(), 1e-6))
     groups = origins.patients_in_folds()
-    new = _left_over(training, origins, groups, predict, depth)
+    new = _left_over(training, origins, some, groups, predict, depth)
     known_groups = origins.siblings_in_folds()
     more = known_groups.max() >= 0 and not np.array_equal(_renumbered(known_groups), _renumbered(groups))
-    known = _left_over(training, origins, known_groups, predict, depth) if more else None
+    known = _left_over(training, origins, some, known_groups, predict, depth) if more else None
     errors = learn(new, known, within, patients)
-    if (factor := _gain_of_one_section(training, origins, new if known is None else known, predict, within)) < 1:
+    rows, one_held_out = some[known_groups[some] >= 0], new if known is None else known
+    if (factor := _gain_of_one_section(training, origins, rows, one_held_out, predict, within)) < 1:
         own = errors.known
         errors = replace(errors, known=replace(own, scale=own.scale * factor, level=own.level * factor))
     if conformal:
@@ -143,9 +144,14 @@ def _solved_again(build: Callable[[], Model], training: Training, labels: np.nda
 
 
 def _left_over(
-    training: Training, origins: SpotOrigins, labels: np.ndarray, predict: Predict, depth: np.ndarray | None
+    training: Training,
+    origins: SpotOrigins,
+    some: np.ndarray,
+    labels: np.ndarray,
+    predict: Predict,
+    depth: np.ndarray | None,
 ) -> LeftOver:
-    some = rows_to_judge(training.batch, training.target.shape[1])
+    """What is left over of `some` spots, those of them that the labels [s] hold out."""
     if len(some) < len(labels):
         log.info("error bars are learned from %d of %d training spots", len(some), len(labels))
     rows = some[labels[some] >= 0]
@@ -156,14 +162,22 @@ def _left_over(
 
 
 def _gain_of_one_section(
-    training: Training, origins: SpotOrigins, one_held_out: LeftOver, predict: Predict, within: np.ndarray
+    training: Training,
+    origins: SpotOrigins,
+    rows: np.ndarray,
+    one_held_out: LeftOver,
+    predict: Predict,
+    within: np.ndarray,
 ) -> float:
-    """How many times as large the misses on a known patient are as those of folds, which train on a section fewer."""
+    """How many times as large the misses on a known patient are as those of folds, which train on a section fewer.
+
+    `one_held_out` is of the spots at `rows` [r].
+    """
+    if len(training.batch) > _MOST_FOR_CURVE:
+        return 1.0
     pairs, n_sections = origins.pairs_in_folds(FEWEST_SECTIONS, MOST_SECTIONS)
-    some = rows_to_judge(training.batch, training.target.shape[1])
-    rows = some[origins.siblings_in_folds()[some] >= 0]  # those of `one_held_out`
     judged = pairs[rows] >= 0
-    if not judged.any() or len(training.batch) > _MOST_FOR_CURVE:
+    if not judged.any():
         return 1.0
     rows, unit = rows[judged], np.maximum(within, 1e-6)
     two_held_out = training.target[rows] - predict(pairs, rows)

@@ -14,6 +14,12 @@ from typing import Any
 from eosin.errors import EosinError
 from eosin.storage.hdf5 import Declared
 
+
+def is_zarr_group(path: Path) -> bool:
+    """Whether a folder is marked as a group of zarr, of version 2 or 3."""
+    return any((path / mark).is_file() for mark in ("zarr.json", ".zgroup", ".zattrs"))
+
+
 _FIX = "the store is damaged or hostile; write or download it again"
 _INCOMPLETE = "the store is incomplete; write or download it again"
 _SMALL = 1_000_000  # bytes; counting what is stored walks the folder

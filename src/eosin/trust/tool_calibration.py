@@ -19,11 +19,15 @@ from eosin.genes import target, totals
 from eosin.models.parts.named_arrays import below, tensors, under
 from eosin.models.parts.patients import KINDS, within_sections
 from eosin.plurals import counted
+from eosin.row_blocks import row_blocks
+from eosin.storage.scratch import let_go, scratch_table
 from eosin.trust.error_model import FEWEST_SPOTS, ErrorModel, learn_errors
 from eosin.trust.left_over import LeftOver
 from eosin.types import GenePanel, Prediction, Section
 
 log = logging.getLogger("eosin")
+
+_VALUES_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,8 +113,7 @@ class Calibration:
                 prediction.section,
             )
         prediction = self._of_calibrated_genes(prediction)
-        place = {gene: j for j, gene in enumerate(self.panel.names)}
-        columns = [place[gene] for gene in prediction.panel.names]
+        columns = self._columns_of(prediction.panel)
         mean = np.maximum(prediction.mean + self.offset[columns], 0).astype(np.float32)
         new = self.errors.new
         bars = self.errors.bars("", smallest=0.0).of_genes(columns)
@@ -118,7 +121,7 @@ class Calibration:
         provenance = {**prediction.provenance, "calibration": dict(self.made_of)}
         return replace(
             prediction,
-            draws=self._draws_around(mean, columns, prediction),
+            draws=self.draws_around(mean, prediction.panel, prediction),
             mirrored=False,
             centre=mean,
             error_bars=bars,
@@ -145,14 +148,32 @@ class Calibration:
         )
         return prediction.of_genes(kept, prediction.panel.of_genes(kept))
 
-    def _draws_around(self, mean: np.ndarray, columns: Sequence[int], prediction: Prediction) -> np.ndarray:
-        """As many draws [k s g] as the prediction has, of the calibrated distribution; the mean for a single one."""
-        if prediction.n_draws == 1 or not self.errors.can_draw(""):
+    def draws_around(self, mean: np.ndarray, panel: GenePanel, prediction: Prediction) -> np.ndarray:
+        """As many draws [k s g] as the prediction has, of the calibrated distribution; the mean for a single one.
+
+        `mean` [s g] is that of the genes of `panel`, all calibrated, with the offset; it may lie on disk. Number of
+        draws, seed and places are the prediction's.
+        """
+        n_draws = prediction.n_draws
+        if n_draws == 1 or not self.errors.can_draw(""):
             return mean[None]
-        whole = np.zeros((len(mean), len(self.panel)), dtype=np.float32)
-        whole[:, columns] = mean
-        drawn = self.errors.draws(whole, prediction.spots.xy_um, "", prediction.n_draws, prediction.seed)
-        return drawn[:, :, columns]
+        columns = self._columns_of(panel)
+        whole = scratch_table((len(mean), len(self.panel)))
+        drawn, kept = scratch_table((n_draws, *whole.shape)), scratch_table((n_draws, *mean.shape))
+        blocks = list(row_blocks(len(mean), budget=_VALUES_AT_ONCE, per_row=n_draws * whole.shape[1]))
+        for rows in blocks:
+            whole[rows, columns] = mean[rows]
+            let_go(whole, mean)
+        self.errors.draws(whole, prediction.spots.xy_um, "", n_draws, prediction.seed, out=drawn)
+        for rows in blocks:
+            kept[:, rows] = drawn[:, rows][:, :, columns]
+            let_go(kept, drawn)
+        return kept
+
+    def _columns_of(self, panel: GenePanel) -> list[int]:
+        """Place of each gene of a panel among the calibrated ones."""
+        place = {gene: j for j, gene in enumerate(self.panel.names)}
+        return [place[gene] for gene in panel.names]
 
     @staticmethod
     def is_of_patient_trained_on(prediction: Prediction) -> bool:

@@ -27,7 +27,7 @@ from eosin.data.spatialdata_image import MICRONS, Alignment, align, rgb_image, w
 from eosin.data.uns_spatial import stated_scale
 from eosin.errors import EosinError
 from eosin.slide import is_slide
-from eosin.storage.zarr_guard import check_zarr
+from eosin.storage.zarr_guard import check_zarr, is_zarr_group
 from eosin.types import Image, Section, check_mpp
 
 if TYPE_CHECKING:
@@ -105,8 +105,7 @@ def _readable(path: Path) -> Iterator[None]:
 
 
 def _is_store(path: Path) -> bool:
-    marked = any((path / mark).is_file() for mark in ("zarr.json", ".zgroup", ".zattrs"))
-    return marked and (path / "tables").is_dir() and (path / "shapes").is_dir()
+    return is_zarr_group(path) and (path / "tables").is_dir() and (path / "shapes").is_dir()
 
 
 def _stores(path: Path) -> list[Path]:

@@ -1,7 +1,7 @@
 """What generative networks lose with two or three evaluations for a draw, where draws get the width of held-out spots.
 
     python benchmarks/few_evaluations.py ../shared/data/her2st --features features [--models stflow,egnn,stem:small]
-                                         [--base ridge] [--only lso,b-c,c-b,simulated]
+                                         [--base ridge] [--prior residual] [--only lso,b-c,c-b,simulated]
 
 Each model is trained once for a split, with its network taking part (`least_gain = -2`); then only the sampler changes
 (`eosin.engine.checkpoint.with_settings`). 16 draws, one thread. Columns: evaluations of the network for a draw, seconds
@@ -75,6 +75,7 @@ def main(arguments: Sequence[str]) -> None:
     parser = parser_of(__doc__)
     parser.add_argument("--models", default=",".join(SAMPLERS))
     parser.add_argument("--base", default="ridge")
+    parser.add_argument("--prior", help="of the flows; their default if absent")
     parser.add_argument("--only", default="lso,b-c,c-b,simulated")
     given = parser.parse_args(arguments)
     torch.set_num_threads(1)
@@ -82,7 +83,8 @@ def main(arguments: Sequence[str]) -> None:
     print("|" + "---|" * (4 + len(COLUMNS)))
     for split, training, judged in splits(encoded(given.data, given.features), given.only.split(",")):
         for model in given.models.split(","):
-            settings = {"model": {"base": given.base}, "train": {"least_gain": -2, "epochs": 6}}
+            own = {"base": given.base} | ({} if given.prior is None else {"prior": given.prior})
+            settings = {"model": own, "train": {"least_gain": -2, "epochs": 6}}
             trained = train(training, model=model, panel="var:50", settings=settings)
             for n, sampler in SAMPLERS[model].items():
                 seconds, *found = measured(with_settings(trained, sampler), judged)

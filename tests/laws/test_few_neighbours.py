@@ -92,7 +92,7 @@ def _same_noise(model: Any) -> Iterator[None]:
     if prior is None:
         yield
         return
-    kept, prior.sample = prior.sample, lambda k, n, g, rng: torch.zeros(k, n, g)
+    kept, prior.sample = prior.sample, lambda k, places, g, rng: torch.zeros(k, len(places), g)
     try:
         yield
     finally:

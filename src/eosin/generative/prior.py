@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +21,29 @@ from eosin.generative.mirrored import mirrored
 from eosin.generative.noise_table import in_place, put_normal
 
 ToValues = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class SpotPlaces:
+    """Where spots lie that noise is drawn for.
+
+    Attributes
+    ----------
+    xy_um
+        Positions [s 2], µm.
+    section
+        [s] number of the section of each; noise of different sections is independent.
+    """
+
+    xy_um: np.ndarray
+    section: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.section)
+
+    def take(self, rows: np.ndarray) -> SpotPlaces:
+        """Of some of the spots."""
+        return SpotPlaces(self.xy_um[rows], self.section[rows])
 
 
 class Prior(nn.Module, ABC):
@@ -33,10 +57,10 @@ class Prior(nn.Module, ABC):
     mirrored: bool = False
     generates: bool = True
 
-    def sample(self, n_draws: int, n_spots: int, n_genes: int, rng: torch.Generator) -> Tensor:
+    def sample(self, n_draws: int, places: SpotPlaces, n_genes: int, rng: torch.Generator) -> Tensor:
         """Draws [k s g] float32 on the CPU: independent, or with `mirrored` in opposite pairs."""
-        noise = np.empty((self.n_noise(n_draws), n_spots, n_genes), dtype=np.float32)
-        self.fill(noise, rng)
+        noise = np.empty((self.n_noise(n_draws), len(places), n_genes), dtype=np.float32)
+        self.fill(noise, places, rng)
         return self.of_noise(torch.from_numpy(noise), n_draws)
 
     def n_noise(self, n_draws: int) -> int:
@@ -44,15 +68,15 @@ class Prior(nn.Module, ABC):
         return n_draws
 
     @abstractmethod
-    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+    def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Put the noise of all spots into a table [n s g] float32, n = `n_noise` of the draws, in little memory."""
 
     @abstractmethod
     def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
         """Draws [k r g] of the noise [n r g] of some spots."""
 
-    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
-        """Learn, once, before training, from raw counts [s g] and values [s g] of the same spots.
+    def observe(self, counts: np.ndarray, values: np.ndarray, places: SpotPlaces) -> None:
+        """Learn, once, before training, from raw counts [s g] and values [s g] of the same spots, and where these lie.
 
         `values` are what a baseline leaves over where `of_residuals`, else the panel's values.
         """
@@ -67,7 +91,7 @@ class Zero(Prior):
         """None."""
         return 0
 
-    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+    def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Nothing."""
 
     def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
@@ -82,7 +106,7 @@ class Gaussian(Prior):
         super().__init__()
         self.sd = sd
 
-    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+    def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Standard normal numbers."""
         put_normal(noise, rng)
 
@@ -107,7 +131,7 @@ class Residual(Prior):
         self.register_buffer("centre", torch.zeros(n_genes))
         self.register_buffer("root", torch.eye(n_genes))
 
-    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
+    def observe(self, counts: np.ndarray, values: np.ndarray, places: SpotPlaces) -> None:
         """Fit mean and covariance to `values` [s g]; `counts` are not used."""
         self.centre.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
         covariance = np.cov(values.T.astype(np.float64)).reshape(len(self.centre), -1) if len(values) > 1 else 0.0
@@ -118,7 +142,7 @@ class Residual(Prior):
         """Half as many: each serves a draw and its mirror image."""
         return (n_draws + 1) // 2
 
-    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+    def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Standard normal numbers."""
         put_normal(noise, rng)
 
@@ -177,12 +201,12 @@ class ZINB(Prior):
         """The distribution of a library that takes the mean as a logit: its mean is dispersion * exp(logit)."""
         return cls(dispersion * float(np.exp(logit)), dispersion, zeros, to_values, from_values)
 
-    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
+    def observe(self, counts: np.ndarray, values: np.ndarray, places: SpotPlaces) -> None:
         """Learn how much a count of the median spot is after scaling; nothing where counts are not scaled."""
         if self.from_values is not None:
             self.per_count.fill_(float(np.median(scales_of(counts, values, self.from_values))))
 
-    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+    def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Counts: the rates of all, then numbers of these rates, then which are dropped."""
         mean, dispersion, zeros = self.mean.cpu(), self.dispersion.cpu(), self.zeros.cpu()
 
@@ -229,9 +253,9 @@ class EmpiricalZINB(Prior):
         super().__init__()
         self.fitted = ZINB(np.ones(n_genes), np.ones(n_genes), np.zeros(n_genes), to_values, from_values)
 
-    def observe(self, counts: np.ndarray, values: np.ndarray) -> None:
+    def observe(self, counts: np.ndarray, values: np.ndarray, places: SpotPlaces) -> None:
         """Fit every gene to `counts` [s g]; `values` [s g] only say how the counts were scaled, where they were."""
-        self.fitted.observe(counts, values)
+        self.fitted.observe(counts, values, places)
         if self.fitted.from_values is not None:
             scaled = self.fitted.from_values(torch.from_numpy(np.asarray(values, dtype=np.float64))).numpy()
             counts = scaled / float(self.fitted.per_count)
@@ -240,9 +264,9 @@ class EmpiricalZINB(Prior):
         for buffer, value in zip(into, (mean, dispersion, zeros)):
             buffer.copy_(torch.as_tensor(value, dtype=torch.float32))
 
-    def fill(self, noise: np.ndarray, rng: torch.Generator) -> None:
+    def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Counts of the fitted distributions."""
-        self.fitted.fill(noise, rng)
+        self.fitted.fill(noise, places, rng)
 
     def of_noise(self, noise: Tensor, n_draws: int) -> Tensor:
         """Independent counts of the fitted distributions, as model values."""

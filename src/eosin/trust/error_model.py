@@ -20,13 +20,13 @@ from torch import Tensor
 
 from eosin.models.parts.named_arrays import below, json_array, json_of, under
 from eosin.models.parts.patients import KINDS
+from eosin.models.parts.spatial_noise import SpatialNoise
 from eosin.row_blocks import row_blocks
 from eosin.storage.scratch import let_go
 from eosin.trust.conformal import conformal_shape, need_patients
 from eosin.trust.genes import trust_in_genes
 from eosin.trust.left_over import LeftOver
 from eosin.trust.level_prior import OF_PATIENTS, OF_SLIDES, LevelVariance, around_mean
-from eosin.trust.spatial_noise import SpatialNoise
 from eosin.types import ErrorBars, GeneTrust
 from eosin.types.spread import variance_of_draws
 

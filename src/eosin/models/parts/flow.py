@@ -20,17 +20,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eosin.generative import Prior, ProbabilityPath, Sampler
+from eosin.generative import Prior, ProbabilityPath, Sampler, SpotPlaces
 from eosin.models.base import TakeDraws, Training
 from eosin.models.parts.objective import ValueObjective
 from eosin.models.parts.on_base import NetworkUnits, OnBase
 from eosin.models.parts.pieces import Hop, Pieces
-from eosin.row_blocks import even_rows
+from eosin.models.parts.smoothing import rows_to_judge
 from eosin.storage.scratch import let_go
 from eosin.types import Batch
-
-_MOST_SPOTS = 100_000
-"""That a prior is fitted to."""
 
 
 @runtime_checkable
@@ -91,8 +88,7 @@ class FlowContext:
 
     geometry: Any
     base: Tensor  # [s g] or [1 1]
-    part: Tensor  # [s] part of each spot
-    n_spots: int
+    places: SpotPlaces
 
 
 class FlowModel(OnBase):
@@ -130,9 +126,9 @@ class FlowModel(OnBase):
 
     def observe_left_over(self, training: Training, left_over: np.ndarray) -> None:
         """Fit the prior, to some spots of very many."""
-        rows = even_rows(len(left_over), _MOST_SPOTS)
+        rows = rows_to_judge(training.batch, self.n_genes)
         values = left_over if self.prior.of_residuals else training.target
-        self.prior.observe(np.asarray(training.counts[rows]), values[rows])
+        self.prior.observe(np.asarray(training.counts[rows]), values[rows], _places(training.batch).take(rows))
 
     @property
     def generates(self) -> bool:
@@ -149,8 +145,7 @@ class FlowModel(OnBase):
         return self._context(batch, *self.enter(batch))
 
     def _context(self, batch: Batch, features: Tensor, base: Tensor) -> FlowContext:
-        part = torch.from_numpy(batch.part_of_spot()).to(base.device)
-        return FlowContext(self.denoiser.geometry(batch, features), base, part, len(batch))
+        return FlowContext(self.denoiser.geometry(batch, features), base, _places(batch))
 
     @property
     def reach(self) -> tuple[Hop, ...] | None:
@@ -174,7 +169,8 @@ class FlowModel(OnBase):
         """The objective at one random time per part (Algorithm 1)."""
         y1 = self.to_network(target, context.base)
         y0 = self._prior(context, 1, rng)[0]
-        t = self.path.sample_times(int(context.part.max()) + 1, rng).to(y1.device)[context.part]  # [s], one per part
+        part = torch.from_numpy(context.places.section).to(y1.device)
+        t = self.path.sample_times(int(part.max()) + 1, rng).to(y1.device)[part]  # [s], one per part
         guess = self._guess(context, self.path.at(y0, y1, t[:, None])[None], t)[0]
         return self.objective(guess, y1)
 
@@ -192,10 +188,10 @@ class FlowModel(OnBase):
     def draw_in_pieces(self, pieces: Pieces, n_draws: int, rng: torch.Generator, take: TakeDraws) -> None:
         """The base first, then the prior's noise of all spots, then the flow, piece by piece."""
         assert self.reach is not None
-        base, groups = self.predict_base_in_pieces(pieces), self._groups(n_draws)
+        base, groups, places = self.predict_base_in_pieces(pieces), self._groups(n_draws), _places(pieces.batch)
         noise = [pieces.table(self.prior.n_noise(k), len(pieces), self.n_genes) for k in groups]
         for table in noise:
-            self.prior.fill(table, rng)
+            self.prior.fill(table, places, rng)
         for piece in pieces.around(self.reach):
             context = self._context(piece.batch, *self.enter_piece(piece, base))
             self.denoiser.precompute(context.geometry)
@@ -226,10 +222,14 @@ class FlowModel(OnBase):
 
     def _prior(self, context: FlowContext, k: int, rng: torch.Generator) -> Tensor:
         """Prior draws [k s g] on the denoiser's scale; draws of values lose the base, of residuals have none."""
-        return self._start(context, self.prior.sample(k, context.n_spots, self.n_genes, rng))
+        return self._start(context, self.prior.sample(k, context.places, self.n_genes, rng))
 
     def _start(self, context: FlowContext, y0: Tensor) -> Tensor:
         y0 = y0.to(context.base.device)
         if self.prior.of_residuals:
             return (y0 - self.scale.mean) / self.scale.sd
         return self.to_network(y0, context.base)
+
+
+def _places(batch: Batch) -> SpotPlaces:
+    return SpotPlaces(batch.xy_um, batch.part_of_spot())

@@ -30,6 +30,7 @@ from eosin.genes.transforms import TRANSFORMS
 from eosin.models.parts.flow import FlowModel, FlowParts
 from eosin.models.parts.objective import ValueObjective, squared_error
 from eosin.models.parts.on_base import NetworkUnits, OnBaseSettings
+from eosin.models.parts.spatial_residual import SpatialResidual
 from eosin.models.parts.zero_start import start_at_zero
 from eosin.types import GenePanel
 
@@ -37,8 +38,10 @@ from eosin.types import GenePanel
 class FlowSettings(OnBaseSettings, ABC):
     """The flow's part of a model's settings; models derive theirs from it and from their network's."""
 
-    prior: Literal["residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
-        "residual", description="where the flow starts; 'zinb-logits' reads prior_mean as the release does"
+    prior: Literal["spatial", "residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
+        "spatial",
+        description="where the flow starts: noise that lies in space and among genes as misses of the base, or only "
+        "among genes ('residual'), or counts; 'zinb-logits' reads prior_mean as the release does",
     )
     prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits) of the prior")
     prior_dispersion: float = Field(1.0, gt=0, description="dispersion of a zinb prior")
@@ -92,6 +95,7 @@ def make_prior(s: FlowSettings, panel: GenePanel) -> Prior:
         "zero": Zero,
         "empirical": lambda: EmpiricalZINB(len(panel), *ways),
         "residual": lambda: Residual(len(panel)),
+        "spatial": lambda: SpatialResidual(len(panel)),
     }
     return makers[s.prior]()
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eosin.generative.matern_field import matern
-from eosin.trust.spatial_noise import MOST_FACTORS, PITCHES, SpatialNoise, _lags
+from eosin.models.parts.spatial_noise import MOST_FACTORS, PITCHES, SpatialNoise, _lags
 
 PITCH = 100.0
 SIDE = 24
@@ -87,7 +87,7 @@ def test_a_block_of_spots_draws_as_before(
     noise, xy = SpatialNoise.fit(*seen), lattice()
     assert np.array_equal(drawn(noise, xy, 3), drawn(noise, xy, 3))
     assert not np.array_equal(drawn(noise, xy, 3), drawn(noise, xy, 3, seed=1))
-    monkeypatch.setattr("eosin.trust.spatial_noise._ROWS_AT_ONCE", 50)
+    monkeypatch.setattr("eosin.models.parts.spatial_noise._ROWS_AT_ONCE", 50)
     blocks = drawn(noise, xy, 200)
     smooth_gene = blocks[:, :, 3]
     across = np.mean(smooth_gene[:, 49] * smooth_gene[:, 50])  # neighbours on either side of a block's edge

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
 from functools import reduce
+from typing import Any, TypeVar
 
 import numpy as np
 from scipy import sparse
@@ -14,6 +16,7 @@ from eosin.types import Batch
 
 NUMBERS_AT_ONCE = 2**23
 """Features of spots and their neighbours that are looked at together: 64 MiB."""
+Made = TypeVar("Made")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,10 +31,13 @@ class Context:
         [s f] of one member: an array, or rows of files.
     rings
         One matrix [s s] for each ring.
+    made
+        What was made of some of the spots and is asked for again, see `once`.
     """
 
     features: np.ndarray | LazyRows
     rings: tuple[sparse.csr_matrix, ...]
+    made: dict[Hashable, Any] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -61,6 +67,12 @@ class Context:
         result = np.empty((len(index), (1 + len(self.rings)) * self.features.shape[1]))
         self._put_rows(index, result)
         return result
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """What `make` gives, made the first time that it is asked for by this key; it has to be small."""
+        if key not in self.made:
+            self.made[key] = make()
+        return self.made[key]
 
     def _put_rows(self, index: np.ndarray, result: np.ndarray) -> None:
         rings, width = [ring[index] for ring in self.rings], self.features.shape[1]

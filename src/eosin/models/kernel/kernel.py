@@ -53,7 +53,7 @@ class Kernel(Solved):
         self.registered: Registered | None = None
         self.genes = np.arange(n_genes)  # those by which the gate of registration judges
         self._last: tuple[weakref.ref[Batch], list[str]] | None = None  # a batch, and what registration did with it
-        self._around: tuple[weakref.ref[Batch], tuple[sparse.csr_matrix, ...]] | None = None
+        self._around: tuple[weakref.ref[Batch], tuple[int, ...], list[Context]] | None = None
         self._kept: list[KeptSums] = []  # of each member, for as long as the training spots are in use
 
     @property
@@ -290,25 +290,22 @@ class Kernel(Solved):
         return tuple(batch.blocks) if several else (batch.features.shape[1],)
 
     def _contexts(self, batch: Batch) -> list[Context]:
-        """The spots as each member sees them."""
-        context = Context(batch.features, self._rings(batch))
-        return [context.member(slice(a, b)) for a, b in pairwise(np.cumsum([0, *self.blocks]))]
+        """The spots as each member sees them, kept for the batch that was last asked for."""
+        if self._around is None or self._around[0]() is not batch or self._around[1] != self.blocks:
+            s = self.settings
+            rings = ring_averages(batch.xy_um, s.rings, starts=batch.starts, reach_um=s.reach_um)
+            whole = Context(batch.features, rings)
+            contexts = [whole.member(slice(a, b)) for a, b in pairwise(np.cumsum([0, *self.blocks]))]
+            self._around = weakref.ref(batch, self._forget_contexts), self.blocks, contexts
+        return self._around[2]
 
     def _smooth(self, batch: Batch) -> sparse.csr_matrix:
         n, reach_um = self.settings.n_neighbours, self.settings.reach_um
         if self.settings.rings[:1] == (n,):
-            return self._rings(batch)[0]
+            return self._contexts(batch)[0].rings[0]
         return ring_averages(batch.xy_um, (n,), starts=batch.starts, reach_um=reach_um)[0]
 
-    def _rings(self, batch: Batch) -> tuple[sparse.csr_matrix, ...]:
-        """Averages over rings, kept for the batch that was last asked for."""
-        if self._around is None or self._around[0]() is not batch:
-            s = self.settings
-            rings = ring_averages(batch.xy_um, s.rings, starts=batch.starts, reach_um=s.reach_um)
-            self._around = weakref.ref(batch, self._forget_rings), rings
-        return self._around[1]
-
-    def _forget_rings(self, _: object) -> None:
+    def _forget_contexts(self, _: object) -> None:
         self._around = None
 
     def arrays(self) -> dict[str, Tensor]:

@@ -57,16 +57,15 @@ class Member:
         cls, context: Context, rows: np.ndarray, settings: KernelSettings, anchors: np.ndarray | None = None
     ) -> Member:
         """The kernel of some training spots, without a regression; all of them are anchors unless some are named."""
-        anchors = rows if anchors is None else anchors
-        likeness = Likeness.of(
-            context,
-            rows,
-            anchors,
-            ring_weight=settings.ring_weight,
-            n_components=settings.n_components,
-            linear=settings.linear,
-            rbf=settings.rbf,
-        )
+        parts = {name: getattr(settings, name) for name in ("ring_weight", "n_components", "linear", "rbf")}
+
+        def fitted() -> Likeness:
+            return Likeness.of(context, rows, rows if anchors is None else anchors, **parts)
+
+        if anchors is None:  # the folds of both heads, of the base and of the error bars are the same ones
+            likeness = context.once((rows.tobytes(), *parts.values()), fitted)
+            return cls(likeness, likeness.look(context, rows), Spectrum.empty())
+        likeness = fitted()
         return cls(likeness, likeness.look(context, anchors), Spectrum.empty())
 
     @classmethod

@@ -7,6 +7,7 @@ import json
 import re
 import shlex
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -92,6 +93,16 @@ def test_tables_are_as_the_code_says():
         str(p.relative_to(ROOT)) for p in make.pages() if make.renewed(p.read_text("utf-8")) != p.read_text("utf-8")
     ]
     assert not stale, f"run python docs/make_tables.py: {stale}"
+
+
+def test_badges_are_as_the_project_says():
+    spec = importlib.util.spec_from_file_location("make_badges", ROOT / "docs" / "make_badges.py")
+    assert spec is not None and spec.loader is not None
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    kept = {path.stem: path.read_text("utf-8") for path in make.FOLDER.glob("*.svg")}
+    assert kept == make.badges(), "run python docs/make_badges.py"
+    assert all(ElementTree.fromstring(svg).attrib["aria-label"] for svg in kept.values())
 
 
 def test_every_table_stands_somewhere():

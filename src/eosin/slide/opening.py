@@ -21,6 +21,7 @@ from eosin.slide.slide_path import need_slide, state_of
 from eosin.slide.source import Source, check_claim
 from eosin.slide.tiff import APERIO_YCBCR, TiffFacts, check_facts, is_tiff, open_plain, read_facts
 from eosin.slide.tiff_tiles import TiffTiles
+from eosin.slide.told_scale import ToldScale, contradiction_of
 from eosin.slide.vendor import OpenSlideSource, TiffSlideSource
 from eosin.slide.whole import open_pillow
 from eosin.types import check_mpp
@@ -138,8 +139,10 @@ def _open(path: Path) -> tuple[Source, _Stated]:
     import openslide
 
     if path.is_dir():
-        source = OmeZarrSource(path) if is_ome_zarr(path) else OpenSlideSource(slide_of_folder(path))
-        return source, _Stated(source.scale_xy)
+        if not is_ome_zarr(path):
+            return _open_by_openslide(slide_of_folder(path))
+        source = OmeZarrSource(path)
+        return source, _Stated(source.scale_xy, source.contradiction)
     try:
         with open(path, "rb") as file:
             head = file.read(256)
@@ -150,20 +153,34 @@ def _open(path: Path) -> tuple[Source, _Stated]:
     if is_tiff(head):
         return _open_tiff(path, vendor)
     if vendor is not None or head.startswith(_CZI):
-        source = _open_czi(path) if head.startswith(_CZI) else OpenSlideSource(path)
-        return source, _Stated(source.scale_xy)
+        return _open_czi(path) if head.startswith(_CZI) else _open_by_openslide(path)
     refuse_unread(head, path)
     return open_pillow(path), _Stated(None)
 
 
-def _open_czi(path: Path) -> OpenSlideSource | CziSource:
+def _open_by_openslide(path: Path, tags: tuple[float, float] | None = None) -> tuple[OpenSlideSource, _Stated]:
+    """A slide of a scanner's format; `tags` is the scale by its tags of resolution, where these are not all it says."""
+    source = OpenSlideSource(path)
+    scale, power = source.scale_xy, source.power
+    if scale is None:
+        return source, _Stated(tags)
+    if power is not None:
+        _warn_of_power(path, scale[0], power)
+    told = ToldScale("its scanner's metadata", scale)
+    others = source.scale_beside, None if tags is None else ToldScale("its tags of resolution", tags)
+    return source, _Stated(scale, contradiction_of([told, *others]))
+
+
+def _open_czi(path: Path) -> tuple[Source, _Stated]:
     """A CZI by OpenSlide, else by pylibCZIrw: OpenSlide refuses some, as those that have an axis Z of one plane."""
     try:
-        return OpenSlideSource(path)
+        return _open_by_openslide(path)
     except EosinError as error:
         source = CziSource(path, error.problem)
         _say_fallback(path, error.problem, source.library)
-        return source
+        if source.scale_xy is not None and source.power is not None:
+            _warn_of_power(path, source.scale_xy[0], source.power)
+        return source, _Stated(source.scale_xy)
 
 
 def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
@@ -236,16 +253,16 @@ def _open_scanner(path: Path) -> tuple[Source, _Stated]:
         facts = None
     if facts is not None:
         check_facts(facts, path, whole=False)
-    source = OpenSlideSource(path)
+    source, stated = _open_by_openslide(path, None if facts is None else facts.scale_by_tags)
     size_px = source.levels[0].width, source.levels[0].height
     try:
         check_claim(3 * size_px[0] * size_px[1], path, size_px, tiled=True)
     except EosinError:
         source.close()
         raise
-    if source.scale_xy is not None and source.power is not None:
-        _warn_of_power(path, source.scale_xy[0], source.power)
-    return source, _Stated(source.scale_xy or (None if facts is None else facts.scale_xy))
+    if facts is None or stated.contradiction is not None:
+        return source, stated
+    return source, _Stated(stated.xy or facts.scale_xy, facts.contradiction)
 
 
 @functools.lru_cache(maxsize=1024)

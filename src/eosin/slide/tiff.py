@@ -14,7 +14,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.source import MAX_TILE_PIXELS, check_claim, quiet
-from eosin.slide.tiff_scale import contradiction_in, scale_of_tiff
+from eosin.slide.tiff_scale import contradiction_in, scale_by_tags, scale_of_tiff
 from eosin.slide.whole import WholeImage, check_opacity, check_size
 
 _LOG = logging.getLogger("eosin")
@@ -60,9 +60,11 @@ class TiffFacts:
     codec
         How tiles or strips are compressed, as tifffile calls it.
     contradiction
-        That its OME metadata and its tags of resolution state two plausible scales, in words; None where not.
+        That its OME metadata, tags of resolution or description state two plausible scales, in words; None where not.
     grey
         Whether there is one channel only.
+    scale_by_tags
+        µm per pixel by the tags of resolution alone.
     """
 
     size_px: tuple[int, int]
@@ -79,6 +81,7 @@ class TiffFacts:
     codec: str = "NONE"
     contradiction: str | None = None
     grey: bool = False
+    scale_by_tags: tuple[float, float] | None = None
 
 
 def is_tiff(head: bytes) -> bool:
@@ -116,6 +119,7 @@ def read_facts(path: Path) -> TiffFacts:
                 page.compression.name,
                 contradiction_in(file, page),
                 page.samplesperpixel == 1 and sizes.get("C", 1) == 1,
+                scale_by_tags(page),
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
         fix = "the file is incomplete or damaged: copy or export it again"

@@ -11,6 +11,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.source import flat_rgb, levels_of, quiet
+from eosin.slide.told_scale import ToldScale, scale_of_dicom
 from eosin.slide.whole import as_rgb
 
 _DAMAGED = "the file is incomplete or damaged: copy it again"
@@ -44,6 +45,12 @@ class OpenSlideSource:
         """Magnification of the objective, as the file states it."""
         both = _numbers(*[self._slide.properties.get("openslide.objective-power")] * 2)
         return None if both is None else both[0]
+
+    @property
+    def scale_beside(self) -> ToldScale | None:
+        """The scale by other facts than those from which OpenSlide takes it, of formats that state such."""
+        properties = self._slide.properties
+        return scale_of_dicom(properties) if properties.get("openslide.vendor") == "dicom" else None
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level; transparent pixels become white."""

@@ -20,7 +20,7 @@ from eosin.slide.slide import Slide
 from eosin.slide.slide_path import need_slide, state_of
 from eosin.slide.source import Source, check_claim
 from eosin.slide.tiff import APERIO_YCBCR, TiffFacts, check_facts, is_tiff, open_plain, read_facts
-from eosin.slide.tiff_tiles import TiffTiles
+from eosin.slide.tiff_tiles import TiffTiles, check_seen
 from eosin.slide.told_scale import ToldScale, contradiction_of
 from eosin.slide.vendor import OpenSlideSource, TiffSlideSource
 from eosin.slide.whole import open_pillow
@@ -188,10 +188,12 @@ def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
         return _open_scanner(path)
     facts = read_facts(path)
     check_upright(facts.orientation, path)
-    if not facts.tiled or (facts.n_levels == 1 and (vendor is None or facts.n_planes > 1)):
+    whole = facts.n_levels == 1 and not facts.sparse and (vendor is None or facts.n_planes > 1)
+    if not facts.tiled or whole:
         source: Source = open_plain(path, facts)
     else:
         check_facts(facts, path, whole=False)
+        check_seen(path, facts)
         source = _open_tiles(path, facts, by_openslide=vendor is not None)
     if facts.grey:
         warn_of_grey(path)
@@ -221,13 +223,13 @@ def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str,
     """The libraries that may read a tiled TIFF, in the order in which they are tried.
 
     OpenSlide takes the first of several grey planes for the picture; tiffslide reads neither planes nor premultiplied
-    colours.
+    colours, and gives black for tiles that were left out.
     """
     libraries: dict[str, Callable[[], Source]] = {}
     if by_openslide and facts.n_planes == 1:
         libraries["OpenSlide"] = lambda: OpenSlideSource(path)
-    interleaved = facts.n_planes == 1 and not facts.planar and not facts.premultiplied
-    if interleaved and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
+    odd = facts.n_planes > 1 or facts.planar or facts.premultiplied or facts.sparse
+    if not odd and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
         libraries["tiffslide"] = lambda: TiffSlideSource(path)
     libraries["tifffile"] = lambda: TiffTiles(path, facts)
     return libraries

@@ -20,6 +20,7 @@ from eosin.slide.whole import WholeImage, check_opacity, check_size
 _LOG = logging.getLogger("eosin")
 TO_RGB = "export it as 8-bit RGB, as by: vips colourspace IN OUT.tif[tile,pyramid,compression=jpeg] srgb"
 """The way out for pixels that are not 8-bit RGB."""
+_AGAIN = "the file is incomplete or damaged: copy or export it again"
 _COLOURS = {"r", "red", "g", "green", "b", "blue"}
 _PLANAR = 2
 _ASSOCIATED_ALPHA = 1
@@ -65,6 +66,10 @@ class TiffFacts:
         Whether there is one channel only.
     scale_by_tags
         µm per pixel by the tags of resolution alone.
+    sparse
+        Whether tiles were left out, as of blank glass.
+    opacity
+        Whether a fourth channel says how opaque each pixel is.
     """
 
     size_px: tuple[int, int]
@@ -82,6 +87,8 @@ class TiffFacts:
     contradiction: str | None = None
     grey: bool = False
     scale_by_tags: tuple[float, float] | None = None
+    sparse: bool = False
+    opacity: bool = False
 
 
 def is_tiff(head: bytes) -> bool:
@@ -120,10 +127,11 @@ def read_facts(path: Path) -> TiffFacts:
                 contradiction_in(file, page),
                 page.samplesperpixel == 1 and sizes.get("C", 1) == 1,
                 scale_by_tags(page),
+                any(min(level.keyframe.databytecounts, default=1) == 0 for level in levels),
+                page.samplesperpixel == 4,
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
-        fix = "the file is incomplete or damaged: copy or export it again"
-        raise EosinError(f"not readable as TIFF ({error})", file=path, fix=fix) from error
+        raise EosinError(f"not readable as TIFF ({error})", file=path, fix=_AGAIN) from error
     return facts
 
 
@@ -155,6 +163,8 @@ def check_facts(facts: TiffFacts, path: Path, *, whole: bool) -> None:
 def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
     """A TIFF that is decoded whole when first read, checked by `check_facts`."""
     check_facts(facts, path, whole=True)
+    if facts.sparse:
+        raise EosinError("lacks some of its strips, which would be black", file=path, fix=_AGAIN)
     if facts.codec == APERIO_YCBCR:
         raise EosinError("strips of JPEG 2000 in YCbCr, which are not read", file=path, fix=TO_RGB)
     return WholeImage(facts.size_px, lambda: _decode(path), "tifffile")
@@ -244,8 +254,7 @@ def _decode(path: Path) -> np.ndarray:
             if axes == "CYX" and len(pixels) == 3:
                 pixels = pixels[list(order_of_planes(file, path))]
     except Exception as error:  # decoders raise anything on damaged strips
-        fix = "the file is incomplete or damaged: copy or export it again"
-        raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
+        raise EosinError(f"cannot be decoded ({error})", file=path, fix=_AGAIN) from error
     if axes in ("CYX", "SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
     return check_opacity(pixels, path, premultiplied=premultiplied)

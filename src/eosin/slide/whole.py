@@ -144,9 +144,14 @@ def check_opacity(pixels: np.ndarray, path: Path, *, premultiplied: bool = False
         All of it is transparent, and would be white.
     """
     if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels.size and not pixels[..., 3].any():
-        fix = "export it without the channel of opacity, as by: magick IN -alpha off OUT"
-        raise EosinError("its opacity is 0 everywhere, so that nothing of it is seen", file=path, fix=fix)
+        raise transparent_everywhere(path)
     return as_rgb(pixels, path, premultiplied=premultiplied)
+
+
+def transparent_everywhere(path: Path) -> EosinError:
+    """The error of a picture that would be white: its channel of opacity is of no use."""
+    fix = "export it without the channel of opacity, as by: magick IN -alpha off OUT"
+    return EosinError("its opacity is 0 everywhere, so that nothing of it is seen", file=path, fix=fix)
 
 
 def _open(path: Path):

@@ -17,6 +17,7 @@ from eosin.data.reader import blame
 from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.cell_units import cell_units, without_outlines
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
+from eosin.data.readers.tenx.xenium_extent import Extent, check_extent
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_units import Measured, Units, by_name, no_table
 from eosin.errors import EosinError
@@ -70,6 +71,7 @@ class WholeCells(Units):
             raise no_table(folder, "no cell_feature_matrix.h5", fix)
         with open_matrix(source, naming) as matrix:
             table = read_cells(folder, matrix.barcodes)
+            check_extent(table.file, Extent.of(table.xy_um), "cells")
             outlines, outline_notes = _read_outlines(folder, matrix.barcodes, frame)
             placed = frame.place(table.xy_um)
             with blame(table.file):

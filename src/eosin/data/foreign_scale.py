@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, NEAR, PITCH_UM, SAME
 from eosin.data.h5ad import is_in_um, width_at
 from eosin.data.scale_facts import ScaleFacts
+from eosin.data.scale_keys import hest_scale, notes_on_others
 from eosin.errors import EosinError
 from eosin.types import check_mpp
 from eosin.types.places import is_finite, is_plausible
-
-if TYPE_CHECKING:
-    pass
 
 _LEGACY_ST = re.compile(r"\d+x\d+")
 VISIUM_UM = 55.0
@@ -68,6 +65,7 @@ def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool
     in_um = told_um or (facts.stored is None and facts.noted is None and is_in_um(facts.adata, facts.path))
     _check_no_array(facts)
     scale, notes = _mpp(facts, mpp, in_um=in_um)
+    notes += [*hest_scale([facts.adata.uns], facts.path)[2], *notes_on_others(facts.others, scale)]
     if in_um and not told_um:
         notes.append("positions are µm by the columns they are in")
     unit_um = 1.0 if in_um or scale is None else scale
@@ -119,7 +117,11 @@ def _of_image(facts: ScaleFacts) -> tuple[float, list[str]] | None:
 
 
 def _no_scale(facts: ScaleFacts) -> EosinError:
-    fix = f"give --mpp, the µm per pixel of the full-resolution image, or --positions-um if they are µm{_hint(facts)}"
+    hint = _hint(facts)
+    if others := facts.others:
+        where, value = others[0]
+        hint += f"; {where} says {value:g}, which may be of another picture: give it if it is not"
+    fix = f"give --mpp, the µm per pixel of the full-resolution image, or --positions-um if they are µm{hint}"
     return EosinError("does not say the scale of obsm['spatial']", file=facts.path, fix=fix)
 
 

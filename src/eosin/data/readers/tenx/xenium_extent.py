@@ -113,7 +113,7 @@ def _extent_of(cells: Path) -> tuple[float, float] | None:
         if cells.suffix != ".parquet":
             import pandas as pd
 
-            table = pd.read_csv(cells, usecols=list(names))
+            table = pd.read_csv(cells, usecols=lambda name: name in names)
             largest = {name: float(table[name].max()) for name in names}
         else:
             largest = _by_statistics(cells, names)

@@ -18,7 +18,7 @@ from eosin.data.readers.tenx.barcodes import check_filtered, match_barcodes, no_
 from eosin.data.readers.tenx.samples import Sample, find_matrix, joint_positions, positions_of, samples_in
 from eosin.data.readers.tenx.slide_files import find_slide, image_of, slide_ratio
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
-from eosin.data.readers.tenx.visium_hd_bins import sizes
+from eosin.data.readers.tenx.visium_hd_folders import is_hd
 from eosin.data.section_parts import SectionParts, left_out
 from eosin.errors import EosinError
 from eosin.types import check_mpp
@@ -27,13 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIAMETER_UM = 55.0
-
-_OF_VISIUM_HD = (
-    "binned_outputs",
-    "segmented_outputs",
-    "cell_segmentations.geojson",
-    "spatial/tissue_positions.parquet",
-)
 
 
 class Visium(tenx.TenxReader):
@@ -46,9 +39,7 @@ class Visium(tenx.TenxReader):
 
     def samples_in(self, folder: Path) -> dict[str, Sample]:
         """The samples in a folder; none where it is of Visium HD, whose positions are those of bins."""
-        if any((folder / name).exists() for name in _OF_VISIUM_HD) or sizes(folder):
-            return {}
-        return samples_in(folder)
+        return {} if is_hd(folder) else samples_in(folder)
 
     def read_outputs(self, sample: Sample, name: str, mpp: float | None) -> SectionParts:
         """Spots in tissue with their counts; the reduced image stands in for a slide that is not there."""

@@ -88,7 +88,8 @@ class CziSource:
             bgr = self._file.read(roi=roi, zoom=1.0 / factor, pixel_type="Bgr24", background_pixel=_WHITE)
         except Exception as error:  # as above
             reason = " ".join(str(error).split())[:200]
-            raise EosinError(f"cannot be decoded ({reason})", file=self._path, fix=_DAMAGED) from error
+            fix = _CONVERT if "unsupported" in reason.lower() else _DAMAGED
+            raise EosinError(f"cannot be decoded ({reason})", file=self._path, fix=fix) from error
         if bgr.shape != (height, width, 3):
             raise EosinError(f"gives {bgr.shape[:2]} px where {(height, width)} are", file=self._path, fix=_CONVERT)
         return np.ascontiguousarray(bgr[..., ::-1])

@@ -24,6 +24,8 @@ _LEGACY_ST = re.compile(r"\d+x\d+")
 VISIUM_UM = 55.0
 """Width of a spot of Visium, of every version."""
 _PITCH_UM = (1.5, 1000.0)  # outside, no spots of any platform lie
+_POSSIBLE_UM, _FEW = (0.3, 10_000.0), 10
+"""Beyond these, positions of many spots are in another unit; Stereo-seq's finest bins are 0.5 µm."""
 _STEP = 1.5
 """Units apart that neighbours are on an array: 1, or of Visium's half columns the root of 2."""
 
@@ -192,10 +194,20 @@ def _check_width(facts: ScaleFacts) -> None:
 
 
 def _odd_pitch(facts: ScaleFacts, pitch_um: float) -> list[str]:
-    """Notes where spots are farther apart or nearer than those of the platform are."""
+    """Notes where spots are farther apart or nearer than those of the platform are.
+
+    Raises
+    ------
+    EosinError
+        As those of none are.
+    """
     notes = facts.array.note() if facts.array is not None and facts.array.is_lattice else []
     if facts.is_visium and abs(pitch_um / PITCH_UM - 1) > NEAR:
         notes.append(f"the pitch is {pitch_um:.3g} µm at this scale where Visium's is 100: the scale may be wrong")
+    elif np.isfinite(pitch_um) and not _POSSIBLE_UM[0] <= pitch_um <= _POSSIBLE_UM[1] and len(facts.finite_xy) > _FEW:
+        times = f"; positions {'in mm times 1000' if pitch_um < 1 else 'in nm by 1000'} would be µm (--positions-um)"
+        problem = f"spots lie {pitch_um:.3g} µm apart, as those of no platform do"
+        raise EosinError(problem, file=facts.path, fix=f"give the true scale by --mpp{times}")
     elif np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
         notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
     return notes

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from eosin.data.odd_positions import no_positions
+from eosin.data.odd_positions import check_type, no_positions
 from eosin.data.position_columns import X_AND_Y_UM, position_columns
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
@@ -303,7 +303,9 @@ def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     if "spatial" not in adata.obsm:
         raise no_positions(adata, path)
     try:
-        xy = np.asarray(_x_before_y(adata.obsm["spatial"], path), dtype=np.float64)
+        stored = np.asarray(_x_before_y(adata.obsm["spatial"], path))
+        check_type(stored, path)
+        xy = stored.astype(np.float64)
     except (TypeError, ValueError) as error:
         fix = "store numbers there, with a point and no comma"
         raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path, fix=fix) from error

@@ -14,6 +14,7 @@ from scipy import sparse
 from eosin.data.gene_features import genes_of
 from eosin.data.image_scale import own_scale
 from eosin.data.missing import is_missing
+from eosin.data.odd_counts import cut_off
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.slide import is_slide, without_spots_off_image
@@ -98,7 +99,7 @@ class SectionParts:
                     counts, genes, added_up = naming.counts(counts, genes)
                     notes = (*notes, *added_up)
             if counts is not None:
-                notes = (*notes, *_empty_spots(counts))
+                notes = (*notes, *_empty_spots(counts), *cut_off(counts))
             section = Section(
                 name=self.name,
                 patient=self.name if self.patient is None or self._is_no_patient() else self.patient,

@@ -13,7 +13,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.slide.czi import CziSource
 from eosin.slide.dicom import slide_of_folder
-from eosin.slide.foreign_formats import check_upright, refuse_part, refuse_unread, warn_of_grey
+from eosin.slide.foreign_formats import check_upright, refuse_part, refuse_unread, warn_of_grey, warn_of_twins
 from eosin.slide.ngff import is_ome_zarr
 from eosin.slide.ome_zarr import OmeZarrSource
 from eosin.slide.slide import Slide
@@ -197,6 +197,8 @@ def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
         source = _open_tiles(path, facts, by_openslide=vendor is not None)
     if facts.grey:
         warn_of_grey(path)
+    if facts.n_twins:
+        warn_of_twins(path, facts.n_twins)
     return source, _Stated(facts.scale_xy or getattr(source, "scale_xy", None), facts.contradiction)
 
 
@@ -214,7 +216,7 @@ def _open_tiles(path: Path, facts: TiffFacts, *, by_openslide: bool) -> Source:
                 _say_fallback(path, refused[0].problem, library)
             return source
         source.close()
-        missing = f"{library} finds {len(source.levels)} of its {facts.n_levels} levels"
+        missing = f"{library} does not find all of its {facts.n_levels} levels"
         refused.append(EosinError(missing, file=path, fix="export it again as a tiled pyramidal TIFF"))
     raise refused[-1]
 
@@ -222,11 +224,11 @@ def _open_tiles(path: Path, facts: TiffFacts, *, by_openslide: bool) -> Source:
 def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str, Callable[[], Source]]:
     """The libraries that may read a tiled TIFF, in the order in which they are tried.
 
-    OpenSlide takes the first of several grey planes for the picture; tiffslide reads neither planes nor premultiplied
-    colours, and gives black for tiles that were left out.
+    OpenSlide takes the first of several grey planes or samples for the picture; tiffslide reads neither planes nor
+    premultiplied colours, and gives black for tiles that were left out.
     """
     libraries: dict[str, Callable[[], Source]] = {}
-    if by_openslide and facts.n_planes == 1:
+    if by_openslide and facts.n_planes == 1 and not facts.marked_grey:
         libraries["OpenSlide"] = lambda: OpenSlideSource(path)
     odd = facts.n_planes > 1 or facts.planar or facts.premultiplied or facts.sparse
     if not odd and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
@@ -238,7 +240,8 @@ def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str,
 def _has_all(source: Source, facts: TiffFacts) -> bool:
     """Whether a library found the largest image, and its levels: OpenSlide does not find those of OME-TIFF."""
     size_px = source.levels[0].width, source.levels[0].height
-    return size_px == facts.size_px and (len(source.levels) >= facts.n_levels or isinstance(source, TiffTiles))
+    found = getattr(source, "n_stored", 0) >= facts.n_levels or isinstance(source, TiffTiles)
+    return size_px == facts.size_px and found
 
 
 @functools.lru_cache(maxsize=1024)

@@ -70,6 +70,10 @@ class TiffFacts:
         Whether tiles were left out, as of blank glass.
     opacity
         Whether a fourth channel says how opaque each pixel is.
+    marked_grey
+        Whether red, green and blue are marked as shades of grey.
+    n_twins
+        Further images of the same size in the file, of which none is read.
     """
 
     size_px: tuple[int, int]
@@ -89,6 +93,8 @@ class TiffFacts:
     scale_by_tags: tuple[float, float] | None = None
     sparse: bool = False
     opacity: bool = False
+    marked_grey: bool = False
+    n_twins: int = 0
 
 
 def is_tiff(head: bytes) -> bool:
@@ -129,6 +135,8 @@ def read_facts(path: Path) -> TiffFacts:
                 scale_by_tags(page),
                 any(min(level.keyframe.databytecounts, default=1) == 0 for level in levels),
                 page.samplesperpixel == 4,
+                page.samplesperpixel > 1 and page.photometric.name == "MINISBLACK",
+                _n_twins(file, page),
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
         raise EosinError(f"not readable as TIFF ({error})", file=path, fix=_AGAIN) from error
@@ -184,6 +192,12 @@ def largest_image(file: Any) -> Any:
         file.pages[_MOST_IMAGES]
         raise ValueError(f"lists over {_MOST_IMAGES:,} images")
     return max(file.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
+
+
+def _n_twins(file: Any, page: Any) -> int:
+    """How many images beside the one that is read are of its size and have colours as it has."""
+    like = [one.keyframe for one in file.series if one.keyframe.shape == page.shape]
+    return max(0, len(like) - 1)
 
 
 def is_premultiplied(page: Any) -> bool:

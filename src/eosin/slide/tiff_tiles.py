@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.source import levels_of, quiet
+from eosin.slide.source import levels_of, quiet, same_picture
 from eosin.slide.tiff import TiffFacts, is_premultiplied, largest_image, order_of_planes
 from eosin.slide.whole import as_rgb, transparent_everywhere
 
@@ -73,7 +73,8 @@ class TiffTiles:
                 self._file = tifffile.TiffFile(handle)
                 levels = [level for level in largest_image(self._file).levels if _is_like(level, facts)]
                 planes = order_of_planes(self._file, path) if facts.n_planes == 3 else (0,)
-                self._levels = [_TiledLevel(level, planes, path) for level in levels]
+                stored = [_TiledLevel(level, planes, path) for level in levels]
+                self._levels = [stored[i] for i in same_picture([one.size_px for one in stored])] if stored else []
             if not levels:
                 raise EosinError("has no tiles", file=path, fix="convert it to a tiled pyramidal TIFF")
         except EosinError:

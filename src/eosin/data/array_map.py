@@ -7,6 +7,7 @@ apart, columns half a pitch, and every other place of a row is void. Bins of Vis
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -96,3 +97,15 @@ def array_map(array: np.ndarray, xy: np.ndarray, *, hexagonal: bool | None = Non
     except np.linalg.LinAlgError:  # numbers beyond any image
         return None
     return ArrayMap(per_step, hexagonal, off) if np.isfinite(off) and np.isfinite(area) and area > 0 else None
+
+
+def array_notes(obs: Any, xy: np.ndarray) -> list[str]:
+    """A note where positions [s 2] run against `array_col` and `array_row` of a table; none without a lattice."""
+    if not {"array_col", "array_row"} <= set(obs):
+        return []
+    try:
+        places = np.stack([np.asarray(obs[name], np.float64) for name in ("array_col", "array_row")], 1)
+    except (TypeError, ValueError):
+        return []
+    fitted = array_map(places, xy)
+    return fitted.note() if fitted is not None and fitted.is_lattice else []

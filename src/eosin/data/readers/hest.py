@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.array_map import array_notes
 from eosin.data.foreign import gene_names, on_tissue
 from eosin.data.gene_features import is_control
 from eosin.data.h5ad import read_h5ad, spatial
 from eosin.data.missing import names_no_patient
+from eosin.data.odd_counts import odd_counts
 from eosin.data.raw_counts import raw_counts
 from eosin.data.reader import READERS, Reader
 from eosin.data.scale_keys import HEST_KEYS, hest_scale
@@ -94,6 +96,7 @@ class Hest(Reader):
                 *gene_notes,
                 *image_notes,
                 *_odd_pitch(xy_um, facts),
+                *array_notes(adata.obs, xy_um),
             ],
             is_image_of_positions=is_given,
         ).section(self.naming)
@@ -133,6 +136,7 @@ def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
 def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
     """Counts [s g], what their columns are called, and notes; control probes are left out."""
     counts, notes = raw_counts(adata, file)
+    notes += odd_counts(counts, adata, of_x=not notes)
     genes = gene_names(adata.var)
     kept = [j for j, name in enumerate(genes.names) if not (is_control(name) or "control" in name.lower())]
     if len(kept) < len(genes):

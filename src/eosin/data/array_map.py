@@ -53,8 +53,23 @@ class ArrayMap:
     @property
     def is_lattice(self) -> bool:
         """Whether the spots lie where the map puts them and both axes are of one scale."""
+        return self.fits and self.stretch < _MOST_STRETCH
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the spots lie where the map puts them, but one axis is of another scale than the other."""
+        return self.fits and self.stretch >= _MOST_STRETCH
+
+    @property
+    def fits(self) -> bool:
+        """Whether the spots lie where the map puts them."""
+        return self.off < _MOST_OFF * self.pitch
+
+    @property
+    def stretch(self) -> float:
+        """How much longer a pitch is along one axis than along the other, as a share."""
         longer, shorter = np.linalg.svd(self._per_pitch, compute_uv=False)
-        return self.off < _MOST_OFF * self.pitch and longer < (1 + _MOST_STRETCH) * shorter
+        return float(longer / shorter - 1) if shorter > 0 else float("inf")
 
     def note(self) -> list[str]:
         """A note where array and image do not fit, or their axes run against one another.

@@ -14,6 +14,7 @@ _WIDEST_UM = 300_000.0
 """The largest slides of whole organs are 200 mm long."""
 _MANY = 200_000
 """Spots above which the pitch is not measured for a note."""
+_MOST_SHARED, _FEWEST_SHARED = 0.05, 3
 _WIDE, _NARROW = 1.5, 0.1
 """Width of a spot, in units of the distance to its nearest neighbour."""
 
@@ -49,3 +50,25 @@ def odd_width(xy_um: np.ndarray, diameter_um: float) -> list[str]:
     if not pitch_um > 0 or _NARROW <= diameter_um / pitch_um <= _WIDE:
         return []
     return [f"spots are {diameter_um:.3g} µm wide and lie {pitch_um:.3g} µm apart: is their width in µm?"]
+
+
+def shared_places(xy_um: np.ndarray) -> list[str]:
+    """A note where a few spots lie at the place of another, as those whose position a tool lost lie at (0, 0).
+
+    Raises
+    ------
+    EosinError
+        Over a twentieth do.
+    """
+    finite = xy_um[np.isfinite(xy_um).all(1)]
+    if len(finite) > _MANY or not len(finite):
+        return []
+    places, counts = np.unique(finite, axis=0, return_counts=True)
+    n_others = len(finite) - len(places)
+    if not n_others:
+        return []
+    x, y = places[int(np.argmax(counts))]
+    problem = f"{n_others} of {len(finite)} spots lie at the place of another, as at ({x:.4g}, {y:.4g}) µm"
+    if n_others > max(_MOST_SHARED * len(finite), _FEWEST_SHARED):
+        raise EosinError(problem, fix="leave out spots without a position, or give a section a file")
+    return [f"{problem}: have they a position?"]

@@ -15,7 +15,7 @@ from eosin.data.gene_features import genes_of
 from eosin.data.image_scale import own_scale
 from eosin.data.missing import is_missing
 from eosin.data.odd_counts import cut_off
-from eosin.data.plausible_spots import check_spread, odd_width
+from eosin.data.plausible_spots import check_spread, odd_width, shared_places
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.slide import is_slide, without_spots_off_image
@@ -85,15 +85,15 @@ class SectionParts:
         Raises
         ------
         EosinError
-            Two columns of one name, positions in another unit than µm, or what `own_scale`, `Spots` and `Section`
-            refuse; the error names a file.
+            Two columns of one name, positions in another unit than µm or shared by many spots, or what `own_scale`,
+            `Spots` and `Section` refuse; the error names a file.
         """
         counts, genes, notes = self.counts, self.genes, tuple(self.notes)
         image = self.image
         with blame(self.file):
             check_spread(self.xy_um)
             if self.footprints is None:
-                notes = (*notes, *odd_width(self.xy_um, self.diameter_um))
+                notes = (*notes, *odd_width(self.xy_um, self.diameter_um), *shared_places(self.xy_um))
             if image is not None:
                 image, other = own_scale(image, self.xy_um, is_that_of_positions=self.is_image_of_positions)
                 notes = (*notes, *other, *_namesakes(image.path))

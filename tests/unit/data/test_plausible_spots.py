@@ -7,12 +7,13 @@ from pathlib import Path
 
 import anndata
 import numpy as np
+import pandas as pd
 import pytest
 
 from eosin.data import read
 from eosin.data.plausible_spots import check_spread, odd_width
 from eosin.errors import EosinError
-from unit.data.layouts import hest, lattice
+from unit.data.layouts import hest, lattice, legacy_st
 from unit.data.readers.test_hest import set_fact
 
 
@@ -66,3 +67,30 @@ def test_hests_rows_and_axes_are_compared(tmp_path: Path) -> None:
     notes = read(change(folder, exchange))[0].notes
     assert any("rows and columns seem exchanged" in note for note in notes)
     assert any("counts and obs['total_counts'] do not go together" in note for note in notes)
+
+
+def selection(folder: Path) -> Path:
+    return folder / "ST-spotfiles" / "A1_selection.tsv"
+
+
+def test_spots_at_one_place_are_said_or_refused(tmp_path: Path) -> None:
+    """In any layout; legacy ST's as one without positions leaves them."""
+    file = selection(legacy_st(tmp_path, names=("A1",), packed=False))
+    table = pd.read_csv(file, sep="\t")
+    table.loc[[5, 9], ["pixel_x", "pixel_y"]] = 0.0
+    table.to_csv(file, sep="\t", index=False)
+    (section,) = read(tmp_path)
+    assert "1 of 35 spots lie at the place of another, as at (0, 0) µm: have they a position?" in section.notes
+    table.loc[5:12, ["pixel_x", "pixel_y"]] = 0.0
+    table.to_csv(file, sep="\t", index=False)
+    with pytest.raises(EosinError, match=r"7 of 35 spots lie at the place of another.*; leave out spots without a"):
+        read(tmp_path)
+
+
+@pytest.mark.parametrize("factor", [1.5, 0.9])
+def test_a_stretched_picture_of_legacy_st_is_said(tmp_path: Path, factor: float) -> None:
+    file = selection(legacy_st(tmp_path, names=("A1",), packed=False))
+    table = pd.read_csv(file, sep="\t")
+    table["pixel_y"] *= factor
+    table.to_csv(file, sep="\t", index=False)
+    assert any("pixels are stretched by" in note for note in read(tmp_path)[0].notes)

@@ -6,6 +6,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
+from eosin.types.places import is_finite
 
 _FEW = 10
 _LEAST_UM, _MOST_UM = 0.3, 10_000.0
@@ -44,7 +45,7 @@ def check_spread(xy_um: np.ndarray) -> None:
 def odd_width(xy_um: np.ndarray, diameter_um: float) -> list[str]:
     """A note where spots are far wider than they lie apart, or far narrower: a width in pixels or in mm."""
     finite = xy_um[np.isfinite(xy_um).all(1)]
-    if not _FEW < len(finite) <= _MANY:
+    if not _FEW < len(finite) <= _MANY or not is_finite(diameter_um):  # which the record of spots refuses
         return []
     pitch_um = nearest_spacing(finite)
     if not pitch_um > 0 or _NARROW <= diameter_um / pitch_um <= _WIDE:

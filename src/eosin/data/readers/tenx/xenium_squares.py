@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
-from eosin.data.readers.tenx.xenium_cells import cell_files, cell_matrix, read_cells
+from eosin.data.readers.tenx.xenium_cells import cell_files, cell_matrix, check_totals, read_cells
 from eosin.data.readers.tenx.xenium_extent import Extent, check_extent
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_genes import ids_of_genes
@@ -57,7 +59,9 @@ class SquaresOf(Units):
             check_extent(table.file, Extent.of(table.xy_um), "cells")
             xy_um = table.xy_um
             squares = squares_at(frame.place(xy_um), self.width_um)
+            totals = np.zeros(len(xy_um))
             for first, block in matrix.blocks():
+                totals[first : first + len(block.indptr) - 1] = np.asarray(block.sum(1, dtype=np.float64)).ravel()
                 pool.add_rows(squares[first : first + len(block.indptr) - 1], block)
         note = f"{len(xy_um)} cells were pooled whole, by their centres; transcripts outside of cells are not counted"
-        return pool, matrix.genes, [*matrix.notes, note]
+        return pool, matrix.genes, [*matrix.notes, note, *check_totals(table, totals)]

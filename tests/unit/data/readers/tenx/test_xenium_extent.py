@@ -93,3 +93,30 @@ def test_a_picture_that_does_not_open_tells_nothing(tmp_path: Path) -> None:
     folder = xenium(tmp_path, ["R1"]) / "R1"
     (folder / "morphology.ome.tif").write_bytes(b"II*\0")
     assert any("taken to be in µm" in note for note in read(tmp_path)[0].notes)
+
+
+def numbered_cells(folder: Path, values: np.ndarray) -> None:
+    """Cells 1, 2, 3, ..., as early outputs have them, with their totals."""
+    names = [f"{i + 1}" for i in range(len(values))]
+    write_h5(folder / "cell_feature_matrix.h5", values, names, GENES, ["Gene Expression"] * len(GENES))
+    x, y = np.random.default_rng(1).uniform(0, SIZE_UM, (2, len(values)))
+    table = pd.DataFrame({"cell_id": range(1, len(values) + 1), "x_centroid": x, "y_centroid": y, "cell_area": 80.0})
+    table["transcript_counts"] = values.sum(1)
+    table.to_parquet(folder / "cells.parquet", index=False)
+
+
+@pytest.mark.parametrize("unit", ["spots", "cells"])
+def test_cells_of_another_region_with_the_same_numbers(tmp_path: Path, unit: str) -> None:
+    folder = xenium(tmp_path, ["R1"]) / "R1"
+    (folder / "transcripts.parquet").unlink()
+    values = counts(80) * np.arange(1, 81)[:, None]
+    numbered_cells(folder, values)
+    assert not any("transcript_counts" in note for note in read(tmp_path, unit=unit)[0].notes)
+    table = pd.read_parquet(folder / "cells.parquet")
+    table.assign(transcript_counts=table["transcript_counts"] * 2).to_parquet(folder / "cells.parquet", index=False)
+    said = "transcript_counts differ from the matrix for 80 of 80 cells: is it of another panel"
+    assert any(said in note for note in read(tmp_path, unit=unit)[0].notes)
+    table["transcript_counts"] = table["transcript_counts"].to_numpy()[::-1]
+    table.to_parquet(folder / "cells.parquet", index=False)
+    with pytest.raises(EosinError, match=r"cells\.parquet: transcript_counts differ from the matrix for \d+ of 80"):
+        read(tmp_path, unit=unit)

@@ -11,6 +11,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.lattice import names_of_places
+from eosin.slide.scanned_area import from_corner_of_slide
 from eosin.slide.slide import Slide
 from eosin.storage.delimited import read_table
 from eosin.storage.geojson import is_geojson, points_of, read_geometries
@@ -50,6 +51,7 @@ def read_points(path: str | Path, slide: Slide, spot_um: float = 100.0) -> Spots
     xy, names = _of_geojson(path, slide.mpp) if is_geojson(path) else _of_table(path, slide.mpp)
     if not len(xy):
         raise EosinError("holds no points", file=path, fix=_COLUMNS)
+    xy = xy + from_corner_of_slide(xy / slide.mpp, slide, path) * slide.mpp
     labels = names if names is not None else [f"point {i + 1}" for i in range(len(xy))]
     _check(xy, labels, slide, path)
     return Spots(xy, spot_um, names_of_places(xy) if names is None else tuple(names))

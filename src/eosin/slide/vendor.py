@@ -49,6 +49,16 @@ class OpenSlideSource:
         return None if both is None else both[0]
 
     @property
+    def scanned_px(self) -> tuple[int, int, int, int] | None:
+        """Left, top, width and height of the area that was scanned, where the format states one."""
+        stated = [self._slide.properties.get(f"openslide.bounds-{name}") for name in ("x", "y", "width", "height")]
+        try:
+            x, y, width, height = (int(value or "") for value in stated)
+        except ValueError:
+            return None
+        return (x, y, width, height) if min(width, height) > 0 else None
+
+    @property
     def scale_beside(self) -> ToldScale | None:
         """The scale by other facts than those from which OpenSlide takes it, of formats that state such."""
         properties = self._slide.properties

@@ -52,19 +52,25 @@ def save_philips(path: Path, pixels: np.ndarray, mpp: float, tag_um: float | Non
     return path
 
 
-def save_leica(path: Path, pixels: np.ndarray, view_um: float, tag_um: float) -> Path:
-    """An SCN of one image: µm per pixel by its view in nm, and by the tags, which OpenSlide takes."""
+def save_leica(
+    path: Path, pixels: np.ndarray, view_um: float, tag_um: float, corner_px: tuple[int, int] = (0, 0)
+) -> Path:
+    """An SCN of one image: µm per pixel by its view in nm, and by the tags, which OpenSlide takes.
+
+    The glass is twice as wide and high as the image, which lies at `corner_px` on it.
+    """
     height, width = pixels.shape[:2]
     size_nm, glass_nm = (
         f'sizeX="{round(times * width * view_um * 1000)}" sizeY="{round(times * height * view_um * 1000)}"'
         for times in (1, 2)
     )
+    offset_nm = [round(n * view_um * 1000) for n in corner_px]
     settings = "<objectiveSettings><objective>20</objective></objectiveSettings>"
     light = "<illuminationSettings><illuminationSource>brightfield</illuminationSource></illuminationSettings>"
     text = (
         f'<?xml version="1.0"?><scn xmlns="{_LEICA}"><collection name="a" {glass_nm}><image name="a">'
         f'<pixels sizeX="{width}" sizeY="{height}"><dimension sizeX="{width}" sizeY="{height}" r="0" ifd="0"/></pixels>'
-        f'<view {size_nm} offsetX="0" offsetY="0"/>'
+        f'<view {size_nm} offsetX="{offset_nm[0]}" offsetY="{offset_nm[1]}"/>'
         f"<scanSettings>{settings}{light}</scanSettings></image></collection></scn>"
     )
     options = {"photometric": "rgb", "tile": (128, 128), "compression": "jpeg", "metadata": None}

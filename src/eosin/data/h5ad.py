@@ -109,7 +109,7 @@ def obs_of(file: h5py.File, wanted: Callable[[str, Any], bool] = lambda name, co
 
 
 def libraries_in(file: h5py.File) -> list[str]:
-    """The libraries that `uns["spatial"]` of an open `.h5ad` file names; facts beside them, as `is_single`, are none."""
+    """The libraries that `uns["spatial"]` of an open `.h5ad` file names; facts beside them (`is_single`) are none."""
     group = file.get("uns/spatial")
     if not hasattr(group, "keys") or PARTS & set(group):
         return []

@@ -44,18 +44,20 @@ class OmeZarrSource:
     def __init__(self, path: Path):
         self._path = path
         picture = read_multiscale(path)
-        self.scale_xy, self._axes = picture.scale_xy, picture.axes
+        self._axes = picture.axes
         arrays = [(level, _array(picture.folder / level.path, path)) for level in picture.levels]
         for level, array in arrays:
             _check(array, level.path, self._axes, path)
+        arrays.sort(key=lambda one: -math.prod(_size_px(one[1], self._axes)))  # as they should be listed
+        self.scale_xy = _scale_of(arrays[0][0], picture)
         arrays = _agreeing(arrays, self._axes, path)
         self._arrays = [array for _, array in arrays]
         sizes_px = [_size_px(array, self._axes) for array in self._arrays]
-        n_stored = _n_stored(picture.folder / picture.levels[0].path, most=TRUSTED_BYTES)
+        n_stored = _n_stored(picture.folder / arrays[0][0].path, most=TRUSTED_BYTES)
         check_claim(3 * math.prod(sizes_px[0]), path, sizes_px[0], tiled=True, n_stored=n_stored)
         self._order = _order_of_channels(picture, path)
         self.levels = levels_of(sizes_px)
-        self.contradiction = contradiction_of(_told(picture, arrays, sizes_px[0]))
+        self.contradiction = contradiction_of(_told(picture, self.scale_xy, arrays, sizes_px[0]))
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level."""
@@ -105,12 +107,26 @@ def _check(array: Any, name: str, axes: str, path: Path) -> None:
         raise EosinError(f"claims chunks of {math.prod(array.chunks):,} bytes", file=path, fix=fix)
 
 
-def _told(picture: Multiscale, arrays: list[tuple[Placed, Any]], size_px: tuple[int, int]) -> list[ToldScale]:
+def _scale_of(level: Placed, picture: Multiscale) -> tuple[float, float] | None:
+    """µm per pixel of a level, of which the metadata say that of the one that is listed first."""
+    listed = picture.levels[0].scale
+    if picture.scale_xy is None or level.scale is None or listed is None:
+        return picture.scale_xy if level is picture.levels[0] else None
+    axes = [picture.axes.index(axis) for axis in "xy"]
+    if not all(listed[axis] > 0 for axis in axes):
+        return None
+    x, y = (um * level.scale[axis] / listed[axis] for um, axis in zip(picture.scale_xy, axes))
+    return x, y
+
+
+def _told(
+    picture: Multiscale, scale: tuple[float, float] | None, arrays: list[tuple[Placed, Any]], size_px: tuple[int, int]
+) -> list[ToldScale]:
     """What states the scale at full resolution: its own transformation, OME metadata beside it, those of its levels.
 
     Levels that all have the scale of the first are a habit of some writers, and say nothing.
     """
-    first, scale = arrays[0][0], picture.scale_xy
+    first = arrays[0][0]
     if scale is None or first.scale is None:
         return []
     told = [ToldScale("its transformations", scale)]

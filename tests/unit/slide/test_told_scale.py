@@ -176,6 +176,15 @@ def test_scales_of_levels_of_an_ome_zarr(tmp_path: Path, second: float, *, refus
         assert scale_of(path) == 0.5
 
 
+def test_levels_of_an_ome_zarr_that_are_listed_from_the_coarsest(tmp_path: Path) -> None:
+    path = save_zarr(tmp_path / "s.zarr", PIXELS, 0.5, version="0.4", n_levels=3)
+    attributes = json.loads((path / ".zattrs").read_text())
+    attributes["multiscales"][0]["datasets"].reverse()
+    (path / ".zattrs").write_text(json.dumps(attributes))
+    with open_slide(path) as slide:
+        assert (slide.size_px, slide.mpp, len(slide._source.levels)) == ((300, 260), 0.5, 3)
+
+
 def test_scales_are_compared_in_both_directions() -> None:
     square, flat = ToldScale("a", (0.5, 0.5)), ToldScale("b", (0.5, 0.6))
     assert contradiction_of([None, square, square]) is None and contradiction_of([None]) is None

@@ -34,8 +34,8 @@ _CZI = b"ZISRAWFILE"
 _FINEST_MPP = 0.08
 """µm per pixel of the finest scanners of H&E (100x under oil); a file that says less is wrong, mostly by ten."""
 _TOLERANCE = 0.02
-_LEAST_PRODUCT, _USUAL_PRODUCT, _MOST_PRODUCT = 5.0, 10.0, 20.0
-"""µm per pixel times magnification."""
+_LEAST_PRODUCT, _USUAL_PRODUCT, _MOST_PRODUCT = 4.0, 10.0, 20.0
+"""µm per pixel times magnification; scanners that have a lens behind the objective, or small pixels, have 4.4 to 5."""
 
 
 @dataclass(frozen=True)

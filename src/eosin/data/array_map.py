@@ -7,6 +7,7 @@ apart, columns half a pitch, and every other place of a row is void. Bins of Vis
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -52,8 +53,23 @@ class ArrayMap:
     @property
     def is_lattice(self) -> bool:
         """Whether the spots lie where the map puts them and both axes are of one scale."""
+        return self.fits and self.stretch < _MOST_STRETCH
+
+    @property
+    def is_stretched(self) -> bool:
+        """Whether the spots lie where the map puts them, but one axis is of another scale than the other."""
+        return self.fits and self.stretch >= _MOST_STRETCH
+
+    @property
+    def fits(self) -> bool:
+        """Whether the spots lie where the map puts them."""
+        return self.off < _MOST_OFF * self.pitch
+
+    @property
+    def stretch(self) -> float:
+        """How much longer a pitch is along one axis than along the other, as a share."""
         longer, shorter = np.linalg.svd(self._per_pitch, compute_uv=False)
-        return self.off < _MOST_OFF * self.pitch and longer < (1 + _MOST_STRETCH) * shorter
+        return float(longer / shorter - 1) if shorter > 0 else float("inf")
 
     def note(self) -> list[str]:
         """A note where array and image do not fit, or their axes run against one another.
@@ -96,3 +112,15 @@ def array_map(array: np.ndarray, xy: np.ndarray, *, hexagonal: bool | None = Non
     except np.linalg.LinAlgError:  # numbers beyond any image
         return None
     return ArrayMap(per_step, hexagonal, off) if np.isfinite(off) and np.isfinite(area) and area > 0 else None
+
+
+def array_notes(obs: Any, xy: np.ndarray) -> list[str]:
+    """A note where positions [s 2] run against `array_col` and `array_row` of a table; none without a lattice."""
+    if not {"array_col", "array_row"} <= set(obs):
+        return []
+    try:
+        places = np.stack([np.asarray(obs[name], np.float64) for name in ("array_col", "array_row")], 1)
+    except (TypeError, ValueError):
+        return []
+    fitted = array_map(places, xy)
+    return fitted.note() if fitted is not None and fitted.is_lattice else []

@@ -13,6 +13,7 @@ from scipy import sparse
 from eosin.data.gene_features import are_genes
 from eosin.data.libraries import column_texts
 from eosin.data.missing import as_text, is_missing, names_no_patient
+from eosin.data.odd_counts import odd_counts
 from eosin.data.raw_counts import are_counts, are_equal, count_layer, is_empty, raw_counts, unnamed_counts
 from eosin.data.reader import blame
 from eosin.data.section_parts import left_out
@@ -49,14 +50,15 @@ def counts_of(adata: AnnData, path: Path) -> tuple[sparse.csr_matrix, GeneNames,
     counts than `X` for the same genes.
     """
     counts, notes = raw_counts(adata, path)
-    var = adata.var
+    var, of_x = adata.var, not notes
     if count_layer(adata) is None and (raw := adata.raw) is not None and (also := _differs(counts, adata)) is not None:
         counts, var = sparse.csr_matrix(raw.X, dtype=np.float32), raw.var
         notes.append(f"counts are from raw.X{also}")
+        of_x = False
     if not are_counts(counts) and (key := unnamed_counts(adata)) is not None:
         problem = f"X holds no counts, and layers['{key}'] holds whole numbers"
         raise EosinError(problem, file=path, fix="call that layer counts (adata.layers['counts']) if it holds raw ones")
-    notes += _even_totals(counts)
+    notes += [*_even_totals(counts), *odd_counts(counts, adata, of_x=of_x)]
     kept = _are_genes(var, path)
     if not kept.all():
         notes += left_out(int((~kept).sum()), len(kept), "features are no genes")

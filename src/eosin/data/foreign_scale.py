@@ -9,24 +9,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, NEAR, PITCH_UM, SAME
 from eosin.data.h5ad import is_in_um, width_at
 from eosin.data.scale_facts import ScaleFacts
+from eosin.data.scale_keys import hest_scale, notes_on_others
 from eosin.errors import EosinError
 from eosin.types import check_mpp
 from eosin.types.places import is_finite, is_plausible
-
-if TYPE_CHECKING:
-    pass
 
 _LEGACY_ST = re.compile(r"\d+x\d+")
 VISIUM_UM = 55.0
 """Width of a spot of Visium, of every version."""
 _PITCH_UM = (1.5, 1000.0)  # outside, no spots of any platform lie
+_POSSIBLE_UM, _FEW = (0.3, 10_000.0), 10
+"""Beyond these, positions of many spots are in another unit; Stereo-seq's finest bins are 0.5 µm."""
 _STEP = 1.5
 """Units apart that neighbours are on an array: 1, or of Visium's half columns the root of 2."""
 
@@ -68,6 +67,7 @@ def scale_of_anndata(facts: ScaleFacts, mpp: float | None, *, positions_um: bool
     in_um = told_um or (facts.stored is None and facts.noted is None and is_in_um(facts.adata, facts.path))
     _check_no_array(facts)
     scale, notes = _mpp(facts, mpp, in_um=in_um)
+    notes += [*hest_scale([facts.adata.uns], facts.path)[2], *notes_on_others(facts.others, scale)]
     if in_um and not told_um:
         notes.append("positions are µm by the columns they are in")
     unit_um = 1.0 if in_um or scale is None else scale
@@ -119,7 +119,11 @@ def _of_image(facts: ScaleFacts) -> tuple[float, list[str]] | None:
 
 
 def _no_scale(facts: ScaleFacts) -> EosinError:
-    fix = f"give --mpp, the µm per pixel of the full-resolution image, or --positions-um if they are µm{_hint(facts)}"
+    hint = _hint(facts)
+    if others := facts.others:
+        where, value = others[0]
+        hint += f"; {where} says {value:g}, which may be of another picture: give it if it is not"
+    fix = f"give --mpp, the µm per pixel of the full-resolution image, or --positions-um if they are µm{hint}"
     return EosinError("does not say the scale of obsm['spatial']", file=facts.path, fix=fix)
 
 
@@ -190,10 +194,20 @@ def _check_width(facts: ScaleFacts) -> None:
 
 
 def _odd_pitch(facts: ScaleFacts, pitch_um: float) -> list[str]:
-    """Notes where spots are farther apart or nearer than those of the platform are."""
+    """Notes where spots are farther apart or nearer than those of the platform are.
+
+    Raises
+    ------
+    EosinError
+        As those of none are.
+    """
     notes = facts.array.note() if facts.array is not None and facts.array.is_lattice else []
     if facts.is_visium and abs(pitch_um / PITCH_UM - 1) > NEAR:
         notes.append(f"the pitch is {pitch_um:.3g} µm at this scale where Visium's is 100: the scale may be wrong")
+    elif np.isfinite(pitch_um) and not _POSSIBLE_UM[0] <= pitch_um <= _POSSIBLE_UM[1] and len(facts.finite_xy) > _FEW:
+        times = f"; positions {'in mm times 1000' if pitch_um < 1 else 'in nm by 1000'} would be µm (--positions-um)"
+        problem = f"spots lie {pitch_um:.3g} µm apart, as those of no platform do"
+        raise EosinError(problem, file=facts.path, fix=f"give the true scale by --mpp{times}")
     elif np.isfinite(pitch_um) and not _PITCH_UM[0] <= pitch_um <= _PITCH_UM[1]:
         notes.append(f"the spots lie {pitch_um:.3g} µm apart: the scale may be wrong, or the positions be µm")
     return notes

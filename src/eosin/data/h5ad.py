@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from eosin.data.odd_positions import no_positions
+from eosin.data.odd_positions import check_type, no_positions
 from eosin.data.position_columns import X_AND_Y_UM, position_columns
+from eosin.data.uns_spatial import PARTS
 from eosin.errors import EosinError
 from eosin.row_blocks import row_blocks
 from eosin.storage.files import atomic_file, new_hdf5
@@ -108,9 +109,11 @@ def obs_of(file: h5py.File, wanted: Callable[[str, Any], bool] = lambda name, co
 
 
 def libraries_in(file: h5py.File) -> list[str]:
-    """The libraries that `uns["spatial"]` of an open `.h5ad` file names."""
+    """The libraries that `uns["spatial"]` of an open `.h5ad` file names; facts beside them (`is_single`) are none."""
     group = file.get("uns/spatial")
-    return list(group.keys()) if hasattr(group, "keys") else []
+    if not hasattr(group, "keys") or PARTS & set(group):
+        return []
+    return [key for key in group if hasattr(group[key], "keys")]
 
 
 def _opened(path: Path) -> AbstractContextManager[Any]:
@@ -303,7 +306,9 @@ def spatial(adata: AnnData, path: str | Path) -> np.ndarray:
     if "spatial" not in adata.obsm:
         raise no_positions(adata, path)
     try:
-        xy = np.asarray(_x_before_y(adata.obsm["spatial"], path), dtype=np.float64)
+        stored = np.asarray(_x_before_y(adata.obsm["spatial"], path))
+        check_type(stored, path)
+        xy = stored.astype(np.float64)
     except (TypeError, ValueError) as error:
         fix = "store numbers there, with a point and no comma"
         raise EosinError(f"obsm['spatial'] is not numeric ({error})", file=path, fix=fix) from error

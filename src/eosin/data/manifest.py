@@ -22,7 +22,7 @@ _MEANT = {
     "id": "slideid|sampleid|name|sample|samplename|ids",
     "section": "sectionid|sectionname|sections|library|libraryid",
     "patient": "patientid|patientname|patients|patientno|subject|subjectid|donor|donorid|case|caseid|individual",
-    "mpp": "mppx|umperpx|umperpixel|umpx|µmpx|micronsperpixel|micronsperpx|pixelsize|pixelsizeum|resolution|scale",
+    "mpp": "mpp(x|y|um|level0)|(um|µm|microns)(per)?(px|pixel)|pixel(size|width|spacing)(um)?|spacing|resolution|scale",
     "reader": "readers|platform|technology|format",
     "points": "point|pointsfile|positions|coordinates|coords",
     "tissue": "tissuemask|mask|annotation|annotations|geojson|tissues",

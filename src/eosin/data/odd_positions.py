@@ -104,3 +104,17 @@ def no_positions(adata: AnnData, path: str | Path) -> EosinError:
     there = f"; its obsm has {', '.join(map(str, list(adata.obsm)[:6]))}" if len(adata.obsm) else ""
     fix = f"store the spots' pixel positions there, x before y{there}"
     return EosinError("has no obsm['spatial']", file=path, fix=fix)
+
+
+def check_type(stored: np.ndarray, path: str | Path) -> None:
+    """Refuse positions of a type of number that is too small for pixels of a slide: larger ones begin anew.
+
+    Raises
+    ------
+    EosinError
+        It is of 8 bit, or of 16 bit with negative numbers.
+    """
+    size = stored.dtype.itemsize if stored.dtype.kind in "iu" else 8
+    if size == 1 or (size == 2 and stored.dtype.kind == "i" and stored.size and stored.min() < 0):
+        problem = f"obsm['spatial'] is of type {stored.dtype}, which is too small for positions"
+        raise EosinError(problem, file=path, fix="store them as float32 or int32, from the original")

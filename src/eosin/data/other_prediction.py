@@ -14,6 +14,7 @@ from scipy.spatial import cKDTree
 from eosin.config import need_known
 from eosin.data.h5ad import kind_of, read_h5ad, spatial
 from eosin.data.raw_counts import are_counts
+from eosin.data.uns_spatial import normalise
 from eosin.errors import EosinError
 from eosin.genes import TRANSFORMS, target
 from eosin.genes.transforms import MOST_MOLECULES
@@ -272,8 +273,8 @@ def read_other(path: str | Path) -> OtherPrediction:
     for what, names in (("spot", ids), ("gene", genes)):
         if len(set(names)) < len(names):
             raise EosinError(f"{what} '{first_repeat(names)}' occurs twice", file=path, fix="make names unique")
-    libraries = adata.uns.get("spatial")
-    only = list(libraries) if isinstance(libraries, dict) and len(libraries) == 1 else []
+    libraries, _ = normalise(adata)
+    only = libraries if len(libraries) == 1 else []
     xy = spatial(adata, path)
     if not np.isfinite(xy).all():
         n = int((~np.isfinite(xy).all(1)).sum())

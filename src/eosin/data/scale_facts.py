@@ -13,6 +13,7 @@ import numpy as np
 
 from eosin.data.array_map import ArrayMap, array_map
 from eosin.data.missing import positive_number
+from eosin.data.scale_keys import hest_scale, may_be_scales
 from eosin.data.uns_spatial import stated_number, stated_scale
 from eosin.errors import EosinError
 from eosin.geometry import nearest_spacing
@@ -24,7 +25,6 @@ _BIN = re.compile(r"(?:^|[^A-Za-z0-9])s_(\d{3})um_(\d+)_(\d+)")
 _STEREO = ("bin_size", "bin_type")
 """Keys of stereopy's in `uns`, whose positions count pixels of `uns["resolution"]` nm."""
 _RESOLUTION_NM = (100.0, 10_000.0)
-_NOTED_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
 
 
 @dataclass(frozen=True)
@@ -121,9 +121,15 @@ class ScaleFacts:
         """µm per pixel as eosin, HEST or stereopy noted it, and where."""
         if (own := stated_scale(self.record, self.path, " of uns['eosin']")) is not None:
             return own, "uns['eosin']"
-        values = ((stated_number(self.adata.uns, key, self.path), f"uns['{key}']") for key in _NOTED_KEYS)
-        found = next(((value, where) for value, where in values if value is not None), None)
-        return found if found is not None or self.stereo_um is None else (self.stereo_um, "uns['resolution']")
+        value, key, _ = hest_scale([self.adata.uns], self.path)
+        if value is not None:
+            return value, f"uns['{key}']"
+        return None if self.stereo_um is None else (self.stereo_um, "uns['resolution']")
+
+    @property
+    def others(self) -> list[tuple[str, float]]:
+        """Numbers that may be µm per pixel by their names, and where they stand; none is taken for the scale."""
+        return may_be_scales(self.adata.uns, self.factors)
 
     @cached_property
     def stereo_um(self) -> float | None:

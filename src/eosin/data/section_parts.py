@@ -14,6 +14,8 @@ from scipy import sparse
 from eosin.data.gene_features import genes_of
 from eosin.data.image_scale import own_scale
 from eosin.data.missing import is_missing
+from eosin.data.odd_counts import cut_off
+from eosin.data.plausible_spots import check_spread, odd_width, shared_places
 from eosin.data.reader import IMAGE_SUFFIXES, blame
 from eosin.genes.columns import GeneNames, Naming
 from eosin.slide import is_slide, without_spots_off_image
@@ -83,11 +85,15 @@ class SectionParts:
         Raises
         ------
         EosinError
-            Two columns of one name, or what `own_scale`, `Spots` and `Section` refuse; the error names a file.
+            Two columns of one name, positions in another unit than µm or shared by many spots, or what `own_scale`,
+            `Spots` and `Section` refuse; the error names a file.
         """
         counts, genes, notes = self.counts, self.genes, tuple(self.notes)
         image = self.image
         with blame(self.file):
+            check_spread(self.xy_um)
+            if self.footprints is None:
+                notes = (*notes, *odd_width(self.xy_um, self.diameter_um), *shared_places(self.xy_um))
             if image is not None:
                 image, other = own_scale(image, self.xy_um, is_that_of_positions=self.is_image_of_positions)
                 notes = (*notes, *other, *_namesakes(image.path))
@@ -98,7 +104,7 @@ class SectionParts:
                     counts, genes, added_up = naming.counts(counts, genes)
                     notes = (*notes, *added_up)
             if counts is not None:
-                notes = (*notes, *_empty_spots(counts))
+                notes = (*notes, *_empty_spots(counts), *cut_off(counts))
             section = Section(
                 name=self.name,
                 patient=self.name if self.patient is None or self._is_no_patient() else self.patient,

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from anndata import AnnData
 
 
+_ONLY = ""
+
+
 def stated_number(facts: Mapping[str, Any], key: str, path: Path, of: str = " of uns") -> float | None:
     """A finite positive number that a file states under a key, also as a text or an array of one; None without one.
 
@@ -44,6 +47,25 @@ def stated_scale(facts: Mapping[str, Any], path: Path, of: str) -> Any:
     """
     value = facts.get("mpp")
     return value if isinstance(value, int | float) else stated_number(facts, "mpp", path, of)
+
+
+PARTS = frozenset({"images", "scalefactors"})
+"""What a library holds; where `uns["spatial"]` holds it itself, as of the first tools, it is the only one."""
+
+
+def normalise(adata: AnnData) -> tuple[list[str], Mapping[str, Any]]:
+    """The libraries of `uns["spatial"]`, and the facts beside them, which are taken out of it.
+
+    A library whose parts stand in `uns["spatial"]` itself is put one level down, under a name that says nothing.
+    """
+    uns = adata.uns.get("spatial")
+    if not isinstance(uns, dict):
+        return [], {}
+    if set(uns) & PARTS:
+        uns = {_ONLY: uns}
+    facts = {key: value for key, value in uns.items() if not isinstance(value, dict)}
+    adata.uns["spatial"] = {key: value for key, value in uns.items() if key not in facts}
+    return [key for key in adata.uns["spatial"] if key != _ONLY], facts
 
 
 def factors_of(adata: AnnData, library: str | None = None) -> Mapping[str, Any]:

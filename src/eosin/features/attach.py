@@ -19,6 +19,7 @@ from eosin.features.feature_cache import file_name
 from eosin.features.feature_file import FeatureFile, read_attributes, read_features, stay_on_disk
 from eosin.features.feature_section import features_of, key_of
 from eosin.features.foreign_tiles import width_of_tiles
+from eosin.features.same_slide import check_same_slide
 from eosin.features.tile_matching import EXACT, TileMatch, weights_of_tiles
 from eosin.features.unreadable import without_unreadable
 from eosin.slide import without_spots_off_image
@@ -228,6 +229,7 @@ def _rows_by_position(section: Section, file: FeatureFile, path: Path) -> np.nda
     if section.image is None or width is None:
         fix = "encode the section again, or add 'barcodes' to the file"
         raise EosinError("has neither spot names nor a tile width to match positions by", file=path, fix=fix)
+    check_same_slide(section, file, path)
     centres = file.origins_px + width / 2
     distance_px, rows = cKDTree(centres).query(section.spots.xy_um / section.image.mpp)
     return np.where(distance_px <= _TOLERANCE_PX, rows, -1)

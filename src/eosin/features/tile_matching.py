@@ -14,6 +14,7 @@ from eosin.errors import EosinError
 from eosin.features.feature_file import FeatureFile
 from eosin.features.feature_section import slide_mpp
 from eosin.features.foreign_tiles import width_of_tiles
+from eosin.features.same_slide import check_same_slide
 from eosin.types import Section
 
 MATCHES = ("exact", "nearest", "overlap")
@@ -74,6 +75,7 @@ def weights_of_tiles(section: Section, file: FeatureFile, path: Path, match: Til
     EosinError
         Width or scale of the tiles is not known, or more than half of the spots have no tile.
     """
+    check_same_slide(section, file, path)
     centres_um, width_um = _tiles_um(section, file, path)
     usable = np.flatnonzero(file.readable) if len(file.readable) else np.arange(len(centres_um))
     find = _nearest if match.how == "nearest" else _overlap

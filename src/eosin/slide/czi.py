@@ -46,6 +46,8 @@ class CziSource:
     ----------
     scale_xy
         µm per pixel at full resolution in x and y; None where the metadata do not say them.
+    power
+        Magnification of the objective; None where they do not say it.
 
     Raises
     ------
@@ -61,7 +63,8 @@ class CziSource:
         try:
             box = self._file.total_bounding_rectangle_no_pyramid
             self._corner = int(box.x), int(box.y)
-            self.scale_xy = scale_of_czi(self._file.raw_metadata)
+            xml = self._file.raw_metadata
+            self.scale_xy, self.power = scale_of_czi(xml), power_of_czi(xml)
             _check_picture(self._file, path)
             check_claim(3 * box.w * box.h, path, (box.w, box.h), tiled=True)
             factors = _reductions(self._file, path)
@@ -85,7 +88,8 @@ class CziSource:
             bgr = self._file.read(roi=roi, zoom=1.0 / factor, pixel_type="Bgr24", background_pixel=_WHITE)
         except Exception as error:  # as above
             reason = " ".join(str(error).split())[:200]
-            raise EosinError(f"cannot be decoded ({reason})", file=self._path, fix=_DAMAGED) from error
+            fix = _CONVERT if "unsupported" in reason.lower() else _DAMAGED
+            raise EosinError(f"cannot be decoded ({reason})", file=self._path, fix=fix) from error
         if bgr.shape != (height, width, 3):
             raise EosinError(f"gives {bgr.shape[:2]} px where {(height, width)} are", file=self._path, fix=_CONVERT)
         return np.ascontiguousarray(bgr[..., ::-1])
@@ -108,6 +112,15 @@ def scale_of_czi(xml: str) -> tuple[float, float] | None:
         except ValueError:
             return None
     return (sizes[0], sizes[1]) if min(sizes) > 0 else None
+
+
+def power_of_czi(xml: str) -> float | None:
+    """Magnification of the objective by a CZI's metadata; None where they state none, or several."""
+    stated = set(re.findall(r"<NominalMagnification>\s*([\d.]+)\s*<", xml))
+    try:
+        return float(stated.pop()) if len(stated) == 1 else None
+    except ValueError:
+        return None
 
 
 def _opened(path: Path, refusal: str) -> Any:

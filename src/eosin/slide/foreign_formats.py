@@ -118,6 +118,12 @@ def warn_of_grey(path: Path) -> None:
     _LOG.warning("%s: a grey picture, where haematoxylin and eosin are told apart by colour", path)
 
 
+@functools.lru_cache(maxsize=1024)
+def warn_of_twins(path: Path, n_others: int) -> None:
+    """Say, once per file, that it holds further images of the size of the one that is read."""
+    _LOG.warning("%s: holds %d images of one size, of which the first is read", path, 1 + n_others)
+
+
 def check_upright(orientation: int, path: Path) -> None:
     """Refuse an image whose orientation tag (TIFF, EXIF) says that it is to be turned or mirrored.
 

@@ -31,6 +31,7 @@ _UM = {
     "centimeter": 1e4,
     "meter": 1e6,
 }
+_LONGEST_XML = 1 << 22
 _LAYOUT = "bioformats2raw.layout"
 _PURE = {"FF0000": "r", "00FF00": "g", "0000FF": "b"}
 _COLOURS = {"r": "r", "red": "r", "g": "g", "green": "g", "b": "b", "blue": "b"}
@@ -116,6 +117,18 @@ def attributes_of(group: Path) -> Mapping[str, Any]:
             within = attributes.get("ome")
             return {**attributes, **within} if isinstance(within, dict) else attributes
     return {}
+
+
+def metadata_beside(folder: Path) -> str:
+    """OME metadata in XML that bioformats2raw keeps beside the first series; nothing where there are none."""
+    file = folder.parent / "OME" / "METADATA.ome.xml"
+    if folder.name != "0" or not file.is_file():
+        return ""
+    try:
+        with file.open(encoding="utf-8", errors="replace") as stream:
+            return stream.read(_LONGEST_XML)
+    except OSError:
+        return ""
 
 
 def read_multiscale(path: Path) -> Multiscale:

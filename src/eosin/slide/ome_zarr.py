@@ -12,8 +12,10 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.ngff import Multiscale, Placed, read_multiscale
+from eosin.slide.ngff import Multiscale, Placed, metadata_beside, read_multiscale
 from eosin.slide.source import MAX_TILE_PIXELS, TRUSTED_BYTES, check_claim, levels_of
+from eosin.slide.tiff_scale import ome_scale
+from eosin.slide.told_scale import ToldScale, contradiction_of
 from eosin.storage.zarr_guard import check_array_kind
 
 _LOG = logging.getLogger("eosin")
@@ -28,6 +30,8 @@ class OmeZarrSource:
     ----------
     scale_xy
         µm per pixel at full resolution in x and y; None where the metadata do not say them.
+    contradiction
+        That its levels, or OME metadata beside the picture, state another scale, in words; None where not.
 
     Raises
     ------
@@ -40,16 +44,20 @@ class OmeZarrSource:
     def __init__(self, path: Path):
         self._path = path
         picture = read_multiscale(path)
-        self.scale_xy, self._axes = picture.scale_xy, picture.axes
+        self._axes = picture.axes
         arrays = [(level, _array(picture.folder / level.path, path)) for level in picture.levels]
         for level, array in arrays:
             _check(array, level.path, self._axes, path)
-        self._arrays = _agreeing(arrays, self._axes, path)
+        arrays.sort(key=lambda one: -math.prod(_size_px(one[1], self._axes)))  # as they should be listed
+        self.scale_xy = _scale_of(arrays[0][0], picture)
+        arrays = _agreeing(arrays, self._axes, path)
+        self._arrays = [array for _, array in arrays]
         sizes_px = [_size_px(array, self._axes) for array in self._arrays]
-        n_stored = _n_stored(picture.folder / picture.levels[0].path, most=TRUSTED_BYTES)
+        n_stored = _n_stored(picture.folder / arrays[0][0].path, most=TRUSTED_BYTES)
         check_claim(3 * math.prod(sizes_px[0]), path, sizes_px[0], tiled=True, n_stored=n_stored)
         self._order = _order_of_channels(picture, path)
         self.levels = levels_of(sizes_px)
+        self.contradiction = contradiction_of(_told(picture, self.scale_xy, arrays, sizes_px[0]))
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level."""
@@ -99,20 +107,55 @@ def _check(array: Any, name: str, axes: str, path: Path) -> None:
         raise EosinError(f"claims chunks of {math.prod(array.chunks):,} bytes", file=path, fix=fix)
 
 
+def _scale_of(level: Placed, picture: Multiscale) -> tuple[float, float] | None:
+    """µm per pixel of a level, of which the metadata say that of the one that is listed first."""
+    listed = picture.levels[0].scale
+    if picture.scale_xy is None or level.scale is None or listed is None:
+        return picture.scale_xy if level is picture.levels[0] else None
+    axes = [picture.axes.index(axis) for axis in "xy"]
+    if not all(listed[axis] > 0 for axis in axes):
+        return None
+    x, y = (um * level.scale[axis] / listed[axis] for um, axis in zip(picture.scale_xy, axes))
+    return x, y
+
+
+def _told(
+    picture: Multiscale, scale: tuple[float, float] | None, arrays: list[tuple[Placed, Any]], size_px: tuple[int, int]
+) -> list[ToldScale]:
+    """What states the scale at full resolution: its own transformation, OME metadata beside it, those of its levels.
+
+    Levels that all have the scale of the first are a habit of some writers, and say nothing.
+    """
+    first = arrays[0][0]
+    if scale is None or first.scale is None:
+        return []
+    told = [ToldScale("its transformations", scale)]
+    if (xml := metadata_beside(picture.folder)) and (by_ome := ome_scale(xml, size_px)) is not None:
+        told.append(ToldScale("its OME metadata", by_ome))
+    axes = [picture.axes.index(axis) for axis in "xy"]
+    for level, array in arrays[1:]:
+        if level.scale is None or all(level.scale[axis] == first.scale[axis] for axis in axes):
+            continue
+        ratios = [own / reduced for own, reduced in zip(size_px, _size_px(array, picture.axes))]
+        by_level = [um * level.scale[axis] / first.scale[axis] / ratio for um, axis, ratio in zip(scale, axes, ratios)]
+        told.append(ToldScale(f"level '{level.path}' and its size", (by_level[0], by_level[1])))
+    return told
+
+
 def _size_px(array: Any, axes: str) -> tuple[int, int]:
     return int(array.shape[axes.index("x")]), int(array.shape[axes.index("y")])
 
 
-def _agreeing(arrays: list[tuple[Placed, Any]], axes: str, path: Path) -> list[Any]:
+def _agreeing(arrays: list[tuple[Placed, Any]], axes: str, path: Path) -> list[tuple[Placed, Any]]:
     """The arrays of the full resolution and of those levels that show the same place, finest first."""
     (first, full), *others = arrays
     width, height = _size_px(full, axes)
-    kept = [full]
+    kept = [(first, full)]
     for level, array in sorted(others, key=lambda one: -_size_px(one[1], axes)[0]):
         size_px = _size_px(array, axes)
         ratio = width / max(1, size_px[0])
         if ratio >= 1 and abs(height / ratio - size_px[1]) <= 1.5 and _is_in_place(first, level, axes, ratio):
-            kept.append(array)
+            kept.append((level, array))
         else:
             _say_left_out(path, level.path)
     return kept

@@ -13,14 +13,15 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.slide.czi import CziSource
 from eosin.slide.dicom import slide_of_folder
-from eosin.slide.foreign_formats import check_upright, refuse_part, refuse_unread, warn_of_grey
+from eosin.slide.foreign_formats import check_upright, refuse_part, refuse_unread, warn_of_grey, warn_of_twins
 from eosin.slide.ngff import is_ome_zarr
 from eosin.slide.ome_zarr import OmeZarrSource
 from eosin.slide.slide import Slide
 from eosin.slide.slide_path import need_slide, state_of
 from eosin.slide.source import Source, check_claim
 from eosin.slide.tiff import APERIO_YCBCR, TiffFacts, check_facts, is_tiff, open_plain, read_facts
-from eosin.slide.tiff_tiles import TiffTiles
+from eosin.slide.tiff_tiles import TiffTiles, check_seen
+from eosin.slide.told_scale import ToldScale, contradiction_of
 from eosin.slide.vendor import OpenSlideSource, TiffSlideSource
 from eosin.slide.whole import open_pillow
 from eosin.types import check_mpp
@@ -33,8 +34,8 @@ _CZI = b"ZISRAWFILE"
 _FINEST_MPP = 0.08
 """µm per pixel of the finest scanners of H&E (100x under oil); a file that says less is wrong, mostly by ten."""
 _TOLERANCE = 0.02
-_LEAST_PRODUCT, _USUAL_PRODUCT, _MOST_PRODUCT = 5.0, 10.0, 20.0
-"""µm per pixel times magnification."""
+_LEAST_PRODUCT, _USUAL_PRODUCT, _MOST_PRODUCT = 4.0, 10.0, 20.0
+"""µm per pixel times magnification; scanners that have a lens behind the objective, or small pixels, have 4.4 to 5."""
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,10 @@ def _open(path: Path) -> tuple[Source, _Stated]:
     import openslide
 
     if path.is_dir():
-        source = OmeZarrSource(path) if is_ome_zarr(path) else OpenSlideSource(slide_of_folder(path))
-        return source, _Stated(source.scale_xy)
+        if not is_ome_zarr(path):
+            return _open_by_openslide(slide_of_folder(path))
+        source = OmeZarrSource(path)
+        return source, _Stated(source.scale_xy, source.contradiction)
     try:
         with open(path, "rb") as file:
             head = file.read(256)
@@ -150,20 +153,34 @@ def _open(path: Path) -> tuple[Source, _Stated]:
     if is_tiff(head):
         return _open_tiff(path, vendor)
     if vendor is not None or head.startswith(_CZI):
-        source = _open_czi(path) if head.startswith(_CZI) else OpenSlideSource(path)
-        return source, _Stated(source.scale_xy)
+        return _open_czi(path) if head.startswith(_CZI) else _open_by_openslide(path)
     refuse_unread(head, path)
     return open_pillow(path), _Stated(None)
 
 
-def _open_czi(path: Path) -> OpenSlideSource | CziSource:
+def _open_by_openslide(path: Path, tags: tuple[float, float] | None = None) -> tuple[OpenSlideSource, _Stated]:
+    """A slide of a scanner's format; `tags` is the scale by its tags of resolution, where these are not all it says."""
+    source = OpenSlideSource(path)
+    scale, power = source.scale_xy, source.power
+    if scale is None:
+        return source, _Stated(tags)
+    if power is not None:
+        _warn_of_power(path, scale[0], power)
+    told = ToldScale("its scanner's metadata", scale)
+    others = source.scale_beside, None if tags is None else ToldScale("its tags of resolution", tags)
+    return source, _Stated(scale, contradiction_of([told, *others]))
+
+
+def _open_czi(path: Path) -> tuple[Source, _Stated]:
     """A CZI by OpenSlide, else by pylibCZIrw: OpenSlide refuses some, as those that have an axis Z of one plane."""
     try:
-        return OpenSlideSource(path)
+        return _open_by_openslide(path)
     except EosinError as error:
         source = CziSource(path, error.problem)
         _say_fallback(path, error.problem, source.library)
-        return source
+        if source.scale_xy is not None and source.power is not None:
+            _warn_of_power(path, source.scale_xy[0], source.power)
+        return source, _Stated(source.scale_xy)
 
 
 def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
@@ -171,13 +188,17 @@ def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
         return _open_scanner(path)
     facts = read_facts(path)
     check_upright(facts.orientation, path)
-    if not facts.tiled or (facts.n_levels == 1 and (vendor is None or facts.n_planes > 1)):
+    whole = facts.n_levels == 1 and not facts.sparse and (vendor is None or facts.n_planes > 1)
+    if not facts.tiled or whole:
         source: Source = open_plain(path, facts)
     else:
         check_facts(facts, path, whole=False)
+        check_seen(path, facts)
         source = _open_tiles(path, facts, by_openslide=vendor is not None)
     if facts.grey:
         warn_of_grey(path)
+    if facts.n_twins:
+        warn_of_twins(path, facts.n_twins)
     return source, _Stated(facts.scale_xy or getattr(source, "scale_xy", None), facts.contradiction)
 
 
@@ -195,7 +216,7 @@ def _open_tiles(path: Path, facts: TiffFacts, *, by_openslide: bool) -> Source:
                 _say_fallback(path, refused[0].problem, library)
             return source
         source.close()
-        missing = f"{library} finds {len(source.levels)} of its {facts.n_levels} levels"
+        missing = f"{library} does not find all of its {facts.n_levels} levels"
         refused.append(EosinError(missing, file=path, fix="export it again as a tiled pyramidal TIFF"))
     raise refused[-1]
 
@@ -203,14 +224,14 @@ def _open_tiles(path: Path, facts: TiffFacts, *, by_openslide: bool) -> Source:
 def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str, Callable[[], Source]]:
     """The libraries that may read a tiled TIFF, in the order in which they are tried.
 
-    OpenSlide takes the first of several grey planes for the picture; tiffslide reads neither planes nor premultiplied
-    colours.
+    OpenSlide takes the first of several grey planes or samples for the picture; tiffslide reads neither planes nor
+    premultiplied colours, and gives black for tiles that were left out.
     """
     libraries: dict[str, Callable[[], Source]] = {}
-    if by_openslide and facts.n_planes == 1:
+    if by_openslide and facts.n_planes == 1 and not facts.marked_grey:
         libraries["OpenSlide"] = lambda: OpenSlideSource(path)
-    interleaved = facts.n_planes == 1 and not facts.planar and not facts.premultiplied
-    if interleaved and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
+    odd = facts.n_planes > 1 or facts.planar or facts.premultiplied or facts.sparse
+    if not odd and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
         libraries["tiffslide"] = lambda: TiffSlideSource(path)
     libraries["tifffile"] = lambda: TiffTiles(path, facts)
     return libraries
@@ -219,7 +240,8 @@ def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str,
 def _has_all(source: Source, facts: TiffFacts) -> bool:
     """Whether a library found the largest image, and its levels: OpenSlide does not find those of OME-TIFF."""
     size_px = source.levels[0].width, source.levels[0].height
-    return size_px == facts.size_px and (len(source.levels) >= facts.n_levels or isinstance(source, TiffTiles))
+    found = getattr(source, "n_stored", 0) >= facts.n_levels or isinstance(source, TiffTiles)
+    return size_px == facts.size_px and found
 
 
 @functools.lru_cache(maxsize=1024)
@@ -236,16 +258,16 @@ def _open_scanner(path: Path) -> tuple[Source, _Stated]:
         facts = None
     if facts is not None:
         check_facts(facts, path, whole=False)
-    source = OpenSlideSource(path)
+    source, stated = _open_by_openslide(path, None if facts is None else facts.scale_by_tags)
     size_px = source.levels[0].width, source.levels[0].height
     try:
         check_claim(3 * size_px[0] * size_px[1], path, size_px, tiled=True)
     except EosinError:
         source.close()
         raise
-    if source.scale_xy is not None and source.power is not None:
-        _warn_of_power(path, source.scale_xy[0], source.power)
-    return source, _Stated(source.scale_xy or (None if facts is None else facts.scale_xy))
+    if facts is None or stated.contradiction is not None:
+        return source, stated
+    return source, _Stated(stated.xy or facts.scale_xy, facts.contradiction)
 
 
 @functools.lru_cache(maxsize=1024)

@@ -11,6 +11,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.plurals import counted
 from eosin.slide.no_tissue import is_no_tissue
+from eosin.slide.scanned_area import from_corner_of_slide
 from eosin.slide.slide import Slide
 from eosin.slide.tissue import MOST_PX, Tissue
 from eosin.storage.geojson import polygons_of, read_geometries, write_polygons
@@ -47,6 +48,9 @@ def read_tissue(path: str | Path, slide: Slide, um_per_px: float = 8.0) -> Tissu
     import shapely
 
     outlined, labels = _labelled(path)
+    shift = from_corner_of_slide(shapely.get_coordinates(outlined), slide, Path(path))
+    if shift.any():
+        outlined = [shapely.transform(polygon, lambda xy: xy + shift) for polygon in outlined]
     polygons = [polygon for polygon, label in zip(outlined, labels) if not is_no_tissue(label)]
     ignored = [polygon for polygon, label in zip(outlined, labels) if is_no_tissue(label)]
     if not outlined:

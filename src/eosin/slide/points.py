@@ -11,6 +11,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.lattice import names_of_places
+from eosin.slide.scanned_area import from_corner_of_slide
 from eosin.slide.slide import Slide
 from eosin.storage.delimited import read_table
 from eosin.storage.geojson import is_geojson, points_of, read_geometries
@@ -18,7 +19,10 @@ from eosin.types import Spots
 
 _LOG = logging.getLogger("eosin")
 _COLUMNS = "give columns x,y (full-resolution pixels) or x_um,y_um (µm), and id where spots have names"
-_NAMES = ("id", "barcode", "name", "spot")
+_NAMES = ("id", "barcode", "name", "spot", "object id")
+_PIXELS = (("x", "y"), ("centroid x px", "centroid y px"))
+_MICROMETRES = (("x_um", "y_um"), *((f"centroid x {um}", f"centroid y {um}") for um in ("µm", "μm", "um")))
+"""Headings of positions; QuPath's measurements call them centroids, and say the unit."""
 _MOST_BYTES = 512_000_000
 
 
@@ -29,7 +33,8 @@ def read_points(path: str | Path, slide: Slide, spot_um: float = 100.0) -> Spots
     ----------
     path
         A table with a heading (`.csv`, `.tsv`): columns `x`, `y` in full-resolution pixels or `x_um`, `y_um` in µm,
-        and `id` (or `barcode`, `name`, `spot`) where spots have names. Or GeoJSON Points, in full-resolution pixels.
+        and `id` (or `barcode`, `name`, `spot`) where spots have names; or QuPath's `Centroid X µm`, `Centroid Y µm`.
+        Or GeoJSON Points, in full-resolution pixels.
     slide
         Gives size and scale.
     spot_um
@@ -46,6 +51,7 @@ def read_points(path: str | Path, slide: Slide, spot_um: float = 100.0) -> Spots
     xy, names = _of_geojson(path, slide.mpp) if is_geojson(path) else _of_table(path, slide.mpp)
     if not len(xy):
         raise EosinError("holds no points", file=path, fix=_COLUMNS)
+    xy = xy + from_corner_of_slide(xy / slide.mpp, slide, path) * slide.mpp
     labels = names if names is not None else [f"point {i + 1}" for i in range(len(xy))]
     _check(xy, labels, slide, path)
     return Spots(xy, spot_um, names_of_places(xy) if names is None else tuple(names))
@@ -103,8 +109,9 @@ def _of_table(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
     x, y, unit_um = _which(table.columns, mpp, path)
     places = zip(table.rows, table.lines)
     xy = [(_number(row[x], path, line), _number(row[y], path, line)) for row, line in places]
-    label = next((table.columns.index(name) for name in _NAMES if name in table.columns), None)
-    names = table.row_names if label is None else [row[label] for row in table.rows]
+    labels = [table.columns.index(name) for name in _NAMES if name in table.columns]
+    used = [label for label in labels if any(row[label] for row in table.rows)]  # QuPath's Name is mostly empty
+    names = [row[used[0]] for row in table.rows] if used else None if labels else table.row_names
     if table.row_names is not None:
         _LOG.info("%s: its rows have one cell more than the heading: the first are row names", path)
     if names is not None and "" in names:
@@ -114,12 +121,13 @@ def _of_table(path: Path, mpp: float) -> tuple[np.ndarray, list[str] | None]:
 
 def _begins_with_position(columns: list[str]) -> bool:
     """Whether the first column of a table holds numbers."""
-    return columns[0] in ("x", "y", "x_um", "y_um")
+    return any(columns[0] in pair for pair in (*_PIXELS, *_MICROMETRES))
 
 
 def _which(columns: list[str], mpp: float, path: Path) -> tuple[int, int, float]:
     """The numbers of the columns of x and y, and µm per unit of theirs."""
-    pairs = [(pair, unit) for pair, unit in ((("x", "y"), mpp), (("x_um", "y_um"), 1.0)) if set(pair) <= set(columns)]
+    known = [(pair, unit) for names, unit in ((_PIXELS, mpp), (_MICROMETRES, 1.0)) for pair in names]
+    pairs = [(pair, unit) for pair, unit in known if set(pair) <= set(columns)]
     if len(pairs) != 1:
         problem = "has both pixels and µm" if pairs else f"has columns {', '.join(columns)[:80] or 'of no name'}"
         raise EosinError(problem, file=path, fix=_COLUMNS)

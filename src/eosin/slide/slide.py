@@ -72,6 +72,11 @@ class Slide:
         return self._source.library
 
     @property
+    def scanned_px(self) -> tuple[int, int, int, int] | None:
+        """The area that was scanned, where the file says one: left, top, width and height in pixels."""
+        return getattr(self._source, "scanned_px", None)
+
+    @property
     def size_um(self) -> tuple[float, float]:
         """Width and height, µm."""
         return self.size_px[0] * self.mpp, self.size_px[1] * self.mpp

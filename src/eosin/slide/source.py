@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -28,6 +28,8 @@ _WHOLE_RATIO, _TILED_RATIO = 200, 5_000
 stored has more, but is read window by window."""
 
 _ROWS = 1024
+_OFF_PX, _OFF = 2.0, 0.005
+"""How far the sides of a reduced level may be from those of the full resolution: its own pixels, or a share."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,22 @@ def levels_of(sizes_px: list[tuple[int, int]]) -> tuple[Level, ...]:
             ratio = float(whole)
         levels.append(Level(width, height, ratio))
     return tuple(levels)
+
+
+def same_picture(sizes_px: Sequence[tuple[int, int]]) -> list[int]:
+    """Which of the levels, finest first, have the shape of the full resolution, and so can show the same picture.
+
+    Some programs store a crop, or a picture of another section, as a reduced level; others fill levels up to whole
+    tiles. Places on such a level are not those of the full resolution.
+    """
+    full_w, full_h = sizes_px[0]
+    kept = []
+    for i, (width, height) in enumerate(sizes_px):
+        ratio = (full_w / max(1, width) + full_h / max(1, height)) / 2
+        off_px = max(abs(full_w / ratio - width), abs(full_h / ratio - height))
+        if i == 0 or off_px <= max(_OFF_PX, _OFF * max(width, height)):
+            kept.append(i)
+    return kept
 
 
 def flat_rgb(rgba: np.ndarray, *, premultiplied: bool = False) -> np.ndarray:

@@ -14,12 +14,13 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.source import MAX_TILE_PIXELS, check_claim, quiet
-from eosin.slide.tiff_scale import contradiction_in, scale_of_tiff
+from eosin.slide.tiff_scale import contradiction_in, scale_by_tags, scale_of_tiff
 from eosin.slide.whole import WholeImage, check_opacity, check_size
 
 _LOG = logging.getLogger("eosin")
 TO_RGB = "export it as 8-bit RGB, as by: vips colourspace IN OUT.tif[tile,pyramid,compression=jpeg] srgb"
 """The way out for pixels that are not 8-bit RGB."""
+_AGAIN = "the file is incomplete or damaged: copy or export it again"
 _COLOURS = {"r", "red", "g", "green", "b", "blue"}
 _PLANAR = 2
 _ASSOCIATED_ALPHA = 1
@@ -60,9 +61,19 @@ class TiffFacts:
     codec
         How tiles or strips are compressed, as tifffile calls it.
     contradiction
-        That its OME metadata and its tags of resolution state two plausible scales, in words; None where not.
+        That its OME metadata, tags of resolution or description state two plausible scales, in words; None where not.
     grey
         Whether there is one channel only.
+    scale_by_tags
+        µm per pixel by the tags of resolution alone.
+    sparse
+        Whether tiles were left out, as of blank glass.
+    opacity
+        Whether a fourth channel says how opaque each pixel is.
+    marked_grey
+        Whether red, green and blue are marked as shades of grey.
+    n_twins
+        Further images of the same size in the file, of which none is read.
     """
 
     size_px: tuple[int, int]
@@ -79,6 +90,11 @@ class TiffFacts:
     codec: str = "NONE"
     contradiction: str | None = None
     grey: bool = False
+    scale_by_tags: tuple[float, float] | None = None
+    sparse: bool = False
+    opacity: bool = False
+    marked_grey: bool = False
+    n_twins: int = 0
 
 
 def is_tiff(head: bytes) -> bool:
@@ -116,10 +132,14 @@ def read_facts(path: Path) -> TiffFacts:
                 page.compression.name,
                 contradiction_in(file, page),
                 page.samplesperpixel == 1 and sizes.get("C", 1) == 1,
+                scale_by_tags(page),
+                any(min(level.keyframe.databytecounts, default=1) == 0 for level in levels),
+                page.samplesperpixel == 4,
+                page.samplesperpixel > 1 and page.photometric.name == "MINISBLACK",
+                _n_twins(file, page),
             )
     except Exception as error:  # a damaged TIFF makes its parser raise anything
-        fix = "the file is incomplete or damaged: copy or export it again"
-        raise EosinError(f"not readable as TIFF ({error})", file=path, fix=fix) from error
+        raise EosinError(f"not readable as TIFF ({error})", file=path, fix=_AGAIN) from error
     return facts
 
 
@@ -151,6 +171,8 @@ def check_facts(facts: TiffFacts, path: Path, *, whole: bool) -> None:
 def open_plain(path: Path, facts: TiffFacts) -> WholeImage:
     """A TIFF that is decoded whole when first read, checked by `check_facts`."""
     check_facts(facts, path, whole=True)
+    if facts.sparse:
+        raise EosinError("lacks some of its strips, which would be black", file=path, fix=_AGAIN)
     if facts.codec == APERIO_YCBCR:
         raise EosinError("strips of JPEG 2000 in YCbCr, which are not read", file=path, fix=TO_RGB)
     return WholeImage(facts.size_px, lambda: _decode(path), "tifffile")
@@ -170,6 +192,12 @@ def largest_image(file: Any) -> Any:
         file.pages[_MOST_IMAGES]
         raise ValueError(f"lists over {_MOST_IMAGES:,} images")
     return max(file.series, key=lambda series: series.keyframe.imagewidth * series.keyframe.imagelength)
+
+
+def _n_twins(file: Any, page: Any) -> int:
+    """How many images beside the one that is read are of its size and have colours as it has."""
+    like = [one.keyframe for one in file.series if one.keyframe.shape == page.shape]
+    return max(0, len(like) - 1)
 
 
 def is_premultiplied(page: Any) -> bool:
@@ -240,8 +268,7 @@ def _decode(path: Path) -> np.ndarray:
             if axes == "CYX" and len(pixels) == 3:
                 pixels = pixels[list(order_of_planes(file, path))]
     except Exception as error:  # decoders raise anything on damaged strips
-        fix = "the file is incomplete or damaged: copy or export it again"
-        raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
+        raise EosinError(f"cannot be decoded ({error})", file=path, fix=_AGAIN) from error
     if axes in ("CYX", "SYX"):
         pixels = np.moveaxis(pixels, 0, -1)
     return check_opacity(pixels, path, premultiplied=premultiplied)

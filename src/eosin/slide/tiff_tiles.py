@@ -10,15 +10,39 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.source import levels_of, quiet
+from eosin.slide.source import levels_of, quiet, same_picture
 from eosin.slide.tiff import TiffFacts, is_premultiplied, largest_image, order_of_planes
-from eosin.slide.whole import as_rgb
+from eosin.slide.whole import as_rgb, transparent_everywhere
 
 _DAMAGED = "the file is incomplete or damaged: copy it again"
 _CODECS = ("NONE", "LZW", "ADOBE_DEFLATE", "DEFLATE", "PACKBITS", "JPEG", "ZSTD", "LZMA")
 """Codecs that decode into memory of the tile's size, whatever the stored bytes claim."""
 _PICTURES = {"JPEG2000": "JPEG2000", "JPEG_2000_LOSSY": "JPEG2000", "APERIO_JP2000_RGB": "JPEG2000", "WEBP": "WEBP"}
 """Codecs whose tiles are files of their own with a size of their own, and what Pillow calls them."""
+
+
+def check_seen(path: Path, facts: TiffFacts) -> None:
+    """Refuse a tiled TIFF of which nothing is opaque; what tifffile does not read is not looked at.
+
+    Raises
+    ------
+    EosinError
+        All of it is transparent, and would be white.
+    """
+    if not facts.opacity:
+        return
+    try:
+        tiles = TiffTiles(path, facts)
+    except EosinError:
+        return
+    try:
+        transparent = tiles.is_transparent()
+    except EosinError:  # a damaged tile: whoever reads it says so
+        transparent = False
+    finally:
+        tiles.close()
+    if transparent:
+        raise transparent_everywhere(path)
 
 
 class TiffTiles:
@@ -49,7 +73,8 @@ class TiffTiles:
                 self._file = tifffile.TiffFile(handle)
                 levels = [level for level in largest_image(self._file).levels if _is_like(level, facts)]
                 planes = order_of_planes(self._file, path) if facts.n_planes == 3 else (0,)
-                self._levels = [_TiledLevel(level, planes, path) for level in levels]
+                stored = [_TiledLevel(level, planes, path) for level in levels]
+                self._levels = [stored[i] for i in same_picture([one.size_px for one in stored])] if stored else []
             if not levels:
                 raise EosinError("has no tiles", file=path, fix="convert it to a tiled pyramidal TIFF")
         except EosinError:
@@ -74,6 +99,19 @@ class TiffTiles:
                 part = tile[v0 - top : v1 - top, u0 - left : u1 - left]
                 pixels[v0 - y : v1 - y, u0 - x : u1 - x] = part
         return as_rgb(pixels, self._path, premultiplied=tiled.premultiplied)
+
+    def is_transparent(self) -> bool:
+        """Whether nothing of the coarsest level is opaque; one tile is looked at, unless it is transparent."""
+        tiled = self._levels[-1]
+        if tiled.n_channels != 4:
+            return False
+        width, height = tiled.size_px
+        for index in range(tiled.n_tiles):
+            row, column = divmod(index, tiled.n_columns)
+            left, top = column * tiled.tile_px[0], row * tiled.tile_px[1]
+            if self._tile(tiled, index)[: height - top, : width - left, 3].any():
+                return False
+        return True
 
     def _tile(self, tiled: _TiledLevel, index: int) -> np.ndarray:
         """Channels uint8 [h w c] of one tile."""
@@ -129,7 +167,7 @@ class _TiledLevel:
         self.premultiplied = is_premultiplied(page)
         self.n_columns = -(-self.size_px[0] // self.tile_px[0])
         self.n_channels = len(planes) if len(planes) > 1 else int(page.samplesperpixel)
-        self._n_tiles = self.n_columns * -(-self.size_px[1] // self.tile_px[1])
+        self.n_tiles = self.n_columns * -(-self.size_px[1] // self.tile_px[1])
         self._pages = [_whole_page(level.pages[plane]) for plane in planes]
         self._separate = int(page.planarconfig) == 2 and page.samplesperpixel > 1
         self._picture, self._path = _PICTURES.get(page.compression.name), path
@@ -143,7 +181,7 @@ class _TiledLevel:
     def segments(self, index: int) -> list[tuple[Any, int]]:
         """Page and number of each stored part of a tile: one, or one for every channel."""
         if self._separate:
-            return [(self._pages[0], channel * self._n_tiles + index) for channel in range(self.n_channels)]
+            return [(self._pages[0], channel * self.n_tiles + index) for channel in range(self.n_channels)]
         return [(page, index) for page in self._pages]
 
     def check_picture(self, data: bytes) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from eosin.errors import EosinError
-from eosin.slide.source import flat_rgb, levels_of, quiet
+from eosin.slide.source import flat_rgb, levels_of, quiet, same_picture
+from eosin.slide.told_scale import ToldScale, scale_of_dicom
 from eosin.slide.whole import as_rgb
 
 _DAMAGED = "the file is incomplete or damaged: copy it again"
@@ -31,8 +32,10 @@ class OpenSlideSource:
             self._slide = self._open(path)
         except openslide.OpenSlideError as error:
             raise EosinError(f"OpenSlide cannot open it ({error})", file=path, fix=_way_out(error)) from error
-        self.levels = levels_of(list(self._slide.level_dimensions))
-        self._downsamples = self._slide.level_downsamples
+        sizes_px = list(self._slide.level_dimensions)
+        self._used, self.n_stored = same_picture(sizes_px), len(sizes_px)
+        self.levels = levels_of([sizes_px[i] for i in self._used])
+        self._downsamples = [self._slide.level_downsamples[i] for i in self._used]
 
     @property
     def scale_xy(self) -> tuple[float, float] | None:
@@ -45,15 +48,31 @@ class OpenSlideSource:
         both = _numbers(*[self._slide.properties.get("openslide.objective-power")] * 2)
         return None if both is None else both[0]
 
+    @property
+    def scanned_px(self) -> tuple[int, int, int, int] | None:
+        """Left, top, width and height of the area that was scanned, where the format states one."""
+        stated = [self._slide.properties.get(f"openslide.bounds-{name}") for name in ("x", "y", "width", "height")]
+        try:
+            x, y, width, height = (int(value or "") for value in stated)
+        except ValueError:
+            return None
+        return (x, y, width, height) if min(width, height) > 0 else None
+
+    @property
+    def scale_beside(self) -> ToldScale | None:
+        """The scale by other facts than those from which OpenSlide takes it, of formats that state such."""
+        properties = self._slide.properties
+        return scale_of_dicom(properties) if properties.get("openslide.vendor") == "dicom" else None
+
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level; transparent pixels become white."""
         # OpenSlide divides the corner by its own ratio of sizes; multiplying by the same gives back pixel (x, y).
         corner = (round(x * self._downsamples[level]), round(y * self._downsamples[level]))
-        slide = self._slide
+        slide, stored = self._slide, self._used[level]
         try:
-            pixels = slide.read_region(corner, level, (width, height))
+            pixels = slide.read_region(corner, stored, (width, height))
         except self._error:
-            pixels = self._read_afresh(slide, corner, level, (width, height))
+            pixels = self._read_afresh(slide, corner, stored, (width, height))
         if pixels.getchannel("A").getextrema()[0] == 255:  # several times faster than dropping alpha in NumPy
             return np.asarray(pixels.convert("RGB"))
         return flat_rgb(np.asarray(pixels))
@@ -91,7 +110,9 @@ class TiffSlideSource:
             with quiet(), contextlib.ExitStack() as open_until_it_is_read:
                 self._slide: Any = tiffslide.TiffSlide(path)
                 open_until_it_is_read.callback(self._slide.close)
-                self.levels = levels_of(list(self._slide.level_dimensions))
+                sizes_px = list(self._slide.level_dimensions)
+                self._used, self.n_stored = same_picture(sizes_px), len(sizes_px)
+                self.levels = levels_of([sizes_px[i] for i in self._used])
                 open_until_it_is_read.pop_all()
         except Exception as error:  # a damaged file makes the parsers below tiffslide raise anything
             raise EosinError(f"tiffslide cannot open it ({error})", file=path, fix=_way_out(error)) from error
@@ -109,7 +130,7 @@ class TiffSlideSource:
         corner = (-(-x * full.width // this.width), -(-y * full.height // this.height))
         try:
             with self._lock, quiet():
-                pixels = self._slide.read_region(corner, level, (width, height), as_array=True)
+                pixels = self._slide.read_region(corner, self._used[level], (width, height), as_array=True)
         except Exception as error:  # decoders raise anything on damaged tiles
             raise EosinError(f"cannot be decoded ({error})", file=self._path, fix=_DAMAGED) from error
         return as_rgb(np.asarray(pixels), self._path)

@@ -22,6 +22,9 @@ _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "JPEG2000", "PPM", "WEBP")
 _GREY = ("1", "L", "LA", "La")
 _ORIENTATION_TAG = 0x0112
 _SMALLEST_LEVEL_PX = 512
+_PNG_BITS_AT = 24
+_HEAD_BYTES, _NEARLY_BLACK = 4096, 64
+"""Bytes that tell the bits of a PNG or JPEG 2000; the brightest value of 8 bit that slides always exceed."""
 _READABLE = "give a JPEG, PNG, TIFF, SVS or another format of OpenSlide"
 
 
@@ -144,9 +147,14 @@ def check_opacity(pixels: np.ndarray, path: Path, *, premultiplied: bool = False
         All of it is transparent, and would be white.
     """
     if pixels.ndim == 3 and pixels.shape[2] == 4 and pixels.size and not pixels[..., 3].any():
-        fix = "export it without the channel of opacity, as by: magick IN -alpha off OUT"
-        raise EosinError("its opacity is 0 everywhere, so that nothing of it is seen", file=path, fix=fix)
+        raise transparent_everywhere(path)
     return as_rgb(pixels, path, premultiplied=premultiplied)
+
+
+def transparent_everywhere(path: Path) -> EosinError:
+    """The error of a picture that would be white: its channel of opacity is of no use."""
+    fix = "export it without the channel of opacity, as by: magick IN -alpha off OUT"
+    return EosinError("its opacity is 0 everywhere, so that nothing of it is seen", file=path, fix=fix)
 
 
 def _open(path: Path):
@@ -187,7 +195,9 @@ def _decode_pillow(path: Path) -> np.ndarray:
             image.load()
             check_upright(_orientation(image), path)  # PNG may have its EXIF at the end
             if image.mode in ("RGB", "L", "RGBA"):
+                _check_range(image, path)
                 return check_opacity(np.asarray(image), path)
+            _check_range(image, path)
             transparent = "A" in image.mode or "transparency" in image.info
             return check_opacity(np.asarray(image.convert("RGBA" if transparent else "RGB")), path)
         except EosinError:
@@ -195,6 +205,30 @@ def _decode_pillow(path: Path) -> np.ndarray:
         except Exception as error:  # as above: struct.error, zlib.error, IndexError, MemoryError, ...
             fix = "the file is incomplete or damaged: copy or export it again"
             raise EosinError(f"cannot be decoded ({error})", file=path, fix=fix) from error
+
+
+def _check_range(image: Any, path: Path) -> None:
+    """Refuse a picture of 16 bit that uses 14 of them or fewer: as 8 bit, of the upper ones, it is nearly black."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if (n_bits := _bits_of(head, image.format)) <= 8:
+        return
+    extrema = image.getextrema()
+    largest = max(one[1] for one in (extrema if isinstance(extrema[0], tuple) else (extrema,)))
+    if largest < _NEARLY_BLACK:
+        said = f"its {n_bits} bits are used up to {largest + 1}/256 only, so that it is nearly black"
+        raise EosinError(
+            said, file=path, fix="export it as 8-bit RGB over its whole range, as by: magick IN -auto-level OUT"
+        )
+
+
+def _bits_of(head: bytes, kind: str | None) -> int:
+    """Bits of a channel by the first bytes of a PNG or JPEG 2000; 8 of others."""
+    if kind == "PNG" and len(head) > _PNG_BITS_AT:
+        return head[_PNG_BITS_AT]
+    at = head.find(b"ihdr")
+    stated = head[at + 14 : at + 15]  # behind height, width and the number of channels
+    return 1 + (stated[0] & 0x7F) if kind == "JPEG2000" and at >= 0 and stated else 8
 
 
 def _halvings(width: int, height: int) -> tuple[Level, ...]:

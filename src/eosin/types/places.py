@@ -126,9 +126,13 @@ class Image:
         check_mpp(self.mpp, self.path)
 
 
+FINEST_MPP, COARSEST_MPP = 0.05, 10.0
+"""µm per pixel of images of slides, of full resolution or reduced."""
+
+
 def is_plausible(mpp: object) -> bool:
     """Whether µm per pixel are those of an image of a slide, of full resolution or reduced."""
-    return is_finite(mpp) and 0.05 <= mpp <= 10
+    return is_finite(mpp) and FINEST_MPP <= mpp <= COARSEST_MPP
 
 
 def check_mpp(mpp: float, path: str | Path) -> float:

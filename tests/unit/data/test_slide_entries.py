@@ -166,6 +166,10 @@ def test_the_encoding_of_excel_is_named(tmp_path: Path) -> None:
         ("Donor", "patient"),
         ("um_per_px", "mpp"),
         ("MPP_x", "mpp"),
+        ("mpp_um", "mpp"),
+        ("Pixel Size (um)", "mpp"),
+        ("microns_per_pixel", "mpp"),
+        ("spacing", "mpp"),
         ("tissue mask", "tissue"),
     ],
 )

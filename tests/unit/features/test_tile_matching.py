@@ -113,3 +113,32 @@ def test_a_dense_grid_trains_and_predicts(tmp_path: Path, how: str) -> None:
     assert len(alone.spots) == 48
     with pytest.raises(EosinError, match="--match has no use without --features"):
         eosin.train(sections[:2], model="ridge", genes="var:2", match=how)
+
+
+@pytest.mark.parametrize("how", ["exact", "nearest"])
+def test_tiles_of_another_scan_of_the_slide_are_refused(tmp_path: Path, how: str) -> None:
+    """TRIDENT notes the slide's size; tiles that begin beyond the image tell the same of CLAM's."""
+    centres = write_grid(tmp_path / "f")
+    section = section_of(tmp_path, xy_um=centres)
+    attach(section, tmp_path / "f", "uni", match=TileMatch(how))
+    with h5py.File(tmp_path / "f" / "A.h5", "r+") as file:
+        file["coords"].attrs.update({"level0_width": 800, "level0_height": 600})
+    attach(section, tmp_path / "f", "uni", match=TileMatch(how))
+    with h5py.File(tmp_path / "f" / "A.h5", "r+") as file:
+        file["coords"].attrs.update({"level0_width": 1600, "level0_height": 1200})
+    with pytest.raises(EosinError, match=r"tiles are of a slide of 1600 x 1200 px, s\.png has 800 x 600 px; encode"):
+        attach(section, tmp_path / "f", "uni", match=TileMatch(how))
+    write_grid(tmp_path / "f")
+    with h5py.File(tmp_path / "f" / "A.h5", "r+") as file:
+        file["coords"][...] *= 2
+    with pytest.raises(EosinError, match=r"its tiles reach x = 1400 px, s\.png is 800 px long there"):
+        attach(section, tmp_path / "f", "uni", match=TileMatch(how))
+
+
+def test_a_scale_of_the_tiles_that_is_not_used_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    centres = write_grid(tmp_path / "f")
+    for mpp in (0.5, 0.25):
+        with h5py.File(tmp_path / "f" / "A.h5", "r+") as file:
+            file["coords"].attrs["mpp"] = mpp
+        attach(section_of(tmp_path, xy_um=centres), tmp_path / "f", "uni", match=TileMatch("nearest"))
+    assert caplog.text.count("0.5 µm per pixel are used; its tiles were cut at 0.25") == 1

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 _GRAY8, _GRAY16, _BGR24 = 0, 1, 3
+_JPEG_XR = 4
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,15 @@ def mosaic(pixels: np.ndarray, corner: tuple[int, int] = (0, 0), *, tile: int = 
 
 
 def save_czi(
-    path: Path, pieces: Sequence[Piece], mpp: float | None, *, axes: str = "C", several: dict[str, int] | None = None
+    path: Path,
+    pieces: Sequence[Piece],
+    mpp: float | None,
+    *,
+    axes: str = "C",
+    several: dict[str, int] | None = None,
+    jpeg_xr: bool = False,
 ) -> Path:
-    """A CZI without compression.
+    """A CZI without compression, or of JPEG XR without loss.
 
     Parameters
     ----------
@@ -49,8 +56,14 @@ def save_czi(
     body, entries = bytearray(_segment(b"ZISRAWFILE", bytes(512))), []
     for number, piece in enumerate(pieces):
         places = dict.fromkeys(axes, 0) | {axis: number % n for axis, n in (several or {}).items()}
-        entry = _entry(piece, number, len(body), places)
-        data = piece.pixels[..., ::-1].tobytes() if piece.pixels.ndim == 3 else piece.pixels.tobytes()
+        entry = _entry(piece, number, len(body), places, codec=_JPEG_XR if jpeg_xr else 0)
+        data = (
+            _jpeg_xr(piece.pixels)
+            if jpeg_xr
+            else piece.pixels[..., ::-1].tobytes()
+            if piece.pixels.ndim == 3
+            else piece.pixels.tobytes()
+        )
         head = struct.pack("<iiq", 0, 0, len(data)) + entry
         body += _segment(b"ZISRAWSUBBLOCK", head + bytes(max(0, 256 - len(head))) + data)
         entries.append(entry)
@@ -71,7 +84,17 @@ def _segment(name: bytes, data: bytes) -> bytes:
     return name.ljust(16, b"\0") + struct.pack("<qq", len(padded), len(data)) + padded
 
 
-def _entry(piece: Piece, number: int, at: int, places: dict[str, int]) -> bytes:
+def _jpeg_xr(pixels: np.ndarray) -> bytes:
+    """Pixels as JPEG XR of BGR, which Zeiss stores, and which imagecodecs writes as RGB: the last byte of its mark."""
+    import imagecodecs
+
+    stored = bytearray(imagecodecs.jpegxr_encode(np.ascontiguousarray(pixels), level=1.0))
+    mark = bytes.fromhex("24c3dd6f034efe4bb1853d77768dc9")
+    stored[stored.index(mark) + len(mark)] = 0x0C
+    return bytes(stored)
+
+
+def _entry(piece: Piece, number: int, at: int, places: dict[str, int], codec: int = 0) -> bytes:
     """The directory's entry of a piece: type of pixels, place in the file, and its start and size on every axis."""
     height, width = piece.pixels.shape[:2]
     kind = _BGR24 if piece.pixels.ndim == 3 else _GRAY8 if piece.pixels.dtype == np.uint8 else _GRAY16
@@ -84,7 +107,7 @@ def _entry(piece: Piece, number: int, at: int, places: dict[str, int]) -> bytes:
     ]
     dims = b"".join(struct.pack("<4siifi", axis.encode(), start, size, 0.0, kept) for axis, start, size, kept in axes)
     pyramid = 0 if piece.factor == 1 else 2
-    return b"DV" + struct.pack("<iqiiB5xi", kind, at, 0, 0, pyramid, len(axes)) + dims
+    return b"DV" + struct.pack("<iqiiB5xi", kind, at, 0, codec, pyramid, len(axes)) + dims
 
 
 def _xml(pieces: Sequence[Piece], mpp: float | None) -> bytes:

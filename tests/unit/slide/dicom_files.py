@@ -12,18 +12,20 @@ from PIL import Image
 from unit.slide import pictures
 
 
-def save_dicom(folder: Path, pixels: np.ndarray, mpp: float, *, n_levels: int = 3, uid: str = "1.2.3") -> list[Path]:
-    """The files of one slide, finest level first; they lie in `folder` as `{uid}-{level}.dcm`."""
+def save_dicom(
+    folder: Path, pixels: np.ndarray, mpp: float, *, n_levels: int = 3, uid: str = "1.2.3", **more: Any
+) -> list[Path]:
+    """The files of one slide, finest level first, as `{uid}-{level}.dcm`; `more` is said beside what has to be."""
     files = []
     for level in range(n_levels):
         file = folder / f"{uid}-{level}.dcm"
-        _instance(pixels, mpp * 2**level, uid, level).save_as(file, enforce_file_format=True)
+        _instance(pixels, mpp * 2**level, uid, level, **more).save_as(file, enforce_file_format=True)
         files.append(file)
         pixels = pictures.halved(pixels)
     return files
 
 
-def _instance(pixels: np.ndarray, mpp: float, uid: str, level: int, tile: int = 128) -> Any:
+def _instance(pixels: np.ndarray, mpp: float, uid: str, level: int, tile: int = 128, **more: Any) -> Any:
     from pydicom.dataset import Dataset, FileDataset, FileMetaDataset
     from pydicom.encaps import encapsulate
     from pydicom.uid import UID, JPEGBaseline8Bit, VLWholeSlideMicroscopyImageStorage
@@ -70,7 +72,7 @@ def _instance(pixels: np.ndarray, mpp: float, uid: str, level: int, tile: int = 
         "SharedFunctionalGroupsSequence": [shared],
         "NumberOfFrames": len(frames),
         "PixelData": encapsulate(frames),
-    }
+    } | more
     for name, value in facts.items():
         setattr(made, name, value)
     made["PixelData"].is_undefined_length = True

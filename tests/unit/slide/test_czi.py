@@ -77,6 +77,23 @@ def test_codecs_of_scanners(tmp_path: Path, pixels: np.ndarray, codec: str) -> N
             assert np.array_equal(got, pixels[y - 4 : y + 4, x - 4 : x + 4])
 
 
+@needs_czi
+def test_jpeg_xr_is_read_by_zeiss_library(tmp_path: Path, pixels: np.ndarray) -> None:
+    """OpenSlide refuses it."""
+    path = save_czi(tmp_path / "s.czi", mosaic(pixels), MPP, jpeg_xr=True)
+    with open_slide(path) as slide:
+        assert (slide.library, slide.mpp) == ("pylibCZIrw", pytest.approx(MPP))
+        for x, y in PLACES:
+            assert np.array_equal(slide.read((x * MPP, y * MPP), 8 * MPP, 8), pixels[y - 4 : y + 4, x - 4 : x + 4])
+
+
+def test_jpeg_xr_without_that_library_is_one_line(tmp_path: Path, pixels: np.ndarray, monkeypatch) -> None:
+    path = save_czi(tmp_path / "s.czi", mosaic(pixels), MPP, jpeg_xr=True)
+    monkeypatch.setitem(sys.modules, "pylibCZIrw.czi", None)
+    with pytest.raises(EosinError, match=r"JPEG XR compression is not supported\); pip install 'eosin\[czi\]'"):
+        open_slide(path)
+
+
 @pytest.mark.parametrize(("axes", "library"), LIBRARIES)
 def test_reduced_levels_are_those_that_are_stored(tmp_path: Path, pixels: np.ndarray, axes: str, library: str) -> None:
     path = save_czi(tmp_path / "s.czi", pyramid(pixels, (10, -20)), MPP, axes=axes)

@@ -206,6 +206,7 @@ def test_a_mask_comes_back_as_it_was_written(tmp_path_factory: pytest.TempPathFa
     class Still:
         size_px, mpp = (round(mask.shape[1] * 8 / 0.53), round(mask.shape[0] * 8 / 0.53)), 0.53
         size_um = (size_px[0] * mpp, size_px[1] * mpp)
+        scanned_px = None
 
     path = tmp_path_factory.mktemp("m") / "m.geojson"
     write_tissue(path, Tissue(mask, 8.0), 0.53)

@@ -74,3 +74,20 @@ def test_another_encoding_is_named(tmp_path: Path, slide) -> None:
 def test_a_decimal_comma_is_named(tmp_path: Path, slide) -> None:
     with pytest.raises(EosinError, match=r"line 2: '200,5' is not a finite number; write 1234\.5 for 1234,5"):
         read_points(write(tmp_path, "id;x;y", "a;200,5;300,5"), slide)
+
+
+@pytest.mark.parametrize(("unit", "expected"), [("µm", [100.5, 150.0]), ("μm", [100.5, 150.0]), ("px", [50.25, 75.0])])
+def test_measurements_of_qupath_are_in_the_unit_that_they_say(
+    tmp_path: Path, slide, unit: str, expected: list[float]
+) -> None:
+    heading = f"Image\tObject ID\tName\tClass\tCentroid X {unit}\tCentroid Y {unit}\tNucleus: Area"
+    file = write(tmp_path, heading, "s.png\tab-1\t\tTumor\t100.5\t150\t30", "s.png\tab-2\t\t\t200\t150\t31")
+    with open_slide(slide.path, mpp=0.5) as finer:
+        spots = read_points(file, finer)
+    assert spots.xy_um[0].tolist() == expected and spots.ids == ("ab-1", "ab-2")
+
+
+def test_names_that_are_all_empty_are_none(tmp_path: Path, slide) -> None:
+    assert len(read_points(write(tmp_path, "name,x,y", ",1,2", ",3,4"), slide)) == 2
+    with pytest.raises(EosinError, match="point 2 has no id"):
+        read_points(write(tmp_path, "name,x,y", "a,1,2", ",3,4"), slide)

@@ -49,7 +49,7 @@ def test_exactly_one_micrometre_is_said(tmp_path: Path, caplog: pytest.LogCaptur
 
 
 def test_a_magnification_that_does_not_fit_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    for power, mpp in ((40, 1.0), (20, 0.499)):
+    for power, mpp in ((40, 1.0), (20, 0.22)):
         text = f"Aperio Image Library v11\r\n300x260 (128x128) JPEG/RGB Q=70|AppMag = {power}|MPP = {mpp}"
         file = tmp_path / f"{power}.svs"
         options = {"photometric": "rgb", "tile": (128, 128), "compression": "jpeg", "metadata": None}

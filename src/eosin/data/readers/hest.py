@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
+from eosin.data.array_map import array_notes
 from eosin.data.foreign import gene_names, on_tissue
 from eosin.data.gene_features import is_control
 from eosin.data.h5ad import read_h5ad, spatial
 from eosin.data.missing import names_no_patient
+from eosin.data.odd_counts import odd_counts
 from eosin.data.raw_counts import raw_counts
 from eosin.data.reader import READERS, Reader
+from eosin.data.scale_keys import HEST_KEYS, hest_scale
 from eosin.data.section_parts import SectionParts, find_image
 from eosin.data.uns_spatial import foreign_diameter_px, stated_number
 from eosin.errors import EosinError
@@ -31,9 +34,8 @@ if TYPE_CHECKING:
 
 DIAMETER_UM = {"visium": 55.0, "spatial transcriptomics": 100.0, "visium hd": 100.0, "xenium": 100.0}
 """Where the metadata leave it out. Xenium and Visium HD are pooled into squares of 100 µm in this collection."""
-MPP_KEYS = ("pixel_size_um_estimated", "pixel_size_um_embedded")
-_NUMBERS = (*MPP_KEYS, "spot_diameter", "inter_spot_dist")
-_PITCH_TOLERANCE = 0.2
+_NUMBERS = (*HEST_KEYS, "spot_diameter", "inter_spot_dist")
+_PITCH_TOLERANCE, _SAME_SCALE = 0.2, 0.02
 _REPORT = "github.com/mahmoodlab/HEST/issues/126"
 _SAME_TISSUE = {"TENX128": "TENX155"}
 """Samples that are in HEST-1k twice (metadata 1.1.2.0), from two pages of 10x; reported by its users."""
@@ -67,7 +69,7 @@ class Hest(Reader):
         adata, tissue_notes = on_tissue(read_h5ad(file))
         facts, notes = read_metadata(path / "metadata" / f"{name}.json")
         is_given = mpp is not None
-        mpp = _mpp(adata, facts, mpp, file)
+        mpp, scale_notes = _mpp(adata, facts, mpp, file)
         xy_um = spatial(adata, file) * mpp
         platform = str(facts.get("st_technology") or "unknown")
         diameter_um, diameter_notes = _diameter(adata, facts, platform, mpp)
@@ -89,10 +91,12 @@ class Hest(Reader):
                 *notes,
                 *known_faults(name),
                 *tissue_notes,
+                *scale_notes,
                 *diameter_notes,
                 *gene_notes,
                 *image_notes,
                 *_odd_pitch(xy_um, facts),
+                *array_notes(adata.obs, xy_um),
             ],
             is_image_of_positions=is_given,
         ).section(self.naming)
@@ -132,6 +136,7 @@ def read_metadata(file: Path) -> tuple[dict[str, Any], list[str]]:
 def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, GeneNames, list[str]]:
     """Counts [s g], what their columns are called, and notes; control probes are left out."""
     counts, notes = raw_counts(adata, file)
+    notes += odd_counts(counts, adata, of_x=not notes)
     genes = gene_names(adata.var)
     kept = [j for j, name in enumerate(genes.names) if not (is_control(name) or "control" in name.lower())]
     if len(kept) < len(genes):
@@ -140,13 +145,16 @@ def genes_only(adata: AnnData, file: Path) -> tuple[sparse.csr_matrix, GeneNames
     return counts, genes, notes
 
 
-def _mpp(adata: AnnData, facts: dict[str, Any], mpp: float | None, file: Path) -> float:
-    stored = (value for source in (facts, adata.uns) for key in MPP_KEYS if (value := stated_number(source, key, file)))
-    scale = mpp if mpp is not None else next(stored, None)
-    if scale is None:
+def _mpp(adata: AnnData, facts: dict[str, Any], mpp: float | None, file: Path) -> tuple[float, list[str]]:
+    """µm per pixel as given, else by the metadata, and notes on what differs from it."""
+    stored, key, notes = hest_scale([facts, adata.uns], file)
+    if mpp is not None:
+        odd = stored is not None and abs(stored / mpp - 1) > _SAME_SCALE
+        return check_mpp(mpp, file), [f"{mpp:g} µm/px as given, {key} says {stored:.4g}"] if odd else []
+    if stored is None:
         fix = "give --mpp, or the sample's metadata/*.json with pixel_size_um_estimated"
         raise EosinError("does not say the scale of obsm['spatial']", file=file, fix=fix)
-    return check_mpp(scale, file)
+    return check_mpp(stored, file), notes
 
 
 def _diameter(adata: AnnData, facts: dict[str, Any], platform: str, mpp: float) -> tuple[float, list[str]]:

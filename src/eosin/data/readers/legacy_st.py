@@ -118,8 +118,10 @@ def _join(
 
 
 def _exchanged(array: np.ndarray, xy_px: np.ndarray) -> list[str]:
-    """A note where pixels run against the places on the array, as they do where two columns are exchanged."""
+    """A note where pixels run against the places on the array, as exchanged columns do, or are stretched."""
     found = array_map(array, xy_px, hexagonal=False)
+    if found is not None and found.is_stretched:
+        return [f"by x, y of the array pixels are stretched by {found.stretch:.0%} along one axis: is the picture so?"]
     if found is None or not found.is_lattice or np.linalg.det(found.per_step) > 0:
         return []
     what = "pixel_x and pixel_y run against x and y of the array, exchanged or mirrored"

@@ -26,13 +26,18 @@ from eosin.data.reader import READERS, Reader
 from eosin.data.readers.native import own_section
 from eosin.data.scale_facts import ScaleFacts
 from eosin.data.section_parts import SectionParts, find_image, left_out
-from eosin.data.uns_spatial import factors_of, reduced_picture, stated_number
+from eosin.data.uns_spatial import factors_of, normalise, reduced_picture, stated_number
 from eosin.errors import EosinError
 from eosin.types import Footprints, Image, Section
 
 if TYPE_CHECKING:
     import h5py
     from anndata import AnnData
+
+
+_SINGLE = "is_single"
+"""CELLxGENE's, beside the libraries of `uns["spatial"]`: whether the file is of one section."""
+_SEVERAL = f"uns['spatial']['{_SINGLE}'] says that it is of several sections: name their column of obs by --library"
 
 
 class SingleFile(Reader):
@@ -131,15 +136,15 @@ def _of_library(
 
     A file of one library is taken whole.
     """
-    uns = adata.uns.get("spatial")
-    keys = list(uns) if isinstance(uns, dict) else []
+    keys, facts = normalise(adata)
     told_by, of_spot = library_of_spots(adata.obs, keys, column, path)
     if library is None:
         known = set(of_spot) - {""}
         if len(keys) > 1 and not known & set(keys):
             return adata, None, [f"{_untold(adata, path, mpp, 'no column tells whose a spot is')}: taken for one"]
         own = known & set(keys) if known else set(keys)
-        return adata, own.pop() if len(own) == 1 and len(known) <= 1 else None, []
+        notes = [] if np.all(facts.get(_SINGLE, True)) else [_SEVERAL]
+        return adata, own.pop() if len(own) == 1 and len(known) <= 1 else None, notes
     notes = [] if told_by in (LIBRARY, column) else [f"obs['{told_by}'] tells the libraries of uns['spatial'] apart"]
     if len(keys) > 1 and library not in keys:
         notes.append(f"{_untold(adata, path, mpp, f'none is called {library}')}: scale factors are the first one's")

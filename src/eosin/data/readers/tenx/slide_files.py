@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np
+
 from eosin.data.file_names import is_of
 from eosin.data.packed import unpack_command
 from eosin.data.picture_size import ratio_to_reduced
@@ -12,11 +14,14 @@ from eosin.data.reader import IMAGE_SUFFIXES
 from eosin.data.readers.tenx.samples import Sample
 from eosin.data.readers.tenx.tenx_folder import read_factors
 from eosin.data.section_parts import find_image
+from eosin.errors import EosinError
 from eosin.slide import is_slide
 from eosin.types import Image
 
 _REDUCED = ("tissue_hires_image.png", "tissue_hires_image.jpg", "tissue_hires_image.tif")
 _LOWRES = ("tissue_lowres_image.png", "tissue_lowres_image.jpg")
+_SAME_SIZE, _ROUNDED_PX = 0.01, 2.0
+"""How far the sizes of the picture by two reduced copies may differ: as a share, and pixels of the smaller copy."""
 _NOT_THE_SLIDE = ("aligned", "detected", "hires", "lowres", "morphology", "fiducial")
 _TISSUE, _INSTRUMENT = "tissue_image", re.compile(r"cytassist|^cavg\d+")
 """10x calls the microscope's image of a CytAssist run `*_tissue_image.tif`, and `*_image.tif` that of the CytAssist.
@@ -67,26 +72,46 @@ def slide_ratio(slide: Path | None, sample: Sample) -> tuple[float, list[str]]:
     Raises
     ------
     EosinError
-        The slide is another picture: of another shape, or of a ratio that is not plain.
+        The slide is another picture: of another shape, or of a ratio that is not plain. Or the reduced copies are of
+        two pictures by their scale factors.
     """
-    if slide is None:
-        return 1.0, []
-    copy = _reduced_copy(sample)
-    if copy is None:
+    copies = _reduced_copies(sample)
+    _check_copies(copies)
+    copy = next(iter(copies), None)
+    if copy is None or slide is None:
         return 1.0, []
     is_used = copy[0] == sample.file(*_REDUCED)
     without = "the reduced one is then used" if is_used else "the section then has none"
     return ratio_to_reduced(slide, *copy, without=without)
 
 
-def _reduced_copy(sample: Sample) -> tuple[Path, float] | None:
-    """The largest reduced copy of the picture that Space Ranger saw, and its pixels per pixel of that."""
-    factors = read_factors(sample)
+def _reduced_copies(sample: Sample) -> list[tuple[Path, float]]:
+    """The reduced copies of the picture that Space Ranger saw, largest first, and their pixels per pixel of that."""
+    factors, copies = read_factors(sample), []
     for names, key in ((_REDUCED, "tissue_hires_scalef"), (_LOWRES, "tissue_lowres_scalef")):
         reduced, factor = sample.file(*names), factors.get(key)
         if reduced is not None and reduced.suffix != ".gz" and factor is not None:
-            return reduced, factor
-    return None
+            copies.append((reduced, factor))
+    return copies
+
+
+def _check_copies(copies: list[tuple[Path, float]]) -> None:
+    """Refuse copies by whose sizes and scale factors the picture had two sizes: one is of another sample."""
+    from eosin.slide import size_px_of  # image libraries load only where a file is asked
+
+    try:
+        sizes_px = [size_px_of(file) for file, _ in copies]
+    except EosinError:
+        return  # whoever uses it says what is wrong with it
+    if len(copies) < 2:
+        return
+    (first, factor), (second, other) = copies
+    seen, also = (np.array(size_px) / one for size_px, one in zip(sizes_px, (factor, other)))
+    if np.all(np.abs(also - seen) <= np.maximum(_SAME_SIZE * seen, _ROUNDED_PX / min(factor, other))):
+        return
+    told, too = (" x ".join(f"{side:.0f}" for side in size) for size in (seen, also))
+    problem = f"is of a picture of {told} px by its scale factor, {second.name} of {too} px"
+    raise EosinError(problem, file=first, fix="take both and scalefactors_json.json of one sample and one run")
 
 
 def image_of(slide: Path | None, sample: Sample, scale: float, ratio: float = 1.0) -> tuple[Image | None, list[str]]:
@@ -100,7 +125,7 @@ def image_of(slide: Path | None, sample: Sample, scale: float, ratio: float = 1.
         How many times larger the slide is.
     """
     if slide is not None:
-        copy = _reduced_copy(sample)
+        copy = next(iter(_reduced_copies(sample)), None)
         return Image(slide, scale / ratio, reduced=None if copy is None else copy[0]), []
     file, factor = sample.file(*_REDUCED), read_factors(sample).get("tissue_hires_scalef")
     if file is None or factor is None:

@@ -18,7 +18,7 @@ from eosin.data.readers.tenx.barcodes import check_filtered, match_barcodes, no_
 from eosin.data.readers.tenx.samples import Sample, find_matrix, joint_positions, positions_of, samples_in
 from eosin.data.readers.tenx.slide_files import find_slide, image_of, slide_ratio
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
-from eosin.data.readers.tenx.visium_hd_bins import sizes
+from eosin.data.readers.tenx.visium_hd_folders import is_hd
 from eosin.data.section_parts import SectionParts, left_out
 from eosin.errors import EosinError
 from eosin.types import check_mpp
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIAMETER_UM = 55.0
-
-_OF_VISIUM_HD = (
-    "binned_outputs",
-    "segmented_outputs",
-    "cell_segmentations.geojson",
-    "spatial/tissue_positions.parquet",
-)
+_MOST_SHARED = 0.05
 
 
 class Visium(tenx.TenxReader):
@@ -46,9 +40,7 @@ class Visium(tenx.TenxReader):
 
     def samples_in(self, folder: Path) -> dict[str, Sample]:
         """The samples in a folder; none where it is of Visium HD, whose positions are those of bins."""
-        if any((folder / name).exists() for name in _OF_VISIUM_HD) or sizes(folder):
-            return {}
-        return samples_in(folder)
+        return {} if is_hd(folder) else samples_in(folder)
 
     def read_outputs(self, sample: Sample, name: str, mpp: float | None) -> SectionParts:
         """Spots in tissue with their counts; the reduced image stands in for a slide that is not there."""
@@ -60,11 +52,16 @@ class Visium(tenx.TenxReader):
         slide, slide_notes = find_slide(sample, name)
         ratio, ratio_notes = slide_ratio(slide, sample)
         factors = tenx.read_factors(sample)
-        scale, scale_notes = scale_of_lattice(positions, slide, mpp, places, ratio=ratio)
+        nowhere = _without_place(positions, places)
+        placed = positions[~nowhere]
+        scale, scale_notes = scale_of_lattice(placed, slide, mpp, places, ratio=ratio)
         _check_stored(factors.get("microns_per_pixel"), scale, mpp, ratio, places)
-        _check_width(positions, factors.get("spot_diameter_fullres"), places)
+        _check_width(placed, factors.get("spot_diameter_fullres"), places)
         with open_matrix(file, self.naming) as matrix:
             rows, kept, row_notes = join(matrix.barcodes, positions, file, sample.ending)
+            has_place = ~nowhere[kept.index.to_numpy()]
+            row_notes += left_out(int((~has_place).sum()), len(rows), "spots have no position of their own")
+            rows, kept = rows[has_place], kept[has_place]
             counts = matrix.rows(rows)
         image, image_notes = image_of(slide, sample, scale, ratio)
         notes = [*row_notes, *scale_notes, *ratio_notes, *slide_notes, *image_notes]
@@ -80,6 +77,24 @@ class Visium(tenx.TenxReader):
             platform=self.platform,
             notes=[*matrix_notes, *matrix.notes, *notes],
         )
+
+
+def _without_place(positions: pd.DataFrame, file: Path) -> np.ndarray:
+    """Which rows [p] share their place with others, as spots that a tool put at (0, 0) or (-1, -1) do.
+
+    Raises
+    ------
+    EosinError
+        Over a twentieth of those in tissue do: their places are lost.
+    """
+    shared = positions.duplicated(["pxl_row_in_fullres", "pxl_col_in_fullres"], keep=False).to_numpy()
+    in_tissue = (positions["in_tissue"] == 1).to_numpy()
+    n_shared, n_all = int((shared & in_tissue).sum()), int(in_tissue.sum())
+    if n_shared > _MOST_SHARED * n_all:
+        x, y = pixels(positions[shared & in_tissue])[0]
+        problem = f"{n_shared} of {n_all} positions in tissue share their place with others, as ({x:g}, {y:g})"
+        raise EosinError(problem, file=file, fix="copy it from Space Ranger's outputs again")
+    return shared
 
 
 def join(

@@ -15,9 +15,11 @@ from eosin.data.pooling import check_width
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.samples import Sample, samples_under
+from eosin.data.readers.tenx.samples import samples_in as samples_of_spots
 from eosin.data.readers.tenx.slide_files import find_slide, image_of, slide_ratio
-from eosin.data.readers.tenx.visium_hd_bins import Squares, choose_bins, sizes, squares_of_bins
+from eosin.data.readers.tenx.visium_hd_bins import Squares, choose_bins, squares_of_bins
 from eosin.data.readers.tenx.visium_hd_cells import cell_folder, squares_of_cells, units_of_cells
+from eosin.data.readers.tenx.visium_hd_folders import is_filled, is_hd, sizes
 from eosin.data.section_parts import SectionParts
 from eosin.errors import EosinError
 from eosin.types import check_mpp
@@ -42,8 +44,10 @@ class VisiumHd(tenx.TenxReader):
         return VisiumHd(cells=True)
 
     def samples_in(self, folder: Path) -> dict[str, Sample]:
-        """The one sample of a folder that holds bins or segmented cells."""
-        return {"": Sample(folder)} if sizes(folder) or cell_folder(folder) is not None else {}
+        """The one sample of a folder that holds bins or segmented cells; empty folders beside spots are none."""
+        if not sizes(folder) and cell_folder(folder) is None:
+            return {}
+        return {"": Sample(folder)} if is_hd(folder) or not samples_of_spots(folder) else {}
 
     def recognise(self, path: Path) -> str | None:
         """The number of samples, and whether they are of bins or of cells."""
@@ -54,11 +58,15 @@ class VisiumHd(tenx.TenxReader):
     def read_outputs(self, sample: Sample, name: str, mpp: float | None) -> SectionParts:
         """Squares of bins, or of cells where there are no bins; or cells."""
         folder = sample.folder
-        has_bins = bool(sizes(folder)) and not self.cells
-        if self.cells and cell_folder(folder) is None:
+        cells = cell_folder(folder)
+        bins = list(sizes(folder).values())
+        has_bins = bool(bins) and not self.cells and (cells is None or any(map(is_filled, bins)))
+        if self.cells and cells is None:
             fix = "copy what Space Ranger 4 segmented, or leave out --unit cells"
             raise EosinError("no segmented_outputs/", file=folder, fix=fix)
-        place = choose_bins(folder, self.bin_um).folder if has_bins else cell_folder(folder) or folder
+        place = choose_bins(folder, self.bin_um).folder if has_bins else cells or folder
+        if not is_filled(place):
+            raise EosinError("is empty", file=place, fix="copy all of Space Ranger's outputs again")
         slide, slide_notes = find_slide(sample, name, beside=place)
         ratio, ratio_notes = slide_ratio(slide, Sample(place))
         scale, scale_notes = _scale(place, mpp, ratio)

@@ -5,10 +5,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import re
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,8 +17,9 @@ from eosin.data.missing import as_text
 from eosin.data.pooling import Pool, square_ids
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.barcodes import check_filtered
-from eosin.data.readers.tenx.samples import Sample, find_matrix
+from eosin.data.readers.tenx.samples import find_matrix
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, FeatureMatrix, open_matrix, reading
+from eosin.data.readers.tenx.visium_hd_folders import positions_file, sizes
 from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 from eosin.genes.columns import GeneNames, Naming
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
 
 DEFAULT_UM = 16.0
 _LEAST_AS_IT_IS = 8.0
-_POSITIONS = ("tissue_positions.parquet", "tissue_positions.csv", "tissue_positions_list.csv")
-_BARCODE = re.compile(rb"s_(\d{3})um_\d+_\d+")
 _ENOUGH = 100_000
 """Bins on which the pitch is measured."""
 _MOST_BINS, _WIDEST = 1 << 26, 1 << 16
@@ -108,7 +103,7 @@ def squares_of_bins(folder: Path, bin_um: float | None, naming: Naming) -> Squar
     """The squares of `bin_um`, or of 16 µm: bins of that size, or several of a smaller one together."""
     chosen = choose_bins(folder, bin_um)
     square, side, width_um = chosen.folder, chosen.side, chosen.width_um
-    bins = read_bins(_positions_file(square))
+    bins = read_bins(positions_file(square))
     file, matrix_notes = find_matrix(square)
     with open_matrix(file, naming) as matrix:
         of_bin, tissue_notes = _join(matrix, bins, file)
@@ -119,50 +114,6 @@ def squares_of_bins(folder: Path, bin_um: float | None, naming: Naming) -> Squar
     fitted = array_map(bins.array[:_ENOUGH].astype(np.float64), bins.px[:_ENOUGH], hexagonal=False)
     pitch_px = fitted.pitch * side if fitted is not None and fitted.is_lattice else float("nan")
     return Squares(square, ids, px, width_um, counts, matrix.genes, notes, pitch_px)
-
-
-def sizes(folder: Path) -> dict[int, Path]:
-    """The bin sizes in µm that are there, and their folders: those of a sample, or a folder of bins alone."""
-    folders = {}
-    for place in (folder / "binned_outputs", folder):
-        for square in sorted(place.glob("square_*um")):
-            if (size := _size_by_name(square)) is not None and square.is_dir():
-                folders.setdefault(size, square)
-    if not folders and (size := _size_of_alone(folder)) is not None:
-        return {size: folder}
-    return folders
-
-
-def _size_by_name(square: Path) -> int | None:
-    match = re.fullmatch(r"square_(\d{1,4})um", square.name)
-    return int(match.group(1)) if match and int(match.group(1)) > 0 else None
-
-
-def _size_of_alone(folder: Path) -> int | None:
-    """The bin size of a folder that holds positions of bins itself: by its name, its scale factors, or a barcode."""
-    positions = Sample(folder).file(*_POSITIONS)
-    if positions is None:
-        return None
-    if (size := _size_by_name(folder.resolve())) is not None:
-        return size
-    with contextlib.suppress(EosinError):
-        if bin_um := tenx.read_factors(folder).get("bin_size_um"):
-            return round(bin_um)
-    match = None if positions.name.endswith(".parquet") else _BARCODE.search(_beginning(positions))
-    return int(match.group(1)) if match and int(match.group(1)) > 0 else None
-
-
-def _beginning(file: Path) -> bytes:
-    try:
-        with gzip.open(file) if file.suffix == ".gz" else open(file, "rb") as stream:
-            return stream.read(400)
-    except (OSError, EOFError, zlib.error):
-        return b""  # whoever reads it says what is wrong with it
-
-
-def _positions_file(square: Path) -> Path:
-    """The table of positions of one bin size."""
-    return Sample(square).file(*_POSITIONS) or square / "spatial" / _POSITIONS[0]
 
 
 @dataclass(frozen=True)

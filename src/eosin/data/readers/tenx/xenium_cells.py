@@ -17,6 +17,7 @@ from eosin.data.reader import blame
 from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.cell_units import cell_units, without_outlines
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, open_matrix, reading
+from eosin.data.readers.tenx.xenium_extent import Extent, check_extent
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_units import Measured, Units, by_name, no_table
 from eosin.errors import EosinError
@@ -30,8 +31,11 @@ if TYPE_CHECKING:
 
 _COLUMNS = ("cell_id", "x_centroid", "y_centroid")
 _CORNERS = ("cell_id", "vertex_x", "vertex_y")
-_PART = "label_id"
+_PART, _TOTAL = "label_id", "transcript_counts"
+_APART, _MOST_APART, _OTHER = 0.05, 0.1, 0.5
+"""How far totals of a cell may differ, for how many cells, and for how many where the tables are of two regions."""
 _PIECE = 1 << 20
+_FEWEST = 20
 _COMPARED, _SAME, _APART_UM = 2000, 0.99, 1.0
 """Cells of a second table that are looked at, the share that must be alike, and how far they may lie apart."""
 _PAIR = "pair the files of one region"
@@ -51,12 +55,15 @@ class CellTable:
         [b], as the table tells; None where it does not.
     n_others
         Cells of the table that the matrix does not have.
+    n_transcripts
+        [b] transcripts of genes in each cell, as the table tells; None where it does not.
     """
 
     file: Path
     xy_um: np.ndarray
     area_um2: np.ndarray | None
     n_others: int
+    n_transcripts: np.ndarray | None = None
 
 
 class WholeCells(Units):
@@ -70,14 +77,16 @@ class WholeCells(Units):
             raise no_table(folder, "no cell_feature_matrix.h5", fix)
         with open_matrix(source, naming) as matrix:
             table = read_cells(folder, matrix.barcodes)
+            check_extent(table.file, Extent.of(table.xy_um), "cells")
             outlines, outline_notes = _read_outlines(folder, matrix.barcodes, frame)
             placed = frame.place(table.xy_um)
             with blame(table.file):
                 cells = cell_units(placed, table.area_um2, outlines, table.file)
             counts = matrix.rows(cells.rows)
+            odd = check_totals(table, np.asarray(counts.sum(1, dtype=np.float64)).ravel(), cells.rows)
             ids = tuple(name.decode("utf-8", "replace") for name in matrix.barcodes[cells.rows].tolist())
         counts, genes = by_name(counts, matrix.genes)
-        notes = ["cells are the units; transcripts outside of cells are not counted", *matrix.notes]
+        notes = ["cells are the units; transcripts outside of cells are not counted", *matrix.notes, *odd]
         if table.n_others:
             notes.append(f"{table.n_others} cells of {table.file.name} are not in the matrix")
         if outlines is not None:
@@ -120,6 +129,7 @@ def read_cells(folder: Path, barcodes: np.ndarray) -> CellTable:
         ids = pd.Index([_id(cell) for cell in table["cell_id"]])
         xy_um = table[list(_COLUMNS[1:])].to_numpy(np.float64)
         area = table["cell_area"].to_numpy(np.float64) if "cell_area" in table else None
+        totals = table[_TOTAL].to_numpy(np.float64) if _TOTAL in table else None
     if not ids.is_unique:
         raise EosinError("a cell_id occurs twice", file=file, fix=AGAIN)
     _check_same_places(folder, file, ids, xy_um)
@@ -127,7 +137,36 @@ def read_cells(folder: Path, barcodes: np.ndarray) -> CellTable:
     if (rows < 0).any():
         missing = barcodes[int(np.argmin(rows))].decode("utf-8", "replace")
         raise EosinError(f"has no cell '{missing}' of the matrix", file=file, fix=_PAIR)
-    return CellTable(file, xy_um[rows], None if area is None else area[rows], len(ids) - len(rows))
+    chosen = [None if column is None else column[rows] for column in (area, totals)]
+    return CellTable(file, xy_um[rows], chosen[0], len(ids) - len(rows), chosen[1])
+
+
+def check_totals(table: CellTable, own: np.ndarray, rows: np.ndarray | slice = slice(None)) -> list[str]:
+    """A note where cells hold other numbers of transcripts than the table says; cells are numbered alike everywhere.
+
+    Parameters
+    ----------
+    table
+        The table of cells.
+    own
+        [c] what the matrix holds for the cells `rows` of the table.
+
+    Raises
+    ------
+    EosinError
+        Most cells do, and not in proportion: matrix and table are of two regions.
+    """
+    if table.n_transcripts is None or len(own) < _FEWEST:
+        return []
+    told = table.n_transcripts[rows]
+    apart = ~(np.abs(own - told) <= np.maximum(1.0, _APART * told))
+    if np.mean(apart) <= _MOST_APART:
+        return []
+    problem = f"{_TOTAL} differ from the matrix for {int(apart.sum())} of {len(own)} cells"
+    together = np.corrcoef(own, np.nan_to_num(told))[0, 1] if np.ptp(own) > 0 and np.ptp(told) > 0 else 1.0
+    if np.mean(apart) > _OTHER and together < _OTHER:
+        raise EosinError(problem, file=table.file, fix=_PAIR)
+    return [f"{problem}: is it of another panel or segmentation?"]
 
 
 def _check_same_places(folder: Path, file: Path, ids: pd.Index, xy_um: np.ndarray) -> None:

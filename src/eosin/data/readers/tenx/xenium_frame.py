@@ -79,7 +79,7 @@ def read_frame(folder: Path) -> tuple[Frame, list[str]]:
         if points is not None:
             has += f" ({points} holds points: export the alignment's matrix from Xenium Explorer too)"
         return Frame(np.eye(2), np.zeros(2)), [f"{has}: positions are µm, there is no image"]
-    pixel_um, notes = _pixel_um(folder)
+    pixel_um, notes = pixel_um_of(folder)
     matrix = np.diag([pixel_um, pixel_um, 1.0]) @ _alignment(tables[0])  # pixels of the H&E image to Xenium's µm
     stretch = np.linalg.svd(matrix[:2, :2], compute_uv=False)
     mpp = check_mpp(float(np.sqrt(stretch[0] * stretch[1])), tables[0])
@@ -133,7 +133,7 @@ def _cells(line: str) -> list[str]:
     return cells[:-1] if cells and not cells[-1] else cells  # behind a comma at the end
 
 
-def _pixel_um(folder: Path) -> tuple[float, list[str]]:
+def pixel_um_of(folder: Path) -> tuple[float, list[str]]:
     """µm per pixel of the morphology image, and a note where it is assumed."""
     file = folder / "experiment.xenium"
     facts: Any = read_json(file) if file.is_file() else {}

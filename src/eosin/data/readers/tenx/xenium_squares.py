@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
-from eosin.data.readers.tenx.xenium_cells import cell_files, cell_matrix, read_cells
+from eosin.data.readers.tenx.xenium_cells import cell_files, cell_matrix, check_totals, read_cells
+from eosin.data.readers.tenx.xenium_extent import Extent, check_extent
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_genes import ids_of_genes
 from eosin.data.readers.tenx.xenium_transcripts import Transcripts, find_transcripts
@@ -44,18 +47,21 @@ class SquaresOf(Units):
         pool, transcripts = Pool(), Transcripts(source)
         for xy_um, genes in transcripts.pieces():
             pool.add(squares_at(frame.place(xy_um), self.width_um), genes)
-        if (cells := next(cell_files(source.parent), None)) is not None:
-            transcripts.check_extent(cells)
+        odd = check_extent(source, transcripts.extent, "transcripts", next(cell_files(source.parent), None))
         ids, unread = ids_of_genes(source.parent, cell_matrix(source.parent))
         genes = GeneNames(transcripts.genes, tuple(ids.get(name, "") for name in transcripts.genes))
-        return pool, genes, [*transcripts.notes, *unread]
+        return pool, genes, [*transcripts.notes, *odd, *unread]
 
     def _pool_cells(self, source: Path, frame: Frame, naming: Naming) -> tuple[Pool, GeneNames, list[str]]:
         pool = Pool()
         with open_matrix(source, naming) as matrix:
-            xy_um = read_cells(source.parent, matrix.barcodes).xy_um
+            table = read_cells(source.parent, matrix.barcodes)
+            check_extent(table.file, Extent.of(table.xy_um), "cells")
+            xy_um = table.xy_um
             squares = squares_at(frame.place(xy_um), self.width_um)
+            totals = np.zeros(len(xy_um))
             for first, block in matrix.blocks():
+                totals[first : first + len(block.indptr) - 1] = np.asarray(block.sum(1, dtype=np.float64)).ravel()
                 pool.add_rows(squares[first : first + len(block.indptr) - 1], block)
         note = f"{len(xy_um)} cells were pooled whole, by their centres; transcripts outside of cells are not counted"
-        return pool, matrix.genes, [*matrix.notes, note]
+        return pool, matrix.genes, [*matrix.notes, note, *check_totals(table, totals)]

@@ -11,6 +11,7 @@ import numpy as np
 from eosin.data.gene_features import is_control
 from eosin.data.readers.tenx.arrow_columns import coded, numbers
 from eosin.data.readers.tenx.tenx_matrix import AGAIN, reading
+from eosin.data.readers.tenx.xenium_extent import Extent
 from eosin.data.section_parts import left_out
 from eosin.errors import EosinError
 
@@ -21,8 +22,6 @@ LEAST_QV = 20.0
 """Phred-scaled quality below which a call is not trusted; Xenium's own matrix of cells uses the same."""
 _COLUMNS = ("feature_name", "x_location", "y_location", "qv")
 _IS_GENE = "is_gene"
-_FARTHER, _FARTHER_UM = 1.5, 200.0
-"""How much farther than the cells transcripts may reach."""
 _PIECE = 1 << 20
 
 
@@ -33,7 +32,7 @@ def find_transcripts(folder: Path) -> Path | None:
 
 
 class Transcripts:
-    """A pass over the table; `genes` and `notes` are complete when `pieces` is through.
+    """A pass over the table; `genes`, `notes` and `extent` are complete when `pieces` is through.
 
     `pieces` raises an `EosinError` where the file is cut short, lacks a column or holds something other than numbers.
     Genes that were seen only below the quality stay in the list, so that sections of one panel have the same genes.
@@ -43,7 +42,7 @@ class Transcripts:
         self.file = file
         self._number: dict[str, int] = {}
         self._n, self._n_low, self._n_control = 0, 0, 0
-        self._farthest = np.zeros(2)
+        self.extent = Extent.of(np.empty((0, 2)))
 
     @property
     def genes(self) -> tuple[str, ...]:
@@ -55,24 +54,6 @@ class Transcripts:
         """What was left out, one line each."""
         low = left_out(self._n_low, self._n, f"transcripts are below quality {LEAST_QV:g}")
         return low + left_out(self._n_control, self._n, "transcripts are of control probes")
-
-    def check_extent(self, cells: Path) -> None:
-        """Refuse transcripts that lie far beyond all cells of the region, as those in pixels do.
-
-        Told by what a Parquet file notes of its columns, so that no cell is read; to be called after `pieces`.
-
-        Raises
-        ------
-        EosinError
-            They reach half as far again as the cells, and by over 200 µm.
-        """
-        extent = _extent_of(cells)
-        if extent is None:
-            return
-        for axis, transcripts, cell in zip("xy", self._farthest, extent):
-            if transcripts > _FARTHER * cell and transcripts > cell + _FARTHER_UM:
-                problem = f"transcripts reach {axis} = {transcripts:.0f} µm, the cells of {cells.name} {cell:.0f}"
-                raise EosinError(problem, file=self.file, fix="take both of one region, in µm and not in pixels")
 
     def pieces(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Positions [m 2] in µm and gene numbers [m] of the transcripts that count."""
@@ -103,28 +84,8 @@ class Transcripts:
         self._n_control += int(control.sum())
         self._n_low += int((low & ~control).sum())
         kept = ~(control | low)
-        if len(xy_um):
-            self._farthest = np.maximum(self._farthest, xy_um.max(0))
+        self.extent |= Extent.of(xy_um)
         return xy_um[kept], of_name[codes[kept]]
-
-
-def _extent_of(cells: Path) -> tuple[float, float] | None:
-    """The largest x and y of the centres of cells, by the statistics of a Parquet file; None where it has none."""
-    import pyarrow.parquet as pq
-
-    try:
-        facts = pq.read_metadata(cells)
-        groups = [facts.row_group(i) for i in range(facts.num_row_groups)]
-        largest = {"x_centroid": -np.inf, "y_centroid": -np.inf}
-        for group in groups:
-            for column in (group.column(j) for j in range(group.num_columns)):
-                if column.path_in_schema in largest:
-                    value = float(column.statistics.max)
-                    largest[column.path_in_schema] = max(largest[column.path_in_schema], value)
-    except Exception:  # a damaged table, or one without statistics: whoever reads it says so
-        return None
-    x, y = largest.values()
-    return (x, y) if np.isfinite(x) and np.isfinite(y) else None
 
 
 def _parquet(file: Path) -> Iterator[pa.RecordBatch]:

@@ -87,8 +87,10 @@ def _without_place(positions: pd.DataFrame, file: Path) -> np.ndarray:
     EosinError
         Over a twentieth of those in tissue do: their places are lost.
     """
-    shared = positions.duplicated(["pxl_row_in_fullres", "pxl_col_in_fullres"], keep=False).to_numpy()
+    place = ["pxl_row_in_fullres", "pxl_col_in_fullres"]
     in_tissue = (positions["in_tissue"] == 1).to_numpy()
+    shared = positions.duplicated(place, keep=False).to_numpy()
+    shared[in_tissue] = positions[in_tissue].duplicated(place, keep=False).to_numpy()  # those off tissue are not read
     n_shared, n_all = int((shared & in_tissue).sum()), int(in_tissue.sum())
     if n_shared > _MOST_SHARED * n_all:
         x, y = pixels(positions[shared & in_tissue])[0]

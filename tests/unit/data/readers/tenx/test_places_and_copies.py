@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -32,6 +33,17 @@ def test_spots_at_one_place_are_left_out_and_do_not_change_the_scale(tmp_path: P
     said = rf"13 of 62 positions in tissue share their place with others, as \({place:g}, {place:g}\)"
     with pytest.raises(EosinError, match=said):
         read(tmp_path)
+
+
+def test_spots_off_the_tissue_may_lie_on_those_in_it(tmp_path: Path) -> None:
+    positions = visium_positions()
+    write_visium(tmp_path / "S1" / "outs", counts(62), positions)
+    (expected,) = read(tmp_path)
+    off = positions.iloc[:40].assign(in_tissue=0, barcode=[f"OFF{i}-1" for i in range(40)])
+    write_visium(tmp_path / "S1" / "outs", counts(62), pd.concat([off, positions]))
+    (section,) = read(tmp_path)
+    assert section.spots.ids == expected.spots.ids
+    assert np.allclose(section.spots.xy_um, expected.spots.xy_um)
 
 
 def save_copies(folder: Path, *, hires_px: tuple[int, int], lowres_px: tuple[int, int], factor: float) -> None:

@@ -84,7 +84,8 @@ def read_ahead(
         The image is decoded whole and cannot be decoded.
     """
     budget_bytes = _KEPT_BYTES + readers * _KEPT_PER_READER
-    slides = [slide.sharing(centres_um[start:], view.width_um, view.px, budget_bytes=budget_bytes) for view in views]
+    wanted = [(view.width_um, view.px) for view in views]
+    slides = slide.sharing_views(centres_um[start:], wanted, budget_bytes=budget_bytes)
 
     def read(first: int) -> Tiles:
         return _read(slides, centres_um[first : first + batch], views, first, pinned=pinned)

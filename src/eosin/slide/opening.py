@@ -13,6 +13,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.slide.czi import CziSource
 from eosin.slide.dicom import slide_of_folder
+from eosin.slide.direct_tiles import with_direct_tiles
 from eosin.slide.foreign_formats import check_upright, refuse_part, refuse_unread, warn_of_grey
 from eosin.slide.ngff import is_ome_zarr
 from eosin.slide.ome_zarr import OmeZarrSource
@@ -168,7 +169,7 @@ def _open_czi(path: Path) -> OpenSlideSource | CziSource:
 
 def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
     if vendor not in (None, "generic-tiff"):
-        return _open_scanner(path)
+        return _open_scanner(path, vendor)
     facts = read_facts(path)
     check_upright(facts.orientation, path)
     if not facts.tiled or (facts.n_levels == 1 and (vendor is None or facts.n_planes > 1)):
@@ -208,7 +209,7 @@ def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str,
     """
     libraries: dict[str, Callable[[], Source]] = {}
     if by_openslide and facts.n_planes == 1:
-        libraries["OpenSlide"] = lambda: OpenSlideSource(path)
+        libraries["OpenSlide"] = lambda: with_direct_tiles(OpenSlideSource(path), path, facts, "generic-tiff")
     interleaved = facts.n_planes == 1 and not facts.planar and not facts.premultiplied
     if interleaved and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
         libraries["tiffslide"] = lambda: TiffSlideSource(path)
@@ -228,7 +229,7 @@ def _say_fallback(path: Path, problem: str, library: str) -> None:
     _LOG.info("%s: read by %s (%s)", path, library, problem)
 
 
-def _open_scanner(path: Path) -> tuple[Source, _Stated]:
+def _open_scanner(path: Path, vendor: str) -> tuple[Source, _Stated]:
     """A TIFF of a scanner format that OpenSlide reads. Where tifffile can read it too, its facts are checked."""
     try:
         facts = read_facts(path)
@@ -245,7 +246,8 @@ def _open_scanner(path: Path) -> tuple[Source, _Stated]:
         raise
     if source.scale_xy is not None and source.power is not None:
         _warn_of_power(path, source.scale_xy[0], source.power)
-    return source, _Stated(source.scale_xy or (None if facts is None else facts.scale_xy))
+    stated = _Stated(source.scale_xy or (None if facts is None else facts.scale_xy))
+    return source if facts is None else with_direct_tiles(source, path, facts, vendor), stated
 
 
 @functools.lru_cache(maxsize=1024)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,7 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.blocks import Blocks, worth_sharing
+from eosin.slide.direct_tiles import DirectTiles
 from eosin.slide.jpeg import THUMBNAIL_PX, jpeg
 from eosin.slide.source import Source
 from eosin.slide.whole import WholeImage
@@ -123,28 +125,48 @@ class Slide:
         return windows
 
     def sharing(self, centres_um: np.ndarray, width_um: float, px: int, *, budget_bytes: int = 1 << 28) -> Slide:
+        """This slide, prepared for reading windows of one kind around points; see `sharing_views`."""
+        return self.sharing_views(centres_um, [(width_um, px)], budget_bytes=budget_bytes)[0]
+
+    def sharing_views(
+        self, centres_um: np.ndarray, views: Sequence[tuple[float, int]], *, budget_bytes: int = 1 << 28
+    ) -> list[Slide]:
         """This slide, prepared for reading windows around these points: pixels of several windows are decoded once.
 
         The windows are the same, except where the downsample of a reduced level is not a whole number: slide libraries
-        then place pixels to an eighth of a pixel, and the rounding may differ. Close the original, not the result; the
-        result is this slide itself where the windows hardly overlap.
+        then place pixels to an eighth of a pixel, and the rounding may differ. Close the original, not the results; a
+        result is this slide itself where its windows hardly overlap.
 
         Parameters
         ----------
         centres_um
             Centres of the windows [n 2], µm.
-        width_um, px
-            Side of the windows, µm and pixels, as for `read`.
+        views
+            Side of each kind of window, µm and pixels, as for `read`. Kinds that are read from one level share pixels.
         budget_bytes
-            Decoded pixels to keep, bytes.
+            Decoded pixels to keep for each kind, bytes.
+
+        Returns
+        -------
+        list
+            One slide for each kind of window.
         """
-        levels = self._source.levels
-        reduction = levels[choose_level(levels, width_um / self.mpp / px)].downsample
-        corners = (np.asarray(centres_um, np.float64).reshape(-1, 2) - width_um / 2) / self.mpp / reduction
-        if self.whole or not worth_sharing(corners, width_um / self.mpp / reduction):
-            return self
-        shared = Slide(self.path, Blocks(self._source, budget_bytes), self.mpp)
-        shared._closed = self._closed
+        centres = np.asarray(centres_um, np.float64).reshape(-1, 2)
+        of_level: dict[int, list[int]] = {}
+        for place, (width_um, px) in enumerate(views):
+            of_level.setdefault(choose_level(self._source.levels, width_um / self.mpp / px), []).append(place)
+        shared: list[Slide] = [self] * len(views)
+        for level, places in of_level.items() if len(centres) and not self.whole else ():
+            tile_px = self._source.tile_px(level) if isinstance(self._source, DirectTiles) else None
+            downsample = self._source.levels[level].downsample
+            widest = max(views[place][0] for place in places)
+            corners, width_px = (centres - widest / 2) / self.mpp / downsample, widest / self.mpp / downsample
+            if tile_px is None and not worth_sharing(corners, width_px):
+                continue
+            slide = Slide(self.path, Blocks(self._source, budget_bytes * len(places), tile_px), self.mpp)
+            slide._closed = self._closed
+            for place in places:
+                shared[place] = slide
         return shared
 
     def thumbnail(self, max_px: int = 1024) -> tuple[np.ndarray, float]:

@@ -45,6 +45,10 @@ class OpenSlideSource:
         both = _numbers(*[self._slide.properties.get("openslide.objective-power")] * 2)
         return None if both is None else both[0]
 
+    def downsample(self, level: int) -> float:
+        """Full-resolution pixels per pixel of a level, by OpenSlide: it places windows between pixels by others."""
+        return float(self._downsamples[level])
+
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level; transparent pixels become white."""
         # OpenSlide divides the corner by its own ratio of sizes; multiplying by the same gives back pixel (x, y).

@@ -148,12 +148,16 @@ def _nuclei(space: _Space, recipe: Recipe) -> list[np.ndarray]:
         sums = np.empty(len(thresholds) + 2)
         window_filters.blobs(sought, narrow, broad, thresholds, sums)
         counts, strength, square = sums[:-2], sums[-2], sums[-1]
-        parts.append([*(counts / sought.size * 1e3), strength / (counts[0] + 1), np.sqrt(square / sought.size)])
+        energy = np.sqrt(square / sought.size)
+        parts.append(np.array([*(counts / sought.size * 1e3), strength / (counts[0] + 1), energy]))
     return parts
 
 
 @functools.lru_cache(maxsize=32)
 def _filters(sigmas_px: Sequence[float]) -> list[tuple[np.ndarray, np.ndarray]]:
     """Half a filter for each blob and for its surroundings, float32."""
-    widths = [(sigma, map_statistics.SURROUND * sigma) for sigma in sigmas_px]
-    return [tuple(np.array(map_statistics.blur_weights(w), np.float32) for w in pair) for pair in widths]
+    return [(_filter(sigma), _filter(map_statistics.SURROUND * sigma)) for sigma in sigmas_px]
+
+
+def _filter(sigma_px: float) -> np.ndarray:
+    return np.array(map_statistics.blur_weights(sigma_px), np.float32)

@@ -15,12 +15,15 @@ from eosin.errors import EosinError
 from eosin.slide.blocks import Blocks, worth_sharing
 from eosin.slide.direct_tiles import DirectTiles
 from eosin.slide.jpeg import THUMBNAIL_PX, jpeg
+from eosin.slide.resize import Resize, resize_of_many, resized
 from eosin.slide.source import Source
 from eosin.slide.whole import WholeImage
 from eosin.slide.windows import choose_level, read_box
 from eosin.types.display import html_table, one_line
 
 _THREADS = min(4, os.cpu_count() or 1)
+_MANY = 256
+"""Windows from which on it pays to load what resizes many of them."""
 _BLOCK_PX = 4096
 """Side of the blocks in which an overview is made, pixels of the level that is read: about 70 MB at a time."""
 
@@ -42,6 +45,7 @@ class Slide:
         self.path, self.mpp, self._source = path, mpp, source
         self.size_px = (source.levels[0].width, source.levels[0].height)
         self._closed = threading.Event()
+        self._resize: Resize = resized
 
     def __repr__(self) -> str:
         return one_line("Slide", repr(str(self.path)), *self._facts().values())
@@ -103,7 +107,7 @@ class Slide:
             raise EosinError(f"a window of {width_um} µm in {px} px is empty", fix="both must be positive")
         x, y = (float(c) / self.mpp for c in centre_um)
         half = width_um / self.mpp / 2
-        return read_box(self._source, (x - half, y - half, x + half, y + half), (px, px))
+        return read_box(self._source, (x - half, y - half, x + half, y + half), (px, px), self._resize)
 
     def read_many(self, centres_um: np.ndarray, width_um: float, px: int) -> np.ndarray:
         """Windows around points [n 2] (µm), as uint8 [n px px 3] in the order of the points; several threads read.
@@ -165,6 +169,8 @@ class Slide:
                 continue
             slide = Slide(self.path, Blocks(self._source, budget_bytes * len(places), tile_px), self.mpp)
             slide._closed = self._closed
+            if len(centres) * len(places) >= _MANY:
+                slide._resize = resize_of_many()
             for place in places:
                 shared[place] = slide
         return shared

@@ -41,8 +41,7 @@ class DiskRows(LazyRows):
             table = file[dataset]
             assert isinstance(table, h5py.Dataset)
             self.shape = int(table.shape[0]), int(table.shape[1])
-            self.item_bytes = table.dtype.itemsize
-            row_bytes = max(1, self.item_bytes * self.shape[1])
+            row_bytes = max(1, table.dtype.itemsize * self.shape[1])
             in_chunk = table.chunks[0] if table.chunks else 1
         # Whole chunks: HDF5 reads and checks a chunk as a whole, however little of it is wanted.
         self.page_rows = in_chunk * max(1, _PAGE_BYTES // (row_bytes * in_chunk))
@@ -60,13 +59,6 @@ class DiskRows(LazyRows):
         if not np.isfinite(found.sum(dtype=np.float64)) and not np.isfinite(found).all():
             raise EosinError("features hold NaN or infinity", file=self.path, fix="delete it and encode again")
         return found
-
-    def read_ahead(self, index: np.ndarray) -> None:
-        """The pages of these rows, up to half of what is kept: the others are of rows that are in use."""
-        numbers = np.unique(index // self.page_rows)
-        n_bytes = self.page_rows * self.shape[1] * self.item_bytes
-        for number in numbers[: max(1, _KEPT_BYTES // 2 // n_bytes)]:
-            self._page(int(number))
 
     def _page(self, number: int) -> np.ndarray:
         """Some following rows in the file's own type, kept for the next reading of rows near by."""

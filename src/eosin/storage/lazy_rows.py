@@ -35,10 +35,6 @@ class LazyRows(ABC):
     def rows(self, index: np.ndarray) -> np.ndarray:
         """[r f] float32, a new array: the rows of an int64 index [r] of numbers from 0 to s - 1, in its order."""
 
-    def read_ahead(self, index: np.ndarray) -> None:
-        """Bring rows near, on another thread, that will be asked for soon; nothing where that brings nothing."""
-        del index
-
     def __len__(self) -> int:
         return self.shape[0]
 
@@ -84,10 +80,6 @@ class _Chosen(LazyRows):
         found = self.whole.rows(self.index[index])
         return found if found.shape[1] == self.shape[1] else np.ascontiguousarray(found[:, self.columns])
 
-    def read_ahead(self, index: np.ndarray) -> None:
-        """Those of the other table."""
-        self.whole.read_ahead(self.index[index])
-
 
 class BesideRows(LazyRows):
     """Tables of the same rows, one beside another; arrays in memory may be among them."""
@@ -102,12 +94,6 @@ class BesideRows(LazyRows):
         """The rows of every part."""
         found = [part.rows(index) if isinstance(part, LazyRows) else part[index] for part in self.parts]
         return np.concatenate(found, axis=1, dtype=self.dtype)
-
-    def read_ahead(self, index: np.ndarray) -> None:
-        """Those of every part, as far as they are kept together."""
-        for part in self.parts:
-            if isinstance(part, LazyRows):
-                part.read_ahead(index)
 
 
 class StackedRows(LazyRows):

@@ -12,7 +12,7 @@ from eosin.errors import EosinError
 from eosin.storage import disk_rows
 from eosin.storage.disk_rows import DiskRows
 from eosin.storage.files import fingerprint
-from eosin.storage.lazy_rows import BesideRows, StackedRows
+from eosin.storage.lazy_rows import StackedRows
 
 N, F = 40, 5
 
@@ -106,16 +106,3 @@ def test_large_finite_numbers_are_no_infinity(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["features"] = np.full((4, 3), 3e38, dtype=np.float32)
     assert DiskRows(tmp_path / "a.h5", "features")[:].max() == np.float32(3e38)
-
-
-def test_rows_read_ahead_are_not_read_again(path: Path, values: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
-    table, read, real = DiskRows(path, "features"), [], DiskRows._read
-    monkeypatch.setattr(DiskRows, "_read", lambda self, rows: read.append(rows.start) or real(self, rows))
-    some = StackedRows([table, values]).chosen(np.array([3, 4, 20, 39])).chosen(columns=slice(0, 2))
-    some.read_ahead(np.arange(4))
-    assert read == []  # what is stacked says nothing of the kind
-    beside = BesideRows([table.chosen(np.array([3, 4, 20, 39])), values[:4]])
-    beside.read_ahead(np.arange(4))
-    assert sorted(read) == [0, 14, 35]
-    assert np.array_equal(beside.rows(np.arange(4))[:, :F], values[[3, 4, 20, 39]])
-    assert len(read) == 3

@@ -9,7 +9,6 @@ not, and is not used.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +17,6 @@ import numpy as np
 
 from eosin.geometry.nearest import OneSection
 from eosin.row_blocks import row_blocks
-from eosin.storage.lazy_rows import LazyRows
 from eosin.storage.scratch import hand_back_freed, let_go, scratch_table
 from eosin.types import Batch
 
@@ -94,34 +92,14 @@ class Pieces:
         return OneSection(self.batch.xy_um)
 
     def around(self, hops: Sequence[Hop]) -> Iterator[Piece]:
-        """All pieces, each with the spots that so many hops reach; every spot is once among the own ones.
-
-        While a piece is in use, the next one is found and its features are read from disk, on a thread, where they lie
-        on disk; of features in memory the next piece would be a second copy.
-        """
-        found = self._found(hops)
-        if not isinstance(self.batch.features, LazyRows):
-            for piece in found:
-                yield piece
-                hand_back_freed()
-            return
-        with ThreadPoolExecutor(1, thread_name_prefix="pieces") as pool:
-            ahead = pool.submit(next, found, None)
-            while (piece := ahead.result()) is not None:
-                ahead = pool.submit(next, found, None)
-                yield piece
-                hand_back_freed()
-
-    def _found(self, hops: Sequence[Hop]) -> Iterator[Piece]:
-        """The pieces; the pages of their features are in memory, as far as pages are kept."""
+        """All pieces, each with the spots that so many hops reach; every spot is once among the own ones."""
         for own in self._cut(compact=len(hops) >= _DEEP):
             inside = self._reached(own, hops)
             rows = np.flatnonzero(inside)
             inside[:] = False
             inside[own] = True
-            if isinstance(self.batch.features, LazyRows):
-                self.batch.features.read_ahead(rows)
             yield Piece(self.batch.regions([rows]), rows, inside[rows])
+            hand_back_freed()
 
     def table(self, *shape: int) -> np.ndarray:
         """A float32 table of this shape, in memory or in a file without a name."""

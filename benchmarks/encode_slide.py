@@ -34,7 +34,7 @@ from PIL import Image as Picture
 
 from eosin.encoders import Encoder, get_encoder
 from eosin.encoders.zoo import build_untrained
-from eosin.features import encode, feature_path
+from eosin.features import encode, encode_all, feature_path
 from eosin.features.devices import devices_of, in_order, replicas
 from eosin.features.read_ahead import read_ahead
 from eosin.features.stream import encode_tiles
@@ -147,6 +147,24 @@ def _encode_only(encoders: list[Encoder], few: list[list[torch.Tensor]], n: int)
     return sum(in_order(range(n_batches), [work(encoder) for encoder in encoders]))
 
 
+def together(path: Path, first: Encoder, second: Encoder, spots: Spots, folder: Path, batch: int, rounds: int):
+    """Two encoders one after the other, and in one run: medians of seconds and of processor time per spot."""
+    section = Section("slide", "p", spots, image=Image(path, MPP))
+    found: dict[str, list[dict[str, float]]] = {"apart": [], "together": []}
+    for _ in range(rounds):
+        for name, groups in (("apart", [[first], [second]]), ("together", [[first, second]])):
+            cache = folder / name
+            shutil.rmtree(cache, ignore_errors=True)
+
+            def work(groups: list[list[Encoder]] = groups, cache: Path = cache) -> int:
+                for group in groups:
+                    encode_all(section, group, cache=cache, batch=batch)
+                return len(spots)
+
+            found[name].append(measured(work))
+    return {name: _median(runs) for name, runs in found.items()}
+
+
 _OPEN: list[Slide] = []
 
 
@@ -227,6 +245,7 @@ def main() -> None:
     for name, default in (("tiles", 1024), ("rounds", 3), ("batch", 64), ("kills", 20)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--readers", action="store_true", help="also compare threads and processes")
+    parser.add_argument("--together", metavar="ENCODER", help="also compare two encoders in one run with two runs")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     path = args.folder / "slide-40000x30000.tif"
@@ -247,6 +266,9 @@ def main() -> None:
             print(json.dumps({label: result[label]}), file=sys.stderr, flush=True)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         result["peak_mib"] = peak / (2**20 if sys.platform == "darwin" else 2**10)
+    if args.together:
+        second = get_encoder(args.together)
+        result["together"] = together(path, encoder, second, spots, args.folder, args.batch, max(args.rounds, 3))
     if args.readers:
         result["readers"] = readers(path, encoder, spots, args.batch, args.rounds)
     result["threads"] = torch.get_num_threads()

@@ -117,3 +117,15 @@ def test_the_list_is_readable_on_a_terminal(
     for record in records:  # name, width, scale, terms and gate in one line
         row = rf"^{re.escape(record['name'])} +{record['features'] or '-'} +\S+ +(yes|no|-) +(yes|no|-) "
         assert re.search(row, said, re.MULTILINE), record["name"]
+
+
+def test_encoders_by_commas_have_a_file_each(eosin: Run, ground: Ground) -> None:
+    specs = (ENCODER, "pixels?px=16")
+    assert eosin("encode", ground.data, "-o", "both", "--encoder", ",".join(specs), "--sections", "A1").code == 0
+    for spec in specs:
+        assert eosin("encode", ground.data, "-o", "alone", "--encoder", spec, "--sections", "A1").code == 0
+    made = {path.relative_to("both"): read_features(path) for path in Path("both").rglob("*.h5")}
+    assert len(made) == 2
+    for path, file in made.items():
+        assert (file.values == read_features("alone" / path).values).all()
+    assert "no encoder" in eosin("encode", ground.data, "-o", "f", "--encoder", "pixels,stein").complaint

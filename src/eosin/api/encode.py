@@ -6,11 +6,9 @@ from pathlib import Path
 
 from eosin.api.parts.bare_image import is_bare_image, need_no_layout, section_of_image
 from eosin.api.parts.encode_jobs import encode_sections
-from eosin.api.parts.encoded import need_commercial_encoder, say_once_where
+from eosin.api.parts.encoded import encoders_of_options, say_once_where
 from eosin.api.parts.outputs import need_folder
 from eosin.api.parts.sections import Data, sections_of
-from eosin.encoders import get_encoder
-from eosin.encoders.parts.field_of_view import with_tile
 from eosin.execution import Here, Processes
 from eosin.options import FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import layout_of
@@ -32,6 +30,8 @@ def encode(
 ) -> list[Section]:
     """Encode every section's spots, or those laid on a bare image, one feature file each; what is done is skipped.
 
+    Several encoders by commas, as `stain,uni`, are fed with the same pixels, which are read once; a file each.
+
     Parameters
     ----------
     data
@@ -39,7 +39,8 @@ def encode(
     out
         The folder of feature files; the user's cache by default (`EOSIN_CACHE`).
     keep
-        Return the sections with their features. Without, memory holds those of one section at a time.
+        Return the sections with their features, of several encoders those of the first. Without, memory holds those of
+        one section at a time.
     workers
         Sections at a time; more than one are encoded in processes of their own.
     half
@@ -57,10 +58,7 @@ def encode(
     884
     """
     need_folder(out)
-    given = {} if encoding.precision is None else {"precision": encoding.precision}
-    encoder = get_encoder(with_tile(encoding.encoder, encoding.tile_um), **given)
-    if encoding.commercial_only:
-        need_commercial_encoder(encoder)
+    encoder, *also = encoders_of_options(encoding)
     if out is None:
         say_once_where(user_cache())
     laid = layout_of(layout)
@@ -78,5 +76,6 @@ def encode(
         device=encoding.device,
         keep=keep,
         half=half,
+        also=also,
         execution=Here() if workers == 1 else Processes(workers),
     )

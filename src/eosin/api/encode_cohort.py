@@ -6,13 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eosin.api.parts.encoded import need_commercial_encoder
+from eosin.api.parts.encoded import encoders_of_options
 from eosin.api.parts.entry_sections import content_of_section, files_of_entry, section_of_entry
 from eosin.api.parts.slide_jobs import CohortResult, Work, do_cohort
 from eosin.data.slide_entries import SlideEntry, entries_of
-from eosin.encoders import Encoder, get_encoder
-from eosin.encoders.parts.field_of_view import with_tile
-from eosin.features import encode, feature_path
+from eosin.encoders import Encoder
+from eosin.features import encode_all, feature_path
 from eosin.options import CohortOptions, FeatureOptions, LayoutOptions, ReadOptions, takes_options
 from eosin.slide import layout_of
 from eosin.storage.files import fingerprint
@@ -25,8 +24,9 @@ class EncodeWork(Work):
 
     Attributes
     ----------
-    encoder
-        One object for all slides; it is sent to other processes.
+    encoder, also
+        One object each for all slides, fed with the same pixels; they are sent to other processes. The output is that
+        of the first.
     encoding, layout, reading
         As `eosin.encode` takes them, for all slides.
     """
@@ -35,13 +35,14 @@ class EncodeWork(Work):
     encoding: FeatureOptions
     layout: LayoutOptions
     reading: ReadOptions
+    also: tuple[Encoder, ...] = ()
 
     verb = "encode"
 
     def key(self) -> str:
         """Hash of the encoder and of all options but the device."""
         told = [asdict(record) for record in (replace(self.encoding, device="auto"), self.layout, self.reading)]
-        return fingerprint(self.encoder.key, told)
+        return fingerprint("+".join(encoder.key for encoder in (self.encoder, *self.also)), told)
 
     def files(self, entry: SlideEntry) -> str:
         """Hash of the slide."""
@@ -58,7 +59,8 @@ class EncodeWork(Work):
         """Encode what the feature file lacks."""
         section = self._open(entry)
         content, symmetries = content_of_section(entry, section), self.encoding.symmetries
-        done = encode(section, self.encoder, cache=out, symmetries=symmetries, device=self.encoding.device)
+        encoders = (self.encoder, *self.also)
+        done = encode_all(section, encoders, cache=out, symmetries=symmetries, device=self.encoding.device)[0]
         facts = {"section": done.name, "patient": done.patient, "n_spots": len(done), "content": content}
         return feature_path(out, section.name, self.encoder), facts
 
@@ -96,10 +98,7 @@ def encode_cohort(
     >>> result.records[0]["status"]
     'done'
     """
-    given = {} if encoding.precision is None else {"precision": encoding.precision}
-    encoder = get_encoder(with_tile(encoding.encoder, encoding.tile_um), **given)
-    if encoding.commercial_only:
-        need_commercial_encoder(encoder)
+    encoder, *also = encoders_of_options(encoding)
     layout_of(layout)
-    work = EncodeWork(encoder, encoding, layout, replace(reading, sections=None))
+    work = EncodeWork(encoder, encoding, layout, replace(reading, sections=None), tuple(also))
     return do_cohort(work, cohort, lambda: entries_of(cohort, reading), Path(out), running)

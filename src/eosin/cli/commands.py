@@ -85,6 +85,8 @@ def encode(
 ) -> int | None:
     """Encode every section's spots into one feature file each; skips what is done.
 
+    Several encoders by commas (--encoder stain,uni) are fed with the same pixels, which are read once; a file each.
+
     Of a table of slides, or a folder of slides that is no data folder, a slide that fails is a line of
     OUT/summary-encode.csv and does not stop the others.
 

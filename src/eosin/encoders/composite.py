@@ -41,6 +41,11 @@ class Composite(Encoder):
         )
 
     @property
+    def parts(self) -> tuple[Encoder, ...]:
+        """The encoders."""
+        return self._parts
+
+    @property
     def key(self) -> str:
         """Keys of the parts, joined by `+`."""
         return "+".join(part.key for part in self._parts)

@@ -6,6 +6,7 @@ from eosin.features.feature_cache import feature_path, place_in_cache
 from eosin.features.feature_file import FeatureFile, read_features
 from eosin.features.feature_writing import write_features
 from eosin.features.licence import need_commercial
+from eosin.features.side_by_side import encode_all
 from eosin.features.tile_matching import EXACT, TileMatch
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "attach",
     "candidates",
     "encode",
+    "encode_all",
     "encoders_of",
     "feature_path",
     "find_encoded",

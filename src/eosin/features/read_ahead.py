@@ -84,7 +84,8 @@ def read_ahead(
         The image is decoded whole and cannot be decoded.
     """
     budget_bytes = _KEPT_BYTES + readers * _KEPT_PER_READER
-    slides = [slide.sharing(centres_um[start:], view.width_um, view.px, budget_bytes=budget_bytes) for view in views]
+    wanted = [(view.width_um, view.px) for view in views]
+    slides = slide.sharing_views(centres_um[start:], wanted, budget_bytes=budget_bytes)
 
     def read(first: int) -> Tiles:
         return _read(slides, centres_um[first : first + batch], views, first, pinned=pinned)
@@ -98,16 +99,18 @@ def read_ahead(
 
 
 def _read(slides: Sequence[Slide], centres_um: np.ndarray, views: Sequence[View], start: int, *, pinned: bool) -> Tiles:
-    windows = [np.full((len(centres_um), view.px, view.px, 3), 255, np.uint8) for view in views]
+    windows_of = {view: np.full((len(centres_um), view.px, view.px, 3), 255, np.uint8) for view in views}
+    of_view = dict(zip(views, slides))  # a view that several encoders have is read once
     readable = np.ones(len(centres_um), bool)
     problem = None
     for row, centre in enumerate(centres_um):
         try:
-            for slide, view, window in zip(slides, views, windows):
-                window[row] = slide.read(centre, view.width_um, view.px)
+            for view, window in windows_of.items():
+                window[row] = of_view[view].read(centre, view.width_um, view.px)
         except EosinError as error:
             if slides[0].whole:  # decoded as one: no tile can be read
                 raise
             readable[row], problem = False, problem or error
-    tensors = [torch.from_numpy(window) for window in windows]
-    return Tiles(start, [t.pin_memory() for t in tensors] if pinned else tensors, readable, problem)
+    tensors = {view: torch.from_numpy(window) for view, window in windows_of.items()}
+    windows = {view: t.pin_memory() if pinned else t for view, t in tensors.items()}
+    return Tiles(start, [windows[view] for view in views], readable, problem)

@@ -33,21 +33,24 @@ class Blocks:
         What the blocks are read from; closing this does not close it.
     budget_bytes
         Decoded pixels to keep, bytes; at least one block is kept.
+    side_px
+        Side of a block, pixels of its level; `BLOCK_PX` unless given.
     """
 
-    def __init__(self, source: Source, budget_bytes: int):
+    def __init__(self, source: Source, budget_bytes: int, side_px: int | None = None):
         self.levels, self.library = source.levels, source.library
-        self._source, self._most = source, max(1, budget_bytes // (3 * BLOCK_PX**2))
+        self._source, self._side = source, side_px or BLOCK_PX
+        self._most = max(1, budget_bytes // (3 * self._side**2))
         self._kept: OrderedDict[Key, Future[np.ndarray]] = OrderedDict()
         self._lock = threading.Lock()
 
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level, cut out of blocks."""
-        pixels = np.empty((height, width, 3), np.uint8)
+        pixels, side = np.empty((height, width, 3), np.uint8), self._side
         try:
-            for row in range(y // BLOCK_PX, (y + height - 1) // BLOCK_PX + 1):
-                for column in range(x // BLOCK_PX, (x + width - 1) // BLOCK_PX + 1):
-                    left, top = column * BLOCK_PX, row * BLOCK_PX
+            for row in range(y // side, (y + height - 1) // side + 1):
+                for column in range(x // side, (x + width - 1) // side + 1):
+                    left, top = column * side, row * side
                     block = self._block((level, row, column))
                     u0, v0 = max(x, left), max(y, top)
                     u1, v1 = min(x + width, left + block.shape[1]), min(y + height, top + block.shape[0])
@@ -77,8 +80,9 @@ class Blocks:
         return block.result()
 
     def _read(self, level: int, row: int, column: int) -> np.ndarray:
-        x, y, size = column * BLOCK_PX, row * BLOCK_PX, self.levels[level]
-        return self._source.region(level, x, y, min(BLOCK_PX, size.width - x), min(BLOCK_PX, size.height - y))
+        side, size = self._side, self.levels[level]
+        x, y = column * side, row * side
+        return self._source.region(level, x, y, min(side, size.width - x), min(side, size.height - y))
 
 
 def worth_sharing(corners_px: np.ndarray, width_px: float) -> bool:

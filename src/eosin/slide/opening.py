@@ -13,6 +13,7 @@ import numpy as np
 from eosin.errors import EosinError
 from eosin.slide.czi import CziSource
 from eosin.slide.dicom import slide_of_folder
+from eosin.slide.direct_tiles import with_direct_tiles
 from eosin.slide.foreign_formats import check_upright, refuse_part, refuse_unread, warn_of_grey, warn_of_twins
 from eosin.slide.ngff import is_ome_zarr
 from eosin.slide.ome_zarr import OmeZarrSource
@@ -185,7 +186,7 @@ def _open_czi(path: Path) -> tuple[Source, _Stated]:
 
 def _open_tiff(path: Path, vendor: str | None) -> tuple[Source, _Stated]:
     if vendor not in (None, "generic-tiff"):
-        return _open_scanner(path)
+        return _open_scanner(path, vendor)
     facts = read_facts(path)
     check_upright(facts.orientation, path)
     whole = facts.n_levels == 1 and not facts.sparse and (vendor is None or facts.n_planes > 1)
@@ -229,7 +230,7 @@ def _libraries(path: Path, facts: TiffFacts, *, by_openslide: bool) -> dict[str,
     """
     libraries: dict[str, Callable[[], Source]] = {}
     if by_openslide and facts.n_planes == 1 and not facts.marked_grey:
-        libraries["OpenSlide"] = lambda: OpenSlideSource(path)
+        libraries["OpenSlide"] = lambda: with_direct_tiles(OpenSlideSource(path), path, facts, "generic-tiff")
     odd = facts.n_planes > 1 or facts.planar or facts.premultiplied or facts.sparse
     if not odd and facts.n_levels > 1 and facts.codec != APERIO_YCBCR:
         libraries["tiffslide"] = lambda: TiffSlideSource(path)
@@ -250,7 +251,7 @@ def _say_fallback(path: Path, problem: str, library: str) -> None:
     _LOG.info("%s: read by %s (%s)", path, library, problem)
 
 
-def _open_scanner(path: Path) -> tuple[Source, _Stated]:
+def _open_scanner(path: Path, vendor: str) -> tuple[Source, _Stated]:
     """A TIFF of a scanner format that OpenSlide reads. Where tifffile can read it too, its facts are checked."""
     try:
         facts = read_facts(path)
@@ -265,7 +266,10 @@ def _open_scanner(path: Path) -> tuple[Source, _Stated]:
     except EosinError:
         source.close()
         raise
-    if facts is None or stated.contradiction is not None:
+    if facts is None:
+        return source, stated
+    source = with_direct_tiles(source, path, facts, vendor)
+    if stated.contradiction is not None:
         return source, stated
     return source, _Stated(stated.xy or facts.scale_xy, facts.contradiction)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -12,13 +13,17 @@ import numpy as np
 
 from eosin.errors import EosinError
 from eosin.slide.blocks import Blocks, worth_sharing
+from eosin.slide.direct_tiles import DirectTiles
 from eosin.slide.jpeg import THUMBNAIL_PX, jpeg
+from eosin.slide.resize import Resize, resize_of_many, resized
 from eosin.slide.source import Source
 from eosin.slide.whole import WholeImage
 from eosin.slide.windows import choose_level, read_box
 from eosin.types.display import html_table, one_line
 
 _THREADS = min(4, os.cpu_count() or 1)
+_MANY = 256
+"""Windows from which on it pays to load what resizes many of them."""
 _BLOCK_PX = 4096
 """Side of the blocks in which an overview is made, pixels of the level that is read: about 70 MB at a time."""
 
@@ -40,6 +45,7 @@ class Slide:
         self.path, self.mpp, self._source = path, mpp, source
         self.size_px = (source.levels[0].width, source.levels[0].height)
         self._closed = threading.Event()
+        self._resize: Resize = resized
 
     def __repr__(self) -> str:
         return one_line("Slide", repr(str(self.path)), *self._facts().values())
@@ -106,7 +112,7 @@ class Slide:
             raise EosinError(f"a window of {width_um} µm in {px} px is empty", fix="both must be positive")
         x, y = (float(c) / self.mpp for c in centre_um)
         half = width_um / self.mpp / 2
-        return read_box(self._source, (x - half, y - half, x + half, y + half), (px, px))
+        return read_box(self._source, (x - half, y - half, x + half, y + half), (px, px), self._resize)
 
     def read_many(self, centres_um: np.ndarray, width_um: float, px: int) -> np.ndarray:
         """Windows around points [n 2] (µm), as uint8 [n px px 3] in the order of the points; several threads read.
@@ -128,28 +134,50 @@ class Slide:
         return windows
 
     def sharing(self, centres_um: np.ndarray, width_um: float, px: int, *, budget_bytes: int = 1 << 28) -> Slide:
+        """This slide, prepared for reading windows of one kind around points; see `sharing_views`."""
+        return self.sharing_views(centres_um, [(width_um, px)], budget_bytes=budget_bytes)[0]
+
+    def sharing_views(
+        self, centres_um: np.ndarray, views: Sequence[tuple[float, int]], *, budget_bytes: int = 1 << 28
+    ) -> list[Slide]:
         """This slide, prepared for reading windows around these points: pixels of several windows are decoded once.
 
         The windows are the same, except where the downsample of a reduced level is not a whole number: slide libraries
-        then place pixels to an eighth of a pixel, and the rounding may differ. Close the original, not the result; the
-        result is this slide itself where the windows hardly overlap.
+        then place pixels to an eighth of a pixel, and the rounding may differ. Close the original, not the results; a
+        result is this slide itself where its windows hardly overlap.
 
         Parameters
         ----------
         centres_um
             Centres of the windows [n 2], µm.
-        width_um, px
-            Side of the windows, µm and pixels, as for `read`.
+        views
+            Side of each kind of window, µm and pixels, as for `read`. Kinds that are read from one level share pixels.
         budget_bytes
-            Decoded pixels to keep, bytes.
+            Decoded pixels to keep for each kind, bytes.
+
+        Returns
+        -------
+        list
+            One slide for each kind of window.
         """
-        levels = self._source.levels
-        reduction = levels[choose_level(levels, width_um / self.mpp / px)].downsample
-        corners = (np.asarray(centres_um, np.float64).reshape(-1, 2) - width_um / 2) / self.mpp / reduction
-        if self.whole or not worth_sharing(corners, width_um / self.mpp / reduction):
-            return self
-        shared = Slide(self.path, Blocks(self._source, budget_bytes), self.mpp)
-        shared._closed = self._closed
+        centres = np.asarray(centres_um, np.float64).reshape(-1, 2)
+        of_level: dict[int, list[int]] = {}
+        for place, (width_um, px) in enumerate(views):
+            of_level.setdefault(choose_level(self._source.levels, width_um / self.mpp / px), []).append(place)
+        shared: list[Slide] = [self] * len(views)
+        for level, places in of_level.items() if len(centres) and not self.whole else ():
+            tile_px = self._source.tile_px(level) if isinstance(self._source, DirectTiles) else None
+            downsample = self._source.levels[level].downsample
+            widest = max(views[place][0] for place in places)
+            corners, width_px = (centres - widest / 2) / self.mpp / downsample, widest / self.mpp / downsample
+            if tile_px is None and not worth_sharing(corners, width_px):
+                continue
+            slide = Slide(self.path, Blocks(self._source, budget_bytes * len(places), tile_px), self.mpp)
+            slide._closed = self._closed
+            if len(centres) * len(places) >= _MANY:
+                slide._resize = resize_of_many()
+            for place in places:
+                shared[place] = slide
         return shared
 
     def thumbnail(self, max_px: int = 1024) -> tuple[np.ndarray, float]:

@@ -54,6 +54,8 @@ class TiffTiles:
         The file.
     facts
         What `read_facts` said of it, checked by `check_facts`.
+    all_stored
+        Refuse windows of tiles that were left out, which are white otherwise.
 
     Raises
     ------
@@ -63,10 +65,10 @@ class TiffTiles:
 
     library = "tifffile"
 
-    def __init__(self, path: Path, facts: TiffFacts):
+    def __init__(self, path: Path, facts: TiffFacts, *, all_stored: bool = False):
         import tifffile
 
-        self._path, self._lock = path, threading.Lock()
+        self._path, self._lock, self._all_stored = path, threading.Lock(), all_stored
         handle = path.open("rb")
         try:
             with quiet():
@@ -89,8 +91,11 @@ class TiffTiles:
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level; tiles that were not stored are white."""
         tiled = self._levels[level]
-        pixels = np.full((height, width, tiled.n_channels), 255, np.uint8)
         tile_w, tile_h = tiled.tile_px
+        if (x % tile_w, y % tile_h, width, height) == (0, 0, tile_w, tile_h):
+            pixels = self._tile(tiled, y // tile_h * tiled.n_columns + x // tile_w)
+            return as_rgb(pixels, self._path, premultiplied=tiled.premultiplied)
+        pixels = np.full((height, width, tiled.n_channels), 255, np.uint8)
         for row in range(y // tile_h, (y + height - 1) // tile_h + 1):
             for column in range(x // tile_w, (x + width - 1) // tile_w + 1):
                 left, top = column * tile_w, row * tile_h
@@ -115,22 +120,33 @@ class TiffTiles:
 
     def _tile(self, tiled: _TiledLevel, index: int) -> np.ndarray:
         """Channels uint8 [h w c] of one tile."""
-        tile = np.full((*tiled.tile_px[::-1], tiled.n_channels), 255, np.uint8)
+        shape = (*tiled.tile_px[::-1], tiled.n_channels)
+        tile = None
         try:
             for channel, (page, segment) in enumerate(tiled.segments(index)):
                 data = self._stored(page, segment)
+                if not data and self._all_stored:
+                    raise EosinError("a tile was left out", file=self._path)
                 if data:
                     tiled.check_picture(data)
                     with quiet():
                         decoded = page.decode(data, segment, jpegtables=page.jpegtables)[0]
                     part = np.asarray(decoded)[0]  # [h w samples]; shorter at the edge in some files
+                    if part.shape == shape:
+                        return part
+                    tile = np.full(shape, 255, np.uint8) if tile is None else tile
                     into = tile if tiled.n_channels == part.shape[2] else tile[..., channel : channel + 1]
                     into[: part.shape[0], : part.shape[1]] = part
         except EosinError:
             raise
         except Exception as error:  # decoders raise anything on damaged tiles
             raise EosinError(f"cannot be decoded ({error})", file=self._path, fix=_DAMAGED) from error
-        return tile
+        return np.full(shape, 255, np.uint8) if tile is None else tile
+
+    def tile_px(self, level: int) -> int | None:
+        """Side of a level's tiles, pixels; None where they are not square."""
+        width, height = self._levels[level].tile_px
+        return width if width == height else None
 
     def _stored(self, page: Any, segment: int) -> bytes:
         """The stored bytes of a tile; none where it was left out."""

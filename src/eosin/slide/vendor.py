@@ -64,6 +64,10 @@ class OpenSlideSource:
         properties = self._slide.properties
         return scale_of_dicom(properties) if properties.get("openslide.vendor") == "dicom" else None
 
+    def downsample(self, level: int) -> float:
+        """Full-resolution pixels per pixel of a level, by OpenSlide: it places windows between pixels by others."""
+        return float(self._downsamples[level])
+
     def region(self, level: int, x: int, y: int, width: int, height: int) -> np.ndarray:
         """RGB uint8 [height width 3] of a rectangle inside the level; transparent pixels become white."""
         # OpenSlide divides the corner by its own ratio of sizes; multiplying by the same gives back pixel (x, y).

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from eosin.slide.resize import Resize, resized
 from eosin.slide.source import Level, Source
 
 WHITE = 255
@@ -28,7 +29,9 @@ def choose_level(levels: Sequence[Level], reduction: float) -> int:
     return max(fine, key=lambda i: levels[i].downsample) if fine else 0
 
 
-def read_box(source: Source, box_px: tuple[float, float, float, float], size_px: tuple[int, int]) -> np.ndarray:
+def read_box(
+    source: Source, box_px: tuple[float, float, float, float], size_px: tuple[int, int], resize: Resize = resized
+) -> np.ndarray:
     """RGB uint8 [h w 3] of a box whose edges need not be whole pixels, by bicubic resize; white beyond the image.
 
     Parameters
@@ -39,9 +42,9 @@ def read_box(source: Source, box_px: tuple[float, float, float, float], size_px:
         Left, top, right, bottom in full-resolution pixels; pixel i covers [i, i + 1).
     size_px
         Width and height of the output.
+    resize
+        What resizes the rectangle.
     """
-    from PIL import Image
-
     reduction = min((box_px[2] - box_px[0]) / size_px[0], (box_px[3] - box_px[1]) / size_px[1])
     index = choose_level(source.levels, reduction)
     left, top, right, bottom = (edge / source.levels[index].downsample for edge in box_px)
@@ -52,9 +55,7 @@ def read_box(source: Source, box_px: tuple[float, float, float, float], size_px:
     pixels = _padded(source, index, x0, y0, x1, y1)
     if (right - left, bottom - top) == size_px and left == int(left) and top == int(top):
         return np.ascontiguousarray(pixels[margin_y : margin_y + size_px[1], margin_x : margin_x + size_px[0]])
-    box = (left - x0, top - y0, right - x0, bottom - y0)
-    image = Image.frombuffer("RGB", (x1 - x0, y1 - y0), pixels, "raw", "RGB", 0, 1)  # `fromarray` copies twice
-    return np.array(image.resize(size_px, Image.Resampling.BICUBIC, box=box))
+    return resize(pixels, (left - x0, top - y0, right - x0, bottom - y0), size_px)
 
 
 def _padded(source: Source, index: int, x0: int, y0: int, x1: int, y1: int) -> np.ndarray:

@@ -89,7 +89,7 @@ def need_encoder(spec: str | None) -> None:
         No such encoder.
     """
     if spec:
-        need_shipped("encoders", [re.split(r"[+?@:;]", spec)[0]])
+        need_shipped("encoders", [re.split(r"[+?@:;,]", spec)[0]])
 
 
 def need_shipped(kind: str, names: Sequence[str]) -> None:

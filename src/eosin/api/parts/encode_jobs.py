@@ -10,7 +10,7 @@ from pathlib import Path
 from eosin.encoders import Encoder
 from eosin.errors import EosinError
 from eosin.execution import Done, Execution, Here, Job
-from eosin.features import encode, find_encoded, place_in_cache
+from eosin.features import encode_all, find_encoded, place_in_cache
 from eosin.types import Section
 
 
@@ -26,6 +26,8 @@ class EncodeJob(Job[Section]):
         Return the section with its features; without, memory holds those of one section at a time.
     half
         Store float16.
+    also
+        Further encoders, fed with the same pixels; a file each.
     """
 
     section: Section
@@ -35,6 +37,7 @@ class EncodeJob(Job[Section]):
     device: str | None = None
     keep: bool = True
     half: bool = False
+    also: tuple[Encoder, ...] = ()
 
     @property
     def name(self) -> str:
@@ -43,13 +46,17 @@ class EncodeJob(Job[Section]):
 
     def kept(self) -> Section | None:
         """The section with the features of its file, if the file is this encoder's, of these spots and this image."""
-        section = find_encoded(self.section, self.encoder, self.folder, symmetries=self.symmetries)
-        return None if section is None else self._returned(section)
+        for encoder in (*self.also, self.encoder):
+            section = find_encoded(self.section, encoder, self.folder, symmetries=self.symmetries)
+            if section is None:
+                return None
+        return self._returned(section)
 
     def run(self) -> Section:
         """Encode what the file lacks, and write it."""
         how = {"symmetries": self.symmetries, "device": self.device, "half": self.half}
-        return self._returned(encode(self.section, self.encoder, cache=self.folder, **how))
+        encoders = (self.encoder, *self.also)
+        return self._returned(encode_all(self.section, encoders, cache=self.folder, **how)[0])
 
     def _returned(self, section: Section) -> Section:
         return section if self.keep else replace(section, features=None)
@@ -65,6 +72,7 @@ def encode_sections(
     keep: bool = True,
     half: bool = False,
     execution: Execution | None = None,
+    also: Sequence[Encoder] = (),
 ) -> list[Section]:
     """Encode every section's spots into one feature file each; what is done is skipped.
 
@@ -81,6 +89,8 @@ def encode_sections(
         Return the sections with their features. Without, memory holds those of one section at a time.
     half
         Store float16.
+    also
+        Further encoders, fed with the same pixels; a file each, which is not returned.
     execution
         Where sections are encoded; one after another in this process by default.
 
@@ -96,7 +106,9 @@ def encode_sections(
         names all that failed.
     """
     folders = [place_in_cache(section) if folder is None else folder for section in sections]
-    jobs = [EncodeJob(s, encoder, place, symmetries, device, keep, half) for s, place in zip(sections, folders)]
+    jobs = [
+        EncodeJob(s, encoder, place, symmetries, device, keep, half, tuple(also)) for s, place in zip(sections, folders)
+    ]
     encoded: dict[int, Section] = {}
     failed: dict[int, str] = {}
     label = "encode" if len(jobs) > 1 else ""  # a single section has its own bar, of tiles

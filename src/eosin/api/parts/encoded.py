@@ -11,10 +11,14 @@ from typing import Any
 
 from eosin import engine
 from eosin.encoders import Encoder, get_encoder
+from eosin.encoders.base import ENCODERS
+from eosin.encoders.parts.field_of_view import with_tile
+from eosin.encoders.parts.spec_text import split_list
 from eosin.errors import EosinError
 from eosin.features import EXACT, TileMatch, attach, encoders_of, need_commercial, place_in_cache
 from eosin.features import encode as encode_section
 from eosin.features.feature_file import stay_on_disk
+from eosin.options import FeatureOptions
 from eosin.storage.lazy_rows import LazyRows
 from eosin.storage.user_cache import user_cache
 from eosin.types import Section
@@ -108,6 +112,23 @@ def _from_folder(
             )
         ready.append(with_key)
     return ready
+
+
+def encoders_of_options(encoding: FeatureOptions) -> list[Encoder]:
+    """The encoders that options name, one or several by commas, each once.
+
+    Raises
+    ------
+    EosinError
+        An unknown encoder or setting, or one whose licence is not commercial where that is asked for.
+    """
+    given = {} if encoding.precision is None else {"precision": encoding.precision}
+    named = encoding.encoder
+    specs = split_list(named, ENCODERS.__contains__) if isinstance(named, str) else [named]
+    made = [get_encoder(with_tile(spec, encoding.tile_um), **given) for spec in specs]
+    for encoder in made if encoding.commercial_only else ():
+        need_commercial_encoder(encoder)
+    return list({encoder.key: encoder for encoder in made}.values())
 
 
 def need_commercial_encoder(encoder: Encoder) -> None:

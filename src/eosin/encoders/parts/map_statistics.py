@@ -38,7 +38,10 @@ def moments(x: Tensor) -> Tensor:
     return torch.cat([centre, second.sqrt(), third.sign() * third.abs().pow(1 / 3)], 1)
 
 
-def percentiles(x: Tensor, levels: tuple[float, ...] = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)) -> Tensor:
+PERCENTILES = (0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95)
+
+
+def percentiles(x: Tensor, levels: tuple[float, ...] = PERCENTILES) -> Tensor:
     """Percentiles of each channel, [b c * levels], from every second pixel along both axes of the halved image."""
     sample = halve(x)[..., ::2, ::2].flatten(2).sort(-1).values
     rank = [round(level * (sample.shape[-1] - 1)) for level in levels]
@@ -134,20 +137,26 @@ def granules(x: Tensor, sizes: tuple[int, ...]) -> Tensor:
 
 _REACH = 2.5
 """Radius of a blur, in its standard deviations."""
-_SURROUND = 1.6
+SURROUND = 1.6
 """Width of a blob's surroundings, in widths of the blob."""
 
 
 def blobs_reach(sigma: float) -> float:
     """Radius around a pixel that `blobs` of width `sigma` uses, in the unit of `sigma`: a map must be wider."""
-    return _REACH * _SURROUND * sigma
+    return _REACH * SURROUND * sigma
+
+
+def blur_weights(sigma_px: float) -> list[float]:
+    """Half of a Gaussian filter, from its middle on."""
+    reach = max(1, round(_REACH * sigma_px))
+    weight = torch.exp(-(torch.arange(reach + 1, dtype=torch.float64) ** 2) / (2 * sigma_px**2))
+    return (weight / (2 * weight.sum() - weight[0])).tolist()
 
 
 def blur(x: Tensor, sigma_px: float) -> Tensor:
     """Gaussian blur, [b c h w]; the image is mirrored at its border."""
-    reach = max(1, round(_REACH * sigma_px))
-    weight = torch.exp(-(torch.arange(reach + 1, dtype=torch.float64) ** 2) / (2 * sigma_px**2))
-    weight = (weight / (2 * weight.sum() - weight[0])).tolist()
+    weight = blur_weights(sigma_px)
+    reach = len(weight) - 1
     x = torch.nn.functional.pad(x, (reach, reach, reach, reach), mode="reflect")
     for dim in (-1, -2):
         n = x.shape[dim] - 2 * reach
@@ -160,7 +169,7 @@ def blur(x: Tensor, sigma_px: float) -> Tensor:
 
 def blobs(x: Tensor, sigma_px: float, thresholds: tuple[float, ...]) -> Tensor:
     """Difference-of-Gaussians blobs of one size: number per 1000 px above each threshold, strength, total energy."""
-    response = blur(x, sigma_px).sub_(blur(x, _SURROUND * sigma_px))
+    response = blur(x, sigma_px).sub_(blur(x, SURROUND * sigma_px))
     peak = response == dilate(response, 5)
     peaks = [peak & (response > threshold) for threshold in thresholds]
     counts = [mean(above.float()) * 1e3 for above in peaks]
@@ -178,14 +187,18 @@ def correlations(x: Tensor) -> Tensor:
 
 def layout(x: Tensor) -> Tensor:
     """Mean of each channel in a central disc and in two rings around it, and the sd over the cells of a 4 x 4 grid."""
-    n = x.shape[-1]
-    axis = (torch.arange(n, device=x.device) - (n - 1) / 2) / n
-    radius = (axis[:, None].square() + axis.square()).sqrt()
-    parts = []
-    for inner, outer in ((0.0, 0.15), (0.15, 0.3), (0.3, 0.5)):
-        ring = ((radius >= inner) & (radius < outer)).to(x.dtype)
+    n, parts = x.shape[-1], []
+    for ring in rings(n).to(x.device, x.dtype):
         parts.append((x * ring).sum((-1, -2)) / ring.sum())
     cell = n // 4
     grid = x[..., : 4 * cell, : 4 * cell].unflatten(-2, (4, cell)).unflatten(-1, (4, cell)).mean((-3, -1))
     parts.append(grid.flatten(2).std(-1))
     return torch.cat(parts, 1)
+
+
+def rings(px: int) -> Tensor:
+    """A central disc of a window and two rings around it, 1 inside, float32 [3 px px]."""
+    axis = (torch.arange(px) - (px - 1) / 2) / px
+    radius = (axis[:, None].square() + axis.square()).sqrt()
+    limits = ((0.0, 0.15), (0.15, 0.3), (0.3, 0.5))
+    return torch.stack([((radius >= inner) & (radius < outer)).float() for inner, outer in limits])

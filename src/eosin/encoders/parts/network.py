@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from eosin.encoders.parts.on_cpu import by_pixel, fast_on_cpu
 from eosin.encoders.parts.workers import over_rows
 from eosin.errors import EosinError
 
@@ -48,11 +50,20 @@ class Network:
         self.mean, self.std = _triple(mean, "mean", name), _triple(std, "std", name)
         self._name, self.precision = name, precision
         self._device = torch.device("cpu")
+        self._on_cpu: nn.Module | None = None
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_lock": None, "_on_cpu": None}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state | {"_lock": threading.Lock()}
 
     def to(self, device: torch.device | str) -> None:
         """Move the network to `device`."""
         self._device = torch.device(device)
         self._model.to(self._device)
+        self._on_cpu = None
 
     @torch.inference_mode()
     def features(self, tiles: Sequence[Tensor]) -> Tensor:
@@ -68,9 +79,19 @@ class Network:
 
     def _forward(self, images: Tensor) -> Tensor:
         if self.precision == "float32":
-            return self._model(images)
+            if self._device.type != "cpu":
+                return self._model(images)
+            model = self._fast(images.shape[-1])
+            return model(images if model is self._model else by_pixel(images))
         with torch.autocast(self._device.type, getattr(torch, self.precision)):
             return self._model(images)
+
+    def _fast(self, px: int) -> nn.Module:
+        """The network as it is on the CPU, made when it is first used there."""
+        if self._on_cpu is None:
+            with self._lock:
+                self._on_cpu = self._on_cpu or fast_on_cpu(self._model, px)
+        return self._on_cpu
 
     def width(self, px: int, n_views: int) -> int:
         """Number of features of `n_views` windows of `px` pixels, found by running the network on blank ones.

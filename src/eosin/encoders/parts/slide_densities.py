@@ -79,6 +79,11 @@ class SlideDensities:
         named = {f"{stain}_p99": value for stain, value in zip(STAINS, self.percentiles)}
         return named | {f"{stain}_factor": value for stain, value in zip(STAINS, self.factors)}
 
+    def matrix(self) -> np.ndarray:
+        """From the densities of red, green and blue to scaled ones, float64 [3 3], to multiply from the right."""
+        rows = unit_rows()
+        return np.linalg.inv(rows) @ np.diag([*self.factors, 1.0]) @ rows
+
     def applied(self, rgb: Tensor) -> Tensor:
         """Pixels uint8 [b 3 h w] with the densities of their stains multiplied by the factors.
 
@@ -87,12 +92,10 @@ class SlideDensities:
         """
         if self.factors == (1.0, 1.0):
             return rgb
-        rows = unit_rows()
-        matrix = np.linalg.inv(rows) @ np.diag([*self.factors, 1.0]) @ rows
         table = density_table().to(rgb.device)
         red, green, blue = table.index_select(0, rgb.flatten().int()).view(rgb.shape).unbind(1)
         made = torch.empty_like(rgb)
-        for channel, (a, b, c) in enumerate(matrix.T.tolist()):
+        for channel, (a, b, c) in enumerate(self.matrix().T.tolist()):
             scaled = (red * -a).add_(green, alpha=-b).add_(blue, alpha=-c)
             made[:, channel] = scaled.exp_().mul_(256).sub_(1).round_().clamp_(0, 255)
         return made

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from eosin import compiled
 from eosin.models.stflow import edge_kernels
 
 _RUN = """
@@ -35,6 +36,7 @@ def test_an_edit_of_a_part_is_noticed_by_the_kernels_of_other_files(tmp_path: Pa
     shutil.copytree(source, kernels, ignore=shutil.ignore_patterns("__pycache__"))
     for package in (kernels.parent, kernels.parents[1], kernels.parents[2]):
         (package / "__init__.py").touch()
+    shutil.copy(compiled.__file__, tmp_path / "eosin")
     assert run(tmp_path) == (1, 0)
     assert run(tmp_path) == (1, 1)
     part = kernels / "elementary.py"

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numba
 import numpy as np
+
+import eosin.compiled
 
 # All that lets sums be split over lanes, but not the assumption that nothing is NaN: a run that diverges must show it.
 _FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
@@ -21,19 +22,9 @@ _SOURCE = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(Path(__fi
 """Hash of all kernels' source."""
 
 
-def compiled(**options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """numba's compiler; what it makes is kept on disk where there is a place for it."""
-
-    def wrap(function: Callable[..., Any]) -> Any:
-        known = {"fastmath": _FAST, "error_model": "numpy", "nogil": True, **options}
-        try:
-            kernel = numba.njit(cache=True, **known)(function)
-        except RuntimeError:  # installed read-only, and no home to write to
-            return numba.njit(**known)(function)
-        kernel._cache._cache_file._source_stamp = _SOURCE  # numba has no public place for it
-        return kernel
-
-    return wrap
+def compiled(*, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
+    """numba's compiler, with the freedom to split sums, for functions of this folder."""
+    return eosin.compiled.compiled(_FAST, source=_SOURCE, inline=inline)
 
 
 @compiled(inline="always")

@@ -165,14 +165,14 @@ def _draws_and_mean(
         if errors is None:
             return own, mean, None
         mean = own.mean(0, dtype=np.float64).astype(np.float32) if mean is None else mean
+    added: np.ndarray | float = 0.0
     if measured is not None:
         added, errors = measured.update(model, trained.distance, errors, section, batch)
-        mean = (mean + added).astype(np.float32)
-    mean = np.maximum(mean, 0)  # as measured values are; quantiles end there as well
+        mean = np.maximum(mean + added, 0).astype(np.float32)
     if own is not None and model.generates:
         return errors.of_own_draws(own, mean, patient, seed, mirrored=model.mirrored)[:n_draws], mean, errors
     if own is not None and not errors.can_draw(patient):
-        return mean[None], mean, errors
+        return (own + added).astype(np.float32), mean, errors
     return errors.draws(mean, batch.xy_um, patient, n_draws, seed), mean, errors
 
 

@@ -89,26 +89,31 @@ def draws_and_mean_in_pieces(
     plain = own is not None and not model.generates and not errors.can_draw(patient) and asked.keep_draws
     if update is not None:
         errors = update.errors
-        _add_update(update, pieces, mean)
-    for rows in row_blocks(len(mean), budget=_NUMBERS_AT_ONCE, per_row=mean.shape[1]):
-        mean[rows] = np.maximum(mean[rows], 0)
-        let_go(mean)
-    if plain or not asked.keep_draws:
+        if plain:
+            own = pieces.table(1, *mean.shape)
+        _put_update(update, pieces, mean, own if plain else None)
+    if not asked.keep_draws:
         return mean[None], mean, errors
     if own is not None and model.generates:
         out = own if len(own) > 1 else pieces.table(1, *mean.shape)  # a single one is the mean itself
         made = errors.of_own_draws(own, mean, patient, asked.seed, mirrored=model.mirrored, out=out)
         return made[: asked.draws], mean, errors
+    if plain:
+        assert own is not None
+        return own, mean, errors
     drawn = pieces.table(asked.draws, *mean.shape)
     return errors.draws(mean, pieces.batch.xy_um, patient, asked.draws, asked.seed, out=drawn), mean, errors
 
 
-def _add_update(update: LearnedUpdate, pieces: Pieces, mean: np.ndarray) -> None:
-    """Add what measured spots say to the mean [s g]."""
+def _put_update(update: LearnedUpdate, pieces: Pieces, mean: np.ndarray, moved: np.ndarray | None) -> None:
+    """Add what measured spots say to the mean [s g], which is not below 0; `moved` [1 s g] gets it as it is."""
     assert update.hops is not None
     for piece in pieces.around(update.hops):
         places = np.flatnonzero(piece.is_own)
         for block in row_blocks(len(places), budget=_NUMBERS_AT_ONCE, per_row=mean.shape[1]):
             rows = piece.rows[places[block]]
-            mean[rows] += update.added(piece.batch, places[block])
-        let_go(mean)
+            values = mean[rows] + update.added(piece.batch, places[block])
+            if moved is not None:
+                moved[0, rows] = values
+            mean[rows] = np.maximum(values, 0)
+        let_go(mean, moved)

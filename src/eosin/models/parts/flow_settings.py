@@ -27,6 +27,7 @@ from eosin.generative import (
     release_times,
 )
 from eosin.genes.transforms import TRANSFORMS
+from eosin.models.parts.base_model import NO_BASE
 from eosin.models.parts.flow import FlowModel, FlowParts
 from eosin.models.parts.objective import ValueObjective, squared_error
 from eosin.models.parts.on_base import NetworkUnits, OnBaseSettings
@@ -41,7 +42,7 @@ class FlowSettings(OnBaseSettings, ABC):
     prior: Literal["spatial", "residual", "zinb", "zinb-logits", "gaussian", "zero", "empirical"] = Field(
         "spatial",
         description="where the flow starts: noise that lies in space and among genes as misses of the base, or only "
-        "among genes ('residual'), or counts; 'zinb-logits' reads prior_mean as the release does",
+        "among genes ('residual', and without a base), or counts; 'zinb-logits' reads prior_mean as the release does",
     )
     prior_mean: float = Field(0.1, description="mean (zinb) or logit (zinb-logits) of the prior")
     prior_dispersion: float = Field(1.0, gt=0, description="dispersion of a zinb prior")
@@ -95,7 +96,7 @@ def make_prior(s: FlowSettings, panel: GenePanel) -> Prior:
         "zero": Zero,
         "empirical": lambda: EmpiricalZINB(len(panel), *ways),
         "residual": lambda: Residual(len(panel)),
-        "spatial": lambda: SpatialResidual(len(panel)),
+        "spatial": lambda: (Residual if s.base == NO_BASE else SpatialResidual)(len(panel)),
     }
     return makers[s.prior]()
 

@@ -18,7 +18,8 @@ class SpatialResidual(Prior):
     """Normal, with the mean and sd of every gene that a base leaves over on training spots, and `SpatialNoise`.
 
     A flow moves its noise little, so that a draw whose noise lies in space looks like a measurement, and one of
-    independent noise does not. Half of the draws are the other half mirrored at the mean.
+    independent noise does not. Half of the draws are the other half mirrored at the mean. Not for flows without a base:
+    smooth noise cannot be told from the patterns of the tissue, and they learn nothing from it.
 
     Parameters
     ----------
@@ -65,7 +66,8 @@ class SpatialResidual(Prior):
         numbers = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
         for section in np.unique(places.section):
             own = np.flatnonzero(places.section == section)
-            for rows, drawn in fitted.draws(places.xy_um[own], len(noise), numbers):
+            xy_um = places.xy_um[own] - places.xy_um[own].mean(0)  # a section that is moved has the same noise
+            for rows, drawn in fitted.draws(xy_um, len(noise), numbers):
                 noise[:, own[rows]] = drawn
                 let_go(noise)
 

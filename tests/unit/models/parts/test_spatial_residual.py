@@ -57,6 +57,13 @@ def test_sections_that_lie_on_one_another_have_noise_of_their_own(fitted: tuple[
     assert abs(np.corrcoef(one.ravel(), other.ravel())[0, 1]) < 0.02
 
 
+def test_a_section_that_is_moved_has_the_same_noise(fitted: tuple[SpatialResidual, np.ndarray]) -> None:
+    where = places(2)
+    moved = SpotPlaces(where.xy_um + [5000.0, -700.0], where.section)
+    one, other = (fitted[0].sample(3, at, 3, torch.Generator().manual_seed(1)) for at in (where, moved))
+    assert torch.allclose(one, other, atol=1e-4)
+
+
 def test_one_seed_one_noise_and_arrays_carry_it(fitted: tuple[SpatialResidual, np.ndarray]) -> None:
     prior, again = fitted[0], SpatialResidual(3)
     again.load_state_dict(prior.state_dict())
@@ -90,4 +97,5 @@ def test_more_genes_than_factors_keep_their_width() -> None:
 def test_a_flow_on_a_base_starts_from_it_unless_told_otherwise() -> None:
     train = toy.training()
     assert isinstance(toy.made("stflow", train).prior, SpatialResidual)
-    assert not isinstance(toy.made("stflow", train, prior="residual").prior, SpatialResidual)
+    for other in ({"prior": "residual"}, {"base": "none"}):
+        assert not isinstance(toy.made("stflow", train, **other).prior, SpatialResidual)

@@ -59,7 +59,7 @@ def test_sections_that_lie_on_one_another_have_noise_of_their_own(fitted: tuple[
 
 def test_a_section_that_is_moved_has_the_same_noise(fitted: tuple[SpatialResidual, np.ndarray]) -> None:
     where = places(2)
-    moved = SpotPlaces(where.xy_um + [5000.0, -700.0], where.section)
+    moved = SpotPlaces(where.xy_um + np.array([5000.0, -700.0]), where.section)
     one, other = (fitted[0].sample(3, at, 3, torch.Generator().manual_seed(1)) for at in (where, moved))
     assert torch.allclose(one, other, atol=1e-4)
 

@@ -15,7 +15,7 @@ demo: $(VENV)/.ready
 	$(BIN)/eosin demo --out demo
 
 test: $(VENV)/.ready lint browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -q -m "not long"
+	$(BIN)/python -m pytest -n 3 --dist loadfile -q -m "not long"
 
 # Pages are opened in a browser where there is one. Debian's is installed by root; elsewhere those tests are skipped.
 browser:

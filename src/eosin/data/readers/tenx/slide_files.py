@@ -69,20 +69,22 @@ def _may_be_slide(file: Path) -> bool:
 def slide_ratio(slide: Path | None, sample: Sample) -> tuple[float, list[str]]:
     """How many times larger the slide is than the picture that Space Ranger saw, and a note unless it is the same.
 
+    A note also says that the reduced copies are of two pictures by their scale factors.
+
     Raises
     ------
     EosinError
-        The slide is another picture: of another shape, or of a ratio that is not plain. Or the reduced copies are of
-        two pictures by their scale factors.
+        The slide is another picture: of another shape, or of a ratio that is not plain.
     """
     copies = _reduced_copies(sample)
-    _check_copies(copies)
+    notes = _notes_on_copies(copies)
     copy = next(iter(copies), None)
     if copy is None or slide is None:
-        return 1.0, []
+        return 1.0, notes
     is_used = copy[0] == sample.file(*_REDUCED)
     without = "the reduced one is then used" if is_used else "the section then has none"
-    return ratio_to_reduced(slide, *copy, without=without)
+    ratio, ratio_notes = ratio_to_reduced(slide, *copy, without=without)
+    return ratio, notes + ratio_notes
 
 
 def _reduced_copies(sample: Sample) -> list[tuple[Path, float]]:
@@ -95,23 +97,23 @@ def _reduced_copies(sample: Sample) -> list[tuple[Path, float]]:
     return copies
 
 
-def _check_copies(copies: list[tuple[Path, float]]) -> None:
-    """Refuse copies by whose sizes and scale factors the picture had two sizes: one is of another sample."""
+def _notes_on_copies(copies: list[tuple[Path, float]]) -> list[str]:
+    """A note where the picture had two sizes by the sizes and scale factors of its copies: one may be of another."""
     from eosin.slide import size_px_of  # image libraries load only where a file is asked
 
     try:
         sizes_px = [size_px_of(file) for file, _ in copies]
     except EosinError:
-        return  # whoever uses it says what is wrong with it
+        return []  # whoever uses it says what is wrong with it
     if len(copies) < 2:
-        return
+        return []
     (first, factor), (second, other) = copies
     seen, also = (np.array(size_px) / one for size_px, one in zip(sizes_px, (factor, other)))
     if np.all(np.abs(also - seen) <= np.maximum(_SAME_SIZE * seen, _ROUNDED_PX / min(factor, other))):
-        return
+        return []
     told, too = (" x ".join(f"{side:.0f}" for side in size) for size in (seen, also))
-    problem = f"is of a picture of {told} px by its scale factor, {second.name} of {too} px"
-    raise EosinError(problem, file=first, fix="take both and scalefactors_json.json of one sample and one run")
+    said = f"{first.name} is of a picture of {told} px by its scale factor, {second.name} of {too} px"
+    return [f"{said}: are both and scalefactors_json.json of one sample and one run?"]
 
 
 def image_of(slide: Path | None, sample: Sample, scale: float, ratio: float = 1.0) -> tuple[Image | None, list[str]]:

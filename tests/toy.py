@@ -12,6 +12,7 @@ from scipy import sparse
 
 from eosin import parallel
 from eosin.engine.train import gather
+from eosin.generative import SpotPlaces
 from eosin.genes import choose_panel
 from eosin.models import MODELS, Model, Training
 from eosin.types import Batch, Features, Section, Spots
@@ -109,6 +110,11 @@ def fitted(name: str, training: Training, n_steps: int, **settings: Any) -> Any:
         model.loss(context, goal, rng).backward()
         optimiser.step()
     return model.eval()
+
+
+def anywhere(n: int) -> SpotPlaces:
+    """Places of n spots of one section, for priors that do not look at them."""
+    return SpotPlaces(np.zeros((n, 2)), np.zeros(n, dtype=np.int64))
 
 
 def point(model: Model, batch: Batch) -> np.ndarray:

@@ -25,8 +25,8 @@ PLACES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *
 IDS = [str(page.relative_to(ROOT)) for page in PLACES]
 
 
-def tables():
-    spec = importlib.util.spec_from_file_location("make_tables", ROOT / "docs" / "make_tables.py")
+def script(name: str):
+    spec = importlib.util.spec_from_file_location(name, ROOT / "docs" / f"{name}.py")
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -88,7 +88,7 @@ def registries():
 
 
 def test_tables_are_as_the_code_says():
-    make = tables()
+    make = script("make_tables")
     stale = [
         str(p.relative_to(ROOT)) for p in make.pages() if make.renewed(p.read_text("utf-8")) != p.read_text("utf-8")
     ]
@@ -96,23 +96,20 @@ def test_tables_are_as_the_code_says():
 
 
 def test_badges_are_as_the_project_says():
-    spec = importlib.util.spec_from_file_location("make_badges", ROOT / "docs" / "make_badges.py")
-    assert spec is not None and spec.loader is not None
-    make = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make)
+    make = script("make_badges")
     kept = {path.stem: path.read_text("utf-8") for path in make.FOLDER.glob("*.svg")}
     assert kept == make.badges(), "run python docs/make_badges.py"
     assert all(ElementTree.fromstring(svg).attrib["aria-label"] for svg in kept.values())
 
 
 def test_every_table_stands_somewhere():
-    make = tables()
+    make = script("make_tables")
     used = {name for page in make.pages() for _, name, *_ in make.BLOCK.findall(page.read_text("utf-8"))}
     assert used == set(make.TABLES)
 
 
 def test_a_stale_table_is_noticed():
-    make = tables()
+    make = script("make_tables")
     page = "x\n<!-- table:transforms -->\n| old |\n<!-- end -->\ny"
     assert "log1p" in make.renewed(page) and "| old |" not in make.renewed(page)
     assert make.renewed(make.renewed(page)) == make.renewed(page)

@@ -64,8 +64,8 @@ class Prior(nn.Module, ABC):
         return self.of_noise(torch.from_numpy(noise), n_draws)
 
     def n_noise(self, n_draws: int) -> int:
-        """How many numbers of noise a gene of a spot needs for so many draws."""
-        return n_draws
+        """How many numbers of noise a gene of a spot needs for so many draws: mirrored ones share them by two."""
+        return (n_draws + 1) // 2 if self.mirrored else n_draws
 
     @abstractmethod
     def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
@@ -137,10 +137,6 @@ class Residual(Prior):
         covariance = np.cov(values.T.astype(np.float64)).reshape(len(self.centre), -1) if len(values) > 1 else 0.0
         eigenvalues, axes = np.linalg.eigh(covariance + 1e-6 * np.eye(len(self.centre)))
         self.root.copy_(torch.from_numpy((axes * np.sqrt(np.maximum(eigenvalues, 0))).T))
-
-    def n_noise(self, n_draws: int) -> int:
-        """Half as many: each serves a draw and its mirror image."""
-        return (n_draws + 1) // 2
 
     def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Standard normal numbers."""

@@ -194,10 +194,9 @@ def _decode_pillow(path: Path) -> np.ndarray:
         try:
             image.load()
             check_upright(_orientation(image), path)  # PNG may have its EXIF at the end
-            if image.mode in ("RGB", "L", "RGBA"):
-                _check_range(image, path)
-                return check_opacity(np.asarray(image), path)
             _check_range(image, path)
+            if image.mode in ("RGB", "L", "RGBA"):
+                return check_opacity(np.asarray(image), path)
             transparent = "A" in image.mode or "transparency" in image.info
             return check_opacity(np.asarray(image.convert("RGBA" if transparent else "RGB")), path)
         except EosinError:

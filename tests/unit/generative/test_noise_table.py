@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+import toy
 from eosin.generative import noise_table
 from eosin.generative.noise_table import put_normal
-from eosin.generative.prior import ZINB, SpotPlaces
+from eosin.generative.prior import ZINB
 
 SHAPES = [(1,), (3, 5), (16,), (17,), (31,), (33,), (47,), (4, 100, 13), (0, 4, 3)]
 
@@ -35,5 +36,4 @@ def test_counts_are_those_of_the_whole_table(at_once: int, monkeypatch: pytest.M
     counts = torch.poisson(rate, generator=rng)
     expected = torch.log1p(counts.masked_fill(torch.rand(shape, generator=rng) < zeros, 0.0))
     prior = ZINB(mean.numpy(), dispersion.numpy(), zeros.numpy(), torch.log1p)
-    places = SpotPlaces(np.zeros((50, 2)), np.zeros(50, dtype=np.int64))
-    assert torch.equal(prior.sample(3, places, 6, torch.Generator().manual_seed(3)), expected)
+    assert torch.equal(prior.sample(3, toy.anywhere(50), 6, torch.Generator().manual_seed(3)), expected)

@@ -4,17 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from eosin.generative import ZINB, EmpiricalZINB, Gaussian, Residual, SpotPlaces, Zero
+import toy
+from eosin.generative import ZINB, EmpiricalZINB, Gaussian, Residual, Zero
 from eosin.generative.prior import fit_zinb
 
 
-def anywhere(n):
-    """Places of spots, for priors that do not look at them."""
-    return SpotPlaces(np.zeros((n, 2)), np.zeros(n, dtype=np.int64))
-
-
 def drawn(prior, n=200_000, g=1, seed=0):
-    return prior.sample(1, anywhere(n), g, torch.Generator().manual_seed(seed))[0].numpy()
+    return prior.sample(1, toy.anywhere(n), g, torch.Generator().manual_seed(seed))[0].numpy()
 
 
 @pytest.mark.parametrize(
@@ -62,7 +58,7 @@ def test_empirical_prior_matches_each_genes_mean_and_zeros():
     rng = np.random.default_rng(1)
     counts = rng.negative_binomial([1.0, 8.0], [0.2, 0.5], (50_000, 2)) * (rng.random((50_000, 2)) > [0.4, 0.0])
     prior = EmpiricalZINB(2, torch.log1p)
-    prior.observe(counts, counts, anywhere(len(counts)))
+    prior.observe(counts, counts, toy.anywhere(len(counts)))
     again = np.expm1(drawn(prior, 50_000, 2))
     assert again.mean(0) == pytest.approx(counts.mean(0), rel=0.05)
     assert (again == 0).mean(0) == pytest.approx((counts == 0).mean(0), abs=0.03)
@@ -75,7 +71,7 @@ def test_empirical_prior_of_scaled_counts_is_fitted_at_the_median_depth():
     counts = rng.poisson(depth * [6.0, 40.0, 200.0]).astype(float)
     scaled = counts / counts.sum(1, keepdims=True) * 1e4
     prior = EmpiricalZINB(3, torch.log1p, torch.expm1)
-    prior.observe(counts, np.log1p(scaled), anywhere(len(counts)))
+    prior.observe(counts, np.log1p(scaled), toy.anywhere(len(counts)))
     assert float(prior.fitted.per_count) == pytest.approx(np.median(1e4 / counts.sum(1)), rel=1e-4)
     assert prior.fitted.mean.numpy() == pytest.approx([6.0, 40.0, 200.0], rel=0.05)
     again = np.expm1(drawn(prior, 20_000, 3))
@@ -85,12 +81,12 @@ def test_empirical_prior_of_scaled_counts_is_fitted_at_the_median_depth():
 @pytest.mark.parametrize("counts", [np.zeros((5, 2)), np.full((5, 2), 7.0), np.array([[0.0, 3.0]])])
 def test_empirical_prior_survives_constant_genes_and_one_spot(counts):
     prior = EmpiricalZINB(2, torch.log1p)
-    prior.observe(counts, counts, anywhere(len(counts)))
+    prior.observe(counts, counts, toy.anywhere(len(counts)))
     assert np.isfinite(drawn(prior, 100, 2)).all()
 
 
 def test_gaussian_has_the_width_that_it_was_given():
-    drawn = Gaussian(0.3).sample(20, anywhere(100), 5, torch.Generator().manual_seed(0))
+    drawn = Gaussian(0.3).sample(20, toy.anywhere(100), 5, torch.Generator().manual_seed(0))
     assert drawn.shape == (20, 100, 5)
     assert float(drawn.std()) == pytest.approx(0.3, rel=0.05) and abs(float(drawn.mean())) < 0.02
 
@@ -99,7 +95,7 @@ def test_residual_prior_has_the_mean_and_covariance_of_what_is_left_over():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(400, 3)) @ np.array([[1.0, 0.8, 0], [0, 0.5, -0.4], [0, 0, 0.2]]) + [0.7, -1.1, 0.2]
     prior = Residual(3)
-    prior.observe(np.zeros((400, 3)), values.astype(np.float32), anywhere(400))
-    drawn = prior.sample(40, anywhere(500), 3, torch.Generator().manual_seed(1)).numpy()
+    prior.observe(np.zeros((400, 3)), values.astype(np.float32), toy.anywhere(400))
+    drawn = prior.sample(40, toy.anywhere(500), 3, torch.Generator().manual_seed(1)).numpy()
     assert drawn.mean((0, 1)) == pytest.approx(values.mean(0), abs=1e-4)  # mirrored draws have it exactly
     assert np.cov(drawn.reshape(-1, 3).T) == pytest.approx(np.cov(values.T), abs=0.04)

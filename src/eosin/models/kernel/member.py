@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from torch import Tensor
@@ -57,16 +58,12 @@ class Member:
         cls, context: Context, rows: np.ndarray, settings: KernelSettings, anchors: np.ndarray | None = None
     ) -> Member:
         """The kernel of some training spots, without a regression; all of them are anchors unless some are named."""
+        seen_by = rows if anchors is None else anchors
         parts = {name: getattr(settings, name) for name in ("ring_weight", "n_components", "linear", "rbf")}
-
-        def fitted() -> Likeness:
-            return Likeness.of(context, rows, rows if anchors is None else anchors, **parts)
-
-        if anchors is None:  # the folds of both heads, of the base and of the error bars are the same ones
-            likeness = context.once((rows.tobytes(), *parts.values()), fitted)
-            return cls(likeness, likeness.look(context, rows), Spectrum.empty())
-        likeness = fitted()
-        return cls(likeness, likeness.look(context, anchors), Spectrum.empty())
+        fit = partial(Likeness.of, context, rows, seen_by, **parts)
+        # the folds of both heads, of the base and of the error bars are the same ones
+        likeness = context.once((rows.tobytes(), *parts.values()), fit) if anchors is None else fit()
+        return cls(likeness, likeness.look(context, seen_by), Spectrum.empty())
 
     @classmethod
     def of(

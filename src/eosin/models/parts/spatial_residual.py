@@ -56,13 +56,9 @@ class SpatialResidual(Prior):
         self.loadings.zero_()  # fewer factors than there is room for are found in very few spots
         self.loadings[:, :, : noise.loadings.shape[2]] = torch.from_numpy(noise.loadings)
 
-    def n_noise(self, n_draws: int) -> int:
-        """Half as many: each serves a draw and its mirror image."""
-        return (n_draws + 1) // 2
-
     def fill(self, noise: np.ndarray, places: SpotPlaces, rng: torch.Generator) -> None:
         """Noise of variance 1 for every gene, section by section."""
-        fitted = SpatialNoise(*(getattr(self, n).cpu().numpy() for n in ("lengths_um", "loadings", "alone")))
+        fitted = SpatialNoise.of_arrays({name: array.cpu() for name, array in self.named_buffers()})
         numbers = np.random.default_rng(int(torch.randint(2**62, (1,), generator=rng)))
         for section in np.unique(places.section):
             own = np.flatnonzero(places.section == section)

@@ -12,7 +12,6 @@ from scipy import sparse
 
 import toy
 from eosin.engine.train import gather
-from eosin.generative import SpotPlaces
 from eosin.genes import TRANSFORMS, choose_panel
 from eosin.models import Training
 
@@ -32,10 +31,6 @@ def training(transform: str) -> Training:
     return gather(sections, choose_panel(",".join(names), sections, transform=transform))
 
 
-def anywhere(n: int) -> SpotPlaces:
-    return SpotPlaces(np.zeros((n, 2)), np.zeros(n, dtype=np.int64))
-
-
 def observed(prior: str, train: Training, **settings: Any) -> Any:
     """The prior of an STFlow that has seen the training spots."""
     model = toy.made("stflow", train, prior=prior, **{**PLAIN, **settings})
@@ -48,7 +43,7 @@ def observed(prior: str, train: Training, **settings: Any) -> Any:
 def test_fitted_counts_have_the_scale_of_the_target(transform: str, *, base: bool) -> None:
     train = training(transform)
     drawn = observed("empirical", train, base=base).prior.sample(
-        1, anywhere(20_000), 6, torch.Generator().manual_seed(0)
+        1, toy.anywhere(20_000), 6, torch.Generator().manual_seed(0)
     )[0]
     assert np.allclose(drawn.mean(0), train.target.mean(0), rtol=0.1, atol=0.1)
     assert np.allclose(drawn.std(0), train.target.std(0), rtol=0.25)
@@ -58,7 +53,7 @@ def test_fitted_counts_have_the_scale_of_the_target(transform: str, *, base: boo
 @pytest.mark.parametrize("prior", ["zinb", "zinb-logits"])
 def test_one_drawn_count_is_one_count_of_the_median_spot(transform: str, prior: str) -> None:
     train = training(transform)
-    values = observed(prior, train).prior.sample(1, anywhere(2000), 6, torch.Generator().manual_seed(0))
+    values = observed(prior, train).prior.sample(1, toy.anywhere(2000), 6, torch.Generator().manual_seed(0))
     per_count = np.median(TRANSFORMS[transform].inverse(train.target).sum(1) / np.asarray(train.counts).sum(1))
     smallest = float(values[values > 0].min())
     assert smallest == pytest.approx(float(TRANSFORMS[transform].log(np.array(per_count))), rel=1e-3)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from eosin.data.array_map import LEAST_SHARE, MOST_SHARE, NEAR, PITCH_UM, SAME, ArrayMap, array_map
+from eosin.data.plausible_spots import MOST_SHARED
 from eosin.data.reader import READERS
 from eosin.data.readers.tenx import tenx_folder as tenx
 from eosin.data.readers.tenx.barcodes import check_filtered, match_barcodes, no_match
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DIAMETER_UM = 55.0
-_MOST_SHARED = 0.05
 
 
 class Visium(tenx.TenxReader):
@@ -92,7 +92,7 @@ def _without_place(positions: pd.DataFrame, file: Path) -> np.ndarray:
     shared = positions.duplicated(place, keep=False).to_numpy()
     shared[in_tissue] = positions[in_tissue].duplicated(place, keep=False).to_numpy()  # those off tissue are not read
     n_shared, n_all = int((shared & in_tissue).sum()), int(in_tissue.sum())
-    if n_shared > _MOST_SHARED * n_all:
+    if n_shared > MOST_SHARED * n_all:
         x, y = pixels(positions[shared & in_tissue])[0]
         problem = f"{n_shared} of {n_all} positions in tissue share their place with others, as ({x:g}, {y:g})"
         raise EosinError(problem, file=file, fix="copy it from Space Ranger's outputs again")

@@ -77,7 +77,6 @@ class WholeCells(Units):
             raise no_table(folder, "no cell_feature_matrix.h5", fix)
         with open_matrix(source, naming) as matrix:
             table = read_cells(folder, matrix.barcodes)
-            check_extent(table.file, Extent.of(table.xy_um), "cells")
             outlines, outline_notes = _read_outlines(folder, matrix.barcodes, frame)
             placed = frame.place(table.xy_um)
             with blame(table.file):
@@ -116,7 +115,7 @@ def read_cells(folder: Path, barcodes: np.ndarray) -> CellTable:
     Raises
     ------
     EosinError
-        There is none, it lacks a column, names a cell twice, or lacks one of the matrix.
+        There is none, it lacks a column, names a cell twice, lacks one of the matrix, or has them in other units.
     """
     import pandas as pd
 
@@ -138,7 +137,9 @@ def read_cells(folder: Path, barcodes: np.ndarray) -> CellTable:
         missing = barcodes[int(np.argmin(rows))].decode("utf-8", "replace")
         raise EosinError(f"has no cell '{missing}' of the matrix", file=file, fix=_PAIR)
     chosen = [None if column is None else column[rows] for column in (area, totals)]
-    return CellTable(file, xy_um[rows], chosen[0], len(ids) - len(rows), chosen[1])
+    cells = CellTable(file, xy_um[rows], chosen[0], len(ids) - len(rows), chosen[1])
+    check_extent(file, Extent.of(cells.xy_um), "cells")
+    return cells
 
 
 def check_totals(table: CellTable, own: np.ndarray, rows: np.ndarray | slice = slice(None)) -> list[str]:

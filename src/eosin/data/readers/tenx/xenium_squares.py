@@ -11,7 +11,7 @@ from eosin.data.pooling import Pool, centres_um, square_ids, squares_at
 from eosin.data.reader import blame
 from eosin.data.readers.tenx.tenx_matrix import open_matrix
 from eosin.data.readers.tenx.xenium_cells import cell_files, cell_matrix, check_totals, read_cells
-from eosin.data.readers.tenx.xenium_extent import Extent, check_extent
+from eosin.data.readers.tenx.xenium_extent import check_extent
 from eosin.data.readers.tenx.xenium_frame import Frame
 from eosin.data.readers.tenx.xenium_genes import ids_of_genes
 from eosin.data.readers.tenx.xenium_transcripts import Transcripts, find_transcripts
@@ -56,7 +56,6 @@ class SquaresOf(Units):
         pool = Pool()
         with open_matrix(source, naming) as matrix:
             table = read_cells(source.parent, matrix.barcodes)
-            check_extent(table.file, Extent.of(table.xy_um), "cells")
             xy_um = table.xy_um
             squares = squares_at(frame.place(xy_um), self.width_um)
             totals = np.zeros(len(xy_um))

@@ -138,7 +138,7 @@ def test_landmarks_out_of_fold_are_the_formula_of_each_fold() -> None:
     model = toy.solved("kernel", training, **given)
     found, target, section = model.out_of_fold(training), training.target, training.batch.part_of_spot()
     fits = LandmarkFits.around(model.members[0], model._contexts(training.batch)[0], model.settings, None)
-    phi = fits._coordinates(np.arange(len(target)))
+    phi = fits.coordinates.rows(np.arange(len(target)))
     assert phi.shape[1] <= 40
     for label in np.unique(training.groups):
         out = training.groups == label

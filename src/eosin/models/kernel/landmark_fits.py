@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import LinAlgError, cho_factor, cho_solve, cholesky, solve_triangular
 
 from eosin.models.base import Training
 from eosin.models.kernel.context import Context
@@ -21,12 +23,20 @@ from eosin.models.kernel.member import Member, Near, landmarks
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.kernel.spectrum import Spectrum, positive
 from eosin.models.parts.choose import best, middle
+from eosin.models.parts.kept_rows import KeptRows
 from eosin.models.parts.patients import MOST_FOLDS, Levels, SpotOrigins
 from eosin.models.parts.sums import Groups, KeptSums, Sums, renumbered, without_each
 from eosin.row_blocks import row_blocks
 
 MOST_JUDGED = 20_000
 """Spots by which penalty and smoothing are chosen."""
+_ADDED = 1e-9
+"""Share of the trace that is added to the diagonal of the kernel between landmarks: what is smaller is lost in single
+precision, and lies far below every penalty."""
+_ROUNDING = 1e-6
+"""Of the largest eigenvalue of a covariance: what its eigenvalues in single precision are known to."""
+_LEAST_PENALTY = 1e-6
+"""Below it, penalties are chosen in double precision."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,9 @@ class LandmarkFits:
     settings
         Of the model.
     root
-        [m r]: kernel with the landmarks -> coordinates.
+        [m m] float32: kernel with the landmarks -> coordinates.
+    coordinates
+        [s c] of the training spots, in single precision.
     kept
         Sums of groups that were asked for.
     """
@@ -52,6 +64,7 @@ class LandmarkFits:
     settings: KernelSettings
     near: Near | None
     root: np.ndarray
+    coordinates: KeptRows
     kept: KeptSums = field(default_factory=KeptSums)
 
     @classmethod
@@ -65,37 +78,70 @@ class LandmarkFits:
         return cls.around(replace(bare, near=None if near is None else near.take(anchors)), context, settings, near)
 
     @classmethod
-    def around(
-        cls, member: Member, context: Context, settings: KernelSettings, near: Near | None, kept: KeptSums | None = None
-    ) -> LandmarkFits:
-        """By the landmarks of a member, with what is known of its sums already."""
-        values, vectors = positive(member.between_anchors())
-        return cls(member, context, settings, near, vectors / np.sqrt(values), kept or KeptSums())
+    def around(cls, member: Member, context: Context, settings: KernelSettings, near: Near | None) -> LandmarkFits:
+        """By the landmarks of a member."""
+        root = inverse_root(member.between_anchors()).astype(np.float32)
+        make = partial(_coordinates, member.in_single_precision(), root, context, near)
+        return cls(member, context, settings, near, root, KeptRows(make, len(context), root.shape[1]))
 
     def sums(self, training: Training, labelings: Sequence[np.ndarray]) -> list[Groups]:
         """The sums of the groups of each grouping [s]."""
-        return self.kept.of(training, self._coordinates, self.root.shape[1], labelings)
+        return self.kept.of(training, self.coordinates.passing, self.root.shape[1], labelings)
 
-    def _coordinates(self, rows: np.ndarray) -> np.ndarray:
-        return self.bare.kernel(self.context, rows, self.near) @ self.root
+    def spectrum(self, sums: Sums, genes: np.ndarray | slice = slice(None), dtype: type = np.float64) -> Spectrum:
+        """The regression of the spots that were summed, as a function of coordinates, of all genes or some."""
+        covariance = sums.covariance().astype(dtype, copy=False)
+        eigenvalues, turn = positive(covariance, least=None if dtype is np.float64 else _ROUNDING)
+        cross = sums.covariance_with_values(within_sections=self.settings.centre_sections)[:, genes]
+        cross = (turn.T @ cross.astype(dtype, copy=False)).astype(np.float32, copy=False)
+        return Spectrum(turn, -sums.mean_x().astype(dtype) @ turn, eigenvalues, cross)
 
-    def member(self, sums: Sums, genes: np.ndarray | slice = slice(None)) -> Member:
-        """The regression of the spots that were summed, of all genes or some."""
-        eigenvalues, turn = positive(sums.covariance())
-        cross = turn.T @ sums.covariance_with_values(within_sections=self.settings.centre_sections)[:, genes]
-        spectrum = Spectrum(self.root @ turn, -sums.mean_x() @ turn, eigenvalues, cross.astype(np.float32))
-        return replace(self.bare, spectrum=spectrum)
+    def member(self, sums: Sums) -> Member:
+        """The regression of the spots that were summed, for any penalty."""
+        spectrum = self.spectrum(sums)
+        return replace(self.bare, spectrum=replace(spectrum, back=self.root.astype(np.float64) @ spectrum.back))
 
-    def values(self, member: Member, rows: np.ndarray, penalty: float) -> np.ndarray:
+    def at_penalty(self, sums: Sums, penalty: float) -> AtPenalty:
+        """The same at one penalty."""
+        cross = sums.covariance_with_values(within_sections=self.settings.centre_sections)
+        try:  # a tenth of the time of the eigenvalues
+            factor = cho_factor(sums.covariance() + penalty * np.eye(len(cross)), overwrite_a=True, check_finite=False)
+            weights = cho_solve(factor, cross, check_finite=False)
+        except LinAlgError:  # without a penalty
+            spectrum = self.spectrum(sums)
+            weights = spectrum.back @ (spectrum.cross / (spectrum.eigenvalues + penalty)[:, None])
+        return AtPenalty(weights.astype(np.float32), (-sums.mean_x() @ weights).astype(np.float32))
+
+    def values(self, fit: AtPenalty, rows: np.ndarray) -> np.ndarray:
         """[r g] float32 of some training spots by one of the regressions; not smoothed, without levels."""
-        spectrum = member.spectrum
-        scaled = spectrum.cross / (spectrum.eigenvalues + penalty)[:, None]
-        weights, constant = spectrum.back @ scaled, spectrum.shift @ scaled  # genes are fewer than coordinates
-        found = np.empty((len(rows), weights.shape[1]), dtype=np.float32)
-        per_row = len(self.root) + len(self.bare.likeness.mean)
-        for block in row_blocks(len(rows), budget=NUMBERS_AT_ONCE, per_row=per_row):
-            found[block] = self.bare.kernel(self.context, rows[block], self.near) @ weights + constant
+        found = np.empty((len(rows), fit.weights.shape[1]), dtype=np.float32)
+        for block in row_blocks(len(rows), budget=NUMBERS_AT_ONCE, per_row=len(self.root)):
+            found[block] = self.coordinates.rows(rows[block]) @ fit.weights + fit.constant
         return found
+
+
+@dataclass(frozen=True)
+class AtPenalty:
+    """A regression at one penalty: [c g] and [g] float32, coordinates -> values."""
+
+    weights: np.ndarray
+    constant: np.ndarray
+
+
+def inverse_root(kernel: np.ndarray) -> np.ndarray:
+    """R [m m] with R R' the inverse of a kernel [m m] between landmarks, of which some may look the same."""
+    kernel[np.diag_indices_from(kernel)] += max(_ADDED * float(np.trace(kernel)), np.finfo(float).tiny)
+    lower = cholesky(kernel, lower=True, overwrite_a=True, check_finite=False)
+    return np.ascontiguousarray(solve_triangular(lower, np.eye(len(lower)), lower=True, check_finite=False).T)
+
+
+def _coordinates(member: Member, root: np.ndarray, context: Context, near: Near | None, rows: np.ndarray) -> np.ndarray:
+    """[r c] float32 of some spots."""
+    found = np.empty((len(rows), root.shape[1]), dtype=np.float32)
+    per_row = len(root) + len(member.likeness.mean)
+    for block in row_blocks(len(rows), budget=NUMBERS_AT_ONCE, per_row=per_row):
+        found[block] = member.kernel(context, rows[block], near) @ root
+    return found
 
 
 @dataclass(frozen=True)
@@ -179,23 +225,25 @@ def choose_by_landmarks(
     target, is_wanted = training.target[spots.rows][:, genes], np.zeros(len(spots.needed), dtype=bool)
     is_wanted[spots.wanted] = True
     parts = training.batch.part_of_spot()[spots.rows]
+    dtype = np.float32 if min(penalties) >= _LEAST_PENALTY else np.float64
     held, scores = [], []
     for label, sums in without_each(groups):
         places = np.flatnonzero(labels[spots.needed] == label)
         if not is_wanted[places].any():
             continue
-        member = fits.member(sums, genes)
-        coordinates = member.coordinates(fits.context, spots.needed[places], fits.near).astype(np.float32)
-        judged = places[is_wanted[places]]
-        rows = np.searchsorted(spots.wanted, judged)
-        seen = coordinates[is_wanted[places]]
-        by_penalty = (member.spectrum.values(seen, penalty) for penalty in penalties)
+        spectrum = fits.spectrum(sums, genes, dtype)
+        seen = spectrum.coordinates(fits.coordinates.rows(spots.needed[places])).astype(np.float32, copy=False)
+        spectrum = replace(spectrum, back=np.zeros((0, 0)), eigenvalues=spectrum.eigenvalues.astype(np.float32))
+        judged = is_wanted[places]
+        rows = np.searchsorted(spots.wanted, places[judged])
+        of_judged = seen[judged]
+        by_penalty = (spectrum.values(of_judged, np.float32(penalty)) for penalty in penalties)
         scores.append([score_of_sections(target[rows], values, parts[rows]) for values in by_penalty])
-        held.append((places, coordinates, replace(member.spectrum, back=np.zeros((0, 0))), rows))
+        held.append((places, seen, spectrum, rows))
     penalty = best(penalties, list(np.mean(scores, axis=0)))
     seen_any = np.zeros(len(spots.needed), dtype=bool)
-    for places, coordinates, spectrum, _ in held:
-        plain[places], seen_any[places] = spectrum.values(coordinates, penalty), True
+    for places, seen, spectrum, _ in held:
+        plain[places], seen_any[places] = spectrum.values(seen, np.float32(penalty)), True
     known = replace(spots, around=spots.around.multiply(seen_any).tocsr())  # others smooth nothing
     smoothed = [known.smoothed(plain, share) for share in shares]
     by_share = [
@@ -265,10 +313,11 @@ def predicted_out_of_fold(
                 continue
             (groups,) = fits.sums(training, [labels])
             for label, sums in without_each(groups):
-                member = fits.member(sums)
                 for head in kinds:
                     places = np.flatnonzero((labels[spots.needed] == label) & (kind == head))
-                    plain[places] = fits.values(member, spots.needed[places], heads[head].penalty)
+                    if len(places):
+                        fit = fits.at_penalty(sums, heads[head].penalty)
+                        plain[places] = fits.values(fit, spots.needed[places])
         shares = np.array([head.smoothing for head in heads])[kind[spots.wanted]]
         result += spots.smoothed(plain, shares) / np.float32(len(regressions.heads))
     return result

@@ -13,14 +13,14 @@ from eosin.geometry.patches import patches
 from eosin.models.base import Training
 from eosin.models.kernel.context import Context
 from eosin.models.kernel.heads import Chosen, Judged, choose_head
-from eosin.models.kernel.landmark_fits import (
+from eosin.models.kernel.landmark_choice import (
     MOST_JUDGED,
-    LandmarkFits,
     SmoothedSpots,
     choose_by_landmarks,
     folds_of_known,
     folds_of_new,
 )
+from eosin.models.kernel.landmark_fits import LandmarkFits
 from eosin.models.kernel.member import Member, Near
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.patients import SpotOrigins

@@ -23,7 +23,8 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.feature_maps import Maps, maps_pay
 from eosin.models.kernel.fitting import ExactFitting, LandmarkFitting
 from eosin.models.kernel.heads import Head, choice_genes, mixed
-from eosin.models.kernel.landmark_fits import LandmarkFits, Regressions, SmoothedSpots, predicted_out_of_fold
+from eosin.models.kernel.landmark_choice import Regressions, SmoothedSpots, predicted_out_of_fold
+from eosin.models.kernel.landmark_fits import LandmarkFits
 from eosin.models.kernel.member import Member, Near
 from eosin.models.kernel.places_in_pieces import agreement_of_tables, lay_pieces
 from eosin.models.kernel.registered import NO_PLACE, Registered, agreement, dense_enough, of_rows

@@ -74,14 +74,11 @@ class Spectrum:
         return cls(*(arrays[name].numpy() for name in ("back", "shift", "eigenvalues", "cross")))
 
 
-def positive(matrix: np.ndarray, least: float | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of a symmetric matrix that are above a share of the largest one, and their vectors.
-
-    `least` is that share; None: what rounding may amount to.
-    """
+def positive(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues of a symmetric matrix that are above 0 but for rounding, and their vectors; it is overwritten."""
     if not matrix.size:
         return np.zeros(0, matrix.dtype), np.zeros((len(matrix), 0), matrix.dtype)
-    share = len(matrix) * np.finfo(matrix.dtype).eps if least is None else least
-    values, vectors = eigh(matrix, overwrite_a=True, check_finite=False, driver="evd")
-    kept = values > share * max(float(values[-1]), float(np.finfo(matrix.dtype).tiny))
+    limits = np.finfo(matrix.dtype)
+    values, vectors = eigh(matrix, overwrite_a=True, check_finite=False)
+    kept = values > len(matrix) * limits.eps * max(float(values[-1]), float(limits.tiny))
     return values[kept], vectors[:, kept]

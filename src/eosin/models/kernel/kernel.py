@@ -360,7 +360,7 @@ def values_of(
         [r r] averages over neighbours.
     """
     plain = np.zeros((len(rows), member.spectrum.cross.shape[1]), dtype=np.float32)
-    by_maps = maps_pay(member)
+    by_maps = maps_pay(member, member.spectrum.cross.shape[1])
     for flag in (False, True) if by_maps else ():
         own = known == flag
         if own.any():

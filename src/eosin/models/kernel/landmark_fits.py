@@ -16,6 +16,7 @@ from scipy.linalg import cholesky, solve_triangular
 
 from eosin.models.base import Training
 from eosin.models.kernel.context import Context
+from eosin.models.kernel.feature_maps import Maps, maps_pay
 from eosin.models.kernel.gram import NUMBERS_AT_ONCE
 from eosin.models.kernel.member import Member, Near, landmarks
 from eosin.models.kernel.normal_equations import AtPenalty, NormalEquations
@@ -36,8 +37,8 @@ class LandmarkFits:
 
     Attributes
     ----------
-    bare
-        The kernel and its landmarks, without a regression.
+    bare, quick
+        The kernel and its landmarks, without a regression; the same in single precision.
     context, near
         All training spots as the member sees them, and their places.
     settings
@@ -51,6 +52,7 @@ class LandmarkFits:
     """
 
     bare: Member
+    quick: Member
     context: Context
     settings: KernelSettings
     near: Near | None
@@ -72,8 +74,9 @@ class LandmarkFits:
     def around(cls, member: Member, context: Context, settings: KernelSettings, near: Near | None) -> LandmarkFits:
         """By the landmarks of a member."""
         root = inverse_root(member.between_anchors()).astype(np.float32)
-        make = partial(_coordinates, member.in_single_precision(), root, context, near)
-        return cls(member, context, settings, near, root, KeptRows(make, len(context), root.shape[1]))
+        quick = member.in_single_precision()
+        coordinates = KeptRows(partial(_coordinates, quick, root, context, near), len(context), root.shape[1])
+        return cls(member, quick, context, settings, near, root, coordinates)
 
     def sums(self, training: Training, labelings: Sequence[np.ndarray]) -> list[Groups]:
         """The sums of the groups of each grouping [s]."""
@@ -95,7 +98,11 @@ class LandmarkFits:
 
     def values(self, fit: AtPenalty, rows: np.ndarray) -> np.ndarray:
         """[r g] float32 of some training spots by one of the regressions; not smoothed, without levels."""
-        found = np.empty((len(rows), fit.weights.shape[1]), dtype=np.float32)
+        n_genes = fit.weights.shape[1]
+        if not self.coordinates.has(rows) and maps_pay(self.quick, n_genes):
+            weights = self.root.astype(np.float64) @ fit.weights
+            return Maps.by_weights(self.quick, weights, fit.constant).values(self.context, rows, self.near)
+        found = np.empty((len(rows), n_genes), dtype=np.float32)
         for block in row_blocks(len(rows), budget=NUMBERS_AT_ONCE, per_row=len(self.root)):
             found[block] = fit.values(self.coordinates.rows(rows[block]))
         return found

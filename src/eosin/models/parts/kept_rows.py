@@ -32,6 +32,10 @@ class KeptRows:
         """Whether there is room for the whole table."""
         return len(self._kept) == len(self._place)
 
+    def has(self, index: np.ndarray) -> bool:
+        """Whether all of these rows are kept."""
+        return bool((self._place[index] >= 0).all())
+
     def rows(self, index: np.ndarray) -> np.ndarray:
         """[r c] some rows; those that were not known yet are kept, as many as there is room for."""
         place = self._place[index]

@@ -16,7 +16,7 @@ from eosin.cli.comparisons import bench, plot, report, score, study
 from eosin.cli.existing import need_existing
 from eosin.cli.flags import Out, Reading, given, unset
 from eosin.cli.main_job import encode, predict, tissue, train
-from eosin.cli.overrides import refuse_for, take
+from eosin.cli.overrides import keep_line, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
 from eosin.cli.trusting import adapt, calibrate
 from eosin.cli.viewing import view
@@ -82,6 +82,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     0 done, 1 an error that the user can mend, 2 wrong usage, 3 some slides of a cohort failed, 130 stopped by Ctrl-C.
     """
     tokens = list(sys.argv[1:] if argv is None else argv)
+    keep_line(tokens)
     debug, quiet, verbose = "--debug" in tokens, not _QUIET.isdisjoint(tokens), not _VERBOSE.isdisjoint(tokens)
     try:
         tokens = take([token for token in tokens if token not in {"--debug"} | _QUIET | _VERBOSE])

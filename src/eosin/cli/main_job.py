@@ -22,12 +22,13 @@ from eosin.cli.flags import (
     Predicting,
     Reading,
     Running,
+    Starting,
     Training,
     given,
     unset,
 )
 from eosin.cli.gene_choice import need_panel
-from eosin.cli.overrides import over
+from eosin.cli.overrides import line, over
 from eosin.errors import EosinError
 from eosin.options import ReadOptions, described, names_of
 from eosin.plurals import counted
@@ -90,12 +91,11 @@ def train(
     model: str = "stflow",
     settings: Path | None = None,
     seed: int = 0,
-    resume: Flag = False,
-    overwrite: Flag = False,
+    starting: Starting = unset(Starting),
     choosing: Choosing = unset(Choosing),
     training: Training = unset(Training),
     reading: Reading = unset(Reading),
-) -> None:
+) -> int | None:
     """Train a model on measured sections. Any setting: --model.n-layers 4 --train.epochs 100.
 
     --calibrate conformal makes intervals for new patients that need no assumption, and at least 9 patients.
@@ -112,12 +112,9 @@ def train(
         TOML file with tables [model] and [train]; flags go over it.
     seed
         Of weights, order and noise of training.
-    resume
-        Continue the run that lies in OUT, to the same weights as if it had not been stopped.
-    overwrite
-        Replace the trained model that lies in OUT.
     """
     from eosin.config import read_toml
+    from eosin.execution.torchrun import is_one_of_several, n_together, run_together
 
     need_existing(data)
     need_shipped("models", [model])
@@ -126,15 +123,25 @@ def train(
     tables = over(read_toml(settings) if settings else {})
     need_settings(model, tables)
     need_panel(choosing)
+    if (n := n_together(starting.on)) > 1 and not is_one_of_several():
+        return run_together(line(), n)
     from eosin.api.train import train as run
+    from eosin.engine.together import is_first
 
-    options = {"model": model, "settings": tables, "seed": seed, "resume": resume, "overwrite": overwrite}
-    options |= given(choosing) | given(training) | given(reading)
+    options = {"model": model, "settings": tables, "seed": seed}
+    options |= (
+        {"resume": starting.resume, "overwrite": starting.overwrite}
+        | given(choosing)
+        | given(training)
+        | given(reading)
+    )
     trained = run(data, out=out, **options)
     pcc = trained.metrics.get("pcc_held_out")
     judged = "" if pcc is None else f", correlation {pcc:.3f} on the held-out group of the training sections"
     size = f"{counted(len(trained.panel), 'gene')}, {trained.model.n_parameters:,} parameters"
-    show.lines([f"{model}: {size}{judged}; in {out}"])
+    if is_first():
+        show.lines([f"{model}: {size}{judged}; in {out}"])
+    return None
 
 
 def predict(

@@ -17,7 +17,7 @@ import scipy.stats
 from PIL import Image as Picture
 
 from eosin.viewer import Viewing, compose, write_folder
-from unit.viewer.conftest import HOSTILE, Make
+from unit.viewer.conftest import HOSTILE, Make, as_cells
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: the page was not opened")
@@ -228,3 +228,33 @@ def test_only_canvases_that_hold_something_are_there(draw: str, make: Make, tmp_
     assert told["clear"] == [[False] * 3 for _ in shown]
     assert told["atRest"] == 500_000
     assert told["moving"] == (500_000 if draw == "raster" else 8_000)  # only a slow card moves few spots
+
+
+OUTLINES = """
+(async () => {
+  while (!eosin.page?.shownAt) await new Promise((done) => setTimeout(done, 20));
+  const { page } = eosin;
+  const pane = page.grid.panes.find((one) => one.layer.key === "predicted");
+  const there = () => [pane.discs.canvas, pane.shapes].map((canvas) => !canvas.hidden);
+  while (!pane.drawn || pane.shapes.hidden) await new Promise((done) => setTimeout(done, 20));
+  const told = { outlines: there() };
+  page.setShape("points");
+  told.points = there();
+  page.setShape("outlines");
+  told.again = there();
+  document.body.setAttribute("data-told", JSON.stringify(told));
+})();
+"""
+
+
+def test_cells_are_drawn_as_outlines_or_as_discs(make: Make, tmp_path: Path) -> None:
+    with closing(compose(as_cells(make())[0])) as scene:
+        page = write_folder(scene, tmp_path / "view")
+    (page.parent / "check.js").write_text(OUTLINES)
+    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
+    seen = opened(page.as_uri(), tmp_path)
+    found = re.search(r'data-told="([^"]*)"', seen.dom)
+    assert found, seen.log[-2000:]
+    told = json.loads(html.unescape(found[1]))
+    assert told == {"outlines": [False, True], "points": [True, False], "again": [False, True]}
+    assert seen.faults == [] and share_of_spots(seen.pixels) > 0.0002

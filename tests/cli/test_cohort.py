@@ -104,6 +104,33 @@ def test_slides_of_a_folder_are_encoded_and_then_predicted(eosin: Run, ground: G
     assert made.section == "x" and summary()["x"]["patient"] == "x"
 
 
+def test_a_slide_lacks_the_features_of_one_of_two_encoders(eosin: Run, ground: Ground) -> None:
+    Path("slides").mkdir()
+    for name in ("x", "y"):
+        shutil.copy(ground.image, f"slides/{name}.jpg")
+    ask = (
+        "encode",
+        "slides",
+        "--mpp",
+        MPP,
+        "--pitch-um",
+        150,
+        "--encoder",
+        f"{ENCODER},stain?px=112",
+        "-o",
+        "features",
+    )
+    assert eosin(*ask).code == 0
+    record = json.loads(Path("features/.eosin/encode/x.json").read_text())
+    files = [Path("features", name) for name in (record["output"], *record["more_outputs"])]
+    assert len(files) == 2 and {file.name for file in files} == {"x.h5"}
+    written = [file.stat().st_mtime_ns for file in files]
+    assert "2 of them by an earlier run" in eosin(*ask).out
+    files[1].unlink()
+    assert "1 of them by an earlier run" in eosin(*ask).out
+    assert files[1].exists() and files[0].stat().st_mtime_ns == written[0]  # only what was not there was encoded
+
+
 def test_sections_of_one_name_are_called_by_their_folders(eosin: Run, ground: Ground) -> None:
     """As the outputs of one vendor's pipeline are."""
     folders = [shutil.copytree(ground.data, f"run{i}") for i in (1, 2)]

@@ -59,7 +59,8 @@ def test_predicting_from_an_unfinished_run_says_so_once(
     given = ("predict", "run", ground.data, "--section", "A1", "--features", ground.features, "--draws", 1)
     finished = eosin(*given, "-o", "a.h5ad")
     assert "not trained to its end" not in caplog.text
-    assert "1 draw in" in finished.out
+    assert "6 genes in a.h5ad" in finished.out  # draws are not in the file
+    assert "6 genes, 1 draw in a.h5ad" in eosin(*given, "--keep-draws", "-o", "a.h5ad").out
     write_json(Path("run/metrics.json"), {**read_json(Path("run/metrics.json")), "finished": False})
     assert eosin(*given, "-o", "b.h5ad").code == 0
     assert caplog.text.count("not trained to its end") == 1
@@ -108,6 +109,9 @@ def test_notes_of_many_sections_are_one_line_and_each_when_asked(
         lines = [line for line in caplog.messages if "synthetic" in line or "not there" in line or "notes on" in line]
         assert len(lines) == n_lines, lines
         assert ("read sections" in done.err) == (flags != ("-q",))
+    caplog.clear()
+    assert "not there" in eosin("info", data).out  # it shows all notes, and sends nobody to see them
+    assert not [line for line in caplog.messages if "notes on" in line]
 
 
 def test_python_takes_lists_and_commas_and_records(ground: Ground, tmp_path: Path) -> None:

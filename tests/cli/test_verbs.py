@@ -197,7 +197,7 @@ def test_predict_a_measured_section_without_its_counts(eosin: Run, ground: Groun
     ours, theirs = read_prediction("p.h5ad"), read_prediction(ground.prediction)
     assert np.array_equal(ours.draws, theirs.draws)
     assert ours.spots.ids == theirs.spots.ids
-    assert "3 draws in p.h5ad" in said.out
+    assert "6 genes in p.h5ad" in said.out
 
 
 def test_predict_a_bare_image(eosin: Run, ground: Ground) -> None:

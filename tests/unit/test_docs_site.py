@@ -87,12 +87,16 @@ def test_built_site_loads_nothing_from_elsewhere():
 def test_recipe_asks_for_what_the_project_asks_for():
     of_conda = {"torch": "pytorch", "openslide-bin": "openslide", "matplotlib": "matplotlib-base"}
     asked = dict(re.match(r"([\w-]+)(.*)", line).groups() for line in PROJECT["dependencies"])
-    recipe = (ROOT / "recipe" / "meta.yaml").read_text(encoding="utf-8")
-    run = recipe.partition("\n  run:\n")[2].partition("\ntest:")[0]
+    recipe = (ROOT / "recipe" / "recipe.yaml").read_text(encoding="utf-8")
+    run = recipe.partition("\n  run:\n")[2].partition("\ntests:")[0]
     given = dict(re.findall(r"^    - ([\w-]+) (\S+)", run, re.MULTILINE))
     assert given.pop("python") == PROJECT["requires-python"]
     assert given == {of_conda.get(name, name): version for name, version in asked.items()}
-    assert f'version = "{PROJECT["version"]}"' in recipe
+    assert f'\n  version: "{PROJECT["version"]}"\n' in recipe
+    for name, place in PROJECT["scripts"].items():
+        assert f"\n      - {name} = {place}\n" in recipe
+    for licence in PROJECT["license-files"]:
+        assert f"\n    - {licence}\n" in recipe and (ROOT / licence).is_file()
     assert not re.search(r"\w+://", recipe)
 
 

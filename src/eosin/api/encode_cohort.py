@@ -20,13 +20,12 @@ from eosin.types import Section
 
 @dataclass(frozen=True)
 class EncodeWork(Work):
-    """Encode a slide; its output is its feature file.
+    """Encode a slide; its outputs are its feature files, one for each encoder.
 
     Attributes
     ----------
     encoder, also
-        One object each for all slides, fed with the same pixels; they are sent to other processes. The output is that
-        of the first.
+        One object each for all slides, fed with the same pixels; they are sent to other processes.
     encoding, layout, reading
         As `eosin.encode` takes them, for all slides.
     """
@@ -40,9 +39,9 @@ class EncodeWork(Work):
     verb = "encode"
 
     def key(self) -> str:
-        """Hash of the encoder and of all options but the device."""
+        """Hash of the encoders and of all options but the device."""
         told = [asdict(record) for record in (replace(self.encoding, device="auto"), self.layout, self.reading)]
-        return fingerprint("+".join(encoder.key for encoder in (self.encoder, *self.also)), told)
+        return fingerprint(",".join(encoder.key for encoder in (self.encoder, *self.also)), told)
 
     def files(self, entry: SlideEntry) -> str:
         """Hash of the slide."""
@@ -55,14 +54,14 @@ class EncodeWork(Work):
     def _open(self, entry: SlideEntry) -> Section:
         return section_of_entry(entry, self.layout, self.reading)
 
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
-        """Encode what the feature file lacks."""
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
+        """Encode what the feature files lack."""
         section = self._open(entry)
         content, symmetries = content_of_section(entry, section), self.encoding.symmetries
         encoders = (self.encoder, *self.also)
         done = encode_all(section, encoders, cache=out, symmetries=symmetries, device=self.encoding.device)[0]
         facts = {"section": done.name, "patient": done.patient, "n_spots": len(done), "content": content}
-        return feature_path(out, section.name, self.encoder), facts
+        return tuple(feature_path(out, section.name, encoder) for encoder in encoders), facts
 
 
 @takes_options(hide=("features", "match", "match_um", "sections"))

@@ -39,10 +39,10 @@ class ExportWork(OnPrediction):
         """Hash of all options."""
         return fingerprint(self.suffix, str(self.genes), self.missing_genes, asdict(self.options))
 
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
         """Write the file."""
         told = {"genes": self.genes, "missing_genes": self.missing_genes, **asdict(self.options)}
-        return export(entry.path, out / f"{entry.id}{self.suffix}", **told), {}
+        return (export(entry.path, out / f"{entry.id}{self.suffix}", **told),), {}
 
 
 @takes_options()

@@ -82,7 +82,7 @@ class PredictWork(Work):
         encoder = _loaded(self.run, self.run_key).encoder
         return section_of_entry(entry, self.layout, self.reading, encoder=encoder)
 
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
         """Predict, and write `{id}.h5ad`."""
         path = out / f"{entry.id}.h5ad"
         section = self._open(entry)
@@ -92,7 +92,7 @@ class PredictWork(Work):
         facts: dict[str, Any] = {"section": made.section, "patient": section.patient, "n_spots": len(made.spots)}
         if made.likeness is not None:
             facts["slide"] = made.likeness.line()
-        return path, {**facts, "content": content}
+        return (path,), {**facts, "content": content}
 
 
 @takes_options(hide=("encoder", "tile_um", "symmetries", "device", "precision", "sections"))

@@ -52,7 +52,7 @@ class ReportWork(OnPrediction):
         data = None if self.truth is None else content_of_data(self.truth)
         return fingerprint(data, json.dumps(sorted(self.told.items()), default=str), asdict(self.reading))
 
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
         """Write the page, and the small map of the index beside the record."""
         path = out / f"{entry.id}.html"
         report(entry.path, out=path, truth=self.truth, reading=self.reading, **self.told)
@@ -64,7 +64,7 @@ class ReportWork(OnPrediction):
         facts: dict[str, Any] = {"section": prediction.section, "n_spots": len(prediction.spots), "gene": gene}
         if prediction.likeness is not None:
             facts["slide"] = prediction.likeness.verdict
-        return path, facts
+        return (path,), facts
 
 
 @takes_options(hide=("sections",))

@@ -40,7 +40,7 @@ class ScoreWork(OnPrediction):
         told = [asdict(record) for record in (self.scoring, self.encoding, self.reading)]
         return fingerprint(content_of_data(self.truth), told)
 
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
         """Score, and write every number."""
         told = {name: getattr(self.scoring, name) for name in ("scale", "biomarkers", "pathways")}
         scores = score(entry.path, self.truth, encoding=self.encoding, reading=self.reading, **told)
@@ -51,7 +51,7 @@ class ScoreWork(OnPrediction):
             facts["pcc_mean_ridge"] = scores["ridge"]["pcc"]["mean"]
         if "warnings" in scores:
             facts["warnings"] = "; ".join(scores["warnings"])
-        return path, {"n_spots": scores["n_spots"], **facts}
+        return (path,), {"n_spots": scores["n_spots"], **facts}
 
 
 @takes_options(hide=("sections", "tile_um", "symmetries", "device", "precision", "commercial_only"))

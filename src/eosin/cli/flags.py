@@ -19,6 +19,7 @@ from eosin.options import (
     PanelOptions,
     ReadOptions,
     ScoreOptions,
+    StartOptions,
     changed,
     described,
 )
@@ -72,6 +73,7 @@ if TYPE_CHECKING:  # for readers and type checkers a record of flags is the reco
     Drawing = DrawOptions
     Running = CohortOptions
     Scoring = ScoreOptions
+    Starting = StartOptions
     Choosing = PanelOptions
     Benching = Studying = BenchSettings
 else:
@@ -84,6 +86,7 @@ else:
     Drawing = flags(DrawOptions)
     Running = flags(CohortOptions)
     Scoring = flags(ScoreOptions)
+    Starting = flags(StartOptions)
     Choosing = flags(PanelOptions)
     Benching = flags(BenchSettings)
     Studying = flags(BenchSettings, hide=("transform", "protocol"))

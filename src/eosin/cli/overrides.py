@@ -13,6 +13,8 @@ _CALIBRATE = "--calibrate"
 
 _given: Overrides = {}
 """What `take` found, for `over`."""
+_line: list[str] = []
+"""The whole command line, for `line`."""
 
 
 def take(tokens: list[str]) -> list[str]:
@@ -36,6 +38,16 @@ def take(tokens: list[str]) -> list[str]:
             value = rest.popleft() if rest and not _is_flag(rest[0]) else "true"
         _given.setdefault(table, {})[name.replace("-", "_")] = literal(value)
     return kept
+
+
+def keep_line(tokens: list[str]) -> None:
+    """Keep the whole command line, for those who run it once more."""
+    _line[:] = tokens
+
+
+def line() -> list[str]:
+    """The words of the command line that was last kept."""
+    return list(_line)
 
 
 def in_full(command: str, token: str) -> str:

@@ -198,6 +198,13 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
         As `recognise`, the reader and `eosin.genes.renaming.rename`, and for a section that is not there.
     """
     path = Path(path)
+    found = _read(path, reading)
+    _log_notes(path, found)
+    return found
+
+
+def _read(path: Path, reading: ReadOptions) -> list[Section]:
+    """The sections; what is wrong between them is logged, their notes are not."""
     chosen = reader_for(path, reading)
     chosen = chosen.calling(naming_of(reading.gene_names if reading.gene_table is None else None, reading.duplicates))
     call = _renaming(reading)
@@ -214,7 +221,6 @@ def read(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> list[Sect
         for name in wanted:
             found.append(call(chosen.read_section(path, name, mpp=reading.mpp)).said_to_be_of(reading.patient))
             tick()
-    _log_notes(path, found)
     note, is_warning = overlap_note(found)
     if note is not None:
         log.log(logging.WARNING if is_warning else logging.INFO, "%s: %s", path, note)
@@ -253,7 +259,7 @@ def _renaming(reading: ReadOptions) -> Callable[[Section], Section]:
 def describe(path: str | Path, *, reading: ReadOptions = ReadOptions()) -> dict[str, Any]:
     """What is in `path`, JSON-able: reader, reason, and per section spots, genes, molecules, scale and notes."""
     chosen, reason = recognise(path, reading.reader)
-    sections = read(path, reading=replace(reading, reader=chosen.name))
+    sections = _read(Path(path), replace(reading, reader=chosen.name))
     facts = {"path": str(path), "reader": chosen.name, "reason": reason, **chosen.describe(Path(path))}
     if (shared := shared_genes(sections)) is not None:
         facts["genes_in_all"] = shared

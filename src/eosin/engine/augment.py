@@ -52,6 +52,12 @@ class Turning:
             seen.features[spots] = self.turned[np.concatenate(rows)[spots], turns]
         return seen
 
+    def pass_over(self, n_spots: int) -> None:
+        """Draw for so many spots, which another process sees."""
+        if self.share > 0 and self.turned is not None:
+            chosen = self.rng.random(n_spots) < self.share
+            self.rng.integers(self.turned.shape[1], size=int(chosen.sum()))
+
     def state(self) -> Tensor:
         """The state of its random stream, as bytes."""
         return json_array(self.rng.bit_generator.state)

@@ -26,6 +26,7 @@ from eosin.engine.checkpoint import read_arrays, write_arrays
 from eosin.engine.epochs import REFIT, SELECT, VALIDATE, Progress
 from eosin.engine.phase import Phase
 from eosin.engine.selection import RULES, HeldOut
+from eosin.engine.together import is_first
 from eosin.engine.train_settings import TrainSettings
 from eosin.engine.weight_average import copy_weights
 from eosin.errors import EosinError
@@ -172,7 +173,7 @@ class Fitting:
 
     def _save(self, phase: Phase, save_model: SaveModel) -> None:
         """Write the state, and a checkpoint of the best weights so far."""
-        if self.folder is None or not self.accelerator.is_main_process:
+        if self.folder is None or not is_first():
             return
         header = {"key": self.key, "progress": json.dumps(asdict(phase.progress))}
         write_arrays(self.folder / STATE, phase.state(), header)

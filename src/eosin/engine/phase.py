@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from eosin.engine.augment import Turning
 from eosin.engine.epochs import Progress
 from eosin.engine.regions import Regions
 from eosin.engine.selection import HeldOut
+from eosin.engine.together import Together
 from eosin.engine.train_settings import TrainSettings
 from eosin.engine.weight_average import WeightAverage, copy_weights, load_weights
 from eosin.errors import EosinError
@@ -24,6 +26,28 @@ from eosin.models import Learned, Training
 from eosin.models.parts.named_arrays import below, json_array, json_of, under
 from eosin.storage.lazy_rows import LazyRows
 from eosin.types import Batch
+
+
+@dataclass(frozen=True)
+class OwnBatch:
+    """One of the batches whose gradients are added up for a step.
+
+    Attributes
+    ----------
+    number
+        Which of them.
+    share
+        Of the step's spots.
+    rows
+        Its spots among all training spots.
+    batch
+        Their positions and features.
+    """
+
+    number: int
+    share: float
+    rows: np.ndarray
+    batch: Batch
 
 
 class Phase:
@@ -55,12 +79,14 @@ class Phase:
         progress: Progress,
     ):
         self.settings, self.accelerator, self.progress = settings, accelerator, progress
-        self.training = training
+        self.training, self.seed, self.together = training, seed, Together(accelerator)
         self.turning = Turning(training.batch, settings.augment, seed)
         self.model = build()
         self.model.observe(training)
         optimiser = AdamW(self.model.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
-        self.wrapped, self.optimiser = accelerator.prepare(self.model, optimiser)
+        self.wrapped = accelerator.prepare_model(self.model, evaluation_mode=True)  # gradients are added up here
+        self.optimiser = accelerator.prepare_optimizer(optimiser)
+        self.together.take_weights_of_first(self.model.state_dict().values())
         self.average = WeightAverage(self.model, settings.ema) if settings.ema else None
         self.best: dict[str, Tensor] = {}
         every = np.arange(len(training.batch))
@@ -72,16 +98,25 @@ class Phase:
     @property
     def n_steps(self) -> int:
         """Gradient steps in one epoch."""
-        return self.regions.n_steps(self.settings.regions_per_section, self.settings.regions_per_step)
+        return self.regions.n_steps(self.settings.regions_per_section, self._regions_per_step)
+
+    @property
+    def n_batches(self) -> int:
+        """Batches of one step: as many as the settings say, or more so that each process has as many."""
+        each = -(-self.settings.accumulate // self.together.n_processes)
+        return each * self.together.n_processes
+
+    @property
+    def _regions_per_step(self) -> int:
+        return self.settings.regions_per_step * self.n_batches
 
     def epoch(self, advance: Callable[..., None]) -> float:
         """One pass over random regions; calls `advance(1, note=...)` after every step and returns the mean loss."""
-        s, losses = self.settings, []
+        losses = []
         self.wrapped.train()
-        world, rank = self.accelerator.num_processes, self.accelerator.process_index
-        steps = self.regions.epoch(s.regions_per_section, s.regions_per_step * world, self.choice)
-        for rows, batch in self._with_features(rows[rank::world] or rows[:1] for rows in steps):
-            losses.append(self._step(rows, batch))
+        steps = self.regions.epoch(self.settings.regions_per_section, self._regions_per_step, self.choice)
+        for batches in self._with_features(steps):
+            losses.append(self._step(batches))
             best = "" if self.progress.best_score is None else f", best {abs(self.progress.best_score):.3f}"
             advance(1, note=f"epoch {self.progress.epoch + 1}{best}")
         mean = float(torch.stack(losses).mean())
@@ -89,40 +124,65 @@ class Phase:
             raise EosinError("the training loss is not a finite number", fix="use a smaller --train.lr")
         return mean
 
-    def _with_features(self, steps: Iterable[list[np.ndarray]]) -> Iterator[tuple[list[np.ndarray], Batch]]:
-        """The regions of each step as a batch in memory; features on disk are read one step ahead, on a thread."""
+    def _with_features(self, steps: Iterable[list[np.ndarray]]) -> Iterator[list[OwnBatch]]:
+        """This process's batches of each step, in memory; features on disk are read one step ahead, on a thread."""
 
-        def read(rows: list[np.ndarray]) -> tuple[list[np.ndarray], Batch]:
-            return rows, self.turning.regions(rows)
+        def read(regions: list[np.ndarray]) -> list[OwnBatch]:
+            n_spots, own = sum(len(rows) for rows in regions), []
+            for number in range(min(self.n_batches, len(regions))):
+                rows = regions[number :: self.n_batches]
+                if self.together.owns(number):
+                    share = sum(len(r) for r in rows) / n_spots
+                    own.append(OwnBatch(number, share, np.concatenate(rows), self.turning.regions(rows)))
+                else:
+                    self.turning.pass_over(sum(len(r) for r in rows))
+            return own
 
         if not isinstance(self.training.batch.features, LazyRows):
             yield from map(read, steps)
             return
         with ThreadPoolExecutor(1, thread_name_prefix="regions") as pool:  # one: turns are drawn in the order of steps
-            yield from results_in_order((pool.submit(read, rows) for rows in steps), 2)
+            yield from results_in_order((pool.submit(read, regions) for regions in steps), 2)
 
-    def _step(self, rows: list[np.ndarray], batch: Batch) -> Tensor:
-        """One gradient step on some regions, given as rows of all spots and as a batch; returns the loss."""
-        context = self.model.prepare(batch)
-        target = torch.from_numpy(self.training.target[np.concatenate(rows)]).to(self.accelerator.device)
-        with self.accelerator.autocast():
-            loss = self.wrapped(context, target, self.noise)
-        self.accelerator.backward(loss)
+    def _step(self, batches: list[OwnBatch]) -> Tensor:
+        """One gradient step; returns the loss, the mean over the spots of all batches of all processes."""
+        total = torch.zeros((), device=self.accelerator.device)
+        for batch in batches:
+            loss = self._loss(batch)
+            loss = loss if batch.share == 1 else loss * batch.share
+            self.accelerator.backward(loss)
+            total = total + loss.detach()
+        total = self.together.add_up(self.model.parameters(), total)
         self.accelerator.clip_grad_norm_(self.model.parameters(), self.settings.clip)
         self.optimiser.step()
         self.optimiser.zero_grad(set_to_none=True)
         self.progress.step += 1
         if self.average is not None:
             self.average.update(self.model, self.progress.step)
-        return loss.detach()
+        return total
+
+    def _loss(self, batch: OwnBatch) -> Tensor:
+        """The loss of one batch; its noise is the same whichever process draws it."""
+        context = self.model.prepare(batch.batch)
+        target = torch.from_numpy(self.training.target[batch.rows]).to(self.accelerator.device)
+        if batch.number == 0:
+            with self.accelerator.autocast():
+                return self.wrapped(context, target, self.noise)
+        numbers = np.random.SeedSequence([self.seed, 5, self.progress.step, batch.number]).generate_state(1)
+        devices = [self.accelerator.device] if self.accelerator.device.type == "cuda" else []
+        with torch.random.fork_rng(devices), self.accelerator.autocast():
+            torch.manual_seed(int(numbers[0]))  # dropout draws from torch's global state
+            return self.wrapped(context, target, torch.Generator().manual_seed(int(numbers[0])))
 
     def measure(self, held_out: HeldOut) -> dict[str, float]:
-        """What held-out spots say of the averaged weights."""
-        last = copy_weights(self.model)
-        load_weights(self.model, self.averaged())
-        measured = held_out.measure(self.model)
-        load_weights(self.model, last)
-        return measured
+        """What held-out spots say of the averaged weights; the first process looks, for all."""
+        measured: dict[str, float] = {}
+        if self.together.owns(0):
+            last = copy_weights(self.model)
+            load_weights(self.model, self.averaged())
+            measured = held_out.measure(self.model)
+            load_weights(self.model, last)
+        return self.together.told_by_first(measured)
 
     def averaged(self) -> dict[str, Tensor]:
         """A copy of the weights that predict: the moving average, or the last ones where nothing is averaged."""

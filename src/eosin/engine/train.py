@@ -19,6 +19,7 @@ from eosin.engine.checkpoint import Trained
 from eosin.engine.fit import Fitting
 from eosin.engine.out_of_fold import errors_of
 from eosin.engine.selection import RULES, HeldOut, Validation
+from eosin.engine.together import is_first, n_processes
 from eosin.engine.train_settings import TrainSettings
 from eosin.engine.units import units_of
 from eosin.engine.verdict import of_network
@@ -128,6 +129,8 @@ def train(
         training, rows = _in_memory(training, untrained.most_spots, name)
         depth = depth[rows]
     if isinstance(untrained, Solved):
+        if n_processes() > 1:
+            raise EosinError(f"model '{name}' is solved in one step", fix="train it in one process: leave --on out")
         untrained.solve(training)
         result = trained(untrained, {}, errors_of(untrained, build, training, None, depth, **judging))
     elif isinstance(untrained, Learned):
@@ -135,6 +138,8 @@ def train(
         held_out = None if validate is None else _held_out(validate, features, panel, train_settings)
         fitting = Fitting(build, training, train_settings, seed, Path(out) if out else None, key, held_out)
         fitted, metrics = fitting.run(resume=resume, save_model=lambda m, x: trained(m, x).save(out) if out else None)
+        if not is_first():
+            return trained(fitted, metrics)  # the first of the processes that train together says and writes the rest
         scale = fitting.held_out_scale if metrics["epochs"] or not fitted.starts_from_base else None
         depth = depth if fitting.used is training else None  # without a refit some spots were left out
         result = trained(fitted, metrics, errors_of(fitted, build, fitting.used, scale, depth, **judging))

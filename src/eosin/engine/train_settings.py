@@ -15,7 +15,12 @@ class TrainSettings(Settings):
 
     epochs: int = Field(12, ge=1, description="most passes over the training sections")
     regions_per_section: int = Field(4, ge=1, description="random regions of each section in an epoch")
-    regions_per_step: int = Field(2, ge=1, description="regions in one gradient step")
+    regions_per_step: int = Field(2, ge=1, description="regions in one batch")
+    accumulate: int = Field(
+        1,
+        ge=1,
+        description="batches whose gradients make one step; several processes share them out, at least one each",
+    )
     min_region: float = Field(0.0, ge=0, le=1, description="smallest region as a share of the section's spots")
     largest_region: int = Field(
         5_000, ge=2, description="most spots of a region: what a step takes in memory on sections of many spots"

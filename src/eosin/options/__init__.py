@@ -14,6 +14,7 @@ from eosin.options.records import (
     PanelOptions,
     ReadOptions,
     ScoreOptions,
+    StartOptions,
     names_of,
     widths_of,
 )
@@ -28,6 +29,7 @@ __all__ = [
     "PanelOptions",
     "ReadOptions",
     "ScoreOptions",
+    "StartOptions",
     "changed",
     "described",
     "names_of",

@@ -225,6 +225,26 @@ class CohortOptions:
 
 
 @dataclass(frozen=True)
+class StartOptions:
+    """How a training run starts.
+
+    Attributes
+    ----------
+    resume
+        continue the run that lies in OUT, to the same weights as if it had not been stopped
+    overwrite
+        replace the trained model that lies in OUT
+    on
+        `here`, or `torchrun`: a process for each GPU of this machine, `torchrun:N` for N; they share the batches of
+        each step out (--train.accumulate), and the weights are those of one process with as many batches
+    """
+
+    resume: bool = False
+    overwrite: bool = False
+    on: str = "here"
+
+
+@dataclass(frozen=True)
 class LayoutOptions:
     """Where spots are laid on a bare image.
 

@@ -207,10 +207,8 @@ def draw_spots(
 
 
 def has_sd_map(prediction: Prediction) -> bool:
-    """Whether error bars differ from spot to spot, so that they are a map and not one number for each gene."""
-    if prediction.error_bars is None:
-        return prediction.n_draws > 1
-    return np.ndim(prediction.error_bars.scale) == 2
+    """Whether the sd differs from spot to spot: that of draws does; error bars have one number for each gene."""
+    return prediction.error_bars is None and prediction.n_draws > 1
 
 
 def draw_image(axis: Axes, thumbnail: Thumbnail | None, spots: Spots, extent_um: Extent) -> None:

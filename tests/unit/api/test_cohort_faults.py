@@ -33,10 +33,10 @@ class Capitals(Work):
     def files(self, entry: SlideEntry) -> str:
         return entry.path.read_text()
 
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
         with atomic_file(out / f"{entry.id}.txt") as part:
             part.write_text(entry.path.read_text().upper())
-        return out / f"{entry.id}.txt", {}
+        return (out / f"{entry.id}.txt",), {}
 
 
 def cohort(folder: Path) -> list[SlideEntry]:

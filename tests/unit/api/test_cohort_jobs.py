@@ -36,7 +36,7 @@ class Copy(Work):
     def content(self, entry: SlideEntry) -> str | None:
         return entry.path.read_text().split("#")[0]
 
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
         text = entry.path.read_text()
         with (out / "made").open("a") as log:
             log.write(f"{entry.id}\n")
@@ -48,7 +48,7 @@ class Copy(Work):
             raise KeyError("fault")
         with atomic_file(out / f"{entry.id}.txt") as part:
             part.write_text(text.upper() + self.option)
-        return out / f"{entry.id}.txt", {"n_spots": len(text), "content": text.split("#")[0]}
+        return (out / f"{entry.id}.txt",), {"n_spots": len(text), "content": text.split("#")[0]}
 
 
 @pytest.fixture
@@ -105,6 +105,27 @@ def test_what_is_done_is_skipped_by_content(tmp_path: Path, out: Path) -> None:
     assert do_all(Copy("!"), entries, out).n_kept == 2
 
 
+class CopyTwice(Copy):
+    """Writes the slide's text in small letters as well."""
+
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
+        (first,), facts = super().make(entry, out)
+        (out / f"{entry.id}.low").write_text(entry.path.read_text().lower())
+        return (first, out / f"{entry.id}.low"), facts
+
+
+def test_a_slide_is_done_where_all_of_its_outputs_are_as_they_were(tmp_path: Path, out: Path) -> None:
+    entries = slides(tmp_path, a="one", b="two", c="bad")
+    result = do_all(CopyTwice(), entries, out)
+    assert result.records[0]["output"] == "a.txt" and result.records[0]["more_outputs"] == ["a.low"]
+    assert [row["more_outputs"] for row in rows(result)] == ["a.low", "b.low", ""]
+    assert do_all(CopyTwice(), entries, out).n_kept == 2
+    (out / "a.low").unlink()
+    assert do_all(CopyTwice(), entries, out).n_kept == 1 and (out / "a.low").read_text() == "one"
+    (out / "b.low").write_text("cut")
+    assert do_all(CopyTwice(), entries, out).n_kept == 1 and (out / "b.low").read_text() == "two"
+
+
 def test_slides_of_an_earlier_run_stay_in_the_summary(tmp_path: Path, out: Path) -> None:
     """As those of another shard."""
     entries = slides(tmp_path, a="one", b="two", c="three")
@@ -129,7 +150,7 @@ def test_a_slide_that_another_run_is_at_is_done_once(tmp_path: Path, out: Path) 
 
     @dataclass(frozen=True)
     class LetsGo(Copy):
-        def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
+        def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
             found = super().make(entry, out)
             if entry.id == "b":
                 (out / "a.txt").write_text("BY THE OTHER")

@@ -16,7 +16,7 @@ from eosin.engine import Trained, Validation, selection, train
 from eosin.engine.regions import Regions
 from eosin.errors import EosinError
 from eosin.models import MODELS, Learned
-from eosin.models.kernel import context, gram, landmark_fits, member
+from eosin.models.kernel import context, gram, landmark_choice, landmark_fits, member
 from eosin.models.parts import fold_fits, scaling, sums
 from eosin.models.ridge import __name__ as ridge
 from eosin.storage.lazy_rows import LazyRows
@@ -50,7 +50,7 @@ class Rows(LazyRows):
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is taken at once is a little more than a region."""
     monkeypatch.setattr(context, "NUMBERS_AT_ONCE", MOST * toy.N_FEATURES)
-    for module in (sums, gram, member, landmark_fits, fold_fits, ridge):
+    for module in (sums, gram, member, landmark_choice, landmark_fits, fold_fits, ridge):
         name = "NUMBERS_AT_ONCE"
         where = f"{module}.{name}" if isinstance(module, str) else f"{module.__name__}.{name}"
         monkeypatch.setattr(where, 40 * toy.N_FEATURES)

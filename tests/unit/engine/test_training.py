@@ -125,6 +125,7 @@ CHANGES = {
     "epochs": 2,
     "regions_per_section": 2,
     "regions_per_step": 1,
+    "accumulate": 2,
     "min_region": 0.9,
     "largest_region": 5,
     "lr": 0.01,

@@ -14,7 +14,7 @@ import toy
 from eosin.engine import load, predict, train
 from eosin.features import attach, feature_file, write_features
 from eosin.models import MODELS, Learned, Training, knn, ridge
-from eosin.models.kernel import context, gram, landmark_fits, member
+from eosin.models.kernel import context, gram, landmark_choice, landmark_fits, member
 from eosin.models.kernel.landmark_fits import LandmarkFits
 from eosin.models.parts import fold_fits, smoothing, sums
 from eosin.models.parts.patients import within_sections
@@ -43,7 +43,7 @@ class Refusing(LazyRows):
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Blocks that hold some twenty spots; a kernel sees 24 neighbours of each beside them."""
     monkeypatch.setattr(context, "NUMBERS_AT_ONCE", MOST * toy.N_FEATURES)
-    for module in (sums, gram, member, landmark_fits, fold_fits, ridge):
+    for module in (sums, gram, member, landmark_choice, landmark_fits, fold_fits, ridge):
         monkeypatch.setattr(module, "NUMBERS_AT_ONCE", BLOCK)
 
 
@@ -138,7 +138,7 @@ def test_landmarks_out_of_fold_are_the_formula_of_each_fold() -> None:
     model = toy.solved("kernel", training, **given)
     found, target, section = model.out_of_fold(training), training.target, training.batch.part_of_spot()
     fits = LandmarkFits.around(model.members[0], model._contexts(training.batch)[0], model.settings, None)
-    phi = fits._coordinates(np.arange(len(target)))
+    phi = fits.coordinates.rows(np.arange(len(target)))
     assert phi.shape[1] <= 40
     for label in np.unique(training.groups):
         out = training.groups == label

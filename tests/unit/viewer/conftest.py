@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image as Picture
 
-from eosin.types import ErrorBars, GenePanel, Image, Prediction, Spots
+from eosin.types import ErrorBars, Footprints, GenePanel, Image, Outlines, Prediction, Spots
 from eosin.types.gene_trust import GeneTrust
 from eosin.types.likeness import Likeness
 from eosin.viewer import Viewing, compose
@@ -63,6 +63,19 @@ def make(image: Image) -> Make:
         )
 
     return made
+
+
+SQUARE = np.array([[-4, -4], [4, -4], [4, 4], [-4, 4]], np.float32)
+
+
+def as_cells(plain: Prediction) -> tuple[Prediction, np.ndarray]:
+    """A prediction without a slide whose spots are cells of 64 µm², and which of them have an outline (a square)."""
+    n = len(plain.spots)
+    has = np.arange(n) % 3 != 0
+    corners = (plain.spots.xy_um[has][:, None] + SQUARE).reshape(-1, 2)
+    outlines = Outlines(corners, np.concatenate([[0], np.cumsum(4 * has)]))
+    spots = Spots(plain.spots.xy_um, 8.0, plain.spots.ids, Footprints(np.full(n, 64.0), outlines))
+    return Prediction("cells", spots, plain.panel, plain.draws, "ridge", 0), has
 
 
 @dataclass

@@ -12,10 +12,9 @@ import pytest
 from PIL import Image as Picture
 
 from eosin.errors import EosinError
-from eosin.types import Footprints, Outlines, Prediction, Spots
 from eosin.viewer import compose, folder_page, write_folder
 from eosin.viewer.gene_vectors import unpack
-from unit.viewer.conftest import HOSTILE, Make
+from unit.viewer.conftest import HOSTILE, SQUARE, Make, as_cells
 
 
 def messages_of(file: Path) -> dict[str, tuple[dict, dict]]:
@@ -86,20 +85,13 @@ def test_no_path_of_the_machine_is_in_it(make: Make, tmp_path: Path) -> None:
 
 
 def test_cells_bring_their_outlines(make: Make, tmp_path: Path) -> None:
-    plain = make()
-    n = len(plain.spots)
-    square = np.array([[-4, -4], [4, -4], [4, 4], [-4, 4]], np.float32)
-    has = np.arange(n) % 3 != 0
-    corners = (plain.spots.xy_um[has][:, None] + square).reshape(-1, 2)
-    outlines = Outlines(corners, np.concatenate([[0], np.cumsum(4 * has)]))
-    spots = Spots(plain.spots.xy_um, 8.0, plain.spots.ids, Footprints(np.full(n, 64.0), outlines))
-    cells = Prediction("cells", spots, plain.panel, plain.draws, "ridge", 0)
+    cells, has = as_cells(make())
     write_folder(scene := compose(cells), tmp_path / "view")
     facts, arrays = messages_of(tmp_path / "view" / "data" / "outlines_0.js")["outlines/0"]
     order = scene.blocks.order
     assert arrays["sizes"].tolist() == (4 * has[order]).tolist()
     np.testing.assert_allclose(
-        arrays["steps"].reshape(-1, 4, 2) * facts["step_um"], np.tile(square, (has.sum(), 1, 1)), atol=0.051
+        arrays["steps"].reshape(-1, 4, 2) * facts["step_um"], np.tile(SQUARE, (has.sum(), 1, 1)), atol=0.051
     )
     _, arrays = messages_of(tmp_path / "view" / "data" / "spots.js")["spots"]
     np.testing.assert_allclose(arrays["widths_um"], 2 * np.sqrt(64 / np.pi), rtol=1e-6)

@@ -17,7 +17,7 @@ import scipy.stats
 from PIL import Image as Picture
 
 from eosin.viewer import Viewing, compose, write_folder
-from unit.viewer.conftest import HOSTILE, Make
+from unit.viewer.conftest import HOSTILE, Make, as_cells
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium: the page was not opened")
@@ -179,3 +179,82 @@ def test_intervals_of_a_region_are_those_of_its_mean_over_draws(make: Make, tmp_
     ):
         half = t * np.sqrt(np.mean((np.array(means) - centre) ** 2))  # means of two draws
         assert row[f"{name}Interval"] == pytest.approx([centre - half, centre + half], rel=2e-3)
+
+
+CANVASES = """
+(async () => {
+  while (!eosin.page?.shownAt) await new Promise((done) => setTimeout(done, 20));
+  const { page } = eosin;
+  const { panes } = page.grid;
+  while (!panes.every((pane) => pane.drawn)) await new Promise((done) => setTimeout(done, 20));
+  const there = () => panes.map((pane) => [pane.discs.canvas, pane.shapes, pane.marks].map((canvas) => !canvas.hidden));
+  const told = { drawnBy: panes[0].discs.constructor.name, layers: panes.map((pane) => pane.layer.key) };
+  told.plain = there();
+  page.readout.setSpot(0);
+  told.pointed = there();
+  page.readout.left();
+  page.lasso.toggle(true);
+  told.lasso = there();
+  page.lasso.toggle(false);
+  page.setOpacity(0);
+  told.clear = there();
+  page.setOpacity(0.8);
+  told.back = there();
+  page.slowAt = performance.now();
+  page.moving = false;
+  told.atRest = page.mostSpots(1e6);
+  page.moving = true;
+  told.moving = page.mostSpots(1e6);
+  document.body.setAttribute("data-told", JSON.stringify(told));
+})();
+"""
+
+
+@pytest.mark.parametrize("draw", ["raster", "webgl"])
+def test_only_canvases_that_hold_something_are_there(draw: str, make: Make, tmp_path: Path) -> None:
+    with closing(compose(make())) as scene:
+        page = write_folder(scene, tmp_path / "view")
+    (page.parent / "check.js").write_text(CANVASES)
+    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
+    seen = opened(f"{page.as_uri()}?draw={draw}", tmp_path)
+    found = re.search(r'data-told="([^"]*)"', seen.dom)
+    assert found, seen.log[-2000:]
+    told = json.loads(html.unescape(found[1]))
+    assert told["drawnBy"].lower().startswith(draw)
+    assert told["layers"][:2] == ["tissue", "predicted"]
+    shown = [[bool(layer != "tissue" and n == 0) for n in range(3)] for layer in told["layers"]]
+    assert told["plain"] == told["back"] == shown
+    assert told["pointed"] == told["lasso"] == [[*pane[:2], True] for pane in shown]
+    assert told["clear"] == [[False] * 3 for _ in shown]
+    assert told["atRest"] == 500_000
+    assert told["moving"] == (500_000 if draw == "raster" else 8_000)  # only a slow card moves few spots
+
+
+OUTLINES = """
+(async () => {
+  while (!eosin.page?.shownAt) await new Promise((done) => setTimeout(done, 20));
+  const { page } = eosin;
+  const pane = page.grid.panes.find((one) => one.layer.key === "predicted");
+  const there = () => [pane.discs.canvas, pane.shapes].map((canvas) => !canvas.hidden);
+  while (!pane.drawn || pane.shapes.hidden) await new Promise((done) => setTimeout(done, 20));
+  const told = { outlines: there() };
+  page.setShape("points");
+  told.points = there();
+  page.setShape("outlines");
+  told.again = there();
+  document.body.setAttribute("data-told", JSON.stringify(told));
+})();
+"""
+
+
+def test_cells_are_drawn_as_outlines_or_as_discs(make: Make, tmp_path: Path) -> None:
+    with closing(compose(as_cells(make())[0])) as scene:
+        page = write_folder(scene, tmp_path / "view")
+    (page.parent / "check.js").write_text(OUTLINES)
+    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
+    seen = opened(page.as_uri(), tmp_path)
+    found = re.search(r'data-told="([^"]*)"', seen.dom)
+    assert found, seen.log[-2000:]
+    told = json.loads(html.unescape(found[1]))
+    assert told == {"outlines": [False, True], "points": [True, False], "again": [False, True]}
+    assert seen.faults == [] and share_of_spots(seen.pixels) > 0.0002

@@ -1,8 +1,8 @@
 """What is done of a cohort: one small JSON per slide in OUT/.eosin/, and OUT/summary.csv made of them.
 
-A slide is done where its record says with which work and of which content its output was made, and the output is as it
-was written. Records are replaced whole; the summary is made anew from them, so that a kill at any write loses no more
-than a line of the summary, which the next run writes again.
+A slide is done where its record says with which work and of which content its outputs were made, and all of them are as
+they were written. Records are replaced whole; the summary is made anew from them, so that a kill at any write loses no
+more than a line of the summary, which the next run writes again.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ _SUMMARY_S = 5.0
 """Time between two summaries while slides come, seconds."""
 FIRST = ("id", "status", "section", "patient", "n_spots", "slide", "seconds", "output", "path", "reason")
 """Columns of the summary; what else records hold stands behind them."""
+_MORE = "more_outputs"
 _NOT_IN_SUMMARY = ("key", "files", "content", "output_hash")
 
 
@@ -36,6 +37,12 @@ def content_of(path: Path) -> str:
         return str(image_hash(path))
     files = sorted(file for file in path.rglob("*") if file.is_file())
     return fingerprint(*[text for file in files for text in (str(file.relative_to(path)), str(image_hash(file)))])
+
+
+def content_of_all(outputs: Sequence[Path]) -> str:
+    """Hash of what lies at the paths of one slide's outputs."""
+    hashes = [content_of(output) for output in outputs]
+    return hashes[0] if len(hashes) == 1 else fingerprint(*hashes)
 
 
 @dataclass
@@ -67,12 +74,18 @@ class Ledger:
         return found if isinstance(found, dict) else None
 
     def done(self, id_: str, key: str) -> dict[str, Any] | None:
-        """The record of a slide that was done by the work of this key, and whose output is as it was written."""
+        """The record of a slide that was done by the work of this key, and whose outputs are as they were written."""
         found = self.record(id_)
         if found is None or found.get("status") != "done" or found.get("key") != key:
             return None
-        output = self.out / str(found.get("output"))
-        return found if output.exists() and content_of(output) == found.get("output_hash") else None
+        outputs = [self.out / str(name) for name in (found.get("output"), *found.get(_MORE, ()))]
+        there = all(output.exists() for output in outputs)
+        return found if there and content_of_all(outputs) == found.get("output_hash") else None
+
+    def of_outputs(self, outputs: Sequence[Path]) -> dict[str, Any]:
+        """What a record says of the outputs of a slide: the one to open, and the others where there are any."""
+        first, *others = (str(output.relative_to(self.out)) for output in outputs)
+        return {"output": first, **({_MORE: others} if others else {})}
 
     def ids(self) -> list[str]:
         """The slides that have a record, by name."""
@@ -100,6 +113,6 @@ class Ledger:
         with atomic_file(path) as part, part.open("w", encoding="utf-8", newline="") as lines:
             writer = csv.DictWriter(lines, (*FIRST, *more), restval="", extrasaction="ignore", lineterminator="\n")
             writer.writeheader()
-            writer.writerows(records)
+            writer.writerows({**record, _MORE: "; ".join(record.get(_MORE, ()))} for record in records)
         self._last = time.monotonic()
         return path

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eosin.api.parts.ledger import Ledger, content_of
+from eosin.api.parts.ledger import Ledger, content_of_all
 from eosin.api.parts.outputs import need_folder, need_other_file
 from eosin.data.slide_entries import SlideEntry, of_shard
 from eosin.errors import EosinError
@@ -43,8 +43,8 @@ class Work(ABC):
         """Hash of the files that the output of a slide depends on, without reading them."""
 
     @abstractmethod
-    def make(self, entry: SlideEntry, out: Path) -> tuple[Path, dict[str, Any]]:
-        """Make the output of a slide in a folder, whole or not at all; its path, and facts for the summary."""
+    def make(self, entry: SlideEntry, out: Path) -> tuple[tuple[Path, ...], dict[str, Any]]:
+        """Make the outputs of a slide in a folder, each whole or not at all; their paths, and facts for the summary."""
 
     def content(self, entry: SlideEntry) -> str | None:
         """Hash of what was read of a slide, where files may change that are not its own; None where it costs more."""
@@ -113,19 +113,20 @@ class SlideJob(Job[dict[str, Any]]):
             if (found := self._found(ledger)) is not None:
                 return found
             started, files = time.monotonic(), self.work.files(self.entry)
-            output, facts = self.work.make(self.entry, self.out)
-            remove_partial_files(output)  # of a run that was killed
+            outputs, facts = self.work.make(self.entry, self.out)
+            for output in outputs:
+                remove_partial_files(output)  # of a run that was killed
             remove_partial_files(place)
             record = {
                 "id": self.entry.id,
                 "status": "done",
                 "path": str(self.entry.path),
-                "output": str(output.relative_to(self.out)),
+                **ledger.of_outputs(outputs),
                 "seconds": round(time.monotonic() - started, 2),
                 **facts,
                 "key": self.work.key(),
                 "files": files,
-                "output_hash": content_of(output),
+                "output_hash": content_of_all(outputs),
             }
             ledger.write(self.entry.id, record)
             return record

@@ -44,11 +44,18 @@ class Places:
         """Those of some spots."""
         return Places(self.frame[rows], self.xy[rows])
 
-    def nearness(self, other: Places, length: float) -> np.ndarray:
+    def nearness(self, other: Places, length: float, dtype: np.dtype | type = np.float64) -> np.ndarray:
         """[s t]: exp(-distance² / 2 length²) on the same reference, 0 on different ones."""
-        squared = np.square(self.xy[:, None, 0] - other.xy[:, 0]) + np.square(self.xy[:, None, 1] - other.xy[:, 1])
-        together = (self.frame[:, None] == other.frame) & (self.frame[:, None] != NOWHERE)
-        return np.where(together, np.exp(squared / (-2 * length**2)), 0.0)
+        result = np.zeros((len(self.frame), len(other.frame)), dtype=dtype)
+        one, beside = (places.xy.astype(dtype, copy=False) for places in (self, other))
+        for frame in np.intersect1d(self.frame, other.frame):
+            if frame != NOWHERE:
+                own, others = np.flatnonzero(self.frame == frame), np.flatnonzero(other.frame == frame)
+                squared = np.square(one[own, None, 0] - beside[others, 0])
+                squared += np.square(one[own, None, 1] - beside[others, 1])
+                squared /= -2 * length**2
+                result[np.ix_(own, others)] = np.exp(squared, out=squared)
+        return result
 
 
 @dataclass(frozen=True)

@@ -58,14 +58,25 @@ class Context:
         chosen = features.chosen(columns=columns) if isinstance(features, LazyRows) else features[:, columns]
         return Context(chosen, self.rings)
 
-    def rows(self, index: np.ndarray) -> np.ndarray:
-        """[r (1 + rings) f] float64: features, then ring after ring, of some spots.
+    def rows(
+        self, index: np.ndarray, less: np.ndarray | float = 0.0, dtype: np.dtype | type = np.float64
+    ) -> np.ndarray:
+        """[r (1 + rings) f]: features, then ring after ring, of some spots.
 
         Only these spots and their neighbours are looked at: one product with all spots would first make another copy
-        of all features, in float64.
+        of all features.
+
+        Parameters
+        ----------
+        index
+            The spots.
+        less
+            [f] taken from the features of each spot, before they are rounded to `dtype` and averaged.
+        dtype
+            float64 or float32.
         """
-        result = np.empty((len(index), (1 + len(self.rings)) * self.features.shape[1]))
-        self._put_rows(index, result)
+        result = np.empty((len(index), (1 + len(self.rings)) * self.features.shape[1]), dtype=dtype)
+        self._put_rows(index, np.asarray(less, dtype=np.float64), result)
         return result
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
@@ -74,19 +85,20 @@ class Context:
             self.made[key] = make()
         return self.made[key]
 
-    def _put_rows(self, index: np.ndarray, result: np.ndarray) -> None:
+    def _put_rows(self, index: np.ndarray, less: np.ndarray, result: np.ndarray) -> None:
         rings, width = [ring[index] for ring in self.rings], self.features.shape[1]
         needed = reduce(np.union1d, (ring.indices for ring in rings), np.unique(index))
         if len(index) > 1 and len(needed) * width > NUMBERS_AT_ONCE:  # spots that lie apart share no neighbours
             half = len(index) // 2
-            self._put_rows(index[:half], result[:half])
-            self._put_rows(index[half:], result[half:])
+            self._put_rows(index[:half], less, result[:half])
+            self._put_rows(index[half:], less, result[half:])
             return
-        seen = self.features[needed].astype(np.float64)
+        seen = (self.features[needed] - less).astype(result.dtype, copy=False)
         result[:, :width] = seen[np.searchsorted(needed, index)]
         for number, ring in enumerate(rings, start=1):
             shape = len(index), len(needed)
-            local = sparse.csr_matrix((ring.data, np.searchsorted(needed, ring.indices), ring.indptr), shape=shape)
+            weights = ring.data.astype(result.dtype, copy=False)
+            local = sparse.csr_matrix((weights, np.searchsorted(needed, ring.indices), ring.indptr), shape=shape)
             part = result[:, number * width : (number + 1) * width]
             part[:] = local @ seen
             empty = np.diff(ring.indptr) == 0

@@ -23,22 +23,21 @@ _BLOCK = 2**22
 """Features, and values of the kernel, that are looked at together: 32 MiB."""
 
 
-def maps_pay(member: Member) -> bool:
+def maps_pay(member: Member, n_genes: int) -> bool:
     """Whether there are so few genes that this is less work than the kernel itself."""
-    n_anchors, n_genes = len(member.anchors.linear), member.spectrum.cross.shape[1]
-    return 2 * n_genes <= n_anchors
+    return 2 * n_genes <= len(member.anchors.linear)
 
 
 @dataclass(frozen=True)
 class Maps:
-    """A member's regression at one penalty.
+    """A regression of a member at one penalty, in the precision that the member's kernel sees spots in.
 
     Attributes
     ----------
     member
         The member.
     features
-        [f (c + g)] features in their context -> what the Gaussian part sees, and values.
+        [f (c + g)] features in their context, less their mean -> what the Gaussian part sees, and values.
     constant
         [c + g] that is added to these.
     n_curved
@@ -55,23 +54,28 @@ class Maps:
 
     @classmethod
     def of(cls, member: Member, penalty: float) -> Maps:
-        """Those of a member."""
-        likeness, spectrum, linear = member.likeness, member.spectrum, member.anchors.linear
+        """The member's own regression."""
+        spectrum = member.spectrum
         shrunk = spectrum.cross / (spectrum.eigenvalues + penalty)[:, None]
-        weights, level = spectrum.back @ shrunk, spectrum.shift @ shrunk
+        return cls.by_weights(member, spectrum.back @ shrunk, spectrum.shift @ shrunk)
+
+    @classmethod
+    def by_weights(cls, member: Member, weights: np.ndarray, level: np.ndarray) -> Maps:
+        """Of weights [m g] of the kernel with each anchor, and what is added to the values [g]."""
+        likeness, linear, dtype = member.likeness, member.anchors.linear, member.likeness.scale.dtype
         n_genes, n_curved = weights.shape[1], likeness.basis.shape[1] if likeness.width > 0 else 0
+        own = weights.astype(dtype, copy=False)
         if not linear.shape[1]:  # it sees places only
-            return cls(member, np.zeros((0, n_genes)), level, 0, weights)
+            return cls(member, np.zeros((0, n_genes), dtype), level.astype(dtype), 0, own)
         by_feature = linear.T @ weights / likeness.total if likeness.total > 0 else np.zeros((linear.shape[1], n_genes))
         standard = np.hstack([likeness.basis[:, :n_curved], by_feature])  # of standardised features
-        moved = np.concatenate([likeness.centre @ likeness.basis[:, :n_curved], np.zeros(n_genes)])
+        constant = np.concatenate([-likeness.centre @ likeness.basis[:, :n_curved], level])
         features = standard / likeness.scale[:, None]
-        constant = -likeness.mean @ features - moved + np.concatenate([np.zeros(n_curved), level])
-        return cls(member, features, constant, n_curved, weights)
+        return cls(member, features.astype(dtype, copy=False), constant.astype(dtype), n_curved, own)
 
     def values(self, context: Context, rows: np.ndarray, near: Near | None = None) -> np.ndarray:
         """Values [r g] of some spots, without their level; `near` has the places of all spots of the context."""
-        result = np.empty((len(rows), self.weights.shape[1]))
+        result = np.empty((len(rows), self.weights.shape[1]), dtype=self.weights.dtype)
         self._put(context, rows, near, result)
         return result
 
@@ -95,14 +99,16 @@ class Maps:
         """[r (c + g)] of spots whose features are averaged by `rings`, the first of which is the spot itself."""
         width, n_out = context.features.shape[1], len(self.constant)
         by_ring = np.hstack([self.features[j * width : (j + 1) * width] for j in range(len(rings))])
-        mapped = np.empty((len(needed), by_ring.shape[1]))
+        mapped = np.empty((len(needed), by_ring.shape[1]), dtype=by_ring.dtype)
+        mean = self.member.likeness.mean[:width]
         for block in row_blocks(len(needed), budget=_BLOCK, per_row=width):
-            mapped[block] = context.features[needed[block]].astype(np.float64) @ by_ring
+            mapped[block] = (context.features[needed[block]] - mean).astype(by_ring.dtype, copy=False) @ by_ring
         n_rows = len(rings[0].indptr) - 1
-        total = np.zeros((n_rows, n_out))
+        total = np.zeros((n_rows, n_out), dtype=by_ring.dtype)
         for j, ring in enumerate(rings):
             shape = n_rows, len(needed)
-            local = sparse.csr_matrix((ring.data, np.searchsorted(needed, ring.indices), ring.indptr), shape=shape)
+            averages = ring.data.astype(by_ring.dtype, copy=False)
+            local = sparse.csr_matrix((averages, np.searchsorted(needed, ring.indices), ring.indptr), shape=shape)
             total += local @ mapped[:, j * n_out : (j + 1) * n_out]
         return total
 
@@ -114,7 +120,7 @@ class Maps:
             return
         of_anchors = np.square(anchors).sum(1) if self.n_curved else 0.0
         for block in row_blocks(len(rows), budget=_BLOCK, per_row=len(self.weights)):
-            kernel = np.zeros((block.stop - block.start, len(self.weights)))
+            kernel = np.zeros((block.stop - block.start, len(self.weights)), dtype=self.weights.dtype)
             if self.n_curved:
                 some = curved[block]
                 np.matmul(some, anchors.T * -2, out=kernel)
@@ -126,7 +132,7 @@ class Maps:
             if places:
                 assert near is not None and member.near is not None
                 own = near.places.take(rows[block])
-                kernel += member.near.weight * own.nearness(member.near.places, member.near.length)
+                kernel += member.near.weight * own.nearness(member.near.places, member.near.length, kernel.dtype)
             result[block] += kernel @ self.weights
 
 

@@ -13,18 +13,18 @@ from eosin.geometry.patches import patches
 from eosin.models.base import Training
 from eosin.models.kernel.context import Context
 from eosin.models.kernel.heads import Chosen, Judged, choose_head
-from eosin.models.kernel.landmark_fits import (
+from eosin.models.kernel.landmark_choice import (
     MOST_JUDGED,
-    LandmarkFits,
     SmoothedSpots,
     choose_by_landmarks,
     folds_of_known,
     folds_of_new,
 )
+from eosin.models.kernel.landmark_fits import LandmarkFits
 from eosin.models.kernel.member import Member, Near
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.patients import SpotOrigins
-from eosin.models.parts.sums import KeptSums, total
+from eosin.models.parts.sums import total
 
 
 @dataclass(frozen=True)
@@ -137,6 +137,7 @@ class LandmarkFitting(Fitting):
         self.fits.append((asked, LandmarkFits.of(context, self.origins.section, settings, near)))
         return self.fits[-1][1]
 
-    def kept(self, near: Near | None) -> list[KeptSums]:
-        """The sums of the members with some places, in order."""
-        return [fits.kept for (_, _, places), fits in self.fits if places is near]
+    def fits_of(self, settings: KernelSettings) -> tuple[list[LandmarkFits], list[LandmarkFits]]:
+        """What was fitted with these settings to each member, in order: without places, and with them."""
+        own = [(near, fits) for (_, given, near), fits in self.fits if given is settings]
+        return [fits for near, fits in own if near is None], [fits for near, fits in own if near is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -25,9 +25,9 @@ class Look:
     Attributes
     ----------
     linear
-        [s f] float64, standardised features in their context.
+        [s f] standardised features in their context.
     curved
-        [s c] float64, leading principal components of these, half-whitened.
+        [s c] leading principal components of these, half-whitened.
     """
 
     linear: np.ndarray
@@ -37,6 +37,8 @@ class Look:
 @dataclass(frozen=True)
 class Likeness:
     """A kernel fitted to training spots: scales, principal components, widths; `K = A A' / T + exp(-d² / 2 m)`.
+
+    It is fitted in double precision. `in_single_precision` sees and compares spots in float32, for half of the time.
 
     Attributes
     ----------
@@ -91,7 +93,7 @@ class Likeness:
         n_rings = len(context.rings)
         in_ring = scale / np.sqrt(ring_weight) if ring_weight > 0 else np.full_like(scale, np.inf)
         mean, scale = np.tile(mean, 1 + n_rings), np.concatenate([scale, *[in_ring] * n_rings])
-        seen = (context.rows(anchors) - mean) / scale
+        seen = context.rows(anchors, less=mean[: context.features.shape[1]]) / scale
         centre = seen.mean(0)
         basis = half_whitened(seen - centre, n_components) if rbf else np.zeros((len(mean), 0))
         width = _median_squared_distance((seen - centre) @ basis) if rbf else 0.0
@@ -100,19 +102,34 @@ class Likeness:
 
     def look(self, context: Context, rows: np.ndarray) -> Look:
         """How some spots look; empty to a kernel without parts that see them."""
+        dtype = self.scale.dtype
         if self.total == 0 and self.width == 0:
-            return Look(np.zeros((len(rows), 0)), np.zeros((len(rows), 0)))
-        seen = (context.rows(rows) - self.mean) / self.scale
-        return Look(seen, (seen - self.centre) @ self.basis)
+            return Look(np.zeros((len(rows), 0), dtype), np.zeros((len(rows), 0), dtype))
+        seen = context.rows(rows, less=self.mean[: context.features.shape[1]], dtype=dtype)
+        seen /= self.scale
+        return Look(seen, seen @ self.basis - self.centre @ self.basis)
 
     def between(self, one: Look, other: Look) -> np.ndarray:
         """K [s t]."""
-        result = np.zeros((len(one.linear), len(other.linear)))
         if self.total > 0:
-            result += one.linear @ other.linear.T / self.total
+            result = one.linear @ other.linear.T
+            result /= self.total
+        else:
+            result = np.zeros((len(one.linear), len(other.linear)), dtype=self.scale.dtype)
         if self.width > 0:
-            result += np.exp(_squared_distances(one.curved, other.curved) / (-2 * self.width))
+            curved = _squared_distances(one.curved, other.curved)
+            curved /= -2 * self.width
+            result += np.exp(curved, out=curved)
         return result
+
+    def in_single_precision(self) -> Likeness:
+        """The same kernel, which looks at spots in float32; what it takes from features is not rounded."""
+        return replace(
+            self,
+            scale=self.scale.astype(np.float32),
+            centre=self.centre.astype(np.float32),
+            basis=self.basis.astype(np.float32),
+        )
 
     def arrays(self) -> dict[str, Tensor]:
         """All of it, by name."""
@@ -141,7 +158,7 @@ def _total_variance(context: Context, rows: np.ndarray, mean: np.ndarray, scale:
     """Sum of the variances of the standardised features in their context."""
     first, second = np.zeros(len(mean)), np.zeros(len(mean))
     for block in row_blocks(len(rows), budget=NUMBERS_AT_ONCE, per_row=len(mean)):
-        seen = (context.rows(rows[block]) - mean) / scale
+        seen = context.rows(rows[block], less=mean[: context.features.shape[1]]) / scale
         first, second = first + seen.sum(0), second + np.square(seen).sum(0)
     return float(np.maximum(second / len(rows) - np.square(first / len(rows)), 0).sum())
 
@@ -171,5 +188,7 @@ def _median_squared_distance(points: np.ndarray) -> float:
 
 def _squared_distances(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     """[s t] between points [s c] and [t c]."""
-    squared = np.square(one).sum(1)[:, None] + np.square(other).sum(1) - 2 * one @ other.T
+    squared = (-2 * one) @ other.T
+    squared += np.square(one).sum(1)[:, None]
+    squared += np.square(other).sum(1)
     return np.maximum(squared, 0, out=squared)

@@ -7,7 +7,6 @@ patients of training and once for new patients; the members' predictions average
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
@@ -24,15 +23,17 @@ from eosin.models.kernel.context import Context
 from eosin.models.kernel.feature_maps import Maps, maps_pay
 from eosin.models.kernel.fitting import ExactFitting, LandmarkFitting
 from eosin.models.kernel.heads import Head, choice_genes, mixed
-from eosin.models.kernel.landmark_fits import LandmarkFits, Regressions, SmoothedSpots, predicted_out_of_fold
+from eosin.models.kernel.landmark_choice import Regressions, SmoothedSpots, predicted_out_of_fold
+from eosin.models.kernel.landmark_fits import LandmarkFits
 from eosin.models.kernel.member import Member, Near
 from eosin.models.kernel.places_in_pieces import agreement_of_tables, lay_pieces
 from eosin.models.kernel.registered import NO_PLACE, Registered, agreement, dense_enough, of_rows
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.named_arrays import below, under
+from eosin.models.parts.of_batch import OfBatch
 from eosin.models.parts.patients import KINDS, Levels, SpotOrigins
 from eosin.models.parts.pieces import Hop, Piece, Pieces
-from eosin.models.parts.sums import KeptSums, in_few_folds, renumbered
+from eosin.models.parts.sums import in_few_folds, renumbered
 from eosin.row_blocks import row_blocks
 from eosin.storage.scratch import let_go
 from eosin.types import Batch, GenePanel
@@ -52,9 +53,9 @@ class Kernel(Solved):
         self.levels = Levels(np.zeros(n_genes), (), np.zeros((0, n_genes)))
         self.registered: Registered | None = None
         self.genes = np.arange(n_genes)  # those by which the gate of registration judges
-        self._last: tuple[weakref.ref[Batch], list[str]] | None = None  # a batch, and what registration did with it
-        self._around: tuple[weakref.ref[Batch], tuple[int, ...], list[Context]] | None = None
-        self._kept: list[KeptSums] = []  # of each member, for as long as the training spots are in use
+        self._verdicts = OfBatch[list[str]]()  # what registration did with the parts
+        self._around = OfBatch[tuple[tuple[int, ...], list[Context]]]()  # blocks, and what each member sees
+        self._fits = OfBatch[tuple[list[LandmarkFits], list[LandmarkFits]]]()  # of the training spots
 
     @property
     def reads_rows(self) -> bool:
@@ -66,7 +67,7 @@ class Kernel(Solved):
         s, origins, batch = self.settings, SpotOrigins.of(training), training.batch
         self.blocks = self._blocks_of(batch)
         self.levels = Levels.of(training.target, origins)
-        self._last = None
+        self._verdicts = OfBatch()
         genes = choice_genes(training.target, s.n_choice_genes)
         kind = LandmarkFitting if self._by_landmarks(batch) else ExactFitting
         fitting = kind(training, origins, genes, self._smooth(batch))
@@ -82,14 +83,15 @@ class Kernel(Solved):
         if s.registration and dense_enough(len(batch), s):
             self.registered = Registered.of(fitting, contexts, for_known, s)
             self.genes = genes
-        self._kept = fitting.kept(None) if isinstance(fitting, LandmarkFitting) else []
+        if isinstance(fitting, LandmarkFitting):
+            self._fits.put(batch, fitting.fits_of(s))
 
     def predict(self, batch: Batch) -> np.ndarray:
         """Expression [s g] of all spots of a batch; each part with the head of its patient."""
         total, verdicts = self._by_image(batch), []
         if self.registered is not None:
             verdicts = self._with_places(total, batch, self._contexts(batch), self._smooth(batch))
-        self._last = weakref.ref(batch), verdicts
+        self._verdicts.put(batch, verdicts)
         return total + self._level(batch)
 
     def _level(self, batch: Batch) -> np.ndarray:
@@ -120,7 +122,7 @@ class Kernel(Solved):
                 self._take(pieces, piece.own, self._by_image(piece.batch)[piece.is_own], take)
         else:
             verdicts = [self._draw_registered(pieces, self.registered, take)]
-        self._last = weakref.ref(pieces.batch), verdicts
+        self._verdicts.put(pieces.batch, verdicts)
 
     def _take(self, pieces: Pieces, rows: np.ndarray, values: np.ndarray, take: TakeDraws) -> None:
         """Hand over values of some spots of a section, with its level."""
@@ -230,18 +232,15 @@ class Kernel(Solved):
         if registered is not None:
             places = registered.atlas.places_of_training(batch, origins)
         contexts = self._contexts(batch)
-        kept = self._kept if len(self._kept) == len(contexts) else [None] * len(contexts)
-        by_image = [
-            LandmarkFits.around(member, context, self.settings, None, sums)
-            for member, context, sums in zip(self.members, contexts, kept)
-        ]
-        by_both: list[LandmarkFits] = []
-        if registered is not None and places is not None:
-            near = replace(registered.near, places=places)
-            by_both = [
-                LandmarkFits.around(member, context, self.settings, near)
-                for member, context in zip(registered.members, contexts)
-            ]
+        by_image, by_both = self._fits.get(batch) or ([], [])
+        if not by_image:  # the model was read from a file
+            parts = zip(self.members, contexts)
+            by_image = [LandmarkFits.around(member, context, self.settings, None) for member, context in parts]
+        if registered is None or places is None:
+            by_both = []
+        elif not by_both:
+            near, parts = replace(registered.near, places=places), zip(registered.members, contexts)
+            by_both = [LandmarkFits.around(member, context, self.settings, near) for member, context in parts]
         heads = self.heads if registered is None else [(h, k, r) for (h, k), r in zip(self.heads, registered.heads)]
         spots = SmoothedSpots.of(rows, self._smooth(batch))
         return predicted_out_of_fold(
@@ -275,10 +274,9 @@ class Kernel(Solved):
         """By which head the spots are predicted, and what became of registration."""
         found = {"head": " and ".join(sorted({KINDS[int(flag)] for flag in self._known(batch)}))}
         if self.registered is not None:
-            if self._last is None or self._last[0]() is not batch:
+            if self._verdicts.get(batch) is None:
                 self.predict(batch)
-            assert self._last is not None
-            found["registration"] = "; ".join(self._last[1])
+            found["registration"] = "; ".join(self._verdicts.get(batch) or [])
         return found
 
     def _known(self, batch: Batch) -> np.ndarray:
@@ -291,22 +289,20 @@ class Kernel(Solved):
 
     def _contexts(self, batch: Batch) -> list[Context]:
         """The spots as each member sees them, kept for the batch that was last asked for."""
-        if self._around is None or self._around[0]() is not batch or self._around[1] != self.blocks:
+        known = self._around.get(batch)
+        if known is None or known[0] != self.blocks:
             s = self.settings
             rings = ring_averages(batch.xy_um, s.rings, starts=batch.starts, reach_um=s.reach_um)
             whole = Context(batch.features, rings)
             contexts = [whole.member(slice(a, b)) for a, b in pairwise(np.cumsum([0, *self.blocks]))]
-            self._around = weakref.ref(batch, self._forget_contexts), self.blocks, contexts
-        return self._around[2]
+            known = self._around.put(batch, (self.blocks, contexts))
+        return known[1]
 
     def _smooth(self, batch: Batch) -> sparse.csr_matrix:
         n, reach_um = self.settings.n_neighbours, self.settings.reach_um
         if self.settings.rings[:1] == (n,):
             return self._contexts(batch)[0].rings[0]
         return ring_averages(batch.xy_um, (n,), starts=batch.starts, reach_um=reach_um)[0]
-
-    def _forget_contexts(self, _: object) -> None:
-        self._around = None
 
     def arrays(self) -> dict[str, Tensor]:
         """Members, heads, levels and the numbers of features of the members."""
@@ -322,6 +318,7 @@ class Kernel(Solved):
 
     def load_arrays(self, arrays: Mapping[str, Tensor]) -> None:
         """Take what `arrays` gave."""
+        self._verdicts, self._fits = OfBatch(), OfBatch()
         self.blocks = tuple(arrays["blocks"].tolist())
         self.heads = [(Head(*new), Head(*known)) for new, known in arrays["heads"].tolist()]
         self.levels = Levels.of_arrays(below("levels.", arrays))
@@ -363,7 +360,7 @@ def values_of(
         [r r] averages over neighbours.
     """
     plain = np.zeros((len(rows), member.spectrum.cross.shape[1]), dtype=np.float32)
-    by_maps = maps_pay(member)
+    by_maps = maps_pay(member, member.spectrum.cross.shape[1])
     for flag in (False, True) if by_maps else ():
         own = known == flag
         if own.any():

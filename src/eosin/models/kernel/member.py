@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from hashlib import blake2b
 
 import numpy as np
 from torch import Tensor
@@ -62,7 +63,7 @@ class Member:
         parts = {name: getattr(settings, name) for name in ("ring_weight", "n_components", "linear", "rbf")}
         fit = partial(Likeness.of, context, rows, seen_by, **parts)
         # the folds of both heads, of the base and of the error bars are the same ones
-        likeness = context.once((rows.tobytes(), *parts.values()), fit) if anchors is None else fit()
+        likeness = context.once((_digest(rows), _digest(seen_by), *parts.values()), fit)
         return cls(likeness, likeness.look(context, seen_by), Spectrum.empty())
 
     @classmethod
@@ -101,7 +102,8 @@ class Member:
         """[r m] between some spots and the anchors; `near` has the places of all spots of the context."""
         result = self.likeness.between(self.likeness.look(context, rows), self.anchors)
         if near is not None and self.near is not None:
-            result += self.near.weight * near.places.take(rows).nearness(self.near.places, self.near.length)
+            own = near.places.take(rows)
+            result += self.near.weight * own.nearness(self.near.places, self.near.length, result.dtype)
         return result
 
     def between_anchors(self) -> np.ndarray:
@@ -120,6 +122,11 @@ class Member:
             )
         ]
         return np.concatenate(parts) if parts else np.zeros((0, len(self.spectrum.eigenvalues)))
+
+    def in_single_precision(self) -> Member:
+        """The same kernel and anchors in float32, without the regression."""
+        anchors = Look(self.anchors.linear.astype(np.float32), self.anchors.curved.astype(np.float32))
+        return Member(self.likeness.in_single_precision(), anchors, Spectrum.empty(), self.near)
 
     def without_image(self) -> Member:
         """The same anchors to a kernel that sees places only."""
@@ -152,6 +159,10 @@ class Member:
         places = Places(arrays["near.frame"].numpy(), arrays["near.xy"].numpy())
         near = Near(places, *arrays["near.part"].tolist())
         return cls(kernel.likeness, kernel.anchors, Spectrum.of_arrays(below("spectrum.", arrays)), near)
+
+
+def _digest(rows: np.ndarray) -> bytes:
+    return blake2b(rows.tobytes(), digest_size=16).digest()
 
 
 def centred(target: np.ndarray, section: np.ndarray, rows: np.ndarray, settings: KernelSettings) -> np.ndarray:

@@ -75,9 +75,10 @@ class Spectrum:
 
 
 def positive(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvalues of a symmetric matrix that are above 0 but for rounding, and their vectors."""
+    """Eigenvalues of a symmetric matrix that are above 0 but for rounding, and their vectors; it is overwritten."""
     if not matrix.size:
-        return np.zeros(0), np.zeros((len(matrix), 0))
+        return np.zeros(0, matrix.dtype), np.zeros((len(matrix), 0), matrix.dtype)
+    limits = np.finfo(matrix.dtype)
     values, vectors = eigh(matrix, overwrite_a=True, check_finite=False)
-    kept = values > len(matrix) * np.finfo(float).eps * max(float(values[-1]), 1e-300)
+    kept = values > len(matrix) * limits.eps * max(float(values[-1]), float(limits.tiny))
     return values[kept], vectors[:, kept]

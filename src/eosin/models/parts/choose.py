@@ -49,6 +49,28 @@ def best(candidates: Sequence[T], scores: Sequence[float]) -> T:
     return candidates[int(np.argmax(scores))]
 
 
+def best_along(candidates: Sequence[T], score: Callable[[T], float]) -> T:
+    """The candidate of the highest score, where scores rise to one top along the candidates, as along penalties do.
+
+    Every fourth candidate and the last are looked at, then those two and one steps beside the best: of 22 candidates
+    eleven.
+    """
+    known: dict[int, float] = {}
+
+    def top(numbers: Iterable[int]) -> int:
+        for number in numbers:
+            if 0 <= number < len(candidates) and number not in known:
+                known[number] = score(candidates[number])
+        return min(known, key=lambda number: (-known[number], number))
+
+    if len(candidates) == 1:
+        return candidates[0]
+    found = top([*range(0, len(candidates), 4), len(candidates) - 1])
+    for step in (2, 1):
+        found = top([found - step, found + step])
+    return candidates[found]
+
+
 def folds(groups: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(rows to fit on, rows held out) for each group of `groups` [s]; a single group is fitted and predicted itself.
 

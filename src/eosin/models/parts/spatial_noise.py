@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from scipy.linalg import eigh
 from scipy.spatial import cKDTree
 from torch import Tensor
 
@@ -26,7 +27,7 @@ from eosin.row_blocks import row_blocks
 
 PITCHES = (1.5, 5.0)
 """Lengths of the two smooth parts, in distances between neighbouring spots."""
-MOST_FACTORS = 64
+MOST_FACTORS, _MOST_IN_PRODUCTS = 64, 2000
 _EDGES = (0.0, 1.25, 2.25, 3.25, 5.0, 8.0)  # bins of distance, in pitches; spots with themselves come first
 _MOST_SPOTS, _ROUNDS, _LEAST = 4000, 30, 1e-9
 _ROWS_AT_ONCE = 4096
@@ -125,10 +126,12 @@ def _principal_axes(values: np.ndarray) -> np.ndarray:
     n_genes = values.shape[1]
     if n_genes <= MOST_FACTORS:
         return np.eye(n_genes)
+    n_factors = max(min(MOST_FACTORS, len(values) - 1), 1)
+    if n_genes <= _MOST_IN_PRODUCTS:  # one product instead of a dozen passes
+        return eigh(values.T @ values, subset_by_index=(n_genes - n_factors, n_genes - 1), overwrite_a=True)[1]
     from sklearn.utils.extmath import randomized_svd
 
-    n_factors = min(MOST_FACTORS, len(values) - 1)
-    return randomized_svd(values, max(n_factors, 1), random_state=0)[2].T
+    return randomized_svd(values, n_factors, random_state=0)[2].T
 
 
 def _lags(scores: np.ndarray, xy_um: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -23,7 +23,7 @@ MOST_BYTES = 1 << 29
 """What the sums of the groups of one grouping may take."""
 
 RowsOf = Callable[[np.ndarray], np.ndarray]
-"""Features [r f] of some training spots, float64."""
+"""Features [r f] of some training spots, float64 or float32, in an array of their own."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +115,9 @@ def gather_sums(
         own = np.flatnonzero(kinds == kind)
         for block in row_blocks(len(own), budget=NUMBERS_AT_ONCE, per_row=n_features + n_genes):
             rows = own[block]
-            x, y = rows_of(rows), target[rows].astype(np.float64)
-            mean_x, mean_y = x.mean(0), y.mean(0)
+            x = rows_of(rows)
+            y = target[rows].astype(x.dtype)
+            mean_x, mean_y = x.mean(0, dtype=np.float64), y.mean(0, dtype=np.float64)
             x -= mean_x
             y -= mean_y
             xx, xy = x.T @ x, x.T @ y

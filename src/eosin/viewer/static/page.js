@@ -7,6 +7,8 @@
   const FRAME_MS = 40;
   const PATIENCE = 4;
   const REST_MS = 160;
+  const FEW_SPOTS = 8000;
+  const FORGET_MS = 20000;
   const SHAPES = ["outlines", "true", "touching", "points"];
 
   let made = 0;
@@ -28,6 +30,7 @@
       this.serial = 0;
       this.moving = false;
       this.slow = 0; // ms of the slowest frame lately, while the view moves
+      this.slowAt = -Infinity; // when that was last too long
       this.shapesOf = new eosin.CellShapes(source, field, () => this.grid.redraw());
       this.build();
     }
@@ -203,6 +206,7 @@
     isMoving() {
       const now = performance.now();
       if (this.moving) this.slow = Math.max(Math.min(400, now - this.frameAt), 0.93 * this.slow);
+      if (this.slow > FRAME_MS) this.slowAt = now;
       this.frameAt = now;
       this.moving = true;
       clearTimeout(this.restTimer);
@@ -224,14 +228,18 @@
     // Whether a pane that was drawn so long ago may be drawn again while the view moves.
     mayDraw(ago) {
       const told = this.grid.panes.reduce((sum, pane) => sum + pane.cost, 0);
-      const later = this.grid.panes[0].discs instanceof eosin.WebglDiscs && this.slow > FRAME_MS; // a card draws after it is told to
-      const cost = later ? Math.max(told, this.slow) : told;
+      const cost = this.cardIsSlow ? Math.max(told, this.slow) : told;
       return cost < CHEAP_MS || ago > PATIENCE * cost;
     }
 
-    // How many spots a pane of so many pixels draws: no more than there is room for.
+    // Whether WebGL holds up the frames: it draws after it is told to, so that its time is seen only there.
+    get cardIsSlow() {
+      return this.grid.panes[0].discs instanceof eosin.WebglDiscs && performance.now() - this.slowAt < FORGET_MS;
+    }
+
+    // How many spots a pane of so many pixels draws: no more than there is room for, few while a slow card moves them.
     mostSpots(pixels) {
-      return Math.max(20000, pixels * 0.5);
+      return this.moving && this.cardIsSlow ? FEW_SPOTS : Math.max(20000, pixels * 0.5);
     }
 
     // A tile could not be loaded; null: one could.

@@ -38,8 +38,8 @@
       this.legend = h("span", { class: "bar" }, this.low, this.bar, this.high);
       this.ground = h("div", { class: "pane-ground" });
       this.overlay = h("div", { class: "pane-overlay" });
-      this.shapes = h("canvas", { class: "pane-canvas" });
-      this.marks = h("canvas", { class: "pane-canvas pane-marks" });
+      this.shapes = this.newCanvas();
+      this.marks = h("canvas", { class: "pane-canvas pane-marks", hidden: true });
       this.message = h("p", { class: "pane-message", hidden: true });
       this.scaleLine = h("span", { class: "scale-line" });
       this.scaleText = h("span", { class: "scale-text" });
@@ -73,7 +73,7 @@
     }
 
     newCanvas() {
-      return h("canvas", { class: "pane-canvas" });
+      return h("canvas", { class: "pane-canvas", hidden: true });
     }
 
     setLayer(layer) {
@@ -120,7 +120,7 @@
       const ratio = this.pixelRatio();
       const key = `${view.scale} ${view.left} ${view.top} ${size.x} ${size.y} ${ratio}`;
       if (key === this.drawn?.key) return;
-      this.setScale(view);
+      this.setScale(view.scale, size.x);
       const begun = performance.now();
       if (this.page.moving && this.drawn && this.drawn.size === `${size.x} ${size.y}` && !this.page.mayDraw(begun - this.drawn.at)) {
         this.shift(view);
@@ -152,41 +152,46 @@
       return this.discs instanceof eosin.RasterDiscs && this.page.field.n <= FEW ? 2 : own;
     }
 
+    // Only a canvas that holds something is there: the browser puts together empty ones too, at half the cost of a frame.
     drawValues(device) {
-      const { page, shown } = this;
-      const context = this.shapes.getContext("2d");
-      context.clearRect(0, 0, this.shapes.width, this.shapes.height);
-      this.overlay.style.opacity = String(page.opacity);
-      if (!shown?.values || page.opacity === 0) {
-        this.discs.clear();
-        return;
+      const { opacity } = this.page;
+      const used = this.shown?.values && opacity > 0 ? this.drawSpots(device) : null;
+      for (const canvas of [this.discs.canvas, this.shapes]) {
+        canvas.hidden = canvas !== used;
+        canvas.style.opacity = String(opacity); // not of both at once, which would be put together apart first
       }
+    }
+
+    // The canvas on which the spots in sight were drawn.
+    drawSpots(device) {
+      const { page, shown, shapes } = this;
       const [low, high] = page.ranges[shown.group];
       const ramp = eosin.colours.rampOf(shown.group);
-      const canvas = this.discs.canvas;
+      const { canvas } = this.discs;
       const blocks = blocksShown(page.field, device, canvas.width, canvas.height);
       const most = page.mostSpots(canvas.width * canvas.height);
       const { runs, share, total } = page.field.runs(blocks, most);
-      this.share = share;
       if (page.shape === "outlines" && page.shapesOf.fit(device.scale, total)) {
-        if (page.shapesOf.draw(context, device, blocks, shown.values, ramp, low, high)) {
-          this.discs.clear();
-          return;
-        }
-        context.clearRect(0, 0, this.shapes.width, this.shapes.height);
+        const context = shapes.getContext("2d");
+        context.clearRect(0, 0, shapes.width, shapes.height);
+        if (page.shapesOf.draw(context, device, blocks, shown.values, ramp, low, high)) return shapes;
       }
       this.discs.draw(device, runs, radiusOf(page, device.scale, share, device.ratio), ramp, low, high);
+      return canvas;
     }
 
     drawMarks(view, size) {
+      const { regions, lasso, readout } = this.page;
+      this.marks.hidden = !(regions.all.length || lasso.on || readout.spot >= 0);
+      if (this.marks.hidden) return;
       const ratio = window.devicePixelRatio || 1;
       fitCanvas(this.marks, size, ratio);
       const context = this.marks.getContext("2d");
       context.setTransform(ratio, 0, 0, ratio, 0, 0);
       context.clearRect(0, 0, size.x, size.y);
-      this.page.regions.drawOn(context, view);
-      this.page.lasso.drawOn(context, view);
-      this.page.readout.drawOn(context, view);
+      regions.drawOn(context, view);
+      lasso.drawOn(context, view);
+      readout.drawOn(context, view);
     }
 
     remark() {
@@ -195,9 +200,13 @@
       else this.drawMarks(this.tissue.view(), this.tissue.viewport.getContainerSize());
     }
 
-    setScale(view) {
-      const { um, text } = niceLength(Math.max(40, Math.min(160, this.stage.clientWidth / 4), this.stage.clientWidth / 10) / view.scale);
-      this.scaleLine.style.width = `${um * view.scale}px`;
+    // The scale bar of a pane so many CSS pixels wide; nothing where it stays, as the page would be laid out anew.
+    setScale(scale, width) {
+      const asked = `${scale} ${width}`;
+      if (asked === this.scaled) return;
+      this.scaled = asked;
+      const { um, text } = niceLength(Math.max(40, Math.min(160, width / 4), width / 10) / scale);
+      this.scaleLine.style.width = `${um * scale}px`;
       this.scaleText.textContent = text;
     }
 

@@ -39,10 +39,6 @@
       this.values = values;
     }
 
-    clear() {
-      this.context.clearRect(0, 0, this.canvas.width, this.canvas.height);
-    }
-
     // view: {scale, left, top} device pixels per µm and of the origin; radiusOf(spot): pixels.
     draw(view, runs, radius, ramp, low, high) {
       const { width, height } = this.canvas;

@@ -89,15 +89,11 @@
       this.gl.bufferData(this.gl.ARRAY_BUFFER, sent, this.gl.DYNAMIC_DRAW);
     }
 
-    clear() {
-      this.gl.viewport(0, 0, this.canvas.width, this.canvas.height);
-      this.gl.clearColor(0, 0, 0, 0);
-      this.gl.clear(this.gl.COLOR_BUFFER_BIT);
-    }
-
     draw(view, runs, radius, ramp, low, high) {
       const { gl, uniform } = this;
-      this.clear();
+      gl.viewport(0, 0, this.canvas.width, this.canvas.height);
+      gl.clearColor(0, 0, 0, 0);
+      gl.clear(gl.COLOR_BUFFER_BIT);
       gl.useProgram(this.program);
       gl.uniform2f(uniform.centre, this.middle[0] * view.scale + view.left, this.middle[1] * view.scale + view.top);
       gl.uniform1f(uniform.scale, view.scale);
@@ -161,6 +157,13 @@
 
   // Whether WebGL 2 is there and is not drawn by the processor, which does worse than `RasterDiscs`.
   function hasGraphicsCard() {
+    known ??= looksForGraphicsCard(); // each look costs a context
+    return known;
+  }
+
+  let known = null;
+
+  function looksForGraphicsCard() {
     const gl = document.createElement("canvas").getContext("webgl2");
     if (!gl) return false;
     const info = gl.getExtension("WEBGL_debug_renderer_info");

@@ -9,7 +9,7 @@ from scipy.stats import pearsonr
 
 import toy
 from eosin.models import Training
-from eosin.models.parts.choose import choose, folds, mean_correlation
+from eosin.models.parts.choose import best_along, choose, folds, mean_correlation
 
 
 @pytest.fixture(scope="module")
@@ -102,3 +102,17 @@ def test_where_nothing_can_be_held_out_the_middle_candidate_is_taken(training: T
     assert choose(whole, (1, 2, 3), noisy(whole, (0.1, 0.2, 0.3), calls)) == 2
     assert choose(training, (5,), noisy(training, (0.1,), calls)) == 5
     assert calls == []
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 9, 22])
+def test_a_search_along_candidates_finds_the_one_top_by_few_looks(n: int) -> None:
+    for top in range(n):
+        for skew in (0.2, 1.0, 5.0):
+            looked: list[int] = []
+
+            def score(number: int, top: int = top, skew: float = skew, looked: list[int] = looked) -> float:
+                looked.append(number)
+                return -abs(number - top) * (skew if number > top else 1.0)
+
+            assert best_along(range(n), score) == top
+            assert len(looked) == len(set(looked)) <= max(n // 4 + 6, 1)

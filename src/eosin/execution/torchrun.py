@@ -1,0 +1,91 @@
+"""Run one command of eosin in several processes that train together, as torch's `torchrun` would start them."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+
+from eosin.errors import EosinError
+
+ON_HERE = "here"
+_LOOK_EVERY = 0.2
+
+
+def n_together(on: str) -> int:
+    """How many processes a text asks for: 1 of `here`; of `torchrun` one for each GPU, of `torchrun:N` N.
+
+    Raises
+    ------
+    EosinError
+        Another text, or `torchrun` on a machine without a GPU.
+    """
+    name, _, number = on.partition(":")
+    if on == ON_HERE:
+        return 1
+    if name != "torchrun" or (number and not (number.isascii() and number.isdigit() and int(number) >= 1)):
+        raise EosinError(f"--on is '{on}'", fix="give here, torchrun (a process for each GPU), or torchrun:N")
+    if number:
+        return int(number)
+    import torch
+
+    if not torch.cuda.is_available():
+        raise EosinError("--on torchrun starts a process for each GPU, and none is here", fix="give --on torchrun:N")
+    return torch.cuda.device_count()
+
+
+def is_one_of_several() -> bool:
+    """Whether this process was started beside others, here or by torch's own launcher."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1
+
+
+def run_together(arguments: Sequence[str], n: int) -> int:
+    """Run `eosin ARGUMENTS` in n processes to the end; returns the exit code.
+
+    The first speaks for all. Where one fails the others are stopped, and what it said last is shown.
+    """
+    threads = str(max(1, (os.cpu_count() or 1) // n))
+    shared = {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
+    environment = {"OMP_NUM_THREADS": threads, **os.environ, **shared}
+    command = [sys.executable, "-m", "eosin", *arguments]
+    with tempfile.TemporaryFile("w+") as said:
+        processes = []
+        try:
+            for rank in range(n):
+                own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+                quiet = {} if rank == 0 else {"stdout": subprocess.DEVNULL, "stderr": said}
+                processes.append(subprocess.Popen(command, env={**environment, **own}, **quiet))  # type: ignore[call-overload]
+            code, rank = _first_failure(processes)
+        finally:
+            for process in processes:
+                process.terminate()
+            for process in processes:
+                process.wait()
+        if code and rank:
+            said.seek(0)
+            lines = said.read().strip().splitlines()[-1:]
+            reason = lines[0].removeprefix("eosin: ") if lines else f"ended with code {code}"
+            raise EosinError(f"process {rank} of {n}: {reason}", fix="what was finished is kept; go on with --resume")
+    return code
+
+
+def _first_failure(processes: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
+    """Exit code and number of the first process that fails; (0, 0) when all have ended well."""
+    while True:
+        codes = [process.poll() for process in processes]
+        for rank, code in enumerate(codes):
+            if code:
+                return code, rank
+        if all(code == 0 for code in codes):
+            return 0, 0
+        time.sleep(_LOOK_EVERY)
+
+
+def _free_port() -> int:
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        return int(door.getsockname()[1])

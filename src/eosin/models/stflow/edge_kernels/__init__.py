@@ -14,7 +14,7 @@ Dropout masks are functions of a seed and of a number's place (a hash), hence th
 from eosin.models.stflow.edge_kernels.backward import collect, frames_back, logits_back, mix_back, mix_back_v
 from eosin.models.stflow.edge_kernels.elementary import dropout_mask
 from eosin.models.stflow.edge_kernels.forward import frames, logits, mix
-from eosin.models.stflow.edge_kernels.layer import attend, lay, update
+from eosin.models.stflow.edge_kernels.layer import attend, lay
 
 __all__ = [
     "attend",
@@ -28,5 +28,4 @@ __all__ = [
     "mix",
     "mix_back",
     "mix_back_v",
-    "update",
 ]

@@ -7,19 +7,14 @@ and hidden values of a few spots at a time stay in a core's cache. The formulas 
 
 from __future__ import annotations
 
-import functools
-from contextlib import AbstractContextManager
-from typing import Any
-
 import numpy as np
 import torch
-from threadpoolctl import ThreadpoolController
 from torch import Tensor, nn
 
 from eosin.models.stflow.edge_geometry import EdgeGeometry
 from eosin.models.stflow.edge_ops import arrays, frame_average, kernels
 from eosin.models.stflow.spatial_layer import SpatialLayer
-from eosin.parallel import each
+from eosin.parallel import each, one_blas_thread
 
 
 class CompiledLayer:
@@ -70,14 +65,15 @@ class CompiledLayer:
         near = beside, v, index, valid
 
         def lay(rows: slice) -> None:
-            kernels().lay(rows.start, rows.stop, old, self.norm, self.beside, self.value, near[:2])
+            compiled.lay(rows.start, rows.stop, old, self.norm, self.beside, self.value, near[:2])
 
         def look(rows: slice) -> None:
             edge = states, *self.edge
             parts = old, edge, self.norm, self.centre, near, self.last, self.update, (new_h, new_y)
-            kernels().attend(rows.start, rows.stop, *parts)
+            compiled.attend(rows.start, rows.stop, *parts)
 
-        with _one_blas_thread():
+        compiled = kernels()  # loads the linear algebra library that is to be limited
+        with one_blas_thread():
             each(lay, geometry.chunks())
             each(look, geometry.chunks())
         return torch.from_numpy(new_h), torch.from_numpy(new_y)
@@ -96,14 +92,3 @@ def _by_head(bias: np.ndarray, part: np.ndarray) -> np.ndarray:
 def _parameters(first: nn.Linear, norm: nn.LayerNorm, then: nn.Linear) -> tuple[np.ndarray, ...]:
     biases = arrays(first.bias, norm.weight, norm.bias)
     return (_turned(first.weight), *biases, _turned(then.weight), *arrays(then.bias))
-
-
-def _one_blas_thread() -> AbstractContextManager[Any]:
-    """Products inside kernels take one thread each, since chunks are shared out already."""
-    kernels()  # loads the linear algebra library that is to be limited
-    return _blas().limit(limits=1, user_api="blas")
-
-
-@functools.cache
-def _blas() -> ThreadpoolController:
-    return ThreadpoolController()

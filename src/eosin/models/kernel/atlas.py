@@ -46,9 +46,14 @@ class Places:
 
     def nearness(self, other: Places, length: float) -> np.ndarray:
         """[s t]: exp(-distance² / 2 length²) on the same reference, 0 on different ones."""
-        squared = np.square(self.xy[:, None, 0] - other.xy[:, 0]) + np.square(self.xy[:, None, 1] - other.xy[:, 1])
-        together = (self.frame[:, None] == other.frame) & (self.frame[:, None] != NOWHERE)
-        return np.where(together, np.exp(squared / (-2 * length**2)), 0.0)
+        near = np.zeros((len(self.frame), len(other.frame)))
+        for frame in np.setdiff1d(np.intersect1d(self.frame, other.frame), NOWHERE):
+            own, there = np.flatnonzero(self.frame == frame), np.flatnonzero(other.frame == frame)
+            one, two = self.xy[own], other.xy[there]
+            squared = np.square(one[:, None, 0] - two[:, 0]) + np.square(one[:, None, 1] - two[:, 1])
+            squared /= -2 * length**2
+            near[np.ix_(own, there)] = np.exp(squared, out=squared)
+        return near
 
 
 @dataclass(frozen=True)

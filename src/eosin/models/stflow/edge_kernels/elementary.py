@@ -43,6 +43,13 @@ def exp(x: np.float32) -> np.float32:
     return (p * f + ONE) * power
 
 
+@compiled()
+def exponential(x: np.ndarray, out: np.ndarray) -> None:
+    """`exp` of every number of [n]: for checking it."""
+    for i in range(x.shape[0]):
+        out[i] = exp(x[i])
+
+
 @compiled(inline="always")
 def row_key(seed: np.uint64, row: int) -> np.uint32:
     """A key of its own for every row (splitmix64's finaliser)."""

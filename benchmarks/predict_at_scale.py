@@ -3,6 +3,7 @@
     python benchmarks/predict_at_scale.py --spots 100000 300000                       # ridge, kernel and stflow
     python benchmarks/predict_at_scale.py --spots 1000000 --models stflow --export csv parquet geojson
     python benchmarks/predict_at_scale.py --spots 300000 --models stflow --profile    # and where the time goes
+    python benchmarks/predict_at_scale.py --spots 1000000 --models ridge --report     # the page of the prediction
 
 The models learn from 8 drawn sections of 1,500 spots, two of each patient (1,024 features, 50 genes), so that the
 kernel has its 2,000 landmarks; STFlow is trained for one epoch, and its network takes part whatever validation says of
@@ -89,6 +90,7 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=8)
     parser.add_argument("--models", nargs="+", default=["ridge", "kernel", "stflow"])
     parser.add_argument("--export", nargs="*", default=[], help="suffixes, as csv parquet geojson h5ad")
+    parser.add_argument("--report", action="store_true", help="the page of the prediction")
     parser.add_argument("--folder", type=Path, help="keep models and features here")
     parser.add_argument("--profile", action="store_true")
     given = parser.parse_args()
@@ -119,6 +121,9 @@ def main() -> None:
                     command = ["export", str(made), "-o", str(out), *scale]
                     tell(n_spots, f"export .{suffix}", measure(command, profile))
                     shutil.rmtree(out) if out.is_dir() else out.unlink(missing_ok=True)
+                if given.report and made.is_file():
+                    command = ["report", str(made), "-o", str(folder / "page.html")]
+                    tell(n_spots, "report", measure(command, profile))
                 made.unlink(missing_ok=True)
             if given.folder is None:
                 features.unlink()

@@ -12,9 +12,11 @@ import os
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 import torch
+from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -58,3 +60,17 @@ def _use_one_thread() -> None:
     """Let torch use only this thread for what this thread computes."""
     torch.get_num_threads()  # the first call in a thread sets it to the common number: it must come before our own
     torch.set_num_threads(1)
+
+
+def one_blas_thread() -> AbstractContextManager[Any]:
+    """Let products of arrays take one thread each meanwhile, since pieces are shared out already.
+
+    A library that splits them lets its threads wait for the next product at full speed, on cores that `each` needs.
+    Libraries that were not loaded at the first call are not limited.
+    """
+    return _blas().limit(limits=1, user_api="blas")
+
+
+@functools.cache
+def _blas() -> ThreadpoolController:
+    return ThreadpoolController()

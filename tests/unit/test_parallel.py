@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 import toy
 from eosin import parallel
@@ -57,3 +58,13 @@ def test_pieces_are_done_in_the_callers_mode(mode: type[torch.inference_mode]) -
 
         assert parallel.each(work, range(3)) == [expected] * 3
         assert shared.tolist() == [1, 1, 1]
+
+
+def test_products_take_one_thread_each_meanwhile() -> None:
+    def n_threads() -> set[int]:
+        return {library["num_threads"] for library in threadpool_info() if library["user_api"] == "blas"}
+
+    before = n_threads()
+    with parallel.one_blas_thread():
+        assert n_threads() == {1}
+    assert n_threads() == before

@@ -15,12 +15,13 @@ from scipy import sparse
 
 from eosin.models.kernel.context import Context
 from eosin.models.kernel.member import Member, Near
+from eosin.parallel import each, one_blas_thread
 from eosin.row_blocks import row_blocks
 
 _NUMBERS_AT_ONCE = 2**24
 """Mapped features that are kept together: 128 MiB."""
-_BLOCK = 2**22
-"""Features, and values of the kernel, that are looked at together: 32 MiB."""
+_BLOCK = 2**20
+"""Features, and values of the kernel, that a thread looks at together: 8 MiB, of which a core's cache holds much."""
 
 
 def maps_pay(member: Member, n_genes: int) -> bool:
@@ -101,8 +102,12 @@ class Maps:
         by_ring = np.hstack([self.features[j * width : (j + 1) * width] for j in range(len(rings))])
         mapped = np.empty((len(needed), by_ring.shape[1]), dtype=by_ring.dtype)
         mean = self.member.likeness.mean[:width]
-        for block in row_blocks(len(needed), budget=_BLOCK, per_row=width):
+
+        def put(block: slice) -> None:
             mapped[block] = (context.features[needed[block]] - mean).astype(by_ring.dtype, copy=False) @ by_ring
+
+        with one_blas_thread():
+            each(put, row_blocks(len(needed), budget=_BLOCK, per_row=width))
         n_rows = len(rings[0].indptr) - 1
         total = np.zeros((n_rows, n_out), dtype=by_ring.dtype)
         for j, ring in enumerate(rings):
@@ -119,7 +124,8 @@ class Maps:
         if not self.n_curved and not places:
             return
         of_anchors = np.square(anchors).sum(1) if self.n_curved else 0.0
-        for block in row_blocks(len(rows), budget=_BLOCK, per_row=len(self.weights)):
+
+        def add(block: slice) -> None:
             kernel = np.zeros((block.stop - block.start, len(self.weights)), dtype=self.weights.dtype)
             if self.n_curved:
                 some = curved[block]
@@ -134,6 +140,9 @@ class Maps:
                 own = near.places.take(rows[block])
                 kernel += member.near.weight * own.nearness(member.near.places, member.near.length, kernel.dtype)
             result[block] += kernel @ self.weights
+
+        with one_blas_thread():
+            each(add, row_blocks(len(rows), budget=_BLOCK, per_row=len(self.weights)))
 
 
 def _filled(rings: tuple[sparse.csr_matrix, ...], rows: np.ndarray) -> list[sparse.csr_matrix]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from eosin.config import Settings, need_known
 from eosin.models.base import MODELS, Learned, Model, Training
-from eosin.models.parts.base_model import DEFAULT_BASE, NO_BASE, BaseModel, base_of
+from eosin.models.parts.base_model import DEFAULT_BASE, NO_BASE, BaseModel, SomeOutOfFold, base_of
 from eosin.models.parts.named_arrays import below, under
 from eosin.models.parts.patients import SpotOrigins, section_means
 from eosin.models.parts.pieces import Piece, Pieces
@@ -25,6 +25,8 @@ from eosin.storage.scratch import let_go, scratch_table
 from eosin.types import Batch, GenePanel
 
 _NUMBERS_AT_ONCE = 1 << 22
+_PREDICTED_AT_ONCE = 1 << 25
+"""Values of training spots that the base predicts out of fold together: 128 MiB, of which it needs some beside."""
 
 
 class OnBaseSettings(Settings, ABC):
@@ -141,17 +143,29 @@ class OnBase(Learned):
         if self.base is None:
             return training.target
         self.base.solve(training)
-        groups = SpotOrigins.of(training).sections_in_folds()
-        missed = training.target - self.base.out_of_fold(replace(training, groups=groups))
+        target, left_over = training.target, scratch_table(training.target.shape)
+        for rows, predicted in self._base_out_of_fold(training):
+            left_over[rows] = target[rows] - predicted
+            let_go(left_over)
         section = training.batch.part_of_spot()
-        means, number = section_means(missed, section), np.unique(section, return_inverse=True)[1].reshape(-1)
-        left_over = scratch_table(missed.shape)
-        self._out_of_fold = scratch_table(missed.shape)
-        for rows in row_blocks(len(missed), budget=_NUMBERS_AT_ONCE, per_row=missed.shape[1]):
-            left_over[rows] = missed[rows] - means[number[rows]]
-            self._out_of_fold[rows] = training.target[rows] - left_over[rows]
+        means, number = section_means(left_over, section), np.unique(section, return_inverse=True)[1].reshape(-1)
+        self._out_of_fold = scratch_table(target.shape)
+        for rows in row_blocks(len(target), budget=_NUMBERS_AT_ONCE, per_row=target.shape[1]):
+            left_over[rows] -= means[number[rows]]
+            self._out_of_fold[rows] = target[rows] - left_over[rows]
             let_go(left_over, self._out_of_fold)
         return left_over
+
+    def _base_out_of_fold(self, training: Training) -> Iterator[tuple[slice, np.ndarray]]:
+        """Training spots and what the base says of them [r g] without their fold; many spots some at a time."""
+        assert self.base is not None
+        folds = replace(training, groups=SpotOrigins.of(training).sections_in_folds())
+        n, n_genes = training.target.shape
+        if n * n_genes <= _PREDICTED_AT_ONCE or not isinstance(self.base, SomeOutOfFold):
+            yield slice(0, n), self.base.out_of_fold(folds)
+            return
+        for rows in row_blocks(n, budget=_PREDICTED_AT_ONCE, per_row=n_genes):
+            yield rows, self.base.some_out_of_fold(folds, np.arange(rows.start, rows.stop))
 
     def remarks(self, batch: Batch) -> dict[str, Any]:
         """What the base says of how it predicts these spots."""

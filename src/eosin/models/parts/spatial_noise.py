@@ -23,6 +23,7 @@ from torch import Tensor
 from eosin.generative.matern_field import FourierWaves, matern
 from eosin.geometry.spacing import nearest_spacing
 from eosin.models.parts.named_arrays import tensors
+from eosin.parallel import each, one_blas_thread
 from eosin.row_blocks import row_blocks
 
 PITCHES = (1.5, 5.0)
@@ -83,14 +84,20 @@ class SpatialNoise:
             rng.standard_normal((n_draws, 2 * len(w.frequencies[0]), n_factors), dtype=np.float32) for w in waves
         ]
         for rows in row_blocks(len(xy_um), budget=_ROWS_AT_ONCE):
-            seen = [w.at(xy_um[rows]) for w in waves]
-            noise = np.empty((n_draws, len(seen[0]), n_genes), dtype=np.float32)
-            for draw in range(n_draws):
-                shape = (len(seen[0]), n_factors)
-                fields = [rng.standard_normal(shape, dtype=np.float32), *(s @ w[draw] for s, w in zip(seen, weights))]
-                noise[draw] = sum(field @ loading.T for field, loading in zip(fields, self.loadings))
+            noise = np.zeros((n_draws, rows.stop - rows.start, n_genes), dtype=np.float32)
+            single = np.empty((*noise.shape[:2], n_factors), dtype=np.float32)
+            for draw in range(n_draws):  # numbers come in order; what follows from them is shared out
+                single[draw] = rng.standard_normal(single.shape[1:], dtype=np.float32)
                 if self.alone.any():
-                    noise[draw] += self.alone * rng.standard_normal((len(seen[0]), n_genes), dtype=np.float32)
+                    noise[draw] = self.alone * rng.standard_normal(noise.shape[1:], dtype=np.float32)
+            with one_blas_thread():
+                seen = each(lambda w, rows=rows: w.at(xy_um[rows]), waves)
+
+                def put(draw: int, seen=seen, single=single, noise=noise) -> None:
+                    fields = [single[draw], *(s @ w[draw] for s, w in zip(seen, weights))]
+                    noise[draw] += sum(field @ loading.T for field, loading in zip(fields, self.loadings))
+
+                each(put, range(n_draws))
             yield rows, noise
 
     def arrays(self) -> dict[str, Tensor]:

@@ -127,7 +127,8 @@ class Denoiser(nn.Module):
         else:  # layers write into h and y
             h = torch.add(image, time, out=geometry.buffer("h", tuple(image.shape), image))[None]
         if self.embed_expression is not None:
-            h = h + self.embed_expression(y)
+            expression = self.embed_expression(y)
+            h = h + expression if torch.is_grad_enabled() else expression.add_(h)
         states, total = geometry.edge_states, torch.zeros_like(y)
         if not torch.is_grad_enabled():
             y = geometry.buffer("y", tuple(y.shape), y).copy_(y)

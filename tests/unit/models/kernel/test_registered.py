@@ -12,7 +12,7 @@ import toy
 from eosin.engine import load, predict, train
 from eosin.engine.train import gather
 from eosin.genes import choose_panel
-from eosin.models.kernel.atlas import NOWHERE
+from eosin.models.kernel.atlas import NOWHERE, Places
 from eosin.types import Batch, Section
 from toy import serial
 
@@ -86,6 +86,17 @@ def test_every_patient_has_a_reference_of_their_own_and_frames_do_not_mix() -> N
     assert (together[part <= 1][:, part >= 2] == 0).all() and (together[part == 0][:, part == 1] > 0.5).any()
     nowhere = replace(places, frame=np.full_like(places.frame, NOWHERE))
     assert (nowhere.nearness(nowhere, 1.5) == 0).all()
+
+
+def test_only_places_on_one_reference_are_near() -> None:
+    rng = np.random.default_rng(0)
+    own, other = (Places(rng.choice([NOWHERE, 0, 1, 2], size=n), rng.normal(size=(n, 2))) for n in (40, 30))
+    near = own.nearness(other, 0.7)
+    for i in range(40):
+        for j in range(30):
+            together = own.frame[i] == other.frame[j] != NOWHERE
+            expected = np.exp(-np.square(own.xy[i] - other.xy[j]).sum() / (2 * 0.7**2)) if together else 0.0
+            assert near[i, j] == pytest.approx(expected, rel=1e-12, abs=0)
 
 
 def test_how_a_section_lies_and_the_order_of_its_spots_change_nothing(model) -> None:

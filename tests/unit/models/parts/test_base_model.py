@@ -15,6 +15,7 @@ import toy
 from eosin.errors import EosinError
 from eosin.models import MODELS, Learned, ModelEntry, Solved
 from eosin.models.kernel import Kernel
+from eosin.models.parts import on_base
 from eosin.models.parts.base_model import BaseModel, base_of
 from eosin.models.parts.patients import within_sections
 from eosin.models.ridge import Ridge, RidgeSettings
@@ -127,3 +128,20 @@ def test_parts_import_no_model() -> None:
             module = getattr(node, "module", None) or ""
             assert not re.match(r"eosin\.models(?!\.base$|\.parts\b)", module), f"{file.name}: {module}"
     assert len(files) > 10
+
+
+@pytest.mark.parametrize("base", ["ridge", "kernel"])
+def test_what_a_base_leaves_over_is_the_same_some_spots_at_a_time(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks end inside sections, where smoothing looks beyond them."""
+    training = toy.training(40)
+    given = {"n_exact": 50, "n_landmarks": 40, "registration": False} if base == "kernel" else {}
+
+    def left_over() -> tuple[np.ndarray, np.ndarray]:
+        model = toy.made("egnn", training, base=base)
+        model.base = toy.made(base, training, smoothing=(0.5,), **given)
+        return np.array(model._solve_base(training)), np.array(model._out_of_fold)
+
+    whole = left_over()
+    monkeypatch.setattr(on_base, "_PREDICTED_AT_ONCE", 33 * training.target.shape[1])
+    for one, other in zip(whole, left_over()):
+        np.testing.assert_allclose(one, other, atol=2e-6)

@@ -29,19 +29,25 @@ def compiled(*, inline: str = "never") -> Callable[[Callable[..., Any]], Any]:
 
 @compiled(inline="always")
 def exp(x: np.float32) -> np.float32:
-    """e^x to 2e-7 of itself, clamped to finite numbers (Cody and Waite's reduction, a polynomial of degree six)."""
-    x = min(max(x, np.float32(-87)), np.float32(87))
-    n = np.floor(x * np.float32(1.44269504) + np.float32(0.5))
-    f = x - n * np.float32(0.693359375)
-    f = f + n * np.float32(2.12194440e-4)
-    p = np.float32(1.9875691500e-4)
-    p = p * f + np.float32(1.3981999507e-3)
-    p = p * f + np.float32(8.3334519073e-3)
-    p = p * f + np.float32(4.1665795894e-2)
-    p = p * f + np.float32(1.6666665459e-1)
-    p = p * f + np.float32(5.0000001201e-1)
+    """e^x as 2^n 2^f with |f| <= 1/2, clamped to finite numbers, to 2e-7 of itself and 8e-8 more for each 1 of |x|."""
+    t = min(max(x * np.float32(1.44269504), np.float32(-126)), np.float32(126))
+    n = np.rint(t)
+    f = t - n
+    p = np.float32(1.535336188319500e-4)
+    p = p * f + np.float32(1.339887440266574e-3)
+    p = p * f + np.float32(9.618437357674640e-3)
+    p = p * f + np.float32(5.550332471162809e-2)
+    p = p * f + np.float32(2.402264791363012e-1)
+    p = p * f + np.float32(6.931472028550421e-1)
     power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)
-    return (p * f * f + f + ONE) * power
+    return (p * f + ONE) * power
+
+
+@compiled()
+def exponential(x: np.ndarray, out: np.ndarray) -> None:
+    """`exp` of every number of [n]: for checking it."""
+    for i in range(x.shape[0]):
+        out[i] = exp(x[i])
 
 
 @compiled(inline="always")

@@ -114,7 +114,6 @@ def train(
         Of weights, order and noise of training.
     """
     from eosin.config import read_toml
-    from eosin.execution.torchrun import is_one_of_several, n_together, run_together
 
     need_existing(data)
     need_shipped("models", [model])
@@ -123,8 +122,11 @@ def train(
     tables = over(read_toml(settings) if settings else {})
     need_settings(model, tables)
     need_panel(choosing)
-    if (n := n_together(starting.on)) > 1 and not is_one_of_several():
-        return run_together(line(), n)
+    if starting.on != "here":
+        from eosin.execution.torchrun import is_one_of_several, n_together, run_together
+
+        if (n := n_together(starting.on)) > 1 and not is_one_of_several():
+            return run_together(line(), n)
     from eosin.api.train import train as run
     from eosin.engine.together import is_first
 

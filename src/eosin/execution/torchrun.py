@@ -12,12 +12,11 @@ from collections.abc import Sequence
 
 from eosin.errors import EosinError
 
-ON_HERE = "here"
 _LOOK_EVERY = 0.2
 
 
 def n_together(on: str) -> int:
-    """How many processes a text asks for: 1 of `here`; of `torchrun` one for each GPU, of `torchrun:N` N.
+    """How many processes a text asks for: of `torchrun` one for each GPU, of `torchrun:N` N.
 
     Raises
     ------
@@ -25,8 +24,6 @@ def n_together(on: str) -> int:
         Another text, or `torchrun` on a machine without a GPU.
     """
     name, _, number = on.partition(":")
-    if on == ON_HERE:
-        return 1
     if name != "torchrun" or (number and not (number.isascii() and number.isdigit() and int(number) >= 1)):
         raise EosinError(f"--on is '{on}'", fix="give here, torchrun (a process for each GPU), or torchrun:N")
     if number:

@@ -12,10 +12,10 @@ Dropout masks are functions of a seed and of a number's place (a hash), hence th
 """
 
 from eosin.models.stflow.edge_kernels.backward import collect, frames_back, logits_back, mix_back, mix_back_v
+from eosin.models.stflow.edge_kernels.by_spot import product
 from eosin.models.stflow.edge_kernels.elementary import dropout_mask, exponential
 from eosin.models.stflow.edge_kernels.forward import frames, logits, mix
 from eosin.models.stflow.edge_kernels.layer import attend, lay
-from eosin.models.stflow.edge_kernels.rows import product
 
 __all__ = [
     "attend",

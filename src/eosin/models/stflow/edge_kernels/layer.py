@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from eosin.models.stflow.edge_kernels.by_spot import add_rows, first_map, gated_mlp, head, normalise, product
 from eosin.models.stflow.edge_kernels.elementary import ONE, add_shares, compiled, exp
-from eosin.models.stflow.edge_kernels.rows import add_rows, first_map, gated_mlp, head, normalise, product
 
 _ROWS = 128
 """Rows (spots times draws) that go through a kernel at once."""

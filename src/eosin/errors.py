@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+REASON_FILE = "EOSIN_REASON_FILE"
+"""Variable of the environment: the file into which a command writes why it failed, instead of saying it."""
+
 
 class EosinError(Exception):
     """A fault in the input, the settings or the machine, with a message of one line.

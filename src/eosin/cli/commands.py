@@ -20,7 +20,7 @@ from eosin.cli.overrides import keep_line, refuse_for, take
 from eosin.cli.tools import doctor, export, fetch
 from eosin.cli.trusting import adapt, calibrate
 from eosin.cli.viewing import view
-from eosin.errors import EosinError
+from eosin.errors import REASON_FILE, EosinError
 
 _QUIET, _VERBOSE = {"-q", "--quiet"}, {"-v", "--verbose"}
 
@@ -121,5 +121,8 @@ def _prepare_terminal(*, quiet: bool, verbose: bool) -> None:
 
 
 def _fail(line: str, code: int) -> int:
-    print(f"eosin: {line}", file=sys.stderr)
+    if place := os.environ.get(REASON_FILE):  # one of several processes: whoever started them says it, once
+        Path(place).write_text(line)
+    else:
+        print(f"eosin: {line}", file=sys.stderr)
     return code

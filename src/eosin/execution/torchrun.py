@@ -9,8 +9,9 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
-from eosin.errors import EosinError
+from eosin.errors import REASON_FILE, EosinError
 
 _LOOK_EVERY = 0.2
 
@@ -43,42 +44,51 @@ def is_one_of_several() -> bool:
 def run_together(arguments: Sequence[str], n: int) -> int:
     """Run `eosin ARGUMENTS` in n processes to the end; returns the exit code.
 
-    The first speaks for all. Where one fails the others are stopped, and what it said last is shown.
+    The first speaks for all. Where one fails the others are stopped, and the reason of that one is given.
+
+    Raises
+    ------
+    EosinError
+        One failed; what it said of that.
     """
     threads = str(max(1, (os.cpu_count() or 1) // n))
     shared = {"WORLD_SIZE": str(n), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port())}
     environment = {"OMP_NUM_THREADS": threads, **os.environ, **shared}
     command = [sys.executable, "-m", "eosin", *arguments]
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as said:
+        reasons = [Path(folder) / str(rank) for rank in range(n)]
         processes = []
         try:
-            for rank in range(n):
-                own = {"RANK": str(rank), "LOCAL_RANK": str(rank)}
+            for rank, reason in enumerate(reasons):
+                own = {"RANK": str(rank), "LOCAL_RANK": str(rank), REASON_FILE: str(reason)}
                 quiet = {} if rank == 0 else {"stdout": subprocess.DEVNULL, "stderr": said}
                 processes.append(subprocess.Popen(command, env={**environment, **own}, **quiet))  # type: ignore[call-overload]
-            code, rank = _first_failure(processes)
+            failed = _failed(processes)
         finally:
             for process in processes:
                 process.terminate()
             for process in processes:
                 process.wait()
-        if code and rank:
-            said.seek(0)
-            lines = said.read().strip().splitlines()[-1:]
-            reason = lines[0].removeprefix("eosin: ") if lines else f"ended with code {code}"
-            raise EosinError(f"process {rank} of {n}: {reason}", fix="what was finished is kept; go on with --resume")
-    return code
+        if not failed:
+            return 0
+        rank = next((rank for rank in failed if reasons[rank].is_file()), failed[0])
+        if reasons[rank].is_file():
+            raise EosinError(reasons[rank].read_text())
+        said.seek(0)
+        last = said.read().strip().splitlines()[-1:]
+        what = last[0] if rank and last else f"ended with code {processes[rank].returncode}"
+        raise EosinError(f"process {rank} of {n}: {what}", fix="what was finished is kept; go on with --resume")
 
 
-def _first_failure(processes: Sequence[subprocess.Popen[bytes]]) -> tuple[int, int]:
-    """Exit code and number of the first process that fails; (0, 0) when all have ended well."""
+def _failed(processes: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+    """Wait for the first failure, and a moment more for those that fail with it; none when all have ended well."""
     while True:
         codes = [process.poll() for process in processes]
-        for rank, code in enumerate(codes):
-            if code:
-                return code, rank
         if all(code == 0 for code in codes):
-            return 0, 0
+            return []
+        if any(codes):
+            time.sleep(2 * _LOOK_EVERY)
+            return [rank for rank, process in enumerate(processes) if process.poll()]
         time.sleep(_LOOK_EVERY)
 
 

@@ -123,9 +123,10 @@ def train(
     need_settings(model, tables)
     need_panel(choosing)
     if starting.on != "here":
-        from eosin.execution.torchrun import is_one_of_several, n_together, run_together
+        from eosin.engine.together import n_processes
+        from eosin.execution.torchrun import n_together, run_together
 
-        if (n := n_together(starting.on)) > 1 and not is_one_of_several():
+        if (n := n_together(starting.on)) > 1 and n_processes() == 1:
             return run_together(line(), n)
     from eosin.api.train import train as run
     from eosin.engine.together import is_first

@@ -36,11 +36,6 @@ def n_together(on: str) -> int:
     return torch.cuda.device_count()
 
 
-def is_one_of_several() -> bool:
-    """Whether this process was started beside others, here or by torch's own launcher."""
-    return int(os.environ.get("WORLD_SIZE", "1")) > 1
-
-
 def run_together(arguments: Sequence[str], n: int) -> int:
     """Run `eosin ARGUMENTS` in n processes to the end; returns the exit code.
 

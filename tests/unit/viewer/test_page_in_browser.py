@@ -10,6 +10,7 @@ import subprocess
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -116,18 +117,22 @@ CHECK = """
 """
 
 
+def told_by(page: Path, script: str, tmp_path: Path, query: str = "") -> tuple[Opened, Any]:
+    """The page opened with one script more, and what that script left in the page's `data-told`."""
+    (page.parent / "check.js").write_text(script)
+    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
+    seen = opened(page.as_uri() + query, tmp_path)
+    found = re.search(r'data-told="([^"]*)"', seen.dom)
+    assert found, seen.log[-2000:]
+    return seen, json.loads(html.unescape(found[1]))
+
+
 def test_regions_pictures_and_words(make: Make, tmp_path: Path) -> None:
     prediction = make(genes=("A", "B"))
     with closing(compose(prediction)) as scene:
         page = write_folder(scene, tmp_path / "view")
-    (page.parent / "check.js").write_text(CHECK)
-    text = page.read_text()
-    page.write_text(text.replace("</body>", '<script defer src="check.js"></script></body>'))
-    seen = opened(page.as_uri(), tmp_path)
+    seen, told = told_by(page, CHECK, tmp_path)
     assert seen.faults == []
-    found = re.search(r'data-told="([^"]*)"', seen.dom)
-    assert found, seen.log[-2000:]
-    told = json.loads(html.unescape(found[1]))
     x, y = prediction.spots.xy_um.T
     inside = (x < 400) & (y < 400) & ~((x > 100) & (x < 300) & (y > 100) & (y < 300))
     inside |= (x > 420) & (x < 480) & (y < (x - 420) * 90 / 60)
@@ -164,12 +169,7 @@ DRAWS = """
 def test_intervals_of_a_region_are_those_of_its_mean_over_draws(make: Make, tmp_path: Path) -> None:
     with closing(compose(replace(make(), image=None))) as scene:
         page = write_folder(scene, tmp_path / "view")
-    (page.parent / "check.js").write_text(DRAWS)
-    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
-    seen = opened(page.as_uri(), tmp_path)
-    found = re.search(r'data-told="([^"]*)"', seen.dom)
-    assert found, seen.log[-2000:]
-    row = json.loads(html.unescape(found[1]))
+    _, row = told_by(page, DRAWS, tmp_path)
     assert [row["inside"], row["outside"], row["difference"]] == [1.5, 4, -2.5]
     t = scipy.stats.t.ppf(0.95, 8)
     for name, centre, means in (
@@ -214,12 +214,7 @@ CANVASES = """
 def test_only_canvases_that_hold_something_are_there(draw: str, make: Make, tmp_path: Path) -> None:
     with closing(compose(make())) as scene:
         page = write_folder(scene, tmp_path / "view")
-    (page.parent / "check.js").write_text(CANVASES)
-    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
-    seen = opened(f"{page.as_uri()}?draw={draw}", tmp_path)
-    found = re.search(r'data-told="([^"]*)"', seen.dom)
-    assert found, seen.log[-2000:]
-    told = json.loads(html.unescape(found[1]))
+    _, told = told_by(page, CANVASES, tmp_path, f"?draw={draw}")
     assert told["drawnBy"].lower().startswith(draw)
     assert told["layers"][:2] == ["tissue", "predicted"]
     shown = [[bool(layer != "tissue" and n == 0) for n in range(3)] for layer in told["layers"]]
@@ -250,11 +245,6 @@ OUTLINES = """
 def test_cells_are_drawn_as_outlines_or_as_discs(make: Make, tmp_path: Path) -> None:
     with closing(compose(as_cells(make())[0])) as scene:
         page = write_folder(scene, tmp_path / "view")
-    (page.parent / "check.js").write_text(OUTLINES)
-    page.write_text(page.read_text().replace("</body>", '<script defer src="check.js"></script></body>'))
-    seen = opened(page.as_uri(), tmp_path)
-    found = re.search(r'data-told="([^"]*)"', seen.dom)
-    assert found, seen.log[-2000:]
-    told = json.loads(html.unescape(found[1]))
+    seen, told = told_by(page, OUTLINES, tmp_path)
     assert told == {"outlines": [False, True], "points": [True, False], "again": [False, True]}
     assert seen.faults == [] and share_of_spots(seen.pixels) > 0.0002

@@ -231,11 +231,14 @@ def predicted_out_of_fold(
                 continue
             (groups,) = fits.sums(training, [labels])
             for label, sums in without_each(groups):
-                for head in kinds:
-                    places = np.flatnonzero((labels[spots.needed] == label) & (kind == head))
-                    if len(places):
-                        fit = fits.equations(sums).solved(heads[head].penalty)
-                        plain[places] = fits.values(fit, spots.needed[places])
+                of_fold = np.flatnonzero(labels[spots.needed] == label)
+                there = np.intersect1d(kind[of_fold], kinds)
+                if not len(there):
+                    continue
+                equations = fits.equations(sums)
+                for head in there:
+                    places = of_fold[kind[of_fold] == head]
+                    plain[places] = fits.values(equations.solved(heads[head].penalty), spots.needed[places])
         shares = np.array([head.smoothing for head in heads])[kind[spots.wanted]]
         result += spots.smoothed(plain, shares) / np.float32(len(regressions.heads))
     return result

@@ -85,19 +85,28 @@ class Fitting:
         progress, state = self._open(resume=resume)
         settings = self.settings
         if progress.phase == SELECT:
-            held, inside = self._hold_out()
-            held_out = HeldOut.group(self.training.take(held), self.rule, settings.validation_draws)
-            model = self._train(progress, state, self.training.take(inside), held_out, save_model)
-            progress.held_out_scale = held_out.scale_of_misses(model)
+            selected = self._select(progress, state, save_model)
             if not settings.refit:
-                self.used = self.training.take(inside)
-                return self._finished(model, progress)
+                return self._finished(selected, progress)
+            del selected
+            self.accelerator.free_memory()  # else it keeps the model, and with it tables of all its training spots
             progress = replace(progress, phase=REFIT, epochs=progress.best_epoch, epoch=0, step=0)
             state = None
         model = self._train(progress, state, self.training, self.validation, save_model)
         if self.validation is not None:
             progress.held_out_scale = self.validation.scale_of_misses(model)
         return self._finished(model, progress)
+
+    def _select(self, progress: Progress, state: dict[str, Tensor] | None, save_model: SaveModel) -> Learned:
+        """Train on all groups but one, which chooses the epoch."""
+        held, inside = self._hold_out()
+        held_out = HeldOut.group(self.training.take(held), self.rule, self.settings.validation_draws)
+        used = self.training.take(inside)
+        model = self._train(progress, state, used, held_out, save_model)
+        progress.held_out_scale = held_out.scale_of_misses(model)
+        if not self.settings.refit:
+            self.used = used
+        return model
 
     def _finished(self, model: Learned, progress: Progress) -> tuple[Learned, dict[str, Any]]:
         """The trained model and what was measured; keeps what it misses of the spots that chose the epoch."""

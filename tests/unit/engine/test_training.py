@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import weakref
 from functools import cache
 
 import numpy as np
@@ -172,3 +173,20 @@ def test_groups_held_out_are_training_groups_and_refit_sees_all():
 def test_one_section_is_held_out_by_region():
     trained = train([toy.section("A1", 60)], settings=small(), panel="var:5")
     assert {r["phase"] for r in trained.metrics["history"]} == {"select", "refit"}
+
+
+def test_nothing_of_the_selecting_phase_is_kept_while_the_refit_runs(sections, monkeypatch):
+    """Its model holds what a base says of every training spot: at a million spots, a gibibyte."""
+    from eosin.engine import fit
+
+    made, alive = [], []
+
+    class Watched(fit.Phase):
+        def __init__(self, *given):
+            alive.append([one() is not None for one in made])
+            super().__init__(*given)
+            made.append(weakref.ref(self.model))
+
+    monkeypatch.setattr(fit, "Phase", Watched)
+    train(sections, settings=small(), panel="var:5", seed=1)
+    assert alive == [[], [False]]

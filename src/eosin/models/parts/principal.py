@@ -9,12 +9,14 @@ import numpy as np
 from scipy.linalg import eigh
 
 from eosin.metrics.accuracy import is_constant
+from eosin.models.parts.moments import NUMBERS_AT_ONCE, mean_and_sd
 from eosin.models.parts.sums import Sums
+from eosin.row_blocks import row_blocks
 
 
 def mean_and_scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and sd [f] of features [s f], float64; a constant feature says nothing: its scale is infinite."""
-    mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
+    mean, scale = mean_and_sd(x)
     return mean, known_scale(mean, scale)
 
 
@@ -52,12 +54,17 @@ class Fit:
 
         Fewer than `n_components` are kept where there are fewer spots or features.
         """
+        n, n_features = x.shape
         mean, scale = mean_and_scale(x)
-        z = (x - mean) / scale
         intercept = y.mean(0, dtype=np.float64)
-        eigenvalues, basis = np.linalg.eigh(z.T @ z / len(z))
-        keep = np.argsort(eigenvalues)[::-1][: min(n_components, len(z) - 1, len(eigenvalues)) or 1]
-        cross = (z @ basis[:, keep]).T @ (y - intercept) / len(z)
+        own, with_values = np.zeros((n_features, n_features)), np.zeros((n_features, y.shape[1]))
+        for rows in row_blocks(n, budget=NUMBERS_AT_ONCE, per_row=n_features):
+            z = (x[rows] - mean) / scale
+            own += z.T @ z
+            with_values += z.T @ (y[rows] - intercept)
+        eigenvalues, basis = np.linalg.eigh(own / n)
+        keep = np.argsort(eigenvalues)[::-1][: min(n_components, n - 1, n_features) or 1]
+        cross = basis[:, keep].T @ with_values / n
         return cls(mean, scale, basis[:, keep], np.maximum(eigenvalues[keep], 0), cross, intercept)
 
     @classmethod

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eosin.models.parts.moments import mean_and_sd
 from eosin.models.parts.principal import Fit, mean_and_scale
 from eosin.row_blocks import even_rows
 
@@ -69,5 +70,6 @@ class ValueScale(nn.Module):
     def observe(self, values: np.ndarray) -> None:
         """Fit to the values [s g] that must be produced at training spots; no sd is below 0.05."""
         if self.standardise:
-            self.mean.copy_(torch.from_numpy(values.mean(0, dtype=np.float64)))
-            self.sd.copy_(torch.from_numpy(np.maximum(values.std(0, dtype=np.float64), 0.05)))
+            mean, sd = mean_and_sd(values)
+            self.mean.copy_(torch.from_numpy(mean))
+            self.sd.copy_(torch.from_numpy(np.maximum(sd, 0.05)))

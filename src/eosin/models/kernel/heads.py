@@ -13,6 +13,7 @@ from eosin.models.kernel.member import Member, Near, centred
 from eosin.models.kernel.settings import KernelSettings
 from eosin.models.parts.choose import best, correlations, middle
 from eosin.models.parts.patients import SpotOrigins
+from eosin.models.parts.principal import mean_and_scale
 
 
 @dataclass(frozen=True)
@@ -160,9 +161,9 @@ def choice_genes(target: np.ndarray, n_genes: int) -> np.ndarray:
     """At most `n_genes` columns of the target [s g], evenly over those that vary by their variance, in their order."""
     if target.shape[1] <= n_genes:
         return np.arange(target.shape[1])
-    variance = target.var(0)
-    order = np.argsort(variance, kind="stable")
-    varying = order[variance[order] > 0]
+    _, sd = mean_and_scale(target)  # infinite where a gene is constant
+    order = np.argsort(sd, kind="stable")
+    varying = order[np.isfinite(sd[order])]
     if not len(varying):
         return np.arange(n_genes)
     return np.unique(varying[np.round(np.linspace(0, len(varying) - 1, min(n_genes, len(varying)))).astype(int)])

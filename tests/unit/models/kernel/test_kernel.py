@@ -140,6 +140,14 @@ def test_genes_to_choose_by_are_spread_over_the_variances() -> None:
     assert len(choice_genes(np.ones((5, 10)), 3)) == 3
 
 
+def test_a_gene_that_is_constant_but_for_rounding_chooses_nothing():
+    """In single precision the mean of many equal values is not that value."""
+    target = np.random.default_rng(0).normal(size=(5_000, 300)).astype(np.float32)
+    target[:, 7] = 0.3
+    assert target.var(0)[7] > 0
+    assert 7 not in choice_genes(target, 299)
+
+
 def test_penalty_of_a_large_panel_is_that_of_its_genes_to_choose_by() -> None:
     """Fifty times the same genes: one fit, the same penalty, and each copy predicted alike."""
     training, test = toy.training(40), Batch.of([toy.section("X1", 30)])

@@ -9,7 +9,7 @@ import numpy as np
 from scipy.linalg import eigh
 
 from eosin.metrics.accuracy import is_constant
-from eosin.models.parts.moments import NUMBERS_AT_ONCE, mean_and_sd
+from eosin.models.parts.mean_and_sd import NUMBERS_AT_ONCE, mean_and_sd
 from eosin.models.parts.sums import Sums
 from eosin.row_blocks import row_blocks
 

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eosin.models.parts.moments import mean_and_sd
+from eosin.models.parts.mean_and_sd import mean_and_sd
 from eosin.models.parts.principal import Fit, mean_and_scale
 from eosin.row_blocks import even_rows
 

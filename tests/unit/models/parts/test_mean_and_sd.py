@@ -7,8 +7,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from eosin.models.parts import moments, principal
-from eosin.models.parts.moments import mean_and_sd
+from eosin.models.parts import mean_and_sd as mean_and_sd_module
+from eosin.models.parts import principal
+from eosin.models.parts.mean_and_sd import mean_and_sd
 from eosin.models.parts.principal import Fit
 from eosin.models.parts.scaling import InputMap, ValueScale
 
@@ -20,7 +21,7 @@ def table():
 
 @pytest.mark.parametrize("at_once", [1, 97, 2**22])
 def test_blocks_equal_the_literal_formulas(table, at_once, monkeypatch):
-    monkeypatch.setattr(moments, "NUMBERS_AT_ONCE", at_once * 40)
+    monkeypatch.setattr(mean_and_sd_module, "NUMBERS_AT_ONCE", at_once * 40)
     mean, sd = mean_and_sd(table)
     np.testing.assert_allclose(mean, table.astype(float).mean(0), rtol=1e-12)
     np.testing.assert_allclose(sd, table.astype(float).std(0), rtol=1e-12)
@@ -29,7 +30,7 @@ def test_blocks_equal_the_literal_formulas(table, at_once, monkeypatch):
 def test_components_do_not_depend_on_the_blocks(table, monkeypatch):
     values = table[:, :3] - table[:, 3:6]
     whole = Fit.of(table, values, 5)
-    for module in (moments, principal):
+    for module in (mean_and_sd_module, principal):
         monkeypatch.setattr(module, "NUMBERS_AT_ONCE", 41 * 40)
     blocks = Fit.of(table, values, 5)
     np.testing.assert_allclose(blocks.eigenvalues, whole.eigenvalues, rtol=1e-10)
@@ -45,7 +46,7 @@ def test_components_do_not_depend_on_the_blocks(table, monkeypatch):
 )
 def test_fitting_scales_copies_no_whole_table(part, n_copies, monkeypatch):
     """An input map takes its features, of some spots of very many, into memory once, as they are."""
-    for module in (moments, principal):
+    for module in (mean_and_sd_module, principal):
         monkeypatch.setattr(module, "NUMBERS_AT_ONCE", 1_000 * 40)
     table = np.random.default_rng(0).normal(size=(40_000, 40)).astype(np.float32)
     part.observe(table[:100])
